@@ -1,0 +1,36 @@
+"""Datasets by name, and their loaders. A further dataset is a class and a line in DATASETS."""
+
+from collections.abc import Sequence
+
+from datasets.kitti_dataset import KITTIDepthDataset, KITTIOdomDataset, KITTIRawDataset
+from datasets.loader import BatchLoader
+from datasets.mono_dataset import MonoDataset
+from datasets.sampler import EpochSampler
+from datasets.splits import SplitLine
+from errors import DataError, OptionsError
+
+DATASETS: dict[str, type[MonoDataset]] = {
+    "kitti": KITTIRawDataset,
+    "kitti_odom": KITTIOdomDataset,
+    "kitti_depth": KITTIDepthDataset,
+}
+
+
+def build_dataset(name: str, data_path: str, lines: Sequence[SplitLine], **kwargs) -> MonoDataset:
+    """The dataset of this name, with the keywords of `MonoDataset`. Raises OptionsError if there is none."""
+    if name not in DATASETS:
+        raise OptionsError(f"dataset: got '{name}', allowed: {', '.join(DATASETS)}")
+    return DATASETS[name](data_path, lines, **kwargs)
+
+
+def build_loader(
+    dataset: MonoDataset, *, batch_size: int, shuffle: bool, num_workers: int, seed: int, drop_last: bool
+) -> BatchLoader:
+    """The loader of a dataset. Raises DataError where `drop_last` leaves no batch."""
+    if drop_last and len(dataset) < batch_size:
+        raise DataError(
+            f"The split has {len(dataset)} usable lines, fewer than one batch of {batch_size}: "
+            "use a smaller --batch_size."
+        )
+    sampler = EpochSampler(len(dataset), batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last)
+    return BatchLoader(dataset, sampler, num_workers)

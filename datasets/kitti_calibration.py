@@ -1,0 +1,128 @@
+"""KITTI's calibration files, and sparse depth maps from its lidar.
+
+Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013, describe the files and the frames:
+x_image = P_rect_0c R_rect_00 T_velo_to_cam x_velo, all in homogeneous coordinates.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from errors import DataError
+
+FORWARD_AXES = ("legacy", "camera")
+BYTES_PER_POINT = 16  # float32 x, y, z, reflectance
+
+
+def read_calibration_file(path: str | Path) -> dict[str, np.ndarray | str]:
+    """The entries `key: values` of a KITTI calibration file: float64 arrays, or text where not numbers.
+
+    Raises DataError where the file is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"Calibration file {path} not found. It comes with the KITTI archive of that day or sequence "
+            "(*_calib.zip); unpack it there. Training alone can do without: --kitti_mean_intrinsics."
+        )
+    entries: dict[str, np.ndarray | str] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        key, colon, value = line.partition(":")
+        if not colon:
+            continue
+        try:
+            entries[key.strip()] = np.array([float(number) for number in value.split()])
+        except ValueError:  # calib_time is a date
+            entries[key.strip()] = value.strip()
+    return entries
+
+
+def rectified_intrinsics(calib_dir: str | Path, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Intrinsics (3, 3) in pixels of a rectified camera of KITTI raw, and the (height, width) they hold for.
+
+    From `calib_cam_to_cam.txt`. Raises DataError where the file or its entries are missing.
+    """
+    path = Path(calib_dir) / "calib_cam_to_cam.txt"
+    entries = read_calibration_file(path)
+    projection = _numbers(entries, f"P_rect_0{camera}", 12, path).reshape(3, 4)
+    return projection[:, :3], _rectified_size(entries, camera, path)
+
+
+def odometry_intrinsics(sequence_dir: str | Path, camera: int) -> np.ndarray:
+    """Intrinsics (3, 3) in pixels of a camera of an odometry sequence, for its images as they come.
+
+    From `calib.txt`. Raises DataError where the file or its entry is missing.
+    """
+    path = Path(sequence_dir) / "calib.txt"
+    return _numbers(read_calibration_file(path), f"P{camera}", 12, path).reshape(3, 4)[:, :3]
+
+
+def lidar_to_depth(velodyne_path: str | Path, calib_dir: str | Path, camera: int, forward_axis: str) -> np.ndarray:
+    """Sparse depth of a rectified camera of KITTI raw: float32 (height, width) in metres, 0 where unknown.
+
+    forward_axis "legacy" stores the lidar's own forward coordinate x, as the published Eigen evaluation
+    does; "camera" stores the depth along the camera's axis. Where several points fall on a pixel, the
+    nearest counts. Coordinates are rounded, minus one, since KITTI counts pixels from 1.
+    Raises DataError where a file is missing or not as its format says.
+    """
+    if forward_axis not in FORWARD_AXES:
+        raise ValueError(f"forward_axis: got {forward_axis!r}, allowed {FORWARD_AXES}")
+    points = _read_points(Path(velodyne_path))  # (N, 4)
+    projection, (height, width) = _lidar_to_image(Path(calib_dir), camera)
+
+    points = points[points[:, 0] >= 0]
+    x, y, depth = projection @ points.T  # each (N,)
+    ahead = depth > 0
+    x, y, depth, forward = x[ahead], y[ahead], depth[ahead], points[ahead, 0]
+    columns = np.round(x / depth) - 1
+    rows = np.round(y / depth) - 1
+    inside = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
+    values = (forward if forward_axis == "legacy" else depth)[inside]
+
+    pixels = rows[inside].astype(np.int64) * width + columns[inside].astype(np.int64)
+    depth_map = np.full(height * width, np.inf)
+    np.minimum.at(depth_map, pixels, values)
+    depth_map[np.isinf(depth_map)] = 0
+    return depth_map.reshape(height, width).astype(np.float32)
+
+
+def _read_points(path: Path) -> np.ndarray:
+    """Homogeneous lidar points (N, 4): forward, left, up in metres, and 1 in the place of the reflectance."""
+    if not path.is_file():
+        raise DataError(f"Lidar scan {path} not found.")
+    size = path.stat().st_size
+    if size == 0 or size % BYTES_PER_POINT:
+        raise DataError(
+            f"Lidar scan {path} is empty or truncated: {size} bytes, "
+            f"expected a multiple of {BYTES_PER_POINT} (float32 x, y, z, reflectance). Copy it again."
+        )
+    points = np.fromfile(path, dtype="<f4").reshape(-1, 4).astype(np.float64)
+    points[:, 3] = 1
+    return points
+
+
+def _lidar_to_image(calib_dir: Path, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """The projection (3, 4) from lidar points to the pixels of a rectified camera, and its image's size."""
+    cameras_path, lidar_path = calib_dir / "calib_cam_to_cam.txt", calib_dir / "calib_velo_to_cam.txt"
+    cameras, lidar = read_calibration_file(cameras_path), read_calibration_file(lidar_path)
+
+    T_velo_to_cam = np.eye(4)
+    T_velo_to_cam[:3, :3] = _numbers(lidar, "R", 9, lidar_path).reshape(3, 3)
+    T_velo_to_cam[:3, 3] = _numbers(lidar, "T", 3, lidar_path)
+    R_rect = np.eye(4)
+    R_rect[:3, :3] = _numbers(cameras, "R_rect_00", 9, cameras_path).reshape(3, 3)
+    P_rect = _numbers(cameras, f"P_rect_0{camera}", 12, cameras_path).reshape(3, 4)
+    return P_rect @ R_rect @ T_velo_to_cam, _rectified_size(cameras, camera, cameras_path)
+
+
+def _rectified_size(entries: dict[str, np.ndarray | str], camera: int, path: Path) -> tuple[int, int]:
+    width, height = _numbers(entries, f"S_rect_0{camera}", 2, path)
+    return int(height), int(width)
+
+
+def _numbers(entries: dict[str, np.ndarray | str], key: str, count: int, path: Path) -> np.ndarray:
+    value = entries.get(key)
+    if not isinstance(value, np.ndarray) or value.size != count:
+        got = "no such line" if value is None else f"'{value}'"
+        raise DataError(f"{path}: expected the entry '{key}:' with {count} numbers, got {got}.")
+    return value

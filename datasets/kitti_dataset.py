@@ -1,0 +1,113 @@
+"""KITTI in its three layouts: raw drives with lidar, raw drives with improved ground truth, odometry."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
+from datasets.mono_dataset import MonoDataset
+from datasets.splits import SplitLine
+from errors import DataError
+
+CAMERAS = {"l": 2, "r": 3}  # the colour cameras
+
+
+class _KITTIDataset(MonoDataset):
+    # The pair is 0.54 m apart and counts as 0.1, which makes one unit 5.4 m.
+    BASELINE = 0.1
+    STEREO_SCALE_FACTOR = 5.4
+    MEAN_INTRINSICS = (0.58, 1.92, 0.5, 0.5)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._intrinsics: dict[tuple[str, int], tuple[np.ndarray, tuple[int, int] | None]] = {}
+
+    def calibration_folder(self, line: SplitLine) -> str:
+        """The folder that holds the calibration files of the line's drive or sequence."""
+        raise NotImplementedError
+
+    def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, tuple[int, int] | None]:
+        """As `intrinsics`, from the files in a calibration folder."""
+        raise NotImplementedError
+
+    def intrinsics(self, line: SplitLine, side: str) -> tuple[np.ndarray, tuple[int, int] | None]:
+        """K of the rectified camera; each calibration file is read once in a process."""
+        key = self.calibration_folder(line), CAMERAS[side]
+        if key not in self._intrinsics:
+            self._intrinsics[key] = self.read_intrinsics(*key)
+        return self._intrinsics[key]
+
+
+class KITTIRawDataset(_KITTIDataset):
+    """KITTI raw: DATE/DRIVE/image_0{2,3}/data/FRAME.jpg, velodyne_points/data/FRAME.bin, DATE/calib_*.txt.
+
+    The folder of a split line is DATE/DRIVE. Ground truth is the lidar scan of the frame, where it has one.
+    """
+
+    def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
+        """Path of an image; frame numbers have ten digits."""
+        name = f"{line.frame + frame_offset:010d}{self.extension}"
+        return os.path.join(self.data_path, line.folder, f"image_0{CAMERAS[side]}", "data", name)
+
+    def calibration_folder(self, line: SplitLine) -> str:
+        """The folder of the day: the first component of the line's folder."""
+        return os.path.join(self.data_path, line.folder.split("/")[0])
+
+    def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
+        """From `calib_cam_to_cam.txt`."""
+        return rectified_intrinsics(folder, camera)
+
+    def ground_truth(self, line: SplitLine) -> np.ndarray | None:
+        """The lidar's points in the image, with the depth that `gt_depth` names."""
+        scan = os.path.join(self.data_path, line.folder, "velodyne_points", "data", f"{line.frame:010d}.bin")
+        if not os.path.isfile(scan):
+            return None
+        return lidar_to_depth(scan, self.calibration_folder(line), CAMERAS[line.side], self.gt_depth)
+
+
+class KITTIDepthDataset(KITTIRawDataset):
+    """KITTI raw with the improved ground truth (Uhrig et al., "Sparsity Invariant CNNs", 3DV 2017).
+
+    The depth maps lie in DATE/DRIVE/proj_depth/groundtruth/image_0{2,3}/FRAME.png: 16 bits, metres times 256,
+    0 where unknown; they hold depth along the camera's axis whatever `gt_depth` says.
+    """
+
+    def ground_truth(self, line: SplitLine) -> np.ndarray | None:
+        """The improved depth map of the frame. Raises DataError where it is damaged or not of 16 bits."""
+        folder = os.path.join(self.data_path, line.folder, "proj_depth", "groundtruth")
+        path = os.path.join(folder, f"image_0{CAMERAS[line.side]}", f"{line.frame:010d}.png")
+        if not os.path.isfile(path):
+            return None
+        try:
+            with Image.open(path) as image:
+                mode, depth = image.mode, np.asarray(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"Depth map {path} cannot be read ({error}). Copy it again.") from error
+        if not mode.startswith("I"):
+            raise DataError(f"Depth map {path}: got a PNG of mode {mode}, expected 16-bit grey.")
+        return depth.astype(np.float32) / 256
+
+
+class KITTIOdomDataset(_KITTIDataset):
+    """KITTI odometry: sequences/NN/image_{2,3}/FRAME.jpg and sequences/NN/calib.txt. There is no depth.
+
+    The folder of a split line is the number of the sequence.
+    """
+
+    def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
+        """Path of an image; frame numbers have six digits."""
+        name = f"{line.frame + frame_offset:06d}{self.extension}"
+        return os.path.join(self.calibration_folder(line), f"image_{CAMERAS[side]}", name)
+
+    def calibration_folder(self, line: SplitLine) -> str:
+        """The folder of the sequence, whose number has two digits."""
+        return os.path.join(self.data_path, "sequences", line.folder.zfill(2))
+
+    def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, None]:
+        """From `calib.txt`, which states no image size."""
+        return odometry_intrinsics(folder, camera), None
+
+    def ground_truth(self, line: SplitLine) -> None:
+        """None: the odometry benchmark has no depth."""
+        return None

@@ -1,0 +1,179 @@
+"""The sample's contract, and the dataset that fulfils it for any collection that can name its images.
+
+A sample is a dict (a batch: arrays stacked to (B, ...), `depth_gt` and `name` as lists):
+
+| key | value | meaning |
+| --- | --- | --- |
+| ("color", f, 0) | uint8 (3, H, W) | RGB of frame f at the networks' input size |
+| ("color_aug", f, 0) | uint8 (3, H, W) | the same after the sample's colour jitter: what the networks see |
+| ("K", s) | float32 (4, 4) | intrinsics of this sample in pixels of scale s, for s in scales |
+| ("inv_K", s) | float32 (4, 4) | its inverse |
+| "stereo_T" | float32 (4, 4) | T_target_to_source of frame "s", baseline 0.1; only with "s" in frame_ids |
+| "depth_gt" | float32 (h, w), None | metres, 0 where unknown, at its own size; only with load_depth |
+| "name" | str | the split line, for messages |
+
+Frame f of frame_ids is the target (0), its neighbour by f frames (-1, 1, ...), or the target's own frame in
+the other camera of the pair ("s"). Scale s is 1 / 2**s of the input size. What the loss takes of a batch is
+made by `datasets.batch.prepare_batch`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from datasets.splits import SplitLine
+from datasets.transforms import (
+    ColourJitter,
+    image_to_array,
+    load_image,
+    mirror_intrinsics,
+    resize_lanczos,
+    scale_intrinsics,
+)
+from errors import DataError, UserError
+
+LISTS = ("depth_gt", "name")  # stay lists in a batch: ground truths differ in size from frame to frame
+OTHER_SIDE = {"l": "r", "r": "l"}
+
+
+class MonoDataset:
+    """Samples of the lines of a split. Subclasses say where images, intrinsics and ground truth lie.
+
+    Args:
+        data_path: root folder of the collection.
+        lines: the frames; to replace them, after `datasets.checks.check_split` say, assign `lines`.
+        height, width: the networks' input size.
+        frame_ids: 0 first, then neighbours (-1, 1, ...) and "s".
+        scales: those that K is wanted for; without any, no calibration is read.
+        train: augment: one flip and one colour jitter for all frames of a sample, each with probability 1/2.
+        extension: of the image files, ".jpg" or ".png".
+        load_depth: add the ground truth; not together with train, since a flip would have to mirror it.
+        gt_depth: the lidar's "legacy" forward axis or "camera" depth, see `kitti_calibration.lidar_to_depth`.
+        mean_intrinsics: the method's fixed intrinsics of this collection instead of the calibration's.
+        seed: not negative; with the epoch and the index it decides a sample's augmentation, in any process.
+    """
+
+    BASELINE: float  # length that the pair's distance counts as, in the method's scene units
+    STEREO_SCALE_FACTOR: float  # from these units to metres
+    MEAN_INTRINSICS: tuple[float, float, float, float]  # fx, fy, cx, cy over width and height
+
+    def __init__(
+        self,
+        data_path: str,
+        lines: Sequence[SplitLine],
+        *,
+        height: int,
+        width: int,
+        frame_ids: Sequence[int | str],
+        scales: Sequence[int] = (),
+        train: bool,
+        extension: str = ".jpg",
+        load_depth: bool = False,
+        gt_depth: str = "legacy",
+        mean_intrinsics: bool = False,
+        seed: int = 0,
+    ):
+        if train and load_depth:
+            raise ValueError("load_depth is for validation and evaluation: ground truth is not augmented")
+        self.data_path = str(data_path)
+        self.lines = list(lines)
+        self.height, self.width = height, width
+        self.frame_ids = tuple(frame_ids)
+        self.scales = tuple(scales)
+        self.train = train
+        self.extension = extension
+        self.load_depth = load_depth
+        self.gt_depth = gt_depth
+        self.mean_intrinsics = mean_intrinsics
+        self.seed = seed
+
+    def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
+        """Path of the image `frame_offset` frames after the line's, of the camera on this side."""
+        raise NotImplementedError
+
+    def intrinsics(self, line: SplitLine, side: str) -> tuple[np.ndarray, tuple[int, int] | None]:
+        """K (3, 3) in pixels, and the image size (height, width) it holds for; None: the image file's own."""
+        raise NotImplementedError
+
+    def ground_truth(self, line: SplitLine) -> np.ndarray | None:
+        """Depth of the line's camera, float32 (h, w) in metres, 0 where unknown; None where there is none.
+
+        Reads no image, so that evaluation may ask for `dataset.ground_truth(dataset.lines[index])` alone.
+        """
+        raise NotImplementedError
+
+    def frame_paths(self, line: SplitLine) -> list[str]:
+        """The paths of the line's images, in the order of frame_ids."""
+        return [
+            self.image_path(line, 0, OTHER_SIDE[line.side]) if frame == "s" else self.image_path(line, frame, line.side)
+            for frame in self.frame_ids
+        ]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict:
+        """The sample of an index, or of a pair (index, epoch): its augmentation differs from epoch to epoch.
+
+        Raises DataError, naming the split line, where a file of the sample is missing or damaged.
+        """
+        index, epoch = key if isinstance(key, (tuple, list)) else (key, 0)
+        index = range(len(self.lines))[index]
+        line = self.lines[index]
+        try:
+            return self._load_sample(line, np.random.default_rng([self.seed, epoch, index]))
+        except UserError as error:
+            raise DataError(f"{error}\n(split line '{line}')") from error
+        except Exception as error:
+            raise RuntimeError(f"split line '{line}': {type(error).__name__}: {error}") from error
+
+    def _load_sample(self, line: SplitLine, rng: np.random.Generator) -> dict:
+        flip = self.train and rng.random() < 0.5
+        jitter = ColourJitter.sample(rng) if self.train and rng.random() < 0.5 else None
+        sample: dict = {"name": str(line)}
+        file_sizes = []
+        for frame, path in zip(self.frame_ids, self.frame_paths(line), strict=True):
+            image = load_image(path)
+            file_sizes.append((image.height, image.width))
+            image = resize_lanczos(image, self.height, self.width)
+            color = _to_array(image, flip)
+            sample["color", frame, 0] = color
+            sample["color_aug", frame, 0] = _to_array(jitter(image), flip) if jitter else color
+        if self.scales:
+            self._add_intrinsics(sample, line, file_sizes[0], flip)
+        if "s" in self.frame_ids:
+            sample["stereo_T"] = self._stereo_transform(line.side, flip)
+        if self.load_depth:
+            sample["depth_gt"] = self.ground_truth(line)
+        return sample
+
+    def _add_intrinsics(self, sample: dict, line: SplitLine, file_size: tuple[int, int], flip: bool) -> None:
+        if not self.mean_intrinsics:
+            calibrated, size = self.intrinsics(line, line.side)
+        for scale in self.scales:
+            height, width = self.height >> scale, self.width >> scale
+            K = np.eye(4)
+            if self.mean_intrinsics:
+                # Its centre is one half of the size by definition, so a flip leaves it as it is.
+                fx, fy, cx, cy = self.MEAN_INTRINSICS
+                K[:2, :3] = [[fx * width, 0, cx * width], [0, fy * height, cy * height]]
+            else:
+                K[:3, :3] = scale_intrinsics(calibrated, size or file_size, (height, width))
+                if flip:
+                    K[:3, :3] = mirror_intrinsics(K[:3, :3], width)
+            sample["K", scale] = K.astype(np.float32)
+            sample["inv_K", scale] = np.linalg.inv(K).astype(np.float32)
+
+    def _stereo_transform(self, side: str, flip: bool) -> np.ndarray:
+        """T_target_to_source (4, 4): points lie further left for the right camera; a mirror swaps the two."""
+        sign = -1 if (side == "l") != flip else 1
+        transform = np.eye(4, dtype=np.float32)
+        transform[0, 3] = sign * self.BASELINE
+        return transform
+
+
+def _to_array(image: Image.Image, flip: bool) -> np.ndarray:
+    # Pillow's Lanczos is symmetric: this equals flipping the file's image, and moves fewer pixels.
+    array = image_to_array(image)
+    return np.ascontiguousarray(array[:, :, ::-1]) if flip else array

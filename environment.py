@@ -1,0 +1,96 @@
+"""What must be set before Paddle is imported, the device to run on, and how a script ends.
+
+Entry scripts call ``prepare_environment`` before they import anything that imports Paddle.
+"""
+
+import contextlib
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from errors import UserError
+
+# What Paddle prints or warns that means nothing to a user; all else is passed on.
+_NOISE = (
+    "Tensor do not have .place. interface",
+    "No ccache found",
+    "we now always track global mean",
+    "OMP_NUM_THREADS set to",
+    "USE OMP_NUM_THREADS WISELY",
+)
+
+
+def prepare_environment(processes: int = 1) -> None:
+    """Imports Paddle, with what makes it fast on this processor set before, where the user has not, and less noise.
+
+    Args:
+        processes: how many of them share the machine; the cores are divided among them.
+    """
+    threads = max(1, _available_cores() // processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if _is_amd():
+        # The CPU wheel's MKL takes a slow path on AMD processors unless told which instructions there are.
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=f".*{message}.*")
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed):
+        import paddle  # noqa: F401
+    for line in printed.getvalue().splitlines():
+        if not any(message in line for message in _NOISE):
+            print(line, file=sys.stderr)
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_amd() -> bool:
+    """Whether Linux names an AMD processor; False where it cannot be told."""
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(errors="ignore")
+    except OSError:
+        return False
+
+
+def set_device(name: str) -> str:
+    """Makes Paddle run on "gpu", "cpu" or "xpu"; "auto" takes the accelerator that is there, else the CPU.
+
+    Returns:
+        The device in use, as Paddle names it.
+
+    Raises:
+        UserError: the device asked for is not there.
+    """
+    import paddle
+
+    available = {
+        "gpu": paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0,
+        "xpu": paddle.is_compiled_with_xpu() and paddle.device.xpu.device_count() > 0,
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, there in available.items() if there)
+        if name == "cpu":
+            print("No GPU that this Paddle can use: running on the CPU.", file=sys.stderr)
+    if not available[name]:
+        raise UserError(
+            f"--device {name}: this installation of Paddle {paddle.__version__} finds none. "
+            "Install the Paddle build for it (paddlepaddle-gpu for GPUs), or use --device auto."
+        )
+    return paddle.set_device(name)
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Runs a script's ``main``; a mistake that the user can mend ends it with its message alone, exit status 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,24 @@
+"""What a user can mend: errors whose message says what was found, what was expected and what to do.
+
+Scripts print these as one message and exit; anything else is a fault of the program and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """Base of all errors that a user can mend."""
+
+
+class OptionsError(UserError):
+    """An option is unknown, of a wrong type, out of range, or makes no sense beside another."""
+
+
+class DataError(UserError):
+    """A dataset, split or ground truth is missing, empty, or not as its format says."""
+
+
+class WeightsError(UserError):
+    """A weight file is missing, damaged, unsafe, or does not fit the network."""
+
+
+class TrainingError(UserError):
+    """Training cannot go on, for example because the loss is no longer finite."""

@@ -1,0 +1,1 @@
+"""The published evaluation protocols, in NumPy alone. Begin at ``depth_protocol``."""

@@ -1,0 +1,186 @@
+"""Scores scaled disparities against ground truth as the published tables do.
+
+Of every frame: the *disparity* is resized to the ground truth's size, depth is one over it, the crop and the
+range of the ground truth choose the pixels, depth is scaled, and only then clipped. The order matters to the
+third digit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from errors import DataError
+from evaluation.depth_metrics import METRIC_NAMES, compute_depth_metrics
+
+# Predictions are clipped to this range in metres, whatever the ground truth.
+CLIP_RANGE = (1e-3, 80.0)
+
+# (top, bottom, left, right) as shares of height and width. What the field calls the Eigen crop, and what the
+# published tables of the Eigen split are made with, is the one that Garg et al. (ECCV 2016) drew; Eigen et
+# al.'s own of 2014 keeps more of the top and cuts the bottom.
+_GARG_CROP = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
+CROPS: dict[str, tuple[float, float, float, float] | None] = {
+    "eigen": _GARG_CROP,
+    "garg": _GARG_CROP,
+    "eigen_2014": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
+    "none": None,
+}
+
+
+@dataclass(frozen=True)
+class DepthProtocol:
+    """Which pixels count, and how predictions are scaled.
+
+    Attributes:
+        crop: a key of ``CROPS``.
+        min_depth, max_depth: ground truth strictly between them counts, in metres.
+        median_scaling: whether each frame's prediction is scaled to the median of its ground truth.
+        scale_factor: metres of one unit of the network's depth; 5.4 for KITTI's stereo pairs at baseline 0.1.
+    """
+
+    crop: str = "eigen"
+    min_depth: float = 1e-3
+    max_depth: float = 80.0
+    median_scaling: bool = True
+    scale_factor: float = 1.0
+
+    @classmethod
+    def choose(
+        cls, kind: str | None, eval_crop: str, *, median_scaling: bool = True, scale_factor: float = 1.0
+    ) -> "DepthProtocol":
+        """The protocol of ``--eval_crop`` for one kind of ground truth.
+
+        Args:
+            kind: "lidar", "improved", or None where a file does not say (taken as lidar).
+            eval_crop: "auto", or a key of ``CROPS``. "auto" is the Eigen crop and range for lidar, and every
+                pixel with ground truth for the improved one, as published for each; "none" is every pixel
+                too.
+        """
+        crop = ("none" if kind == "improved" else "eigen") if eval_crop == "auto" else eval_crop
+        min_depth, max_depth = (0.0, float("inf")) if crop == "none" else (cls.min_depth, cls.max_depth)
+        return cls(crop, min_depth, max_depth, median_scaling, scale_factor)
+
+    def valid_mask(self, gt: np.ndarray) -> np.ndarray:
+        """Pixels of ``gt`` (h, w) that count: bool (h, w)."""
+        in_range = (gt > self.min_depth) & (gt < self.max_depth)
+        crop = CROPS[self.crop]
+        if crop is None:
+            return in_range
+        height, width = gt.shape
+        top, bottom, left, right = (np.array(crop) * (height, height, width, width)).astype(np.int32)
+        in_crop = np.zeros(gt.shape, dtype=bool)
+        in_crop[top:bottom, left:right] = True
+        return in_range & in_crop
+
+
+class FrameScore(NamedTuple):
+    """Of one frame: ``metrics`` (7,) as ``METRIC_NAMES``; ``ratio``, what median scaling multiplied by."""
+
+    metrics: np.ndarray
+    ratio: float
+
+
+@dataclass(frozen=True)
+class DepthEvaluation:
+    """What came out for N frames; rows of skipped frames are NaN.
+
+    Attributes:
+        metrics: (N, 7), columns as ``METRIC_NAMES``.
+        ratios: (N,) what median scaling multiplied by; 1 without it.
+        means: the seven metrics averaged over the frames that counted.
+        skipped: frames without ground truth that counts, by name.
+    """
+
+    metrics: np.ndarray
+    ratios: np.ndarray
+    means: dict[str, float]
+    skipped: tuple[str, ...]
+
+
+def evaluate_depths(
+    scaled_disps: np.ndarray,
+    ground_truths: Sequence[np.ndarray | None],
+    protocol: DepthProtocol,
+    names: Sequence[str] | None = None,
+) -> DepthEvaluation:
+    """Scores N frames.
+
+    Args:
+        scaled_disps: (N, h, w) floating point, positive: one over depth in the network's units.
+        ground_truths: N arrays (H, W), metres, 0 where unknown, of any sizes; None for a frame without.
+        names: of the frames, for messages; by default their numbers.
+
+    Raises:
+        DataError: a wrong shape or type, other numbers of frames, disparities that are not positive and
+            finite, or no frame with ground truth that counts.
+    """
+    names = [f"frame {i}" for i in range(len(ground_truths))] if names is None else names
+    if scaled_disps.ndim != 3:
+        raise DataError(f"disparities should be of shape (frames, height, width); theirs is {scaled_disps.shape}.")
+    if not len(scaled_disps) == len(ground_truths) == len(names):
+        raise DataError(
+            f"there are disparities for {len(scaled_disps)} frames, ground truth for {len(ground_truths)}, "
+            f"and {len(names)} names: they must be those of one split, in its order."
+        )
+    metrics = np.full((len(names), len(METRIC_NAMES)), np.nan)
+    ratios = np.full(len(names), np.nan)
+    skipped = []
+    for i, (scaled_disp, gt, name) in enumerate(zip(scaled_disps, ground_truths, names, strict=True)):
+        score = None if gt is None else evaluate_frame(scaled_disp, gt, protocol, name)
+        if score is None:
+            skipped.append(name)
+        else:
+            metrics[i], ratios[i] = score
+    if len(skipped) == len(names):
+        raise DataError(
+            f"none of the {len(names)} frames has ground truth that counts (crop {protocol.crop}, "
+            f"{protocol.min_depth:g} to {protocol.max_depth:g} m): check it, or use --eval_crop none."
+        )
+    means = dict(zip(METRIC_NAMES, np.nanmean(metrics, axis=0).tolist(), strict=True))
+    return DepthEvaluation(metrics, ratios, means, tuple(skipped))
+
+
+def evaluate_frame(
+    scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, name: str = "frame"
+) -> FrameScore | None:
+    """Scores one frame; None where no pixel of the ground truth counts.
+
+    Args:
+        scaled_disp: (h, w) floating point, positive: one over depth in the network's units.
+        gt: (H, W), metres, 0 where unknown.
+        name: for messages.
+
+    Raises:
+        DataError: a wrong shape or type, or disparities that are not positive and finite.
+    """
+    _check_frame(scaled_disp, gt, name)
+    mask = protocol.valid_mask(gt)
+    if not mask.any():
+        return None
+    height, width = gt.shape
+    resized = cv2.resize(scaled_disp.astype(np.float32, copy=False), (width, height), interpolation=cv2.INTER_LINEAR)
+    # In float32 throughout, as the published numbers are.
+    pred = (1 / resized)[mask] * np.float32(protocol.scale_factor)
+    gt = gt[mask].astype(np.float32, copy=False)
+    ratio = 1.0
+    if protocol.median_scaling:
+        ratio = np.median(gt) / np.median(pred)
+        pred = pred * ratio
+    scores = compute_depth_metrics(gt, np.clip(pred, *CLIP_RANGE))
+    return FrameScore(np.array([scores[metric] for metric in METRIC_NAMES]), float(ratio))
+
+
+def _check_frame(scaled_disp: np.ndarray, gt: np.ndarray, name: str) -> None:
+    for array, what in ((scaled_disp, "its disparities"), (gt, "its ground truth")):
+        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+            raise DataError(
+                f"{name}: {what} should be floating-point numbers of shape (height, width); "
+                f"found: {array.dtype} of shape {array.shape}."
+            )
+    if not (np.isfinite(scaled_disp) & (scaled_disp > 0)).all():
+        raise DataError(
+            f"{name}: its disparities are not all positive and finite; 1 / depth (scaled_disp) was expected."
+        )

@@ -1,0 +1,57 @@
+"""How much two images differ, pixel by pixel: structural similarity and L1 (paper, section 3.1)."""
+
+from typing import NamedTuple
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor
+
+C1 = 0.01**2
+C2 = 0.03**2
+SSIM_WEIGHT = 0.85
+
+
+def mean_3x3(x: Tensor) -> Tensor:
+    """Mean over each pixel's 3x3 window, the border reflected: (B, C, H, W) -> the same."""
+    return F.avg_pool2d(F.pad(x, [1, 1, 1, 1], mode="reflect"), kernel_size=3, stride=1)
+
+
+class Target(NamedTuple):
+    """An image to compare others with, and what SSIM needs of it, computed once; each (B, C, H, W)."""
+
+    image: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def prepare_target(image: Tensor) -> Target:
+    """Local statistics of ``image`` (B, C, H, W) in [0, 1]."""
+    mean = mean_3x3(image)
+    return Target(image, mean, mean_3x3(image * image) - mean * mean)
+
+
+def ssim_error(prediction: Tensor, target: Target) -> Tensor:
+    """(1 - SSIM) / 2 over 3x3 windows, clipped to [0, 1]: (B, C, H, W) (Wang et al., 2004)."""
+    mean = mean_3x3(prediction)
+    variance = mean_3x3(prediction * prediction) - mean * mean
+    covariance = mean_3x3(prediction * target.image) - mean * target.mean
+    numerator = (2 * mean * target.mean + C1) * (2 * covariance + C2)
+    denominator = (mean * mean + target.mean * target.mean + C1) * (variance + target.variance + C2)
+    return paddle.clip((1 - numerator / denominator) / 2, 0.0, 1.0)
+
+
+def photometric_error(prediction: Tensor, target: Target, use_ssim: bool = True) -> Tensor:
+    """0.85 SSIM error + 0.15 L1, each averaged over colour (paper, eq. 3); or L1 alone.
+
+    Args:
+        prediction: (B, C, H, W) in [0, 1].
+        target: the image that it should look like, of the same size.
+
+    Returns:
+        (B, 1, H, W), 0 where both agree.
+    """
+    l1_error = (target.image - prediction).abs().mean(axis=1, keepdim=True)
+    if not use_ssim:
+        return l1_error
+    ssim = ssim_error(prediction, target).mean(axis=1, keepdim=True)
+    return SSIM_WEIGHT * ssim + (1 - SSIM_WEIGHT) * l1_error

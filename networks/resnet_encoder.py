@@ -1,0 +1,70 @@
+"""ResNet encoders for one image or several stacked ones (supplementary material, table 5)."""
+
+import paddle
+from paddle import Tensor, nn
+from paddle.nn.initializer import Constant, KaimingNormal
+from paddle.vision.models.resnet import BasicBlock, BottleneckBlock, ResNet
+
+BLOCKS = {18: BasicBlock, 34: BasicBlock, 50: BottleneckBlock, 101: BottleneckBlock, 152: BottleneckBlock}
+
+# What the published weights were trained with, for all three colours.
+IMAGE_MEAN = 0.45
+IMAGE_STD = 0.225
+
+
+class ResnetEncoder(nn.Layer):
+    """A ResNet without its classifier; gives the features at five sizes.
+
+    State-dict keys are ``encoder.`` and ResNet's own, as in the published checkpoints.
+
+    Args:
+        num_layers: 18, 34, 50, 101 or 152.
+        num_input_images: images stacked along the channels.
+    """
+
+    def __init__(self, num_layers: int = 18, num_input_images: int = 1) -> None:
+        super().__init__()
+        block = BLOCKS[num_layers]
+        # By keyword: the third positional argument is the width, not the number of classes.
+        self.encoder = ResNet(block=block, depth=num_layers, num_classes=0, with_pool=False)
+        if num_input_images > 1:
+            self.encoder.conv1 = nn.Conv2D(
+                3 * num_input_images, 64, kernel_size=7, stride=2, padding=3, bias_attr=False
+            )
+        self.num_ch_enc = (64, *(width * block.expansion for width in (64, 128, 256, 512)))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Initial values of the published ResNets: He et al.'s over the outgoing connections; batch norm 1 and 0."""
+        for layer in self.sublayers():
+            if isinstance(layer, nn.Conv2D):
+                out_channels, _, *kernel = layer.weight.shape
+                fan_out = out_channels * kernel[0] * kernel[1]
+                KaimingNormal(fan_in=fan_out, nonlinearity="relu")(layer.weight)
+            elif isinstance(layer, nn.BatchNorm2D):
+                Constant(1.0)(layer.weight)
+                Constant(0.0)(layer.bias)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input's size.
+
+        Args:
+            images: (B, 3 * num_input_images, H, W) in [0, 1]; H and W multiples of 32.
+        """
+        net = self.encoder
+        x = net.relu(net.bn1(net.conv1((images - IMAGE_MEAN) / IMAGE_STD)))
+        features = [x]
+        x = net.layer1(net.maxpool(x))
+        features.append(x)
+        for stage in (net.layer2, net.layer3, net.layer4):
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+def stack_first_convolution(weight: Tensor, num_input_images: int) -> Tensor:
+    """A first convolution for one image (O, 3, k, k) made into one for several: repeated, and divided by their number.
+
+    The response to the same image several times is then the original one.
+    """
+    return paddle.concat([weight] * num_input_images, axis=1) / num_input_images

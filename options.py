@@ -1,0 +1,312 @@
+"""Every option once: name, type, group, default and help stand together in one line of `Options`.
+
+The command line wins over the file given by ``--config``, that over the file it names as ``base``, that over
+the defaults. What comes out is frozen: derive new values with `Options.replace`.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from errors import OptionsError
+from option_values import add_argument, checked, checked_mapping, nearest, option, read_config
+
+_run, _data, _networks = (partial(option, group) for group in ("run", "data", "networks"))
+_loss, _ablations, _optimisation = (partial(option, group) for group in ("loss", "ablations", "optimisation"))
+_weights, _log, _evaluation = (partial(option, group) for group in ("weights", "log", "evaluation"))
+
+ROLES = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one run, checked by themselves and against each other.
+
+    Raises:
+        OptionsError: a value has the wrong type or is not allowed, or values make no sense together.
+    """
+
+    config: str | None = _run(None, "YAML file of options, below the command line")
+    type: str = _run("MonoDepthv2", "the method", choices=("MonoDepthv2",))
+    model_name: str = _run("monodepthv2", "name of the run, its folder in log_dir")
+    log_dir: str = _run("logs", "folder of all runs")
+    device: str = _run("auto", "auto takes the GPU, else the CPU and says so", choices=("auto", "gpu", "cpu", "xpu"))
+    seed: int = _run(120, "seed of the initial weights, the order and the augmentation", at_least=0)
+
+    data_path: str = _data("data/kitti", "folder of the dataset")
+    dataset: str = _data(
+        "kitti",
+        "layout of the dataset: raw, odometry, or raw with the improved ground truth",
+        choices=("kitti", "kitti_odom", "kitti_depth"),
+    )
+    split: str = _data("eigen_zhou", "a folder, or a name in splits/ or data_path/splits/")
+    png: bool = _data(False, "read .png images, not .jpg")
+    height: int = _data(192, "height of the networks' input, a multiple of 32", at_least=64)
+    width: int = _data(640, "width of the networks' input, a multiple of 32", at_least=64)
+    frame_ids: tuple[int, ...] = _data(
+        (0, -1, 1), "frames of a sample relative to the target, which is 0 and comes first"
+    )
+    use_stereo: bool = _data(False, "the other camera of the stereo pair is a source too")
+    kitti_mean_intrinsics: bool = _data(False, "the method's fixed intrinsics, not the calibration's")
+    num_workers: int = _data(4, "processes that load samples; 0 loads in the main one", at_least=0)
+
+    num_layers: int = _networks(18, "layers of the ResNet encoders", choices=(18, 34, 50, 101, 152))
+    scales: tuple[int, ...] = _networks(
+        (0, 1, 2, 3), "scales of the disparity; s is 1 / 2**s of the input", choices=(0, 1, 2, 3)
+    )
+    pose_model_type: str = _networks(
+        "separate_resnet",
+        "what predicts motion; shared uses the depth encoder's features",
+        choices=("posecnn", "separate_resnet", "shared"),
+    )
+    pose_model_input: str = _networks("pairs", "frames that the pose network sees at once", choices=("pairs", "all"))
+
+    min_depth: float = _loss(0.1, "depth where disparity is 1, scene units", above=0)
+    max_depth: float = _loss(100.0, "depth where disparity is 0, scene units", above=0)
+    disparity_smoothness: float = _loss(1e-3, "weight of the smoothness loss", at_least=0)
+
+    v1_multiscale: bool = _ablations(False, "compare images at each scale's size, not at full size")
+    avg_reprojection: bool = _ablations(False, "average errors over the sources, no minimum")
+    disable_automasking: bool = _ablations(False, "keep pixels that a source explains better unwarped")
+    predictive_mask: bool = _ablations(False, "weigh errors by a predicted mask; no auto-masking then")
+    no_ssim: bool = _ablations(False, "compare images by L1 alone")
+    separate_stereo: bool = _ablations(
+        False,
+        "take the minimum over the temporal sources and the stereo source apart, and average both: depth "
+        "must then explain the stereo pair too, which fixes its scale",
+    )
+
+    batch_size: int = _optimisation(12, "samples in a batch", at_least=1)
+    learning_rate: float = _optimisation(1e-4, "learning rate of Adam", above=0)
+    num_epochs: int = _optimisation(20, "epochs to train", at_least=1)
+    max_steps: int | None = _optimisation(None, "end after so many steps, resumes counted", at_least=1)
+    scheduler_step_size: int = _optimisation(15, "epochs between divisions of the learning rate by 10", at_least=1)
+    compile: str = _optimisation(
+        "auto",
+        "train through a static graph, traced at the first step: auto does where the run is long enough to gain by it "
+        "and tracing works",
+        choices=("auto", "on", "off"),
+    )
+    freeze_bn: bool = _optimisation(False, "keep the encoders' batch-norm statistics as they are")
+
+    weights_init: str = _weights(
+        "pretrained", "what encoders start from: pretrained (ImageNet), scratch, a file or a folder"
+    )
+    load_weights_folder: str | None = _weights(None, "folder of weights to start from or to evaluate")
+    models_to_load: tuple[str, ...] = _weights(
+        ROLES[:4], "networks that load_weights_folder is read for", choices=ROLES
+    )
+
+    log_frequency: int = _log(50, "steps between lines of progress", at_least=1)
+    visualdl_frequency: int = _log(500, "steps between scalars and pictures in VisualDL", at_least=1)
+    save_frequency: int = _log(1, "epochs between checkpoints", at_least=1)
+
+    eval_split: str = _evaluation("eigen", "the split to evaluate on, found as split is")
+    eval_mono: bool = _evaluation(False, "scale each prediction by the ratio of medians")
+    eval_stereo: bool = _evaluation(False, "scale by the dataset's stereo factor instead")
+    disable_median_scaling: bool = _evaluation(False, "leave out the ratio of medians")
+    pred_depth_scale_factor: float = _evaluation(1.0, "multiply depth by this first", above=0)
+    post_process: bool = _evaluation(False, "blend with the prediction for the mirrored image")
+    gt_depth: str = _evaluation(
+        "legacy",
+        "axis of lidar depth: the lidar's, as in published tables, or the camera's",
+        choices=("legacy", "camera"),
+    )
+    eval_crop: str = _evaluation(
+        "auto",
+        "pixels to score. eigen and garg are the same crop: published Monodepth2 numbers on the Eigen split "
+        "use the crop of Garg et al.; eigen_2014 is Eigen et al.'s own (0.3324..0.9135 of the height); none "
+        "is every pixel with ground truth; auto is eigen for lidar, none for the improved ground truth",
+        choices=("auto", "eigen", "garg", "none", "eigen_2014"),
+    )
+    ext_disp_to_eval: str | None = _evaluation(None, "score the disparities of this .npy file")
+    save_pred_disps: bool = _evaluation(False, "write disps_SPLIT_split.npy")
+    no_eval: bool = _evaluation(False, "predict, but score nothing")
+    eval_eigen_to_benchmark: bool = _evaluation(False, "of disparities for eigen, score the frames of eigen_benchmark")
+    eval_out_dir: str | None = _evaluation(None, "folder of what evaluation writes")
+
+    given: frozenset[str] = dataclasses.field(default=frozenset(), repr=False, compare=False)
+    """Names of the options set on the command line or in the config."""
+
+    def __post_init__(self) -> None:
+        for name, field in OPTION_FIELDS.items():
+            object.__setattr__(self, name, checked(field, getattr(self, name)))
+        _refuse(_contradictions(self))
+
+    @property
+    def source_frames(self) -> tuple[int | str, ...]:
+        """The frames that are warped to the target: -1, 1, ..., and "s" with the stereo pair."""
+        return self.all_frames[1:]
+
+    @property
+    def all_frames(self) -> tuple[int | str, ...]:
+        """The frames of a sample: the target 0, then `source_frames`."""
+        return (*self.frame_ids, "s") if self.use_stereo else self.frame_ids
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of this run: log_dir/model_name."""
+        return Path(self.log_dir) / self.model_name
+
+    @property
+    def split_name(self) -> str:
+        """The last component of `split`, for file names."""
+        return os.path.basename(os.path.abspath(self.split))
+
+    @property
+    def eval_split_name(self) -> str:
+        """The last component of `eval_split`, for file names."""
+        return os.path.basename(os.path.abspath(self.eval_split))
+
+    def replace(self, **changes: Any) -> "Options":
+        """A copy with other values, checked anew; `given` stays.
+
+        Raises:
+            OptionsError: as in building `Options`.
+        """
+        return dataclasses.replace(self, **changes)
+
+    def check_for_evaluation(self) -> None:
+        """Checks what only evaluation asks for.
+
+        Raises:
+            OptionsError: it is not said what to evaluate or how, or an option would have no effect.
+        """
+        _refuse(_evaluation_problems(self))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All options by name, as JSON can hold them."""
+        values = {name: getattr(self, name) for name in OPTION_FIELDS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Writes all options as JSON, for `load`."""
+        Path(path).write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Options":
+        """Reads what `save` wrote; `given` is empty.
+
+        Raises:
+            OptionsError: the file is missing, is not JSON, or its options are not allowed.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OptionsError(f"cannot read the options in {path}: {error}") from error
+        return cls(**checked_mapping(OPTION_FIELDS, content, str(path)))
+
+
+OPTION_FIELDS = {field.name: field for field in dataclasses.fields(Options) if field.metadata}
+
+
+def parse_options(argv: Sequence[str] | None = None) -> Options:
+    """The options of the command line ``argv`` (sys.argv's by default), above those of its ``--config``.
+
+    Raises:
+        OptionsError: an option or a key is unknown (the nearest is named), a value is not allowed, or the
+            config cannot be read.
+    """
+    namespace, unknown = _parser().parse_known_args(sys.argv[1:] if argv is None else list(argv))
+    if unknown:
+        _refuse_unknown(unknown)
+    values = {name: value for name, value in vars(namespace).items() if value is not None}
+    if "config" in values:
+        in_file = {name: field for name, field in OPTION_FIELDS.items() if name != "config"}
+        values = {**read_config(in_file, Path(values["config"])), **values}
+    return Options(**values, given=frozenset(values))
+
+
+def _refuse_unknown(words: list[str]) -> NoReturn:
+    """Names the first of the words that the parser did not know."""
+    flag = next((word for word in words if word.startswith("-")), None)
+    if flag is None:
+        raise OptionsError(f"unexpected argument {words[0]}: it follows no option (--help lists all)")
+    flag = flag.split("=")[0]
+    known = [*(f"--{name}" for name in OPTION_FIELDS), "--no_cuda"]
+    raise OptionsError(f"unknown option {flag}; the nearest is {nearest(flag, known)} (--help lists all)")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would exit with."""
+        raise OptionsError(f"{message} (--help lists all options)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The parser made from the fields of `Options`."""
+    parser = _Parser(usage="%(prog)s [--OPTION VALUE ...]", allow_abbrev=False)
+    groups: dict[str, Any] = {}
+    for field in OPTION_FIELDS.values():
+        title = field.metadata["group"]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        add_argument(groups[title], field)
+    groups["run"].add_argument(
+        "--no_cuda", action="store_const", const="cpu", dest="device", help="the same as --device cpu"
+    )
+    return parser
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    found = list(problems)
+    if found:
+        raise OptionsError("\n".join(found))
+
+
+def _contradictions(options: Options) -> Iterator[str]:
+    """What makes no sense together, whatever the options are for."""
+    for name in ("height", "width"):
+        size = getattr(options, name)
+        if size % 32:
+            below = size // 32 * 32
+            yield f"{name}: got {size}, allowed: multiples of 32, for example {below} or {below + 32}"
+    if options.frame_ids[0] != 0:
+        yield f"frame_ids: got {options.frame_ids}, allowed: lists that begin with 0, the target"
+    elif not options.source_frames:
+        yield "frame_ids holds the target alone: add source frames (0 -1 1) or use_stereo to learn from"
+    if 0 not in options.scales:
+        yield f"scales: got {options.scales}, allowed: lists with 0, the one that predictions use"
+    if options.min_depth >= options.max_depth:
+        yield f"min_depth ({options.min_depth}) is not below max_depth ({options.max_depth})"
+    if options.predictive_mask and not options.disable_automasking:
+        yield "predictive_mask takes the place of auto-masking: set disable_automasking too"
+    if "predictive_mask" in options.models_to_load and not options.predictive_mask:
+        yield "models_to_load names predictive_mask, which there is only with the option predictive_mask"
+    if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
+        yield "separate_stereo needs both use_stereo and temporal sources (frame_ids 0 -1 1)"
+    if options.eval_mono and options.eval_stereo:
+        yield "eval_mono and eval_stereo are two ways of scaling: choose one"
+    if options.eval_eigen_to_benchmark and options.ext_disp_to_eval is None:
+        yield "eval_eigen_to_benchmark picks from saved disparities: name their file by ext_disp_to_eval"
+
+
+def _evaluation_problems(options: Options) -> Iterator[str]:
+    """What evaluation cannot do, or would pass over in silence."""
+    if not (options.eval_mono or options.eval_stereo):
+        yield "set eval_mono (median scaling) or eval_stereo (the dataset's stereo factor)"
+    if options.eval_stereo and options.pred_depth_scale_factor != 1.0:
+        yield "eval_stereo ignores pred_depth_scale_factor: set eval_mono and disable_median_scaling"
+    if options.no_eval and not options.save_pred_disps:
+        yield "no_eval without save_pred_disps leaves nothing to do"
+    if options.ext_disp_to_eval is None:
+        if options.load_weights_folder is None:
+            yield "name what to evaluate: load_weights_folder, or ext_disp_to_eval (saved disparities)"
+        return
+    for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval"):
+        if getattr(options, name):
+            yield f"{name} is about predicting, but ext_disp_to_eval scores what is predicted already"
+
+
+if __name__ == "__main__":  # prints what a command line comes to, without running anything
+    try:
+        print(json.dumps(parse_options().as_dict(), indent=2))
+    except OptionsError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,116 @@
+"""Finds and reads what an encoder starts from: ``--weights_init``."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import numpy as np
+
+from errors import WeightsError
+from serialization.h5 import read_h5
+from serialization.naming import to_paddle
+from serialization.pdparams import read_pdparams
+
+WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
+_CONNECTION_TIMEOUT = 5.0  # seconds
+
+_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".pdparams": read_pdparams,
+    ".h5": lambda path: to_paddle(read_h5(path)),
+}
+
+
+def find_backbone(weights_init: str, num_layers: int, weights_dir: Path = WEIGHTS_DIR) -> Path:
+    """The file of a pretrained ResNet.
+
+    Args:
+        weights_init: "pretrained" for Paddle's ImageNet weights, from ``weights_dir``, else downloaded once;
+            or a path: an .h5 or .pdparams file, the same without its ending, or a folder that holds
+            resnetN.pdparams or resnetN_pretrain.h5.
+        num_layers: N, from 18 to 152.
+        weights_dir: where "pretrained" looks first.
+
+    Raises:
+        WeightsError: there is no such file, or it cannot be downloaded; says where it looked and what to do.
+    """
+    if weights_init == "pretrained":
+        return _find_in_folder(weights_dir, num_layers) or _download(num_layers, weights_dir)
+    path = Path(weights_init).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        found = _find_in_folder(path, num_layers)
+        if found is None:
+            names = " nor ".join(_file_names(num_layers))
+            raise WeightsError(f"--weights_init {weights_init}: the folder has neither {names}.")
+        return found
+    for ending in _READERS:
+        # Appended, since a name may hold a dot of its own.
+        candidate = path.with_name(path.name + ending)
+        if candidate.is_file():
+            return candidate
+    raise WeightsError(
+        f"--weights_init {weights_init}: there is no such folder, and no such file, with or without "
+        f"{' or '.join(_READERS)}. Other choices: pretrained, scratch."
+    )
+
+
+def read_backbone(path: Path) -> dict[str, np.ndarray]:
+    """A ResNet's arrays under Paddle's names ("conv1.weight"), without the ``encoder.`` of released files.
+
+    Raises:
+        WeightsError: the file is missing, damaged, unsafe, or neither .h5 nor .pdparams.
+    """
+    path = Path(path)
+    if path.suffix not in _READERS:
+        raise WeightsError(f"{path} cannot be read as a backbone: a file in {' or '.join(_READERS)} was expected.")
+    return {name.removeprefix("encoder."): array for name, array in _READERS[path.suffix](path).items()}
+
+
+def _file_names(num_layers: int) -> tuple[str, str]:
+    return f"resnet{num_layers}.pdparams", f"resnet{num_layers}_pretrain.h5"
+
+
+def _find_in_folder(folder: Path, num_layers: int) -> Path | None:
+    candidates = (folder / name for name in _file_names(num_layers))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _download(num_layers: int, weights_dir: Path) -> Path:
+    """Paddle's own ImageNet weights, from its cache or its server."""
+    from paddle.utils import download
+    from paddle.vision.models.resnet import model_urls
+
+    url, md5 = model_urls[f"resnet{num_layers}"]
+    try:
+        # Paddle tries three times, without a limit of time: find out first whether there is a connection.
+        if not (Path(download.WEIGHTS_HOME) / Path(url).name).is_file():
+            _check_connection(url)
+        with _quiet(download.logger):
+            return Path(download.get_weights_path_from_url(url, md5))
+    except (OSError, RuntimeError) as fault:
+        raise WeightsError(
+            f"--weights_init pretrained: Paddle's ImageNet weights are not in {weights_dir} and cannot be "
+            f"downloaded ({fault}). Download {url} on a machine that can, and put it at "
+            f"{weights_dir / _file_names(num_layers)[0]}; or begin without it: --weights_init scratch."
+        ) from fault
+
+
+def _check_connection(url: str) -> None:
+    """Raises OSError where the server of ``url`` does not answer; a proxy is left to the download."""
+    if "https" not in getproxies():
+        socket.create_connection((urlsplit(url).hostname, 443), timeout=_CONNECTION_TIMEOUT).close()
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,36 @@
+"""HDF5 files of arrays, as published backbones come: flat, PyTorch's names at the top level."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from errors import WeightsError
+
+
+def read_h5(path: Path) -> dict[str, np.ndarray]:
+    """Name -> array, as they stand in the file.
+
+    Raises:
+        WeightsError: the file is missing, cut off, of another format, or holds anything but arrays of
+            numbers.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"{path} cannot be read: there is no such file.")
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: _read_array(file, name, path) for name in file}
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as fault:
+        raise WeightsError(
+            f"{path} cannot be read as HDF5: {fault}. It is cut off, damaged, or of another format; "
+            "copy or download it again."
+        ) from fault
+
+
+def _read_array(file: h5py.File, name: str, path: Path) -> np.ndarray:
+    # A link may lead to another file of this machine.
+    is_own = isinstance(file.get(name, getlink=True), h5py.HardLink)
+    item = file[name] if is_own else None
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biuf":
+        raise WeightsError(f"{path} holds something else than numbers under {name!r}; flat arrays were expected.")
+    return item[()]

@@ -1,0 +1,81 @@
+"""Paddle's ``.pdparams`` and ``.pdopt`` files: a pickled dict of arrays, read without running anything."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from errors import WeightsError
+from serialization.atomic import atomic_file
+from serialization.safe_pickle import ArrayUnpickler
+
+# Paddle's own table from structured names ("encoder.conv1.weight") to automatic ones ("conv2d_0.w_0").
+NAME_TABLE = "StructuredToParameterName@@"
+# What Paddle 2.0 and later write by default; NumPy arrays larger than 4 GB need it.
+_PROTOCOL = 4
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive, perhaps of PyTorch",
+    b"\x89HDF": "an HDF5 file; its name should end in .h5",
+    b"<": "a web page: the download failed",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself by git lfs pull",
+}
+
+
+def read_paddle_file(path: Path) -> dict[str, Any]:
+    """The content of a ``.pdparams`` or ``.pdopt`` file as it stands, of Paddle 2.x or 3.x.
+
+    Returns:
+        Name -> array (read-only), number, text, or dicts and lists of them; with Paddle's ``NAME_TABLE`` if
+        there.
+
+    Raises:
+        WeightsError: the file is missing, empty, cut off, of another format, or asks for more than arrays.
+    """
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(32)
+            for magic, description in _FOREIGN.items():
+                if start.startswith(magic):
+                    raise WeightsError(f"{path} is not a Paddle weight file: it is {description}.")
+            if not start:
+                raise WeightsError(f"{path} is empty (0 bytes): copy or download it again.")
+            stream.seek(0)
+            content = ArrayUnpickler(stream, path).load()
+    except OSError as fault:
+        raise WeightsError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise WeightsError(
+            f"{path} is not a Paddle weight file: a dict from names to arrays was expected, "
+            f"what it holds is of type {type(content).__name__}."
+        )
+    return content
+
+
+def read_pdparams(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a ``.pdparams`` file by structured name; numbers among them as arrays without dimensions.
+
+    Raises:
+        WeightsError: as ``read_paddle_file``, or an entry is no array.
+    """
+    content = read_paddle_file(path)
+    content.pop(NAME_TABLE, None)
+    for name, value in content.items():
+        if not isinstance(value, (np.ndarray, np.generic, bool, int, float)):
+            raise WeightsError(
+                f"{path} holds a {type(value).__name__} under {name!r}; arrays were expected. "
+                "Is it an optimizer's state (.pdopt) rather than a network's weights?"
+            )
+    return {name: np.asarray(value) for name, value in content.items()}
+
+
+def write_pdparams(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes ``arrays`` for ``read_pdparams`` and ``paddle.load``; the same arrays give the same bytes.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    content = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with atomic_file(Path(path)) as stream:
+        pickle.dump(content, stream, protocol=_PROTOCOL)

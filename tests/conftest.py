@@ -1,0 +1,110 @@
+"""What all tests share: where the real data lies, and weights made by rule."""
+
+import json
+import os
+import sys
+import zlib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("train", "val", "test")
+sys.path.insert(0, str(ROOT))
+
+from environment import prepare_environment  # noqa: E402
+
+prepare_environment()
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+
+def _folder(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT.parent / "shared" / default))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent; set {variable} to where it lies")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kitti_sample() -> Path:
+    """A real KITTI drive in KITTI raw layout."""
+    return _folder("KITTI_SAMPLE_DIR", "kitti_sample")
+
+
+@pytest.fixture(scope="session")
+def stereo_drive(kitti_sample) -> Path:
+    """The sample, where it can be trained on with stereo pairs and scored: split lists, both cameras, lidar."""
+    lists = kitti_sample / "splits" / "kitti_sample"
+    missing = [str(path) for part in PARTS if not (path := lists / f"{part}_files.txt").is_file()]
+    if not missing:
+        folder, frame, _ = (lists / "train_files.txt").read_text().split()[:3]
+        images = [kitti_sample / folder / f"image_0{camera}/data/{int(frame):010d}.jpg" for camera in (2, 3)]
+        scans = kitti_sample / folder / "velodyne_points" / "data"
+        tested = {int(line.split()[1]) for line in (lists / "test_files.txt").read_text().splitlines() if line.strip()}
+        missing = [str(path) for path in images if not path.is_file()]
+        if not any((scans / f"{frame:010d}.bin").is_file() for frame in tested):
+            missing.append(f"lidar of the test frames in {scans}")
+    if missing:
+        pytest.skip(f"this sample lacks {', '.join(missing)}")
+    return kitti_sample
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """The original implementation's numbers on fixed inputs."""
+    return _folder("REFERENCE_DIR", "reference")
+
+
+@pytest.fixture(scope="session")
+def load_reference(reference_dir):
+    """File name -> its arrays; skips where this set lacks the file."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        path = reference_dir / name
+        if not path.is_file():
+            pytest.skip(f"{path} is absent")
+        with np.load(path) as arrays:
+            return dict(arrays)
+
+    return load
+
+
+def rule_weight(salt: str, module: str, key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The value that the reference's rule gives a parameter with this PyTorch name and shape."""
+    random = np.random.RandomState(zlib.crc32(f"{salt}{module}.{key}".encode()) & 0x7FFFFFFF)
+    if key.endswith("running_var"):
+        value = 0.5 + random.rand(*shape)
+    elif key.endswith("running_mean"):
+        value = 0.1 * random.randn(*shape)
+    elif len(shape) == 4:
+        value = random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
+    elif len(shape) == 2:
+        value = random.randn(*shape) * np.sqrt(1 / shape[1])
+    elif key.endswith("weight"):
+        value = 1 + 0.1 * random.randn(*shape)
+    else:
+        value = 0.1 * random.randn(*shape)
+    if module.startswith("pose") and key.startswith(("net.3.", "pose_conv.")):
+        value = value * 0.05
+    return value.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def fill_by_rule(reference_dir):
+    """Fills a network with the reference's weights; its keys must be exactly the reference's."""
+    layout = json.loads((reference_dir / "parameter_layout.json").read_text())
+    salt = json.loads((reference_dir / "meta.json").read_text())["salt"]
+
+    def fill(network, module: str) -> None:
+        state = {}
+        for key, shape in layout[module].items():
+            # The networks have neither the classifier nor its counter of batches.
+            if not key.endswith("num_batches_tracked") and not key.startswith("encoder.fc."):
+                name = key.replace("running_mean", "_mean").replace("running_var", "_variance")
+                state[name] = rule_weight(salt, module, key, tuple(shape))
+        expected = {name: list(value.shape) for name, value in network.state_dict().items()}
+        assert expected == {name: list(value.shape) for name, value in state.items()}
+        missing, unexpected = network.set_state_dict(state)
+        assert not missing and not unexpected
+
+    return fill

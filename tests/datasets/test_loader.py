@@ -1,0 +1,201 @@
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+from datasets.batch import prepare_batch
+from datasets.build import build_loader
+from datasets.loader import collate
+from datasets.sampler import EpochSampler
+from errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _loader(dataset, **kwargs):
+    defaults = {"batch_size": 3, "shuffle": True, "num_workers": 0, "seed": 0, "drop_last": False}
+    return build_loader(dataset, **{**defaults, **kwargs})
+
+
+def _bytes(batch):
+    return {
+        key: [np.asarray(item).tobytes() for item in value] if isinstance(value, list) else np.asarray(value).tobytes()
+        for key, value in batch.items()
+    }
+
+
+def test_an_epoch_visits_every_sample_once_in_its_own_order():
+    sampler = EpochSampler(10, 4, shuffle=True, seed=0, drop_last=False)
+    epochs = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert [len(batch) for batch in batches] == [4, 4, 2] and len(sampler) == 3
+        assert {number for batch in batches for _, number in batch} == {epoch}
+        epochs.append([index for batch in batches for index, _ in batch])
+        assert sorted(epochs[-1]) == list(range(10))
+    assert epochs[0] == epochs[2] != epochs[1]
+
+
+def test_without_shuffling_in_order_and_without_the_rest():
+    sampler = EpochSampler(5, 2, shuffle=False, seed=0, drop_last=True)
+    assert list(sampler) == [[(0, 0), (1, 0)], [(2, 0), (3, 0)]] and len(sampler) == 2
+
+
+def test_collate_stacks_arrays_and_lists_the_rest(make_dataset, line):
+    samples = list(make_dataset([line(2), line(3)], load_depth=True))
+    batch = collate(samples)
+    assert batch["color", "s", 0].shape == (2, 3, 32, 64) and batch["color", "s", 0].dtype == np.uint8
+    assert batch["K", 1].shape == (2, 4, 4) and batch["stereo_T"].shape == (2, 4, 4)
+    assert batch["name"] == [str(line(2)), str(line(3))]
+    assert batch["depth_gt"][0].shape == (64, 128) and batch["depth_gt"][1] is None
+
+
+@pytest.mark.parametrize("convert", [np.asarray, paddle.to_tensor])
+def test_prepared_colours_are_a_pyramid_of_area_averages(convert):
+    values = np.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8).astype(np.uint8)
+    K = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+    batch = {
+        ("color", 0, 0): convert(values),
+        ("color_aug", 0, 0): convert(255 - values),
+        ("K", 0): convert(K),
+    }
+    prepared = prepare_batch({**batch, "name": ["a", "b"], "depth_gt": [None, values]}, [0, 2])
+    assert set(prepared) == {*batch, ("color", 0, 2), "name", "depth_gt"}
+    assert prepared["color", 0, 0].dtype == paddle.float32
+    np.testing.assert_array_equal(prepared["color", 0, 0].numpy(), values.astype(np.float32) / 255)
+    np.testing.assert_array_equal(prepared["color_aug", 0, 0].numpy(), (255 - values).astype(np.float32) / 255)
+    expected = values.reshape(2, 3, 2, 4, 2, 4).mean(axis=(3, 5)) / 255
+    np.testing.assert_allclose(prepared["color", 0, 2].numpy(), expected, rtol=1e-6)
+    assert prepared["name"] == ["a", "b"] and prepared["depth_gt"][1] is values
+
+
+def test_workers_make_the_same_batches_and_epochs_differ(make_dataset):
+    dataset = make_dataset(train=True)
+    runs = []
+    for num_workers in (0, 2):
+        loader = _loader(dataset, num_workers=num_workers)
+        epochs = []
+        for epoch in range(2):
+            loader.batch_sampler.set_epoch(epoch)
+            epochs.append([_bytes(batch) for batch in loader])
+        assert [len(batch["name"]) for batch in epochs[0]] == [3, 3, 2] and len(loader) == 3
+        runs.append(epochs)
+    assert runs[0] == runs[1]
+    assert runs[0][0] != runs[0][1]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_an_epoch_left_halfway_ends_quietly_and_the_next_is_whole(make_dataset, capfd, num_workers):
+    dataset = make_dataset(train=True)
+    others = set(multiprocessing.active_children())  # of earlier tests, on their way out
+    loader = _loader(dataset, num_workers=num_workers, batch_size=1)
+    for _ in range(3):
+        for _ in loader:
+            break
+    assert len(list(loader)) == len(dataset)
+    loader.close()
+    assert not set(multiprocessing.active_children()) - others
+    assert len(list(loader)) == len(dataset)  # started again
+    loader.close()
+    output = capfd.readouterr()
+    assert output.out == "" and output.err == ""
+
+
+def test_a_worker_that_dies_ends_the_epoch_with_the_samples_under_way(make_dataset):
+    others = set(multiprocessing.active_children())
+    loader = _loader(make_dataset(), num_workers=1, batch_size=1, shuffle=False)
+    batches = iter(loader)
+    first = next(batches)["name"][0]
+    (worker,) = set(multiprocessing.active_children()) - others
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(DataError) as error:
+        list(batches)
+    assert "a process that loads data died" in str(error.value)
+    named = [str(line) for line in loader.dataset.lines if f"\n  {line}" in str(error.value)]
+    assert named and first not in named
+    assert len(list(loader)) == len(loader)  # with a new worker
+    loader.close()
+
+
+def test_workers_end_with_a_killed_parent(make_dataset, tmp_path):
+    script = tmp_path / "load.py"
+    script.write_text(
+        "import pickle, sys, time\n"
+        "if __name__ == '__main__':\n"
+        f"    sys.path.insert(0, {str(ROOT)!r})\n"
+        "    from datasets.build import build_loader\n"
+        f"    dataset = pickle.load(open({str(tmp_path / 'dataset')!r}, 'rb'))\n"
+        "    settings = dict(batch_size=1, shuffle=False, num_workers=2, seed=0, drop_last=False)\n"
+        "    batches = iter(build_loader(dataset, **settings))\n"
+        "    next(batches)\n"
+        "    import multiprocessing\n"
+        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    (tmp_path / "dataset").write_bytes(pickle.dumps(make_dataset()))
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert workers
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(_is_running(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(_is_running(pid) for pid in workers)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_workers_do_not_import_paddle():
+    code = "import sys, datasets.loader, datasets.build; sys.exit('paddle' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_damaged_file_ends_the_epoch_with_its_name_alone(make_dataset, line, num_workers, capfd):
+    dataset = make_dataset()
+    path = dataset.frame_paths(line(3, "r"))[0]
+    with open(path, "r+b") as file:
+        file.truncate(100)
+    with pytest.raises(DataError) as error:
+        list(_loader(dataset, num_workers=num_workers))
+    assert path in str(error.value) and "split line" in str(error.value)
+    assert "Traceback" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_fault_keeps_its_traceback(make_dataset, num_workers):
+    with pytest.raises(RuntimeError, match=r"split line .* ValueError") as error:
+        list(_loader(make_dataset(width=0), num_workers=num_workers))
+    assert "resize_lanczos" in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_ground_truths_stay_a_list(make_dataset, line, num_workers):
+    dataset = make_dataset([line(2), line(3)], load_depth=True)
+    (batch,) = _loader(dataset, shuffle=False, num_workers=num_workers)
+    assert batch["name"] == [str(line(2)), str(line(3))]
+    assert np.asarray(batch["depth_gt"][0])[25, 69] == 11 and batch["depth_gt"][1] is None
+
+
+def test_fewer_lines_than_a_batch(make_dataset, line):
+    with pytest.raises(DataError, match="1 usable lines, fewer than one batch of 3"):
+        _loader(make_dataset([line(2)]), drop_last=True)

@@ -1,0 +1,195 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.build import build_dataset
+from datasets.splits import SplitLine
+from errors import DataError
+
+FRAMES = [0, -1, 1, "s"]
+
+
+def _resized(dataset, line):
+    images = {}
+    for frame, path in zip(dataset.frame_ids, dataset.frame_paths(line), strict=True):
+        with Image.open(path) as image:
+            small = image.convert("RGB").resize((dataset.width, dataset.height), Image.LANCZOS)
+        images[frame] = np.asarray(small).transpose(2, 0, 1)
+    return images
+
+
+def _augmented(dataset, index, want_flip):
+    """The first epoch's sample of this index that is flipped, or is not."""
+    plain = _resized(dataset, dataset.lines[index])[0]
+    for epoch in range(50):
+        sample = dataset[index, epoch]
+        if np.array_equal(sample["color", 0, 0], plain[:, :, ::-1] if want_flip else plain):
+            return sample
+    raise AssertionError("50 epochs without one")
+
+
+def test_a_sample_holds_what_the_contract_says(make_dataset, line):
+    dataset = make_dataset([line(2)], load_depth=True)
+    sample = dataset[0]
+    colours = {(kind, frame, 0) for kind in ("color", "color_aug") for frame in FRAMES}
+    intrinsics = {(kind, scale) for kind in ("K", "inv_K") for scale in (0, 1)}
+    assert set(sample) == colours | intrinsics | {"stereo_T", "depth_gt", "name"}
+    expected = _resized(dataset, line(2))
+    for key in colours:
+        assert sample[key].dtype == np.uint8
+        np.testing.assert_array_equal(sample[key], expected[key[1]])
+    assert sample["name"] == str(line(2))
+    assert sample["depth_gt"].shape == (64, 128) and sample["depth_gt"][25, 69] == 11
+
+
+def test_the_right_camera_has_the_left_as_its_pair(make_dataset, line):
+    left, right = make_dataset([line(2, "l"), line(2, "r")])
+    np.testing.assert_array_equal(left["color", "s", 0], right["color", 0, 0])
+    np.testing.assert_array_equal(right["color", "s", 0], left["color", 0, 0])
+
+
+def test_depth_is_none_where_the_frame_has_no_scan(make_dataset, line):
+    dataset = make_dataset([line(3), line(2)], load_depth=True, gt_depth="camera")
+    assert dataset[0]["depth_gt"] is None
+    assert dataset.ground_truth(dataset.lines[0]) is None
+    assert dataset.ground_truth(dataset.lines[1])[25, 69] == 10
+
+
+def test_training_with_ground_truth_is_refused(make_dataset):
+    with pytest.raises(ValueError, match="load_depth"):
+        make_dataset(train=True, load_depth=True)
+
+
+# K of the tiny tree: fx 100, fy 90, cx 60, cy 30 at 128x64, read at 64x32 and 32x16.
+# Scale 0: (60 + 0.5) / 2 - 0.5 = 29.75, mirrored 63 - 29.75.
+# Scale 1: (60 + 0.5) / 4 - 0.5 = 14.625, mirrored 31 - 14.625.
+@pytest.mark.parametrize(("flip", "cx"), [(False, (29.75, 14.625)), (True, (33.25, 16.375))])
+def test_intrinsics_by_scale_and_flip(make_dataset, flip, cx):
+    sample = _augmented(make_dataset(train=True), 0, flip)
+    for scale, (fx, fy, cy) in enumerate(((50, 45, 14.75), (25, 22.5, 7.125))):
+        K = [[fx, 0, cx[scale], 0], [0, fy, cy, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+        assert sample["K", scale].dtype == np.float32 and sample["inv_K", scale].dtype == np.float32
+        np.testing.assert_allclose(sample["K", scale], K, rtol=1e-6)
+        np.testing.assert_allclose(sample["inv_K", scale] @ np.array(K), np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_mean_intrinsics_need_no_calibration_and_no_flip(make_dataset, tree, flip):
+    (tree / "2011_01_01" / "calib_cam_to_cam.txt").unlink()
+    sample = _augmented(make_dataset(train=True, mean_intrinsics=True), 0, flip)
+    for scale, (width, height) in enumerate(((64, 32), (32, 16))):
+        expected = [[0.58 * width, 0, width / 2, 0], [0, 1.92 * height, height / 2, 0]]
+        np.testing.assert_allclose(sample["K", scale][:2], expected, rtol=1e-6)
+
+
+def test_images_stored_smaller_keep_the_field_of_view(make_dataset, tree):
+    expected = make_dataset()[0]["K", 0]
+    for path in tree.glob("*/*/image_0*/data/*.jpg"):
+        with Image.open(path) as image:
+            image.resize((96, 48)).save(path)
+    np.testing.assert_array_equal(make_dataset()[0]["K", 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("index", "flip", "shift"), [(0, False, -0.1), (0, True, 0.1), (1, False, 0.1), (1, True, -0.1)]
+)
+def test_the_stereo_transform_follows_side_and_flip(make_dataset, index, flip, shift):
+    dataset = make_dataset(train=True)
+    assert dataset.lines[index].side == "lr"[index]
+    expected = np.eye(4)
+    expected[0, 3] = shift
+    np.testing.assert_allclose(_augmented(dataset, index, flip)["stereo_T"], expected, rtol=1e-6)
+
+
+def test_all_frames_are_flipped_together(make_dataset):
+    dataset = make_dataset(train=True)
+    sample = _augmented(dataset, 0, True)
+    for frame, image in _resized(dataset, dataset.lines[0]).items():
+        np.testing.assert_array_equal(sample["color", frame, 0], image[:, :, ::-1])
+
+
+def test_flipping_after_lanczos_equals_flipping_before(make_dataset):
+    dataset = make_dataset(train=True, height=33, width=71)
+    sample = _augmented(dataset, 0, True)
+    with Image.open(dataset.frame_paths(dataset.lines[0])[0]) as image:
+        flipped = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((71, 33), Image.LANCZOS)
+    np.testing.assert_array_equal(sample["color", 0, 0], np.asarray(flipped).transpose(2, 0, 1))
+
+
+def test_one_jitter_for_all_frames(make_dataset, tree, line, write_image):
+    for path in tree.glob("*/*/image_0*/data/*.jpg"):
+        write_image(path, 0)  # the same picture everywhere
+    dataset = make_dataset([line(2)], train=True)
+    jittered = 0
+    for epoch in range(20):
+        sample = dataset[0, epoch]
+        jittered += not np.array_equal(sample["color_aug", 0, 0], sample["color", 0, 0])
+        for frame in FRAMES[1:]:
+            np.testing.assert_array_equal(sample["color", frame, 0], sample["color", 0, 0])
+            np.testing.assert_array_equal(sample["color_aug", frame, 0], sample["color_aug", 0, 0])
+    assert 4 <= jittered <= 16
+
+
+def test_augmentation_depends_on_seed_epoch_and_index_alone(make_dataset):
+    def looks(seed, epoch):
+        dataset = make_dataset(train=True, seed=seed)
+        return [dataset[index, epoch]["color_aug", 0, 0].tobytes() for index in range(len(dataset))]
+
+    assert looks(1, 0) == looks(1, 0)
+    assert looks(1, 0) != looks(1, 1)
+    assert looks(1, 0) != looks(2, 0)
+
+
+def test_no_augmentation_outside_training(make_dataset):
+    dataset = make_dataset()
+    for epoch in range(3):
+        np.testing.assert_array_equal(dataset[0, epoch]["color_aug", 0, 0], dataset[0]["color", 0, 0])
+
+
+def test_a_damaged_file_is_named_with_its_split_line(make_dataset, line):
+    dataset = make_dataset([line(2)])
+    path = dataset.frame_paths(line(2))[1]
+    with open(path, "r+b") as file:
+        file.truncate(200)
+    with pytest.raises(DataError) as error:
+        dataset[0]
+    assert path in str(error.value) and str(line(2)) in str(error.value)
+
+
+def test_a_dataset_survives_pickling(make_dataset):
+    dataset = make_dataset(train=True)
+    copy = pickle.loads(pickle.dumps(dataset))
+    for key, value in dataset[3, 5].items():
+        np.testing.assert_array_equal(copy[3, 5][key], value)
+
+
+def test_the_references_network_input(kitti_sample, reference_dir, load_reference):
+    reference = load_reference("networks_geometry.npz")
+    meta_path = reference_dir / "meta.json"
+    if "image_0" not in reference or not meta_path.is_file():
+        pytest.skip("this reference has no images")
+    first = json.loads(meta_path.read_text())["frame"]
+    paths = sorted(kitti_sample.glob(f"*/*/image_02/data/{first:010d}.jpg"))
+    if not paths:
+        pytest.skip(f"the reference's frame {first} is not in this sample")
+    folder = str(paths[0].parents[2].relative_to(kitti_sample))
+    names = {0: "image_0", -1: "image_m1", 1: "image_p1", "s": "image_s"}
+    expected = {frame: reference[name] for frame, name in names.items()}
+    height, width = expected[0].shape[1:3]
+
+    def inputs(number, frame_ids):
+        lines = [SplitLine(folder, number, "l")]
+        size = {"height": height, "width": width}
+        (sample,) = build_dataset("kitti", kitti_sample, lines, frame_ids=frame_ids, train=False, **size)
+        return {frame: sample["color", frame, 0].transpose(1, 2, 0) for frame in frame_ids}
+
+    # Only the first frame's number stands in meta.json; the second's is found by its picture.
+    there = sorted((int(path.stem) for path in paths[0].parent.glob("*.jpg")), key=lambda n: abs(n - first - 40))
+    second = next((number for number in there if np.array_equal(inputs(number, [0])[0], expected[0][1])), None)
+    for index, number in enumerate((first, second)):
+        if number is not None:
+            for frame, image in inputs(number, FRAMES).items():
+                np.testing.assert_array_equal(image, expected[frame][index])

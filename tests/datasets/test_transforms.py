@@ -1,0 +1,127 @@
+import colorsys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.transforms import (
+    ColourJitter,
+    image_to_array,
+    load_image,
+    mirror_intrinsics,
+    resize_lanczos,
+    scale_intrinsics,
+)
+from errors import DataError
+
+K = np.array([[100, 0, 60], [0, 90, 30], [0, 0, 1.0]])
+NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
+
+
+def _jitter(image, **strengths):
+    """The steps named, in their order, alone."""
+    return np.asarray(ColourJitter(**{**NEUTRAL, **strengths}, order=tuple(strengths))(image)).astype(int)
+
+
+def _plain(*colours):
+    """An image with one pixel column for each colour."""
+    return Image.fromarray(np.tile(np.array(colours, dtype=np.uint8), (4, 1, 1)))
+
+
+def _dot(x, y, height, width):
+    """A soft bright dot with its centre at (x, y)."""
+    rows, columns = np.mgrid[:height, :width]
+    dot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 6.0**2))
+    return Image.fromarray(np.repeat(dot[:, :, None], 3, axis=2).round().astype(np.uint8))
+
+
+def _centre(array):
+    weights = array[0].astype(float)
+    rows, columns = np.mgrid[: weights.shape[0], : weights.shape[1]]
+    return (weights * columns).sum() / weights.sum(), (weights * rows).sum() / weights.sum()
+
+
+def test_lanczos_is_pillows_to_the_pixel(tree):
+    path = next(tree.glob("*/*/image_02/data/*.jpg"))
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB").resize((40, 24), Image.LANCZOS))
+    array = image_to_array(resize_lanczos(load_image(path), 24, 40))
+    assert array.dtype == np.uint8 and array.shape == (3, 24, 40) and array.flags.c_contiguous
+    np.testing.assert_array_equal(array, expected.transpose(2, 0, 1))
+
+
+def test_a_grey_image_becomes_three_equal_channels(tmp_path):
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "grey.png")
+    array = image_to_array(load_image(tmp_path / "grey.png"))
+    np.testing.assert_array_equal(array, np.tile(np.arange(64).reshape(8, 8), (3, 1, 1)))
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_truncated_images_are_named(tmp_path, write_image, extension):
+    path = tmp_path / f"image{extension}"
+    write_image(path, 0)
+    data = path.read_bytes()
+    for length in (0, 10, len(data) // 2):
+        path.write_bytes(data[:length])
+        with pytest.raises(DataError, match=f"image{extension} cannot be read"):
+            load_image(path)
+    with pytest.raises(DataError, match=r"none\.png not found"):
+        load_image(tmp_path / "none.png")
+
+
+def test_scaled_intrinsics_by_hand():
+    # (60 + 0.5) * 0.5 - 0.5 = 29.75; (30 + 0.5) * 0.25 - 0.5 = 7.125
+    expected = [[50, 0, 29.75], [0, 22.5, 7.125], [0, 0, 1]]
+    np.testing.assert_allclose(scale_intrinsics(K, (64, 128), (16, 64)), expected)
+    np.testing.assert_array_equal(K[0], [100, 0, 60])
+
+
+def test_mirrored_intrinsics_by_hand():
+    np.testing.assert_allclose(mirror_intrinsics(K, 128), [[100, 0, 67], [0, 90, 30], [0, 0, 1]])
+
+
+def test_a_resized_and_mirrored_image_shows_the_point_where_the_intrinsics_say():
+    X, Y, Z = -0.7, 0.2, 10.0
+    x, y, _ = K @ [X / Z, Y / Z, 1]
+    array = image_to_array(resize_lanczos(_dot(x, y, 64, 128), 32, 48))
+    scaled = scale_intrinsics(K, (64, 128), (32, 48))
+    np.testing.assert_allclose(_centre(array), (scaled @ [X / Z, Y / Z, 1])[:2], atol=0.02)
+    mirrored = mirror_intrinsics(scaled, 48)
+    np.testing.assert_allclose(_centre(array[:, :, ::-1]), (mirrored @ [-X / Z, Y / Z, 1])[:2], atol=0.02)
+
+
+def test_brightness_contrast_and_saturation_by_hand():
+    image = _plain((100, 50, 20), (200, 250, 0))
+    np.testing.assert_array_equal(_jitter(image, brightness=1.2)[0], [[120, 60, 24], [240, 255, 0]])
+    # Grey is 0.299 R + 0.587 G + 0.114 B: 61.53 and 206.55, stored as 62 and 207; their mean is 134.5.
+    np.testing.assert_array_equal(_jitter(image, saturation=0.0)[0], [[62] * 3, [207] * 3])
+    np.testing.assert_array_equal(_jitter(image, saturation=0.5)[0, 0], [81, 56, 41])
+    np.testing.assert_array_equal(_jitter(image, contrast=0.0), np.full((4, 2, 3), 135))
+
+
+def test_hue_turns_the_colour_circle():
+    colours = [(200, 40, 30), (20, 90, 180), (70, 160, 60)]
+    for shift in (-0.1, 0.05, 0.1):
+        for colour, turned in zip(colours, _jitter(_plain(*colours), hue=shift)[0], strict=True):
+            hue, saturation, value = colorsys.rgb_to_hsv(*(np.array(colour) / 255))
+            expected = np.array(colorsys.hsv_to_rgb((hue + shift) % 1, saturation, value)) * 255
+            np.testing.assert_allclose(turned, expected, atol=5)
+
+
+def test_the_order_matters_and_is_kept():
+    image = _plain((250, 50, 20), (90, 250, 0))
+    bright_first = _jitter(image, brightness=1.2, saturation=0.8)
+    bright = Image.fromarray(_jitter(image, brightness=1.2).astype(np.uint8))
+    np.testing.assert_array_equal(bright_first, _jitter(bright, saturation=0.8))
+    assert (bright_first != _jitter(image, saturation=0.8, brightness=1.2)).any()
+
+
+def test_draws_cover_the_ranges_and_all_orders():
+    rng = np.random.default_rng(0)
+    draws = [ColourJitter.sample(rng) for _ in range(500)]
+    for name, low, high in (("brightness", 0.8, 1.2), ("contrast", 0.8, 1.2), ("saturation", 0.8, 1.2)):
+        values = [getattr(draw, name) for draw in draws]
+        assert low <= min(values) < low + 0.01 and high - 0.01 < max(values) <= high
+    hues = [draw.hue for draw in draws]
+    assert -0.1 <= min(hues) < -0.095 and 0.095 < max(hues) <= 0.1
+    assert len({draw.order for draw in draws}) == 24

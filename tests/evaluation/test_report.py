@@ -1,0 +1,33 @@
+"""How metrics are shown and saved."""
+
+import json
+
+import pytest
+
+from errors import UserError
+from evaluation.depth_metrics import METRIC_NAMES
+from evaluation.report import format_metrics_table, save_metrics
+
+MEANS = dict(zip(METRIC_NAMES, [0.1061234567891, 0.818, 4.75, 0.196, 0.874, 0.957, 0.979], strict=True))
+
+
+def test_table_aligns_values_under_their_names():
+    header, values = format_metrics_table(MEANS).splitlines()
+    assert header.split() == list(METRIC_NAMES)
+    assert values.split() == ["0.106", "0.818", "4.750", "0.196", "0.874", "0.957", "0.979"]
+    for name, value in zip(header.split(), values.split(), strict=True):
+        assert header.index(name) + len(name) == values.index(value) + len(value)
+
+
+def test_json_holds_the_seven_unrounded(tmp_path):
+    path = tmp_path / "results" / "metrics.json"
+    save_metrics(path, {**MEANS, "ratio": 2.0})
+    save_metrics(path, {**MEANS, "ratio": 3.0})
+    assert json.loads(path.read_text()) == MEANS
+    assert [file.name for file in path.parent.iterdir()] == ["metrics.json"]
+
+
+def test_unwritable_place_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"metrics\.json cannot be written"):
+        save_metrics(tmp_path / "file" / "metrics.json", MEANS)

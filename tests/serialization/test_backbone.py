@@ -1,0 +1,122 @@
+"""What encoders start from: every form of ``--weights_init``, and what is said where there is no network."""
+
+import socket
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from errors import WeightsError
+from serialization import backbone
+from serialization.backbone import find_backbone, read_backbone
+from serialization.pdparams import write_pdparams
+
+ARRAYS = {"conv1.weight": np.ones((2, 3, 1, 1), np.float32), "bn1._mean": np.zeros(2, np.float32)}
+
+
+@pytest.fixture
+def h5_file(tmp_path):
+    path = tmp_path / "resnet18_pretrain.h5"
+    with h5py.File(path, "w") as file:
+        file["conv1.weight"] = ARRAYS["conv1.weight"]
+        file["bn1.running_mean"] = ARRAYS["bn1._mean"]
+        file["bn1.num_batches_tracked"] = 0
+    return path
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """No connection, no proxy, nothing in Paddle's cache."""
+    from paddle.utils import download
+
+    def refuse(*_, **__):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(download, "WEIGHTS_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(backbone, "getproxies", dict)
+
+
+def assert_arrays(arrays):
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, ARRAYS[name])
+
+
+def test_a_file_the_file_without_its_ending_or_its_folder(h5_file, tmp_path):
+    for weights_init in (h5_file, h5_file.with_suffix(""), tmp_path):
+        assert find_backbone(str(weights_init), 18) == h5_file
+    dotted = tmp_path / "resnet.v2.pdparams"
+    write_pdparams(dotted, ARRAYS)
+    assert find_backbone(str(tmp_path / "resnet.v2"), 18) == dotted
+
+
+def test_absent_files_are_named(h5_file, tmp_path):
+    with pytest.raises(WeightsError, match=r"neither resnet50\.pdparams nor resnet50_pretrain\.h5"):
+        find_backbone(str(tmp_path), 50)
+    with pytest.raises(WeightsError, match=r"weights_init .*absent: there is no such .*\.pdparams or \.h5"):
+        find_backbone(str(tmp_path / "absent"), 18)
+
+
+def test_both_formats_give_paddle_names_without_prefix(h5_file, tmp_path):
+    assert_arrays(read_backbone(h5_file))
+    released = tmp_path / "encoder.pdparams"
+    write_pdparams(released, {f"encoder.{name}": array for name, array in ARRAYS.items()})
+    assert_arrays(read_backbone(released))
+    write_pdparams(released, ARRAYS)
+    assert_arrays(read_backbone(released))
+    with pytest.raises(WeightsError, match=r"\.pdparams or \.h5 was expected"):
+        read_backbone(tmp_path / "resnet18.pth")
+
+
+def test_pretrained_looks_into_the_weights_folder_first(h5_file, tmp_path, offline):
+    assert find_backbone("pretrained", 18, tmp_path) == h5_file
+    write_pdparams(tmp_path / "resnet18.pdparams", ARRAYS)
+    assert find_backbone("pretrained", 18, tmp_path) == tmp_path / "resnet18.pdparams"
+
+
+def test_pretrained_offline_says_at_once_what_to_do(tmp_path, offline, capfd):
+    start = time.monotonic()
+    with pytest.raises(WeightsError) as caught:
+        find_backbone("pretrained", 34, tmp_path / "weights")
+    assert time.monotonic() - start < 2
+    message = str(caught.value)
+    assert "https://" in message and "/resnet34.pdparams on a machine" in message
+    assert f"put it at {tmp_path / 'weights' / 'resnet34.pdparams'}" in message
+    assert "--weights_init scratch" in message and "Name or service not known" in message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_pretrained_downloads_through_paddle(tmp_path, monkeypatch, offline, capfd):
+    """Behind a proxy there is no connection of one's own to try."""
+    from paddle.utils import download
+
+    asked = []
+
+    def answer(url, md5):
+        asked.append((url, md5))
+        download.logger.info("a detail of the download")
+        return str(tmp_path / url.rpartition("/")[2])
+
+    monkeypatch.setattr(backbone, "getproxies", lambda: {"https": "http://proxy"})
+    monkeypatch.setattr(download, "get_weights_path_from_url", answer)
+    assert find_backbone("pretrained", 50, tmp_path / "weights") == tmp_path / "resnet50.pdparams"
+    assert len(asked[0][1]) == 32
+    assert "detail" not in "".join(capfd.readouterr())
+
+    def fail(url, md5):
+        raise RuntimeError("Retry limit reached")
+
+    monkeypatch.setattr(download, "get_weights_path_from_url", fail)
+    with pytest.raises(WeightsError, match=r"Retry limit reached"):
+        find_backbone("pretrained", 50, tmp_path / "weights")
+
+
+def test_pretrained_uses_paddles_cache(tmp_path, monkeypatch, offline):
+    from paddle.utils import download
+
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "resnet18.pdparams").touch()
+    monkeypatch.setattr(download, "_md5check", lambda path, md5: True)
+    assert find_backbone("pretrained", 18, tmp_path) == tmp_path / "cache" / "resnet18.pdparams"

@@ -1,0 +1,124 @@
+"""Exported ground truth: the community's pickled files and this project's own, and nothing run."""
+
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from errors import DataError
+from serialization.depth_npz import read_gt_depths
+
+DEPTHS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((4, 5), np.float32)]
+
+
+class RunsACommand:
+    def __reduce__(self):
+        return os.system, ("echo executed > EXECUTED",)
+
+
+def save_community(path, depths, **options):
+    ragged = np.empty(len(depths), object)
+    for i, depth in enumerate(depths):
+        ragged[i] = depth
+    np.savez_compressed(path, data=ragged, **options)
+
+
+def assert_depths(file, depths):
+    assert len(file.depths) == len(depths)
+    for loaded, expected in zip(file.depths, depths, strict=True):
+        assert loaded.dtype == np.float32
+        np.testing.assert_array_equal(loaded, expected)
+
+
+def reference_file(reference_dir, name):
+    path = reference_dir / "files" / name
+    if not path.is_file():
+        pytest.skip(f"{path} is absent")
+    return path
+
+
+def test_community_file_reads_to_the_bit(reference_dir, load_reference):
+    path = reference_file(reference_dir, "gt_depths_community.npz")
+    expected = load_reference("files/gt_depths_expected.npz")
+    file = read_gt_depths(path)
+    assert_depths(file, [expected[str(i)] for i in range(len(expected))])
+    assert (file.kind, file.axis) == (None, None)
+
+
+def test_hostile_file_runs_nothing(reference_dir, tmp_path, monkeypatch):
+    path = reference_file(reference_dir, "gt_depths_hostile.npz")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"gt_depths_hostile\.npz asks for posix\.system: refused"):
+        read_gt_depths(path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("key", ["data", "0", "kind"])
+def test_hostile_entries_run_nothing(tmp_path, monkeypatch, key):
+    monkeypatch.chdir(tmp_path)
+    hostile = np.empty(2, object)
+    hostile[0], hostile[1] = DEPTHS[0], RunsACommand()
+    np.savez("gt_depths.npz", **{"0": DEPTHS[0], key: hostile})
+    with pytest.raises(DataError, match=r"asks for (posix|nt)\.system"):
+        read_gt_depths(tmp_path / "gt_depths.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["gt_depths.npz"]
+
+
+def test_own_file(tmp_path):
+    path = tmp_path / "gt_depths.npz"
+    numbered = {str(i): depth for i, depth in enumerate(DEPTHS * 6)}  # past "9": the order is that of numbers
+    np.savez_compressed(path, **numbered, kind="improved", axis="camera")
+    file = read_gt_depths(path)
+    assert_depths(file, DEPTHS * 6)
+    assert (file.kind, file.axis) == ("improved", "camera")
+
+
+def test_community_files_of_other_makes(tmp_path):
+    path = tmp_path / "gt_depths.npz"
+    save_community(path, [depth.astype(np.float64) for depth in DEPTHS])
+    assert_depths(read_gt_depths(path), DEPTHS)
+    np.savez(path, data=np.stack([DEPTHS[0]] * 3))  # all of one size
+    assert_depths(read_gt_depths(path), [DEPTHS[0]] * 3)
+    np.savez(path, data=np.stack([DEPTHS[0]] * 3).astype(object))
+    assert_depths(read_gt_depths(path), [DEPTHS[0]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"0": DEPTHS[0], "2": DEPTHS[0]}, "lacks the array '1' and holds 0, 2"),
+        ({"depth": DEPTHS[0]}, "lacks the array '0'"),
+        ({"0": DEPTHS[0][0]}, r"entry 0 is no depth map: .* its shape is \(3,\)"),
+        ({"0": DEPTHS[0] * np.nan}, "entry 0 is no depth map: finite"),
+        ({"0": DEPTHS[0], "kind": "radar"}, "kind is 'radar'; one of lidar, improved was expected"),
+        ({"0": DEPTHS[0], "axis": "x"}, "axis is 'x'; one of legacy, camera was expected"),
+        ({"data": np.array(["a", None], object)}, "cannot be read as exported ground truth"),
+        ({"data": np.array(3.0)}, "cannot be read as exported ground truth"),
+    ],
+)
+def test_unsuitable_content_is_named(tmp_path, arrays, message):
+    path = tmp_path / "gt_depths.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match=rf"gt_depths\.npz.*{message}"):
+        read_gt_depths(path)
+
+
+def test_foreign_and_cut_off_files_are_named(tmp_path):
+    whole, plain = io.BytesIO(), io.BytesIO()
+    save_community(whole, DEPTHS)
+    np.save(plain, DEPTHS[0])
+    path = tmp_path / "gt_depths.npz"
+    contents = [whole.getvalue()[:size] for size in range(0, len(whole.getvalue()), 7)]
+    for content in [*contents, b"junk", plain.getvalue(), pickle.dumps(RunsACommand())]:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"gt_depths\.npz"):
+            read_gt_depths(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0.npy", b"no array")
+    with pytest.raises(DataError, match=r"gt_depths\.npz"):
+        read_gt_depths(path)
+    with pytest.raises(DataError, match=r"absent\.npz cannot be read.*No such file"):
+        read_gt_depths(tmp_path / "absent.npz")

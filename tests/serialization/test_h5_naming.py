@@ -1,0 +1,82 @@
+"""HDF5 backbones as published, and PyTorch's names turned into Paddle's."""
+
+import h5py
+import numpy as np
+import pytest
+
+from errors import WeightsError
+from serialization.h5 import read_h5
+from serialization.naming import to_paddle
+
+
+def test_published_form_reads_to_the_bit(reference_dir, load_reference):
+    path = reference_dir / "files" / "backbone_small.h5"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent")
+    expected = load_reference("files/expected.npz")
+    arrays = read_h5(path)
+    assert arrays
+    for name, array in arrays.items():
+        reference = expected[f"encoder.{name}"]
+        assert (array.dtype, array.shape) == (reference.dtype, reference.shape)
+        assert array.tobytes() == reference.tobytes()
+
+
+def test_unsuitable_files_are_named(tmp_path):
+    path = tmp_path / "r.h5"
+    with pytest.raises(WeightsError, match=r"r\.h5 cannot be read: there is no such file"):
+        read_h5(path)
+    for content in (b"", b"not HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 200):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"r\.h5 cannot be read as HDF5"):
+            read_h5(path)
+
+
+def test_a_cut_off_file_is_named(tmp_path):
+    path = tmp_path / "r.h5"
+    with h5py.File(path, "w") as file:
+        file["conv1.weight"] = np.ones((64, 64), np.float32)
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(WeightsError, match=r"r\.h5 cannot be read as HDF5"):
+        read_h5(path)
+
+
+def test_only_arrays_of_the_file_itself(tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["secret"] = np.ones(3)
+    for name, value in (
+        ("group/weight", np.ones(3)),
+        ("text", "words"),
+        ("link", h5py.ExternalLink("other.h5", "secret")),
+        ("alias", h5py.SoftLink("/absent")),
+    ):
+        with h5py.File(tmp_path / "r.h5", "w") as file:
+            file[name] = value
+        with pytest.raises(WeightsError, match=f"something else than numbers under '{name.split('/')[0]}'"):
+            read_h5(tmp_path / "r.h5")
+
+
+def test_names_and_layouts():
+    random = np.random.default_rng(0)
+    arrays = {
+        "bn1.running_mean": random.random(3),
+        "bn1.running_var": random.random(3),
+        "bn1.num_batches_tracked": np.array(7),
+        "bn1.weight": random.random(3),
+        "conv1.weight": random.random((4, 3, 7, 7)),
+        "fc.weight": random.random((5, 3)),
+        "fc.bias": random.random(5),
+    }
+    renamed = to_paddle(arrays)
+    assert list(renamed) == [
+        "bn1._mean",
+        "bn1._variance",
+        "bn1.weight",
+        "conv1.weight",
+        "fc.weight",
+        "fc.bias",
+    ]
+    assert renamed["bn1._mean"] is arrays["bn1.running_mean"]
+    assert renamed["bn1._variance"] is arrays["bn1.running_var"]
+    assert renamed["conv1.weight"].shape == (4, 3, 7, 7)
+    np.testing.assert_array_equal(renamed["fc.weight"], arrays["fc.weight"].T)  # (in, out)

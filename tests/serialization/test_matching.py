@@ -1,0 +1,88 @@
+"""Arrays by name into networks: what matches, what does not, and shapes that differ."""
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from errors import WeightsError
+from serialization.matching import load_into
+
+
+class Network(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2D(3, 4, 3)
+        self.norm = nn.BatchNorm2D(4)
+
+
+def arrays_of(network):
+    return {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+@pytest.fixture
+def values():
+    random = np.random.default_rng(0)
+    return {name: random.random(array.shape).astype("float32") for name, array in arrays_of(Network()).items()}
+
+
+def test_everything_matches(values):
+    network = Network()
+    report = load_into(network, values, "w.pdparams")
+    for name, array in arrays_of(network).items():
+        np.testing.assert_array_equal(array, values[name])
+    assert set(report.matched) == set(values) and report.missing == report.unexpected == ()
+    assert report.summary() == f"w.pdparams: {len(values)} of {len(values)} parameters loaded"
+
+
+def test_values_take_the_networks_type_and_stay_trainable(values):
+    network = Network()
+    load_into(network, {name: array.astype(">f8") for name, array in values.items()}, "w")
+    assert network.conv.weight.dtype == paddle.float32 and not network.conv.weight.stop_gradient
+    np.testing.assert_array_equal(network.conv.weight.numpy(), values["conv.weight"])
+
+
+def test_missing_and_left_over_are_named(values):
+    network = Network()
+    before = network.conv.bias.numpy().copy()
+    partial = {name: array for name, array in values.items() if name != "conv.bias"}
+    report = load_into(network, {**partial, "other.weight": np.ones(3)}, "w.pdparams")
+    assert report.missing == ("conv.bias",) and report.unexpected == ("other.weight",)
+    np.testing.assert_array_equal(network.conv.bias.numpy(), before)
+    assert report.summary().splitlines() == [
+        f"w.pdparams: {len(values) - 1} of {len(values)} parameters loaded",
+        "  not in the file, kept as they were: conv.bias",
+        "  not in the network, left out: other.weight",
+    ]
+
+
+def test_a_classifier_is_passed_over_only_where_there_is_none(values):
+    classifier = {"encoder.fc.weight": np.ones((2, 3)), "fc.bias": np.ones(3)}
+    assert load_into(Network(), {**values, **classifier}, "w").unexpected == ()
+    network = Network()
+    network.fc = nn.Linear(4, 3)
+    assert load_into(network, {**values, "fc.bias": np.full(3, 2.0)}, "w").missing == ("fc.weight",)
+    np.testing.assert_array_equal(network.fc.bias.numpy(), [2, 2, 2])
+
+
+def test_wrong_shapes_are_named_and_nothing_is_loaded(values):
+    network = Network()
+    before = arrays_of(network)
+    values["norm.weight"] = np.ones(5)
+    with pytest.raises(WeightsError, match=r"norm\.weight: \(5,\) in the file, \(4,\) in the network"):
+        load_into(network, values, "w.pdparams")
+    for name, array in arrays_of(network).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_other_kinds_of_numbers_are_refused(values):
+    values["norm.bias"] = np.ones(4, np.complex64)
+    with pytest.raises(WeightsError, match=r"norm\.bias is of type complex64; the network expects float32"):
+        load_into(Network(), values, "w.pdparams")
+
+
+def test_nothing_matches():
+    with pytest.raises(WeightsError, match=r"holds other; the network expects conv.weight"):
+        load_into(Network(), {"other": np.ones(3)}, "w.pdparams")
+    with pytest.raises(WeightsError, match="holds nothing"):
+        load_into(Network(), {}, "w.pdparams")

@@ -1,0 +1,76 @@
+"""What scripts set before Paddle is imported, the device, and how they end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import environment
+from errors import DataError, UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def settings_after(**given: str) -> tuple[dict[str, str], str]:
+    """The environment that prepare_environment leaves in a new process, and what that process printed as errors."""
+    names = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    code = "import environment, os; environment.prepare_environment(); "
+    code += f"print([os.environ.get(name, '') for name in {names}])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**clean, **given}, capture_output=True, text=True, check=True
+    )
+    values = eval(done.stdout.strip().splitlines()[-1])
+    return dict(zip(names, values, strict=True)), done.stderr
+
+
+def test_threads_are_the_cores_there_are_and_nothing_is_printed():
+    settings, errors = settings_after()
+    assert settings["OMP_NUM_THREADS"] == str(environment._available_cores())
+    assert settings["MKL_DEBUG_CPU_TYPE"] == ("5" if environment._is_amd() else "")
+    assert errors == ""
+
+
+def test_what_the_user_set_stays():
+    settings, _ = settings_after(OMP_NUM_THREADS="1", MKL_DEBUG_CPU_TYPE="4")
+    assert settings == {"OMP_NUM_THREADS": "1", "MKL_DEBUG_CPU_TYPE": "4"}
+
+
+def test_other_processors_are_left_alone(monkeypatch):
+    monkeypatch.setattr(environment.Path, "read_text", lambda *_, **__: "vendor_id : GenuineIntel")
+    assert not environment._is_amd()
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.setattr(environment, "_available_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    environment.prepare_environment(processes=3)
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_auto_falls_back_to_the_cpu_and_says_so(capsys):
+    import paddle
+
+    if paddle.is_compiled_with_cuda():
+        pytest.skip("this Paddle has GPUs")
+    assert environment.set_device("auto") == "Place(cpu)" or paddle.get_device() == "cpu"
+    assert "running on the CPU" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--device gpu"):
+        environment.set_device("gpu")
+
+
+def test_user_errors_end_a_script_with_their_message(capsys):
+    def fail():
+        raise DataError("no such split")
+
+    with pytest.raises(SystemExit) as ended:
+        environment.run_script(fail)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: no such split\n"
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        environment.run_script(lambda: 1 / 0)

@@ -1,0 +1,164 @@
+"""The evaluator on splits made by hand: where ground truth comes from, and what it answers to bad input."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from errors import DataError, OptionsError
+from evaluate_depth import evaluate, main
+from networks.build import build_depth_networks
+from options import Options
+from serialization.weights_folder import save_weights
+
+SIZE = (40, 60)
+NAMES = ("a/first 0 l", "a/second 5 r", "b/third 7 l")
+
+
+@pytest.fixture
+def case(tmp_path):
+    """A split of three frames with exported ground truth; options and disparities as asked for."""
+    random = np.random.default_rng(3)
+    truths = random.uniform(2, 60, (3, *SIZE)).astype(np.float32)
+
+    class Case:
+        """What a test may change before it evaluates."""
+
+        split = tmp_path / "mine"
+        disparities = (1 / truths / 3).astype(np.float32)
+
+        def export(self, kind="lidar", axis="legacy", depths=truths) -> None:
+            arrays = {str(i): depth for i, depth in enumerate(depths)}
+            np.savez(self.split / "gt_depths.npz", kind=kind, axis=axis, **arrays)
+
+        def evaluate(self, disparities=None, **changes):
+            path = tmp_path / "predicted.npy"
+            np.save(path, self.disparities if disparities is None else disparities)
+            settings = {"eval_split": str(self.split), "ext_disp_to_eval": str(path), "data_path": str(tmp_path)}
+            scaling = {} if "eval_stereo" in changes else {"eval_mono": True}
+            opt = Options(**{**settings, **scaling, **changes})
+            opt.check_for_evaluation()
+            return evaluate(opt)
+
+    Case.split.mkdir()
+    (Case.split / "test_files.txt").write_text("\n".join(NAMES) + "\n")
+    case = Case()
+    case.export()
+    return case
+
+
+def test_truth_times_a_constant_is_perfect_after_median_scaling(case, tmp_path):
+    metrics = case.evaluate()
+    assert metrics["abs_rel"] == pytest.approx(0, abs=1e-5) and metrics["a1"] == 1.0
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+
+
+def test_scaling_by_a_factor(case):
+    assert case.evaluate(pred_depth_scale_factor=1 / 3, disable_median_scaling=True)["abs_rel"] < 1e-5
+    # The prediction is 3 times too deep; clipped to 80 m it errs by 2 where the truth is below 80 / 3.
+    stereo = case.evaluate(case.disparities * 3 * 5.4, eval_stereo=True)
+    assert stereo["abs_rel"] == pytest.approx(0, abs=1e-5)
+
+
+def test_improved_ground_truth_counts_every_pixel(case, capsys):
+    case.export(kind="improved", axis="camera")
+    case.evaluate()
+    assert "crop none" in capsys.readouterr().out
+    case.export()
+    case.evaluate()
+    assert "crop eigen" in capsys.readouterr().out
+    case.evaluate(eval_crop="none")
+    assert "crop none" in capsys.readouterr().out
+
+
+def test_exported_ground_truth_of_another_axis_is_not_used(case):
+    case.export(axis="camera")
+    case.evaluate(gt_depth="camera")
+    with pytest.raises(DataError, match="none of the 3 frames has ground truth"):
+        case.evaluate(gt_depth="legacy")  # then it comes from the dataset, which has no lidar here
+
+
+def test_output_folder(case, tmp_path):
+    case.evaluate(eval_out_dir=str(tmp_path / "out"))
+    assert (tmp_path / "out/metrics.json").is_file()
+
+
+def test_frames_without_ground_truth_are_counted_and_named(case, capsys):
+    depths = [np.zeros(SIZE, np.float32), *np.full((2, *SIZE), 5, np.float32)]
+    case.export(depths=depths)
+    case.evaluate()
+    printed = capsys.readouterr().out
+    assert "2 frames," in printed and f"1 frames skipped, without ground truth that counts: {NAMES[0]}" in printed
+
+
+@pytest.mark.parametrize(
+    ("disparities", "words"),
+    [
+        (np.ones((2, 4, 6), np.float32), ["2 disparities", "3 test frames"]),
+        (np.ones((3, 4), np.float32), ["(3, 4)", "frames, height, width"]),
+        (np.ones((3, 4, 6), np.int64), ["int64", "float32"]),
+        (np.full((3, 4, 6), np.nan, np.float32), [NAMES[0], "finite"]),
+        (-np.ones((3, 4, 6), np.float32), [NAMES[0], "positive"]),
+    ],
+)
+def test_bad_disparities(case, disparities, words):
+    with pytest.raises(DataError) as error:
+        case.evaluate(disparities)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an array", b"\x93NUMPY\x01\x00"])
+def test_damaged_prediction_file(case, tmp_path, content):
+    path = tmp_path / "damaged.npy"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged\.npy cannot be read"):
+        case.evaluate(ext_disp_to_eval=str(path))
+
+
+def test_pickled_prediction_file_is_refused(case, tmp_path):
+    path = tmp_path / "objects.npy"
+    np.save(path, np.array([{}, None], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="cannot be read"):
+        case.evaluate(ext_disp_to_eval=str(path))
+
+
+def test_ground_truth_of_another_number_of_frames(case):
+    case.export(depths=np.ones((2, *SIZE), np.float32))
+    with pytest.raises(DataError, match="holds 2 depth maps, but the split has 3"):
+        case.evaluate()
+
+
+def test_eigen_disparities_on_the_benchmark_frames(case, tmp_path):
+    (tmp_path / "splits/benchmark").mkdir(parents=True)
+    (tmp_path / "splits/benchmark/test_files.txt").write_text("a 0 l\n")
+    all_frames = np.concatenate([np.ones((2, *SIZE), np.float32), case.disparities])
+    np.save(tmp_path / "splits/benchmark/eigen_to_benchmark_ids.npy", np.array([2, 3, 4]))
+    metrics = case.evaluate(all_frames, eval_eigen_to_benchmark=True)
+    assert metrics["abs_rel"] == pytest.approx(0, abs=1e-5)
+    with pytest.raises(DataError, match="picks frame 4"):
+        case.evaluate(all_frames[:4], eval_eigen_to_benchmark=True)
+
+
+def test_what_to_evaluate_must_be_said(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["evaluate_depth.py", "--eval_mono"])
+    with pytest.raises(OptionsError, match="load_weights_folder"):
+        main()
+
+
+def test_stereo_scale_of_weights_without_one_is_pointed_out(case, tmp_path, capsys):
+    networks = build_depth_networks(18, (0,))
+    save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": False})
+    for name in NAMES:
+        folder, frame, side = name.split()
+        path = tmp_path / folder / f"image_0{2 if side == 'l' else 3}/data/{int(frame):010d}.jpg"
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (60, 40)).save(path)
+    settings = {"eval_split": str(case.split), "load_weights_folder": str(tmp_path / "w"), "data_path": str(tmp_path)}
+    evaluate(Options(**settings, num_workers=0, eval_stereo=True))
+    assert "trained without stereo pairs" in capsys.readouterr().out
+    evaluate(Options(**settings, num_workers=0, eval_mono=True, no_eval=True, save_pred_disps=True))
+    printed = capsys.readouterr().out
+    assert "without stereo" not in printed and "abs_rel" not in printed
+    assert np.load(tmp_path / "w/disps_mine_split.npy").shape == (3, 64, 96)

@@ -1,0 +1,155 @@
+"""The commands that users type, run as they stand on the real sample, tiny."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.depth_metrics import METRIC_NAMES
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ["--split", "kitti_sample", "--max_steps", "2", "--num_workers", "0", "--log_frequency", "1"]
+
+
+def run(*arguments: object, status: int = 0, cwd: Path = ROOT) -> str:
+    """Runs a script of the project with these arguments, checks its exit status, and gives what it printed."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(stereo_drive, tmp_path_factory):
+    """The log folder of PaddleMono's first command, and what it printed."""
+    log_dir = tmp_path_factory.mktemp("pretrain")
+    printed = run(
+        *("train.py", "--config", "configs/monodepthv2/mdp.yml", "--use_stereo"),
+        *("--data_path", stereo_drive, "--log_dir", log_dir),
+        *("--height", 64, "--width", 192, "--batch_size", 2, "--weights_init", "scratch", *TINY),
+    )
+    return log_dir, printed
+
+
+def test_pretraining_writes_weights_options_and_logs(trained):
+    log_dir, printed = trained
+    models = log_dir / "monodepthv2" / "models"
+    for name in ("weights_0", "weights_best"):
+        files = {path.name for path in (models / name).iterdir()}
+        roles = ("encoder", "depth", "pose_encoder", "pose")
+        assert files >= {*(f"{role}.pdparams" for role in roles), "weights.json"}
+        info = json.loads((models / name / "weights.json").read_text())
+        assert info == {"height": 64, "width": 192, "use_stereo": True}
+    options = json.loads((models / "opt.json").read_text())
+    assert options["batch_size"] == 2 and options["use_stereo"] is True
+    assert "loss" in printed and "samples/s" in printed and "left" in printed
+    assert "Warning" not in printed and "WARNING" not in printed
+
+    lines = [json.loads(line) for line in (log_dir / "monodepthv2/scalars.jsonl").read_text().splitlines()]
+    train = [line for line in lines if line["part"] == "train"]
+    assert [line["step"] for line in train] == [0, 1]
+    assert all(np.isfinite(line["loss"]) for line in lines)
+    shares = sum(train[0][f"source/{f}"] for f in ("-1", "1", "s"))
+    assert shares == pytest.approx(train[0]["auto_mask"], rel=1e-5)
+
+
+def test_the_log_can_be_read_by_visualdl(trained):
+    from visualdl import LogReader
+
+    log_dir, _ = trained
+    for part in ("train", "val"):
+        (path,) = (log_dir / "monodepthv2" / "visualdl" / part).iterdir()
+        tags = LogReader(file_path=str(path)).get_tags()
+        assert "loss" in tags["scalar"]
+        assert {"input/0", "disparity/0", "auto_mask/0", "warped_-1/0", "warped_1/0", "warped_s/0"} <= set(
+            tags["image"]
+        )
+
+
+def test_finetuning_starts_from_the_pretrained_weights_at_its_own_learning_rate(trained, stereo_drive, tmp_path):
+    pretrained = trained[0] / "monodepthv2/models/weights_best"
+    printed = run(
+        *("train.py", "--config", "configs/monodepthv2/mdp.yml", "--data_path", stereo_drive),
+        *("--height", 96, "--width", 256, "--use_stereo", "--log_dir", tmp_path),
+        *("--load_weights_folder", pretrained, "--batch_size", 4, "--num_epochs", 2, "--learning_rate", "5e-5"),
+        *TINY,
+    )
+    assert printed.count("parameters loaded") == 4
+    last = json.loads((tmp_path / "monodepthv2/scalars.jsonl").read_text().splitlines()[0])
+    assert last["learning_rate"] == 5e-5
+    info = json.loads((tmp_path / "monodepthv2/models/weights_best/weights.json").read_text())
+    assert (info["height"], info["width"]) == (96, 256)
+
+
+def test_evaluation_prints_and_saves_the_seven_metrics(trained, stereo_drive):
+    weights = trained[0] / "monodepthv2/models/weights_best"
+    printed = run(
+        *("evaluate_depth.py", "--type", "MonoDepthv2", "--load_weights_folder", weights, "--eval_mono"),
+        *("--data_path", stereo_drive, "--num_workers", 4, "--height", 64, "--width", 192),
+        *("--eval_split", "kitti_sample"),
+    )
+    metrics = json.loads((weights / "metrics.json").read_text())
+    assert tuple(metrics) == METRIC_NAMES
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert f"{metrics['abs_rel']:.3f}" in printed and "abs_rel" in printed
+
+
+@pytest.mark.parametrize("scaling", ["--eval_mono", "--eval_stereo"])
+def test_external_disparities_score_as_the_weights_do(trained, stereo_drive, tmp_path, scaling):
+    weights = trained[0] / "monodepthv2/models/weights_best"
+    common = ["--data_path", stereo_drive, "--eval_split", "kitti_sample", "--num_workers", 0, scaling]
+    # Without a size, the weights' own.
+    printed = run(
+        *("evaluate_depth.py", "--load_weights_folder", weights, "--save_pred_disps"),
+        *("--eval_out_dir", tmp_path / "a", *common),
+    )
+    assert "192x64" in printed
+    disps = tmp_path / "a" / "disps_kitti_sample_split.npy"
+    saved = np.load(disps)
+    assert saved.dtype == np.float32 and saved.shape[1:] == (64, 192)
+    run("evaluate_depth.py", "--ext_disp_to_eval", disps, "--eval_out_dir", tmp_path / "b", *common)
+    assert (tmp_path / "a/metrics.json").read_bytes() == (tmp_path / "b/metrics.json").read_bytes()
+
+
+def test_the_whole_job_runs_by_its_script(stereo_drive, tmp_path):
+    environment = {
+        **os.environ,
+        **{"DATA_PATH": str(stereo_drive), "LOG_DIR": str(tmp_path), "PYTHON": sys.executable},
+        **{"SPLIT": "kitti_sample", "EVAL_SPLIT": "kitti_sample", "EPOCHS": "1", "FINETUNE_EPOCHS": "1"},
+        **{"HEIGHT": "64", "WIDTH": "96", "FINETUNE_HEIGHT": "64", "FINETUNE_WIDTH": "128"},
+    }
+    script = ROOT / "configs/monodepthv2/mdp.sh"
+    arguments = ["--weights_init", "scratch", "--max_steps", "1", "--batch_size", "1", "--num_workers", "0"]
+    done = subprocess.run(
+        ["bash", script, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for stage, width in (("pretrain", 96), ("finetune", 128)):
+        best = tmp_path / stage / "monodepthv2/models/weights_best"
+        assert json.loads((best / "weights.json").read_text())["width"] == width
+        assert tuple(json.loads((best / "metrics.json").read_text())) == METRIC_NAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.py", "--hieght", "64"], ["--hieght", "--height"]),
+        (["train.py", "--height", "100"], ["100", "multiples of 32"]),
+        (["train.py", "--split", "nowhere"], ["nowhere", "splits"]),
+        (["train.py", "--device", "gpu", "--split", "kitti_sample"], ["--device gpu", "paddlepaddle-gpu"]),
+        (["evaluate_depth.py", "--load_weights_folder", "nowhere"], ["eval_mono", "eval_stereo"]),
+    ],
+)
+def test_mistakes_end_with_a_message_and_no_traceback(arguments, words, stereo_drive, tmp_path):
+    import paddle
+
+    if "gpu" in arguments and paddle.is_compiled_with_cuda():
+        pytest.skip("this Paddle has GPUs")
+    printed = run(*arguments, "--data_path", stereo_drive, "--log_dir", tmp_path, status=2)
+    assert "Traceback" not in printed and "error: " in printed
+    for word in words:
+        assert word in printed

@@ -1,0 +1,162 @@
+"""The Trainer's decisions: what is saved when, the learning rate, failures, validation."""
+
+import json
+
+import numpy as np
+import paddle
+import pytest
+
+import trainer as trainer_module
+from errors import TrainingError, UserError
+from options import Options
+from trainer import Trainer
+from training.build import build_data
+from training.validation import Validation, validate
+
+STEREO_FACTOR = 5.4
+
+
+@pytest.fixture
+def make_trainer(stereo_drive, tmp_path):
+    """A Trainer on the sample, at 64x96, one step an epoch unless told otherwise."""
+
+    def make(**changes) -> Trainer:
+        settings = {
+            **{"data_path": str(stereo_drive), "split": "kitti_sample", "log_dir": str(tmp_path)},
+            **{"height": 64, "width": 96, "batch_size": 2, "num_workers": 0, "weights_init": "scratch"},
+            **{"device": "cpu", "max_steps": 1, "use_stereo": True},
+        }
+        return Trainer(Options(**{**settings, **changes}))
+
+    return make
+
+
+@pytest.fixture
+def finish_epochs(monkeypatch, make_trainer):
+    """Ends epochs whose validation gives these criteria; returns what was saved, and each epoch's learning rate."""
+
+    def finish(criteria, **changes):
+        saved, rates = [], []
+        monkeypatch.setattr(trainer_module, "save_weights", lambda folder, *_: saved.append(folder.name))
+        results = iter(criteria)
+        scalars = lambda: {"loss": 1.0, "abs_rel": next(results)}  # noqa: E731
+        monkeypatch.setattr(trainer_module, "validate", lambda *_: Validation(scalars(), 1, {}))
+        trainer = make_trainer(max_steps=None, num_epochs=len(criteria), **changes)
+        trainer.models_dir.mkdir(parents=True)
+        trainer.log, trainer.progress = trainer_module.EventLog(trainer.opt.run_dir), trainer_module.Progress(1)
+        for epoch in range(len(criteria)):
+            rates.append(trainer.optimizer.get_lr())
+            trainer.step = (epoch + 1) * len(trainer.train_loader)
+            trainer._finish_epoch()
+        return saved, rates
+
+    return finish
+
+
+def test_learning_rate_decays_after_fifteen_epochs_not_fourteen(finish_epochs):
+    _, rates = finish_epochs([1.0] * 17)
+    np.testing.assert_allclose(rates, [1e-4] * 15 + [1e-5] * 2)
+
+
+def test_best_weights_are_those_of_the_least_error(finish_epochs):
+    saved, _ = finish_epochs([0.5, 0.6, 0.4, float("nan")])
+    best = "weights_best"
+    assert saved == [best, "weights_0", "weights_1", best, "weights_2", "weights_3"]
+
+
+def test_save_frequency_counts_epochs_and_the_last_is_always_saved(finish_epochs):
+    saved, _ = finish_epochs([0.5, 0.6, 0.6, 0.6, 0.6], save_frequency=2)
+    assert saved == ["weights_best", "weights_1", "weights_3", "weights_4"]
+
+
+def test_non_finite_loss_stops_with_the_names_of_the_batch(make_trainer):
+    trainer = make_trainer(max_steps=3)
+    run = trainer.training_step
+
+    def fail_at_step_1(batch):
+        result = run(batch)
+        if trainer.step == 1:
+            result.losses["loss"] = result.losses["loss"] * float("nan")
+            fail_at_step_1.names = batch["name"]
+        return result
+
+    trainer.training_step = fail_at_step_1
+    with pytest.raises(TrainingError) as error:
+        trainer.train()
+    for name in fail_at_step_1.names:
+        folder, frame, side = name.split()
+        assert f"{folder}/image_0{2 if side == 'l' else 3}/data/{int(frame):010d}.jpg" in str(error.value)
+    kept = trainer.models_dir / "weights_last_good"
+    assert str(kept) in str(error.value) and (kept / "encoder.pdparams").is_file()
+
+
+def test_weights_that_are_no_longer_finite_are_not_kept(make_trainer):
+    trainer = make_trainer(max_steps=3)
+    weight = trainer.model.depth.decoder[0].conv.conv.weight
+    weight.set_value(paddle.full_like(weight, float("nan")))
+    with pytest.raises(TrainingError, match="no longer finite"):
+        trainer.train()
+    assert not (trainer.models_dir / "weights_last_good").exists()
+
+
+@pytest.mark.parametrize("freeze_bn", [False, True])
+def test_freeze_bn_keeps_the_running_statistics(make_trainer, freeze_bn):
+    trainer = make_trainer(freeze_bn=freeze_bn)
+    mean = trainer.model.encoder.encoder.bn1._mean
+    before = mean.numpy().copy()
+    trainer.train()
+    assert np.array_equal(mean.numpy(), before) is freeze_bn
+
+
+def test_the_same_seed_gives_the_same_weights(make_trainer, tmp_path):
+    def weights(name, seed):
+        trainer = make_trainer(model_name=name, seed=seed)
+        trainer.train()
+        return trainer.model.encoder.encoder.conv1.weight.numpy()
+
+    first, again, other = weights("a", 1), weights("b", 1), weights("c", 2)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(make_trainer, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    trainer = make_trainer(log_dir=str(tmp_path / "file"))
+    with pytest.raises(UserError, match="--log_dir"):
+        trainer.train()
+    assert trainer.step == 0
+
+
+def test_a_second_run_in_the_same_folder_is_pointed_out(make_trainer, capsys):
+    for expected in (False, True):
+        make_trainer().train()
+        assert ("holds an earlier run" in capsys.readouterr().out) is expected
+
+
+def test_options_are_saved_resolved(make_trainer):
+    trainer = make_trainer()
+    trainer.train()
+    saved = json.loads((trainer.models_dir / "opt.json").read_text())
+    assert saved == trainer.opt.as_dict()
+
+
+def test_validation_covers_the_whole_split_whatever_the_batch(make_trainer):
+    trainer = make_trainer()
+    results = []
+    for batch_size in (1, 5):
+        loader = build_data(trainer.opt.replace(batch_size=batch_size), "val")
+        results.append(validate(trainer.model, trainer.compute_loss, loader, STEREO_FACTOR))
+    dataset = loader.dataset
+    with_lidar = sum(dataset.ground_truth(line) is not None for line in dataset.lines)
+    assert results[0].depth_frames == results[1].depth_frames == with_lidar
+    if not with_lidar:
+        pytest.skip("this set's validation frames have no lidar")
+    assert results[0].scalars.keys() == results[1].scalars.keys()
+    for name, value in results[0].scalars.items():
+        assert results[1].scalars[name] == pytest.approx(value, rel=1e-3), name
+    assert results[0].criterion == results[0].scalars["abs_rel"]
+    assert {"stereo/abs_rel", "loss/3", "source/s"} <= results[0].scalars.keys()
+
+
+def test_without_ground_truth_the_loss_decides():
+    assert Validation({"loss": 0.1}, 0, {}).criterion == 0.1

@@ -1,0 +1,18 @@
+"""Trains Monodepth2: ``python train.py --config configs/monodepthv2/mdp.yml --data_path DIR --log_dir DIR``."""
+
+from environment import prepare_environment, run_script, set_device
+from options import parse_options
+
+
+def main() -> None:
+    """Parses the options, builds a Trainer, runs it."""
+    opt = parse_options()
+    prepare_environment()
+    from trainer import Trainer
+
+    set_device(opt.device)
+    Trainer(opt).train()
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,124 @@
+"""From options to model, loss and data."""
+
+from pathlib import Path
+
+import paddle
+from paddle import nn
+
+from datasets.build import build_dataset, build_loader
+from datasets.checks import check_split
+from datasets.loader import BatchLoader
+from datasets.splits import find_split, read_split_lines
+from layers.self_supervised_loss import SelfSupervisedLoss
+from networks.monodepth import Monodepth
+from networks.resnet_encoder import stack_first_convolution
+from options import Options
+from serialization.backbone import find_backbone, read_backbone
+from serialization.matching import MatchReport, load_into
+from serialization.weights_folder import load_weights
+
+
+def build_model(opt: Options) -> Monodepth:
+    """The networks that the options ask for, with their first values."""
+    return Monodepth(
+        num_layers=opt.num_layers,
+        frame_ids=opt.frame_ids,
+        scales=opt.scales,
+        pose_model_type=opt.pose_model_type,
+        pose_model_input=opt.pose_model_input,
+        predictive_mask=opt.predictive_mask,
+        num_sources=len(opt.source_frames),
+    )
+
+
+def build_loss(opt: Options) -> SelfSupervisedLoss:
+    """The loss that the options ask for."""
+    return SelfSupervisedLoss(
+        opt.source_frames,
+        opt.scales,
+        min_depth=opt.min_depth,
+        max_depth=opt.max_depth,
+        disparity_smoothness=opt.disparity_smoothness,
+        use_ssim=not opt.no_ssim,
+        automasking=not opt.disable_automasking,
+        avg_reprojection=opt.avg_reprojection,
+        v1_multiscale=opt.v1_multiscale,
+        predictive_mask=opt.predictive_mask,
+        scale_translation=opt.pose_model_type == "posecnn",
+        separate_stereo=opt.separate_stereo,
+    )
+
+
+def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
+    """Fills the networks from ``--load_weights_folder`` and, where that does not, the encoders from ``--weights_init``.
+
+    Returns:
+        What was loaded from where, a line each.
+
+    Raises:
+        WeightsError: something is missing, damaged, or does not fit.
+    """
+    networks = model.networks()
+    reports = []
+    loaded: tuple[str, ...] = ()
+    if opt.load_weights_folder:
+        loaded = tuple(role for role in opt.models_to_load if role in networks)
+        for role, report in load_weights(opt.load_weights_folder, networks, loaded).items():
+            reports.append(f"{role}: {report.summary()}")
+    encoders = [role for role in ("encoder", "pose_encoder") if role in networks and role not in loaded]
+    if encoders and opt.weights_init != "scratch":
+        path = find_backbone(opt.weights_init, opt.num_layers)
+        for role in encoders:
+            report = _load_backbone(networks[role].encoder, path)
+            reports.append(f"{role}: {report.summary()}")
+    return reports
+
+
+def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
+    """Fills a ResNet, whatever the number of images that its first convolution takes."""
+    arrays = read_backbone(path)
+    num_images = resnet.conv1.weight.shape[1] // 3
+    if num_images > 1 and "conv1.weight" in arrays:
+        first = paddle.to_tensor(arrays["conv1.weight"])
+        arrays["conv1.weight"] = stack_first_convolution(first, num_images).numpy()
+    return load_into(resnet, arrays, path)
+
+
+def build_data(opt: Options, part: str) -> BatchLoader:
+    """The loader of the "train" or "val" part of the split; lines that cannot be used are dropped and listed.
+
+    Raises:
+        DataError: the split is missing, or holds too few usable lines.
+    """
+    train = part == "train"
+    folder = find_split(opt.split, opt.data_path)
+    dataset = build_dataset(
+        opt.dataset,
+        opt.data_path,
+        read_split_lines(folder, part),
+        height=opt.height,
+        width=opt.width,
+        frame_ids=opt.all_frames,
+        scales=opt.scales,
+        train=train,
+        extension=".png" if opt.png else ".jpg",
+        load_depth=not train,
+        gt_depth=opt.gt_depth,
+        mean_intrinsics=opt.kitti_mean_intrinsics,
+        seed=opt.seed,
+    )
+    check = check_split(dataset, part, opt.run_dir)
+    if check.dropped:
+        print(
+            f"{part}: {len(check.dropped)} of {len(dataset.lines)} lines dropped, whose frames or neighbours are "
+            f"missing; they are listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
+        )
+        dataset.lines = check.kept
+    return build_loader(
+        dataset,
+        batch_size=opt.batch_size,
+        shuffle=train,
+        num_workers=opt.num_workers,
+        seed=opt.seed,
+        drop_last=train,
+    )

@@ -1,0 +1,50 @@
+"""One line of progress: rewritten in place on a terminal, printed now and then into a file."""
+
+import os
+import sys
+
+from tqdm import tqdm
+
+_FORMAT = (
+    "{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt} samples, {rate_noinv_fmt}, {remaining} left{postfix}"
+)
+
+
+class Progress:
+    """Samples done, samples a second, time left, and the last loss.
+
+    Args:
+        total: samples in the whole run.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._on_terminal = sys.stdout.isatty()
+        # Away from a terminal tqdm only keeps the figures, and their line is printed when there is news.
+        self._sink = None if self._on_terminal else open(os.devnull, "w")  # noqa: SIM115
+        stream = self._sink or sys.stdout
+        self._bar = tqdm(total=total, unit=" samples", bar_format=_FORMAT, file=stream, dynamic_ncols=True)
+
+    def start_epoch(self, epoch: int, num_epochs: int) -> None:
+        """Names the epoch, counted from 0, in the line."""
+        self._bar.set_description_str(f"epoch {epoch}/{num_epochs - 1}", refresh=False)
+
+    def update(self, samples: int, loss: float | None = None) -> None:
+        """Counts samples; a loss is news, and shown."""
+        if loss is not None:
+            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+        self._bar.update(samples)
+        if loss is not None and not self._on_terminal:
+            print(str(self._bar), flush=True)
+
+    def note(self, message: str) -> None:
+        """Prints a line of its own above the progress."""
+        self._bar.clear()
+        print(message, flush=True)
+        if self._on_terminal:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Leaves the last line standing."""
+        self._bar.close()
+        if self._sink:
+            self._sink.close()

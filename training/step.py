@@ -1,0 +1,78 @@
+"""One training step's forward pass, as it is or compiled to a static graph."""
+
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple
+
+import paddle
+from paddle import Tensor, nn
+
+from datasets.mono_dataset import LISTS
+from layers.self_supervised_loss import SelfSupervisedLoss
+from networks.monodepth import Monodepth
+
+
+class StepResult(NamedTuple):
+    """Scalars by name, maps for pictures, and the model's outputs at scale 0."""
+
+    losses: dict[str, Tensor]
+    maps: dict[Hashable, Tensor]
+    outputs: dict[Hashable, Tensor]
+
+
+class TrainingStep:
+    """Model and loss of one batch.
+
+    Args:
+        model, compute_loss: set to training mode by the caller, and not changed after the first call if compiled.
+        compile_mode: "on" traces the first batch to a static graph (``paddle.jit.to_static``), which all others, of
+            the same shapes, run through: slower at first, then faster. "auto" does so too, but goes on without, and
+            says why, where tracing fails. "off" runs as it is.
+    """
+
+    def __init__(self, model: Monodepth, compute_loss: SelfSupervisedLoss, compile_mode: str = "off") -> None:
+        self._step = _Step(model, compute_loss)
+        self._run = self._step if compile_mode == "off" else paddle.jit.to_static(self._step, full_graph=True)
+        self._may_fall_back = compile_mode == "auto"
+
+    def __call__(self, batch: Mapping) -> StepResult:
+        """Runs a prepared batch; gradients can then flow back from ``losses["loss"]``."""
+        keys = tuple(key for key in batch if key not in LISTS)
+        self._step.input_keys = keys
+        values = self._run_values([batch[key] for key in keys])
+        groups: tuple[dict, dict, dict] = ({}, {}, {})
+        for (group, key), value in zip(self._step.output_keys, values, strict=True):
+            groups[group][key] = value
+        return StepResult(*groups)
+
+    def _run_values(self, values: list[Tensor]) -> list[Tensor]:
+        if not self._may_fall_back:
+            return self._run(values)
+        self._may_fall_back = False
+        try:
+            return self._run(values)
+        except Exception as error:  # tracing can fail anywhere in the framework, in any way
+            reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+            print(f"Not compiled, which is slower but the same: {reason[0].strip()}", flush=True)
+            self._step.forward = self._step.forward.rollback()
+            self._run = self._step
+            return self._run(values)
+
+
+class _Step(nn.Layer):
+    """Lists in, lists out, since Paddle's tracer takes no dict whose keys cannot be sorted; the keys stand beside."""
+
+    def __init__(self, model: Monodepth, compute_loss: SelfSupervisedLoss) -> None:
+        super().__init__()
+        self.model = model
+        self.compute_loss = compute_loss
+        self.input_keys: tuple[Hashable, ...] = ()
+        self.output_keys: list[tuple[int, Hashable]] = []
+
+    def forward(self, values: list[Tensor]) -> list[Tensor]:
+        """The batch's values in, the result's values out."""
+        batch = {key: values[i] for i, key in enumerate(self.input_keys)}  # the tracer knows no strict zip
+        outputs = self.model({f: batch["color_aug", f, 0] for f in self.model.frame_ids})
+        losses, maps = self.compute_loss(batch, outputs)
+        groups = (losses, maps, {("disp", 0): outputs["disp", 0].detach()})
+        self.output_keys = [(i, key) for i, group in enumerate(groups) for key in group]
+        return [value for group in groups for value in group.values()]
