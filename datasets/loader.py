@@ -1,18 +1,20 @@
 """Batches loaded in the background, in the sampler's order.
 
 Not Paddle's DataLoader: it forks, and a worker forked while an earlier loader's threads are alive, as after an epoch
-left halfway, can wait for them for ever (seen with Paddle 3.3.1). The workers here are started afresh, import NumPy and
-Pillow alone, live as long as the loader, and end with the process that started them.
+left halfway, can wait for them for ever (seen with Paddle 3.3.1). Nor a process pool of the standard library: its
+workers answer through one pipe, which one killed in the middle of an answer leaves half-read for ever (seen with Python
+3.11.7). The workers here are started afresh, import NumPy and Pillow alone, and have a pipe each, which ends when
+either side does.
 """
 
 import multiprocessing
-import os
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
 
 import numpy as np
 
@@ -40,7 +42,9 @@ class BatchLoader:
         self.dataset = dataset
         self.batch_sampler = batch_sampler
         self.num_workers = num_workers
-        self._executor: Executor | None = None
+        self._threads: ThreadPoolExecutor | None = None  # each waits for the answers of its own worker
+        self._of_thread = threading.local()
+        self._workers: list[_Worker] = []
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
@@ -52,71 +56,103 @@ class BatchLoader:
         Raises:
             DataError: a file is missing or damaged, or a worker died; names the split lines.
         """
-        if self._executor is None:
-            self._executor = self._start()
-        under_way: deque[tuple[list[Key], Future]] = deque()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(max(1, self.num_workers), "load")
+        under_way: deque[Future] = deque()
         try:
             for keys in self.batch_sampler:
-                under_way.append((keys, self._executor.submit(_load_batch, keys)))
+                under_way.append(self._threads.submit(self._load, keys))
                 if len(under_way) > PREFETCHED_BATCHES * max(1, self.num_workers):
-                    yield under_way[0][1].result()
-                    under_way.popleft()
+                    yield under_way.popleft().result()
             while under_way:
-                yield under_way[0][1].result()
-                under_way.popleft()
-        except BrokenProcessPool as error:
-            raise self._died([keys for keys, _ in under_way]) from error
+                yield under_way.popleft().result()
         finally:
-            for _, future in under_way:
+            for future in under_way:
                 future.cancel()
 
     def close(self) -> None:
         """Ends the workers; they are started again when the loader is next iterated."""
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-            self._executor = None
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+            self._threads = None
+        for worker in self._workers:
+            worker.close()
+        self._workers, self._of_thread = [], threading.local()
 
-    def _start(self) -> Executor:
+    def _load(self, keys: list[Key]) -> dict:
+        """Runs in one of the threads."""
         if not self.num_workers:
-            return ThreadPoolExecutor(1, initializer=_keep_dataset, initargs=(self.dataset,))
-        return ProcessPoolExecutor(
-            self.num_workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(self.dataset,),
-        )
-
-    def _died(self, batches: list[list[Key]]) -> DataError:
-        self._executor = None
-        names = "\n  ".join(str(self.dataset.lines[index]) for keys in batches for index, _ in keys)
-        return DataError(
-            "a process that loads data died: it was killed, or ran out of memory (use fewer --num_workers, or 0 to see "
-            f"more). These samples were under way:\n  {names}"
-        )
-
-
-_local = threading.local()
-
-
-def _keep_dataset(dataset: MonoDataset) -> None:
-    """Gives a worker its dataset once, not with every batch."""
-    _local.dataset = dataset
+            return _load_batch(self.dataset, keys)
+        worker = getattr(self._of_thread, "worker", None)
+        if worker is None:
+            worker = self._of_thread.worker = _Worker(self.dataset)
+            self._workers.append(worker)
+        try:
+            batch, error, trace = worker.load(keys)
+        except (EOFError, OSError) as ended:
+            self._of_thread.worker = None
+            names = "\n  ".join(str(self.dataset.lines[index]) for index, _ in keys)
+            raise DataError(
+                "a process that loads data died: it was killed, or ran out of memory (use fewer --num_workers, or 0 to "
+                f"see more). It was loading:\n  {names}"
+            ) from ended
+        if error is not None:
+            raise error from _InWorker(trace)
+        return batch
 
 
-def _start_worker(dataset: MonoDataset) -> None:
-    _keep_dataset(dataset)
+class _Worker:
+    """A process that loads batches, one at a time."""
+
+    def __init__(self, dataset: MonoDataset) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, pipe_of_process = context.Pipe()
+        self._process = context.Process(target=_serve, args=(dataset, pipe_of_process), daemon=True)
+        self._process.start()
+        pipe_of_process.close()  # the process holds the only copy: its end is the pipe's
+
+    def load(self, keys: list[Key]) -> tuple[dict | None, Exception | None, str | None]:
+        """The collated samples, or what the dataset raised and its traceback.
+
+        Raises:
+            EOFError, OSError: the process died.
+        """
+        self._pipe.send(keys)
+        return self._pipe.recv()
+
+    def close(self) -> None:
+        """Ends the process; none of its batches may be under way."""
+        self._pipe.close()
+        self._process.join()
+
+
+class _InWorker(Exception):
+    """Shows the traceback of a worker's error."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def _serve(dataset: MonoDataset, pipe: Connection) -> None:
+    """Answers each list of keys with (batch, error, traceback) until the pipe ends, as with a parent that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the main process decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            keys = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = _load_batch(dataset, keys), None, None
+        except Exception as error:
+            answer = None, error, traceback.format_exc()
+        try:
+            pipe.send(answer)
+        except BrokenPipeError:
+            return
 
 
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _load_batch(keys: list[Key]) -> dict:
-    return collate([_local.dataset[key] for key in keys])
+def _load_batch(dataset: MonoDataset, keys: list[Key]) -> dict:
+    return collate([dataset[key] for key in keys])
 
 
 def collate(samples: Sequence[dict]) -> dict:

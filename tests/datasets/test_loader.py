@@ -111,18 +111,21 @@ def test_an_epoch_left_halfway_ends_quietly_and_the_next_is_whole(make_dataset, 
     assert output.out == "" and output.err == ""
 
 
-def test_a_worker_that_dies_ends_the_epoch_with_the_samples_under_way(make_dataset):
+@pytest.mark.parametrize("delay", [0, 0.002, 0.01, 0.02, 0.05])
+def test_a_worker_that_dies_ends_the_epoch_with_the_samples_under_way(make_dataset, delay):
+    """Also in the middle of an answer: these are larger than what a pipe holds."""
     others = set(multiprocessing.active_children())
-    loader = _loader(make_dataset(), num_workers=1, batch_size=1, shuffle=False)
+    loader = _loader(make_dataset(width=640, height=512), num_workers=1, batch_size=1, shuffle=False)
     batches = iter(loader)
     first = next(batches)["name"][0]
     (worker,) = set(multiprocessing.active_children()) - others
+    time.sleep(delay)
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(DataError) as error:
         list(batches)
     assert "a process that loads data died" in str(error.value)
     named = [str(line) for line in loader.dataset.lines if f"\n  {line}" in str(error.value)]
-    assert named and first not in named
+    assert len(named) == 1 and first not in named
     assert len(list(loader)) == len(loader)  # with a new worker
     loader.close()
 
