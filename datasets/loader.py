@@ -97,7 +97,7 @@ class BatchLoader:
                 f"see more). It was loading:\n  {names}"
             ) from ended
         if error is not None:
-            raise error from _InWorker(trace)
+            raise error from _WorkerError(trace)
         return batch
 
 
@@ -126,7 +126,7 @@ class _Worker:
         self._process.join()
 
 
-class _InWorker(Exception):
+class _WorkerError(Exception):
     """Shows the traceback of a worker's error."""
 
     def __str__(self) -> str:
