@@ -1,0 +1,229 @@
+"""Procedural textures, filtered beforehand: every material at every size of a pyramid, in one flat array.
+
+Sampling is trilinear (Williams, "Pyramidal Parametrics", SIGGRAPH 1983): between the texels of the two sizes that are
+nearest to what one sample covers, so that texture is smooth from frame to frame at any distance.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import scipy.fft
+
+# The road strip's texture spans this far on both sides of the centre line; all distances across are in metres.
+ROAD_STRIP = 8.0
+LANE_WIDTH = 3.2
+KERB = 5.2
+PAVEMENT_END = 7.4
+DASH_PERIOD = 8.0
+
+
+def noise(rng: np.random.Generator, size: int, roughness: float = 1.0) -> np.ndarray:
+    """Tileable noise (size, size) of mean 0.5 in [0, 1]; its amplitude falls as frequency to the -roughness."""
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]) * size
+    amplitude = np.maximum(frequency, 1.0) ** -roughness
+    amplitude[0, 0] = 0
+    waves = rng.standard_normal((*amplitude.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
+    values = scipy.fft.irfft2(waves * amplitude.astype(np.float32), (size, size))
+    return np.clip(0.5 + 0.2 * values / values.std(), 0, 1)
+
+
+def _mix(first, second, share: np.ndarray) -> np.ndarray:
+    """Colours (3,) or (size, size, 3) mixed by a share (size, size)."""
+    share = share[..., None]
+    return np.asarray(first) * (1 - share) + np.asarray(second) * share
+
+
+def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """v (size, 1) and u (1, size) of texel centres, as shares of the tile."""
+    steps = (np.arange(size) + 0.5) / size
+    return steps[:, None], steps[None]
+
+
+def _wall(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Two floors of two windows: 6 m by 6 m of brick or plaster."""
+    v, u = _grid(size)
+    rough = 0.5 * noise(rng, size, 1.0) + 0.5 * noise(rng, size, 0.4)
+    if rng.random() < 0.5:
+        rows = np.floor(v * 40)
+        joints = ((v * 40) % 1 < 0.18) | ((u * 14 + 0.5 * (rows % 2)) % 1 < 0.07)
+        image = _mix(_mix([0.45, 0.24, 0.18], [0.75, 0.45, 0.34], rough), [0.72, 0.7, 0.66], joints * 0.8)
+    else:
+        image = _mix([0.55, 0.52, 0.45], [0.98, 0.94, 0.86], rough)
+    frame, panes = 0.08, _mix([0.16, 0.2, 0.26], [0.55, 0.6, 0.66], noise(rng, size, 1.5))
+    for row in range(2):
+        for column in range(2):
+            width, height = rng.uniform(0.2, 0.3), rng.uniform(0.2, 0.28)
+            x, y = abs(u - (column + 0.5) / 2) / (width / 2), abs(v - (row + 0.53) / 2) / (height / 2)
+            outside = np.maximum(x, y)
+            image[outside < 1 + 2 * frame] = [0.92, 0.91, 0.88]
+            pane = (outside < 1) & (x > frame / 2) & (abs(y - 0.2) > frame / 2)
+            image[pane] = panes[pane]
+            if rng.random() < 0.4:
+                image[pane & (v < (row + 0.5) / 2) & (u < (column + 0.5) / 2)] = rng.uniform(0.4, 0.9, 3)
+    return image
+
+
+def _roof(rng: np.random.Generator, size: int) -> np.ndarray:
+    v, u = _grid(size)
+    rows = np.floor(v * 16)
+    shade = 0.55 + 0.45 * ((v * 16) % 1) * (0.7 + 0.3 * np.sin(2 * np.pi * (u * 20 + 0.5 * (rows % 2))))
+    return _mix([0.42, 0.2, 0.15], [0.78, 0.42, 0.3], noise(rng, size, 0.6)) * shade[..., None]
+
+
+def _leaves(rng: np.random.Generator, size: int) -> np.ndarray:
+    share = np.clip(1.6 * (0.5 * noise(rng, size, 0.9) + 0.5 * noise(rng, size, 0.5)) - 0.3, 0, 1)
+    return _mix([0.05, 0.11, 0.04], [0.5, 0.62, 0.24], share)
+
+
+def _grass(rng: np.random.Generator, size: int) -> np.ndarray:
+    share = 0.5 * noise(rng, size, 1.2) + 0.5 * noise(rng, size, 0.5)
+    return _mix([0.2, 0.28, 0.1], [0.62, 0.66, 0.34], share)
+
+
+def _bark(rng: np.random.Generator, size: int) -> np.ndarray:
+    v, u = _grid(size)
+    streaks = 0.5 + 0.3 * np.sin(2 * np.pi * (u * 9 + 0.6 * noise(rng, size, 1.5))) + 0 * v
+    return _mix([0.18, 0.13, 0.09], [0.52, 0.42, 0.32], np.clip(streaks * noise(rng, size, 0.6) * 1.6, 0, 1))
+
+
+def _paint(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Car bodies and poles: nearly even, with seams; tinted by each car."""
+    v, u = _grid(size)
+    seams = ((u * 2) % 1 < 0.03) | ((v * 3) % 1 < 0.03)
+    image = _mix([0.62] * 3, [1.0] * 3, 0.5 * noise(rng, size, 1.6) + 0.5 * noise(rng, size, 0.7))
+    return _mix(image, [0.25] * 3, seams * 0.8)
+
+
+def _glass(rng: np.random.Generator, size: int) -> np.ndarray:
+    return _mix([0.08, 0.1, 0.13], [0.5, 0.56, 0.62], noise(rng, size, 1.4))
+
+
+def _rubber(rng: np.random.Generator, size: int) -> np.ndarray:
+    v, u = _grid(size)
+    hub = np.hypot(u - 0.5, v - 0.5) < 0.28
+    return _mix(_mix([0.05] * 3, [0.16] * 3, noise(rng, size, 0.6)), [0.6] * 3, hub * noise(rng, size, 0.6))
+
+
+def _road(rng: np.random.Generator, size: int) -> np.ndarray:
+    """The strip of 16 m around the centre line: u across from right to left, v along, one dash period and a gap."""
+    v, u = _grid(size)
+    across = (u - 0.5) * 2 * ROAD_STRIP + 0 * v
+    grain = 0.5 * noise(rng, size, 1.1) + 0.5 * noise(rng, size, 0.35)
+    asphalt = _mix([0.2, 0.2, 0.21], [0.56, 0.55, 0.54], grain)
+    cracks = abs(noise(rng, size, 1.3) - 0.5) < 0.004
+    asphalt[cracks] *= 0.5
+    worn = 0.75 + 0.25 * noise(rng, size, 0.6)
+    dashes = (abs(across) < 0.08) & (v < 0.25)
+    dashes |= (abs(across) < 0.08) & (v > 0.5) & (v < 0.75)
+    edges = abs(abs(across) - LANE_WIDTH) < 0.06
+    image = _mix(asphalt, [0.95, 0.95, 0.92], (dashes | edges) * worn)
+
+    slabs = ((v * 20) % 1 < 0.05) | ((across / 0.75) % 1 < 0.05)
+    pavement = _mix([0.44, 0.42, 0.4], [0.86, 0.83, 0.78], 0.6 * noise(rng, size, 0.8) + 0.4 * grain)
+    pavement = _mix(pavement, [0.3, 0.29, 0.28], slabs * 0.7)
+    image = np.where((abs(across) > KERB)[..., None], pavement, image)
+    kerb = abs(abs(across) - KERB) < 0.12
+    image[kerb] = _mix([0.6, 0.6, 0.58], [0.9, 0.9, 0.86], noise(rng, size, 0.5))[kerb]
+    return np.where((abs(across) > PAVEMENT_END)[..., None], _grass(rng, size), image)
+
+
+def _sky(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A quarter of the horizon, from it (v = 0) to the zenith, with clouds and a far line of trees."""
+    v, _ = _grid(size)
+    clouds = np.clip(2.2 * noise(rng, size, 1.7) - 0.9, 0, 1) * np.clip(1.3 - v, 0, 1)
+    image = _mix(_mix([0.78, 0.86, 0.94], [0.3, 0.5, 0.82], np.clip(v * 1.6, 0, 1) + 0 * clouds), [0.97] * 3, clouds)
+    ridge = 0.03 + 0.03 * (noise(rng, size, 1.2)[0] - 0.5)
+    trees = _mix([0.2, 0.27, 0.22], [0.42, 0.5, 0.42], noise(rng, size, 0.7))
+    return np.where((v < ridge)[..., None], trees, image)
+
+
+WALL_STYLES = 6
+# Name -> (how it is painted, texels of a side, metres of a side; for the sky radians).
+_MATERIALS: dict[str, tuple[Callable, int, float]] = {
+    "road": (_road, 1024, 2 * ROAD_STRIP),
+    "grass": (_grass, 512, 8.0),
+    "sky": (_sky, 1024, np.pi / 2),
+    "roof": (_roof, 256, 4.0),
+    "leaves": (_leaves, 256, 3.0),
+    "bark": (_bark, 128, 1.0),
+    "paint": (_paint, 256, 2.0),
+    "glass": (_glass, 128, 2.0),
+    "rubber": (_rubber, 64, 0.64),
+    **{f"wall{i}": (_wall, 512, 6.0) for i in range(WALL_STYLES)},
+}
+MATERIALS = {name: number for number, name in enumerate(_MATERIALS)}
+
+
+@dataclass(frozen=True)
+class TextureAtlas:
+    """All materials at all sizes.
+
+    Attributes:
+        texels: (T,) uint32, the bytes red, green, blue, unused.
+        offsets: (materials, levels) int32, where a material's image of size ``2 ** (log_sizes - level)`` begins.
+        log_sizes: (materials,) int32.
+        tiles: (materials,) float32, metres of a side.
+    """
+
+    texels: np.ndarray
+    offsets: np.ndarray
+    log_sizes: np.ndarray
+    tiles: np.ndarray
+
+    def sample(self, material: np.ndarray, u: np.ndarray, v: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+        """Colours (N, 3), float32 in [0, 255], of N materials at (u, v) metres, over ``footprint`` metres."""
+        log_size = self.log_sizes[material]
+        tile = self.tiles[material]
+        u, v = u / tile, v / tile
+        # The last size kept is 4 texels: below, only the mean is left.
+        level = np.clip(np.log2(np.maximum(footprint / tile, 1e-9)) + log_size, 0, log_size - 2.001)
+        finer = level.astype(np.int32)
+        share = (level - finer)[:, None]
+        color = self._bilinear(material, u, v, finer, log_size - finer)
+        color += share * (self._bilinear(material, u, v, finer + 1, log_size - finer - 1) - color)
+        return color
+
+    def _bilinear(self, material, u, v, level, log_size) -> np.ndarray:
+        size = np.left_shift(1, log_size)
+        x, y = u * size - 0.5, v * size - 0.5
+        column, row = np.floor(x), np.floor(y)
+        share_x, share_y = (x - column).astype(np.float32)[:, None], (y - row).astype(np.float32)[:, None]
+        last = size - 1
+        column, row = column.astype(np.int32), row.astype(np.int32)
+        left, right = column & last, (column + 1) & last
+        offset = self.offsets[material, level]
+        top, bottom = offset + ((row & last) << log_size), offset + (((row + 1) & last) << log_size)
+        above = self._texels(top + left)
+        above += share_x * (self._texels(top + right) - above)
+        below = self._texels(bottom + left)
+        below += share_x * (self._texels(bottom + right) - below)
+        above += share_y * (below - above)
+        return above
+
+    def _texels(self, index: np.ndarray) -> np.ndarray:
+        return self.texels[index].view(np.uint8).reshape(-1, 4)[:, :3].astype(np.float32)
+
+
+@cache
+def build_atlas(seed: int) -> TextureAtlas:
+    """The materials of a world; the same seed gives the same texels."""
+    texels, offsets = [], np.zeros((len(_MATERIALS), 12), np.int32)
+    end = 0
+    for number, (paint, size, _) in enumerate(_MATERIALS.values()):
+        image = np.clip(paint(np.random.default_rng([seed, number]), size), 0, 1)
+        for level in range(size.bit_length() - 1):
+            bytes_ = np.zeros((*image.shape[:2], 4), np.uint8)
+            bytes_[..., :3] = np.round(image * 255)
+            texels.append(bytes_.reshape(-1, 4).view(np.uint32)[:, 0])
+            offsets[number, level] = end
+            end += len(texels[-1])
+            image = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, 3).mean(axis=(1, 3))
+    sizes = [size for _, size, _ in _MATERIALS.values()]
+    return TextureAtlas(
+        np.concatenate(texels),
+        offsets,
+        np.array([size.bit_length() - 1 for size in sizes], np.int32),
+        np.array([tile for _, _, tile in _MATERIALS.values()], np.float32),
+    )
