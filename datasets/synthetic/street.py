@@ -80,7 +80,7 @@ class Street:
         (x, y), heading = self.road.at(self.along, LANE)[0].T, self.road.at(self.along)[1]
         pitch, sway, bounce = (
             size * np.sin(2 * np.pi * (np.arange(count) / period + rng.random()))
-            for size, period in ((np.radians(0.25), 11), (np.radians(0.2), 17), (0.015, 7))
+            for size, period in ((np.radians(0.12), 13), (np.radians(0.08), 17), (0.01, 9))
         )
         poses = np.tile(np.eye(4), (count, 1, 1))
         for i in range(count):
