@@ -56,7 +56,7 @@ def evaluate(opt: Options) -> dict[str, float] | None:
     if opt.ext_disp_to_eval:
         scaled_disps = read_disparities(Path(opt.ext_disp_to_eval), len(names), _benchmark_ids(opt))
     else:
-        scaled_disps = _predict(opt, dataset)
+        scaled_disps = predict_frames(opt, dataset)
     if opt.save_pred_disps:
         path = output_dir / f"disps_{opt.eval_split_name}_split.npy"
         _save_array(path, scaled_disps)
@@ -95,8 +95,12 @@ def build_test_dataset(opt: Options) -> tuple[MonoDataset, Path]:
     return dataset, split_dir
 
 
-def _predict(opt: Options, dataset: MonoDataset) -> np.ndarray:
-    """Scaled disparities of the dataset's frames: float32 (N, H, W)."""
+def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
+    """Scaled disparities of the dataset's frames by the weights of the options: float32 (N, H, W).
+
+    Raises:
+        DataError, WeightsError: an image or the weights are missing or damaged.
+    """
     from inference import DepthPredictor
 
     set_device(opt.device)

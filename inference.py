@@ -1,14 +1,23 @@
-"""Weights and images in, disparity out: what training, evaluation and prediction share."""
+"""Weights and images in, disparity and depth out: what training, evaluation and prediction share.
 
-from collections.abc import Iterable, Mapping
+``DepthPredictor.from_folder(folder)(image).depth`` is the depth of a photo.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import paddle
 from paddle import Tensor, nn
+from PIL import Image
 
 from datasets.batch import prepare_batch
-from errors import WeightsError
+from datasets.build import DATASETS
+from datasets.transforms import image_to_array, resize_lanczos
+from errors import DataError, WeightsError
 from layers.geometry import disp_to_depth
 from networks.build import build_depth_networks
 from serialization.weights_folder import WeightsInfo, load_weights, read_weights_info
@@ -18,6 +27,21 @@ DEFAULT_SIZE = (192, 640)
 COARSER_OUTPUTS = tuple(f"depth: decoder.{i}." for i in (11, 12, 13))
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What is predicted for one image of H x W pixels.
+
+    Attributes:
+        scaled_disp: float32 (H, W), one over depth in scene units, within [1 / max_depth, 1 / min_depth].
+        depth: float32 (H, W), along the camera's axis: metres where ``metric``, else scene units.
+        metric: whether it is known what a scene unit is.
+    """
+
+    scaled_disp: np.ndarray
+    depth: np.ndarray
+    metric: bool
+
+
 class DepthPredictor:
     """Encoder and depth decoder in evaluation mode, with the size and depth range that they were trained for.
 
@@ -25,6 +49,7 @@ class DepthPredictor:
         encoder, depth: the networks.
         size: (height, width) of the images to be given.
         min_depth, max_depth: what disparity 1 and 0 stand for, scene units.
+        scale: metres in a scene unit; None where that is not known.
 
     Attributes:
         info: what the weights were trained for; None where they do not say, or come from no folder.
@@ -39,11 +64,13 @@ class DepthPredictor:
         *,
         min_depth: float = 0.1,
         max_depth: float = 100.0,
+        scale: float | None = None,
     ) -> None:
         self.encoder = encoder
         self.depth = depth
         self.size = size
         self.depth_range = (min_depth, max_depth)
+        self.scale = scale
         self.info: WeightsInfo | None = None
         self.left_out: tuple[str, ...] = ()
         encoder.eval()
@@ -59,6 +86,8 @@ class DepthPredictor:
         width: int | None = None,
         min_depth: float = 0.1,
         max_depth: float = 100.0,
+        scale: float | None = None,
+        dataset: str = "kitti",
     ) -> "DepthPredictor":
         """Loads ``encoder`` and ``depth`` from a weights folder.
 
@@ -67,6 +96,9 @@ class DepthPredictor:
             num_layers: depth of the encoder's ResNet.
             height, width: of the images; None takes the weights' own, and 192 and 640 where they do not say.
             min_depth, max_depth: as in training.
+            scale: metres in a scene unit; None takes the dataset's stereo factor where stereo pairs set the weights'
+                scale (``use_stereo`` in weights.json), and leaves it unknown elsewhere.
+            dataset: what the weights were trained on, a key of ``DATASETS``.
 
         Raises:
             WeightsError: something is missing, damaged, or does not fit.
@@ -83,11 +115,58 @@ class DepthPredictor:
         info = read_weights_info(folder)
         own_height, own_width = (info.height, info.width) if info else DEFAULT_SIZE
         size = (height or own_height, width or own_width)
-        predictor = cls(**networks, size=size, min_depth=min_depth, max_depth=max_depth)
+        if scale is None and info and info.use_stereo:
+            scale = DATASETS[dataset].STEREO_SCALE_FACTOR
+        predictor = cls(**networks, size=size, min_depth=min_depth, max_depth=max_depth, scale=scale)
         predictor.info = info
         left_out = (f"{role}: {name}" for role, report in reports.items() for name in report.unexpected)
         predictor.left_out = tuple(name for name in left_out if not name.startswith(COARSER_OUTPUTS))
         return predictor
+
+    def __call__(
+        self, images: np.ndarray | Sequence[np.ndarray], *, post_process: bool = False
+    ) -> Prediction | list[Prediction]:
+        """Disparity and depth of images, each at its own size.
+
+        Args:
+            images: uint8 (H, W, 3), RGB, of any size; or a list of such, of any sizes, which is one batch.
+            post_process: as in `predict`.
+
+        Returns:
+            The prediction; for a list, a list of them.
+
+        Raises:
+            DataError: an image has another shape or type.
+        """
+        if isinstance(images, np.ndarray):
+            return self([images], post_process=post_process)[0]
+        if not len(images):
+            return []
+        colours = np.stack([self._network_input(image) for image in images])  # (B, 3, height, width)
+        batch = prepare_batch({("color", 0, 0): colours}, scales=(0,))
+        scaled_disps = self.predict(batch["color", 0, 0], post_process)
+        return [self._at_size(disp, image.shape[:2]) for disp, image in zip(scaled_disps, images, strict=True)]
+
+    def _network_input(self, image: np.ndarray) -> np.ndarray:
+        """uint8 (3, height, width) of the predictor's size."""
+        shape, kind = np.shape(image), getattr(image, "dtype", type(image).__name__)
+        if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise DataError(f"an image should be uint8 (height, width, 3), RGB; this one is {kind} {shape}.")
+        return image_to_array(resize_lanczos(Image.fromarray(image), *self.size))
+
+    def _at_size(self, scaled_disp: np.ndarray, size: tuple[int, int]) -> Prediction:
+        # Disparity is resized, not depth: published scores are made so, and near things keep their edges.
+        resized = cv2.resize(scaled_disp, size[::-1], interpolation=cv2.INTER_LINEAR)
+        scale = 1.0 if self.scale is None else self.scale
+        return Prediction(resized, np.float32(scale) / resized, self.scale is not None)
+
+    def checksum(self) -> str:
+        """Eight hexadecimal digits that other weights do not have."""
+        value = 0
+        for network in (self.encoder, self.depth):
+            for tensor in network.state_dict().values():
+                value = zlib.crc32(np.ascontiguousarray(tensor.numpy()), value)
+        return f"{value:08x}"
 
     @paddle.no_grad()
     def predict(self, images: Tensor, post_process: bool = False) -> np.ndarray:

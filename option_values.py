@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 import yaml
 
@@ -52,6 +52,23 @@ def add_argument(group: Any, field: dataclasses.Field) -> None:
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
         text += f" (default: {'off' if default is False else shown})"
     group.add_argument(f"--{field.name}", help=text, **how)
+
+
+class OptionParser(argparse.ArgumentParser):
+    """A parser that raises OptionsError for what argparse would exit with."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the message."""
+        raise OptionsError(f"{message} (--help lists all options)")
+
+
+def refuse_unknown(words: list[str], known: Iterable[str]) -> NoReturn:
+    """Raises OptionsError for the first of the words that a parser did not know, with the nearest of the ``known``."""
+    flag = next((word for word in words if word.startswith("-")), None)
+    if flag is None:
+        raise OptionsError(f"unexpected argument {words[0]}: it follows no option (--help lists all)")
+    flag = flag.split("=")[0]
+    raise OptionsError(f"unknown option {flag}; the nearest is {nearest(flag, known)} (--help lists all)")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

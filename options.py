@@ -4,7 +4,6 @@ The command line wins over the file given by ``--config``, that over the file it
 the defaults. What comes out is frozen: derive new values with `Options.replace`.
 """
 
-import argparse
 import dataclasses
 import json
 import os
@@ -13,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from errors import OptionsError
-from option_values import add_argument, checked, checked_mapping, nearest, option, read_config
+from option_values import OptionParser, add_argument, checked, checked_mapping, option, read_config, refuse_unknown
 
 _run, _data, _networks = (partial(option, group) for group in ("run", "data", "networks"))
 _loss, _ablations, _optimisation = (partial(option, group) for group in ("loss", "ablations", "optimisation"))
@@ -216,7 +215,7 @@ def parse_options(argv: Sequence[str] | None = None) -> Options:
     """
     namespace, unknown = _parser().parse_known_args(sys.argv[1:] if argv is None else list(argv))
     if unknown:
-        _refuse_unknown(unknown)
+        refuse_unknown(unknown, [*(f"--{name}" for name in OPTION_FIELDS), "--no_cuda"])
     values = {name: value for name, value in vars(namespace).items() if value is not None}
     if "config" in values:
         in_file = {name: field for name, field in OPTION_FIELDS.items() if name != "config"}
@@ -224,25 +223,9 @@ def parse_options(argv: Sequence[str] | None = None) -> Options:
     return Options(**values, given=frozenset(values))
 
 
-def _refuse_unknown(words: list[str]) -> NoReturn:
-    """Names the first of the words that the parser did not know."""
-    flag = next((word for word in words if word.startswith("-")), None)
-    if flag is None:
-        raise OptionsError(f"unexpected argument {words[0]}: it follows no option (--help lists all)")
-    flag = flag.split("=")[0]
-    known = [*(f"--{name}" for name in OPTION_FIELDS), "--no_cuda"]
-    raise OptionsError(f"unknown option {flag}; the nearest is {nearest(flag, known)} (--help lists all)")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raises what argparse would exit with."""
-        raise OptionsError(f"{message} (--help lists all options)")
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> OptionParser:
     """The parser made from the fields of `Options`."""
-    parser = _Parser(usage="%(prog)s [--OPTION VALUE ...]", allow_abbrev=False)
+    parser = OptionParser(usage="%(prog)s [--OPTION VALUE ...]", allow_abbrev=False)
     groups: dict[str, Any] = {}
     for field in OPTION_FIELDS.values():
         title = field.metadata["group"]

@@ -18,6 +18,7 @@ from training.build import build_data, build_loss, build_model, initialise_weigh
 from training.event_log import EventLog
 from training.pictures import batch_pictures
 from training.progress import Progress
+from training.run_record import RunRecord
 from training.step import StepResult, TrainingStep
 from training.validation import Validation, validate
 
@@ -30,7 +31,7 @@ class Trainer:
     """One training run, from options to ``weights_best``.
 
     Writes to ``log_dir/model_name``: ``models/opt.json``, ``models/weights_N`` (N counts epochs from 0),
-    ``models/weights_best``, and the logs of ``training.event_log``.
+    ``models/weights_best``, the logs of ``training.event_log``, and the ``training.run_record``.
 
     Args:
         opt: the options; frozen.
@@ -48,6 +49,7 @@ class Trainer:
         self.epoch = 0
         self.step = 0
         self.best: float = math.inf
+        self.record = RunRecord(opt.run_dir, opt.batch_size)
         _seed_everything(opt.seed)
         self.model = build_model(opt)
         self.compute_loss = build_loss(opt)
@@ -122,9 +124,11 @@ class Trainer:
         self.progress.start_epoch(self.epoch, self.opt.num_epochs)
         self.train_loader.batch_sampler.set_epoch(self.epoch)
         self._set_training_mode()
-        for raw in self.train_loader:
-            batch = prepare_batch(raw, self.opt.scales)
-            self._log_step(batch, self._run_step(batch))
+        for raw in self.record.waiting(self.train_loader):
+            with self.record.step():
+                batch = prepare_batch(raw, self.opt.scales)
+                result = self._run_step(batch)
+            self._log_step(batch, result)
             self.step += 1
             if self.step == self.total_steps:
                 break
@@ -162,7 +166,8 @@ class Trainer:
     def _finish_epoch(self) -> None:
         """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate."""
         stereo_factor = DATASETS[self.opt.dataset].STEREO_SCALE_FACTOR if self.opt.use_stereo else None
-        result = validate(self.model, self.compute_loss, self.val_loader, stereo_factor)
+        with self.record.validation():
+            result = validate(self.model, self.compute_loss, self.val_loader, stereo_factor)
         self.log.scalars("val", self.step, result.scalars)
         self.log.pictures("val", self.step, result.pictures)
         improved = result.criterion < self.best
@@ -173,6 +178,7 @@ class Trainer:
         last = self.step == self.total_steps
         if last or (self.epoch + 1) % self.opt.save_frequency == 0:
             self._save(f"weights_{self.epoch}")
+        self.record.save(compiled=self.training_step.compiled)
         self.epoch += 1
         # After the epoch: epochs 0 to scheduler_step_size - 1 run at the full rate.
         self.scheduler.step()

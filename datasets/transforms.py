@@ -4,6 +4,8 @@ Convention: pixel i has its centre at coordinate i, so an image of width W reach
 """
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +15,22 @@ from PIL import Image, ImageEnhance
 from errors import DataError
 
 
-def load_image(path: str | Path) -> Image.Image:
-    """The image as RGB. Raises DataError, naming the path, where it is missing, damaged or truncated."""
+@contextmanager
+def open_image(path: str | Path) -> Iterator[Image.Image]:
+    """The image, to be decoded in the block. Raises DataError, naming the path, where it is missing or damaged."""
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            yield image
     except FileNotFoundError:
         raise DataError(f"Image {path} not found.") from None
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise DataError(f"Image {path} cannot be read ({error}): it is damaged or truncated. Copy it again.") from error
+
+
+def load_image(path: str | Path) -> Image.Image:
+    """The image as RGB. Raises DataError, naming the path, where it is missing, damaged or truncated."""
+    with open_image(path) as image:
+        return image.convert("RGB")
 
 
 def resize_lanczos(image: Image.Image, height: int, width: int) -> Image.Image:

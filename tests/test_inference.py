@@ -3,8 +3,9 @@
 import numpy as np
 import paddle
 import pytest
+from PIL import Image
 
-from errors import WeightsError
+from errors import DataError, WeightsError
 from inference import DepthPredictor, post_process_disparity
 from networks.build import build_depth_networks
 from serialization.pdparams import read_pdparams, write_pdparams
@@ -78,3 +79,75 @@ def test_names_that_match_nothing_are_told_and_the_coarser_outputs_are_not(folde
     path = folder / "encoder.pdparams"
     write_pdparams(path, {**read_pdparams(path), "stranger.weight": np.ones(3, np.float32)})
     assert DepthPredictor.from_folder(folder).left_out == ("encoder: stranger.weight",)
+
+
+def noise(height, width, seed=0):
+    """uint8 (height, width, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_an_image_of_any_size_gives_disparity_and_depth_at_its_size(predictor):
+    image = noise(50, 131)
+    prediction = predictor(image)
+    # Resized by Lanczos to 64 x 96, predicted, and the disparity resized back linearly, pixel borders on borders.
+    resized = np.asarray(Image.fromarray(image).resize((96, 64), Image.Resampling.LANCZOS))
+    colours = paddle.to_tensor(resized.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / 255)
+    disp = predictor.predict(colours)[0]
+    y, x = ((np.arange(n) + 0.5) * m / n - 0.5 for n, m in ((50, 64), (131, 96)))
+    along_x = np.stack([np.interp(x, np.arange(96), row) for row in disp])
+    expected = np.stack([np.interp(y, np.arange(64), column) for column in along_x.T], axis=1)
+    assert prediction.scaled_disp.dtype == prediction.depth.dtype == np.float32
+    np.testing.assert_allclose(prediction.scaled_disp, expected, rtol=1e-3)
+    np.testing.assert_allclose(prediction.depth, 1 / expected, rtol=1e-3)
+    assert not prediction.metric
+
+
+def test_a_list_of_images_of_any_sizes(predictor):
+    images = [noise(50, 131), noise(64, 96, 1), noise(7, 1, 2), noise(40, 60, 3)[:, ::-1]]
+    for image, prediction in zip(images, predictor(images), strict=True):
+        assert prediction.depth.shape == image.shape[:2]
+        np.testing.assert_allclose(prediction.scaled_disp, predictor(image).scaled_disp, rtol=1e-5)
+    assert predictor([]) == []
+
+
+def test_post_processing_of_an_image(predictor):
+    image = noise(64, 96)
+    plain, blended = predictor(image), predictor(image, post_process=True)
+    mirrored = predictor(image[:, ::-1]).scaled_disp[:, ::-1]
+    middle = slice(40, 56)
+    both = (plain.scaled_disp + mirrored)[:, middle] / 2
+    np.testing.assert_allclose(blended.scaled_disp[:, middle], both, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 5)), np.zeros((4, 5, 3)), np.zeros((4, 5, 4), np.uint8), np.zeros((0, 5, 3), np.uint8), [[1, 2]]],
+)
+def test_other_arrays_are_refused(predictor, image):
+    with pytest.raises(DataError, match=r"uint8 \(height, width, 3\)"):
+        predictor([image])
+
+
+def test_depth_is_in_metres_where_the_scale_is_known(predictor, tmp_path):
+    networks = {"encoder": predictor.encoder, "depth": predictor.depth}
+    image = noise(64, 96)
+    for use_stereo, scale, factor, metric in (
+        (False, None, 1.0, False),
+        (True, None, 5.4, True),
+        (True, 2.0, 2.0, True),
+        (False, 2.0, 2.0, True),
+    ):
+        save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": use_stereo})
+        prediction = DepthPredictor.from_folder(tmp_path / "w", scale=scale)(image)
+        assert prediction.metric == metric
+        np.testing.assert_allclose(prediction.depth * prediction.scaled_disp, factor, rtol=1e-6)
+
+
+def test_the_checksum_is_that_of_the_parameters(folder):
+    before = DepthPredictor.from_folder(folder).checksum()
+    assert DepthPredictor.from_folder(folder, height=128).checksum() == before
+    path = folder / "depth.pdparams"
+    arrays = read_pdparams(path)
+    arrays["decoder.10.conv.bias"] = arrays["decoder.10.conv.bias"] + 1e-3
+    write_pdparams(path, arrays)
+    assert DepthPredictor.from_folder(folder).checksum() != before

@@ -19,11 +19,19 @@ ALLOWED = {
     "evaluation": {"evaluation", "errors"},
     "serialization": {"serialization", "errors"},
     "inference": {"networks", "layers", "datasets", "serialization", "errors"},
+    "prediction": {
+        *("prediction", "options", "option_values", "inference", "datasets", "evaluation", "serialization", "errors"),
+    },
+    "predict": {"prediction", "inference", "training", "environment", "errors"},
     "training": {
         *("training", "options", "datasets", "networks", "layers", "serialization"),
         *("evaluation", "inference", "errors"),
     },
     "trainer": {"training", "options", "datasets", "serialization", "errors"},
+    "reporting": {
+        *("reporting", "training", "evaluate_depth", "options", "datasets", "networks", "layers", "serialization"),
+        *("evaluation", "inference", "environment", "errors"),
+    },
     "train": {"trainer", "options", "environment"},
     "evaluate_depth": {
         *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),

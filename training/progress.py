@@ -1,13 +1,13 @@
 """One line of progress: rewritten in place on a terminal, printed now and then into a file."""
 
+import math
 import os
 import sys
+import time
 
 from tqdm import tqdm
 
-_FORMAT = (
-    "{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt} samples, {rate_noinv_fmt}, {remaining} left{postfix}"
-)
+_FORMAT = "{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{unit}, {rate_noinv_fmt}, {remaining} left{postfix}"
 
 
 class Progress:
@@ -15,14 +15,18 @@ class Progress:
 
     Args:
         total: samples in the whole run.
+        unit: what is counted.
+        seconds: away from a terminal, a line is printed when so many have passed since the last, without news too.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, unit: str = "samples", seconds: float = math.inf) -> None:
         self._on_terminal = sys.stdout.isatty()
         # Away from a terminal tqdm only keeps the figures, and their line is printed when there is news.
         self._sink = None if self._on_terminal else open(os.devnull, "w")  # noqa: SIM115
         stream = self._sink or sys.stdout
-        self._bar = tqdm(total=total, unit=" samples", bar_format=_FORMAT, file=stream, dynamic_ncols=True)
+        self._bar = tqdm(total=total, unit=f" {unit}", bar_format=_FORMAT, file=stream, dynamic_ncols=True)
+        self._seconds = seconds
+        self._last_print = time.monotonic()
 
     def start_epoch(self, epoch: int, num_epochs: int) -> None:
         """Names the epoch, counted from 0, in the line."""
@@ -33,8 +37,10 @@ class Progress:
         if loss is not None:
             self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
         self._bar.update(samples)
-        if loss is not None and not self._on_terminal:
+        due = time.monotonic() - self._last_print >= self._seconds
+        if (loss is not None or due) and not self._on_terminal:
             print(str(self._bar), flush=True)
+            self._last_print = time.monotonic()
 
     def note(self, message: str) -> None:
         """Prints a line of its own above the progress."""

@@ -34,6 +34,11 @@ class TrainingStep:
         self._run = self._step if compile_mode == "off" else paddle.jit.to_static(self._step, full_graph=True)
         self._may_fall_back = compile_mode == "auto"
 
+    @property
+    def compiled(self) -> bool:
+        """Whether batches run through a static graph; with "auto", known after the first."""
+        return self._run is not self._step
+
     def __call__(self, batch: Mapping) -> StepResult:
         """Runs a prepared batch; gradients can then flow back from ``losses["loss"]``."""
         keys = tuple(key for key in batch if key not in LISTS)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from training.progress import Progress
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 from training.progress import Progress
@@ -60,3 +62,10 @@ def test_on_a_terminal_one_line_is_rewritten():
     final = last[-3].split("\r")[-1]
     assert "8/8 samples" in final and "loss 0.1250" in final and " left" in final
     assert len(last) == 4  # the note, the line of progress, what follows, and the end
+
+
+def test_another_unit_and_lines_without_news(capsys):
+    progress = Progress(2, unit="images", seconds=0)
+    progress.update(1)
+    progress.close()
+    assert re.search(r"50% .* 1/2 images, .* images/s", capsys.readouterr().out)

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The demo: makes a driving world, pretrains in it, finetunes at a higher resolution, evaluates on streets that it has not
+# seen, predicts, and writes a report. Needs no data, no download but the packages, and no GPU.
+#
+#     bash configs/demo/demo.sh [--OPTION VALUE ...]
+#
+# From the environment, with the defaults:
+#
+#     DEMO_DIR         logs/demo   gets world/, pretrain/, finetune/ and predictions/; a world that is there is used again
+#     FRAMES           400         stereo frames of the world
+#     STEPS            200         of pretraining
+#     FINETUNE_STEPS   40
+#     HEIGHT           64          of pretraining
+#     WIDTH            224
+#     FINETUNE_HEIGHT  96          and of the world's images
+#     FINETUNE_WIDTH   320
+#     PYTHON                       the interpreter; by default `python` if it has Paddle, else .venv, made here
+#
+# Further arguments go to both training stages, after all else.
+set -euo pipefail
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
+
+started=$SECONDS
+python="$(bash "$root/tools/venv.sh")"
+dir="${DEMO_DIR:-logs/demo}"
+world="$dir/world"
+config=(--config "$root/configs/demo/demo.yml" --data_path "$world")
+pretrain_size=(--height "${HEIGHT:-64}" --width "${WIDTH:-224}")
+finetune_size=(--height "${FINETUNE_HEIGHT:-96}" --width "${FINETUNE_WIDTH:-320}")
+pretrained="$dir/pretrain/demo/models/weights_best"
+finetuned="$dir/finetune/demo/models/weights_best"
+
+step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
+
+step "A driving world: $world"
+"$python" "$root/tools/make_synthetic.py" --out "$world" --frames "${FRAMES:-400}" "${finetune_size[@]}"
+
+step "Pretraining"
+"$python" "$root/train.py" "${config[@]}" "${pretrain_size[@]}" --max_steps "${STEPS:-200}" \
+    --log_dir "$dir/pretrain" --model_name demo "$@"
+
+step "Finetuning at a higher resolution"
+"$python" "$root/train.py" "${config[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-40}" \
+    --learning_rate 2e-4 --load_weights_folder "$pretrained" --log_dir "$dir/finetune" --model_name demo "$@"
+
+step "Evaluation on streets that were not trained on"
+"$python" "$root/tools/evaluate_baselines.py" "${config[@]}"
+for weights in "$pretrained" "$finetuned"; do
+    "$python" "$root/evaluate_depth.py" "${config[@]}" --eval_mono --load_weights_folder "$weights"
+done
+
+step "Prediction"
+drive="$(head -n 1 "$world/splits/synthetic/test_files.txt" | cut -d " " -f 1)"
+"$python" "$root/predict.py" "$world/$drive/image_02/data" --load_weights_folder "$finetuned" \
+    --output_dir "$dir/predictions"
+
+step "Report"
+"$python" "$root/tools/report.py" "$dir/finetune/demo"
+
+step "Done"
+echo "Open $dir/finetune/demo/report.html; predictions are in $dir/predictions."

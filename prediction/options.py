@@ -1,0 +1,100 @@
+"""The options of predict.py: those that it shares with training stand in `options`, with the same meaning."""
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from errors import OptionsError
+from option_values import OptionParser, add_argument, checked, option, refuse_unknown
+from options import OPTION_FIELDS
+from prediction.outputs import WRITERS
+
+_predict = partial(option, "predict")
+
+
+def _shared(name: str) -> Any:
+    """An option of training, as it is there."""
+    return dataclasses.field(default=OPTION_FIELDS[name].default, metadata=OPTION_FIELDS[name].metadata)
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What to predict, by which weights, and what to write; checked.
+
+    Raises:
+        OptionsError: a value has the wrong type or is not allowed, or one is missing.
+    """
+
+    inputs: tuple[str, ...] = ()
+    load_weights_folder: str | None = _predict(None, "folder of weights; needed")
+    output_dir: str | None = _predict(None, "folder of what is written; needed")
+    save: tuple[str, ...] = _predict(
+        ("picture",),
+        "what to write for each image: input and coloured disparity side by side, disparity or depth as float32, "
+        "depth as 16-bit PNG (metres times 256)",
+        choices=tuple(WRITERS),
+    )
+    scale: float | None = _predict(
+        None, "metres in a scene unit (default: the dataset's, if stereo pairs set the weights' scale)", above=0
+    )
+    batch_size: int = _predict(8, "images predicted at once", at_least=1)
+    overwrite: bool = _predict(False, "predict images again whose outputs are there")
+    height: int | None = _predict(None, "height of the network's input (default: the weights' own)", at_least=64)
+    width: int | None = _predict(None, "width of the network's input (default: the weights' own)", at_least=64)
+    post_process: bool = _shared("post_process")
+    num_layers: int = _shared("num_layers")
+    min_depth: float = _shared("min_depth")
+    max_depth: float = _shared("max_depth")
+    dataset: str = _predict(
+        "kitti",
+        "what the weights were trained on: says the scale",
+        choices=OPTION_FIELDS["dataset"].metadata["choices"],
+    )
+    device: str = _shared("device")
+
+    def __post_init__(self) -> None:
+        for name, field in PREDICT_FIELDS.items():
+            object.__setattr__(self, name, checked(field, getattr(self, name)))
+        problems = list(self._problems())
+        if problems:
+            raise OptionsError("\n".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        if not self.inputs:
+            yield "name what to predict: images, folders of images, or patterns such as 'drive/*.jpg'"
+        if self.load_weights_folder is None:
+            yield "name the folder of the weights: --load_weights_folder DIR"
+        if self.output_dir is None:
+            yield "name the folder that gets the predictions: --output_dir DIR"
+        for name in ("height", "width"):
+            size = getattr(self, name)
+            if size is not None and size % 32:
+                yield f"{name}: got {size}, allowed: multiples of 32, for example {size // 32 * 32}"
+        if self.min_depth >= self.max_depth:
+            yield f"min_depth ({self.min_depth}) is not below max_depth ({self.max_depth})"
+
+
+PREDICT_FIELDS = {field.name: field for field in dataclasses.fields(PredictOptions) if field.metadata}
+
+
+def parse_predict_options(argv: Sequence[str] | None = None) -> PredictOptions:
+    """The options of the command line ``argv``, sys.argv's by default.
+
+    Raises:
+        OptionsError: an option is unknown (the nearest is named), or as in `PredictOptions`.
+    """
+    parser = OptionParser(
+        usage="%(prog)s INPUT ... --load_weights_folder DIR --output_dir DIR [--OPTION VALUE ...]", allow_abbrev=False
+    )
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="an image, a folder of images, or a pattern")
+    group = parser.add_argument_group("what to predict, and how")
+    for field in PREDICT_FIELDS.values():
+        add_argument(group, field)
+    namespace, unknown = parser.parse_known_intermixed_args(sys.argv[1:] if argv is None else list(argv))
+    if unknown:
+        refuse_unknown(unknown, [f"--{name}" for name in PREDICT_FIELDS])
+    values = {name: value for name, value in vars(namespace).items() if value is not None}
+    return PredictOptions(**{**values, "inputs": tuple(namespace.inputs)})

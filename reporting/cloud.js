@@ -1,0 +1,136 @@
+// Draws points with a z-buffer on a 2D canvas. Points are in the camera's frame: x right, y down, z forward.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("cloud-data").textContent);
+  const canvas = document.getElementById("points");
+  const context = canvas.getContext("2d");
+  const MAX_WIDTH = 1100;  // pixels drawn, whatever the screen has: keeps turning fluent
+  const VIEW = { yaw: -0.35, pitch: 0.25, zoom: 1 };
+
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+  function decode(cloud) {
+    const view = new DataView(bytes(cloud.positions).buffer);
+    const positions = new Float32Array(3 * cloud.count);
+    for (let i = 0; i < positions.length; i++) positions[i] = view.getInt16(2 * i, true) * cloud.unit;
+    return { count: cloud.count, spacing: cloud.spacing, positions, colours: bytes(cloud.colours) };
+  }
+
+  const clouds = {};
+  for (const name of Object.keys(data.clouds)) clouds[name] = decode(data.clouds[name]);
+  const pivot = middle(clouds.predicted);
+  let shown = clouds.predicted;
+  let view = { ...VIEW };
+  let waiting = false;
+
+  // What the view turns about: on the camera's axis, at the median depth.
+  function middle(cloud) {
+    const depths = [];
+    for (let i = 0; i < cloud.count; i++) depths.push(cloud.positions[3 * i + 2]);
+    depths.sort((a, b) => a - b);
+    return [0, 0, depths.length ? depths[depths.length >> 1] : 1];
+  }
+
+  function resize() {
+    const scale = Math.min(window.devicePixelRatio || 1, MAX_WIDTH / Math.max(canvas.clientWidth, 1));
+    canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
+    canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
+    redraw();
+  }
+
+  function redraw() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; draw(); });
+  }
+
+  function draw() {
+    const { width, height } = canvas;
+    const picture = context.createImageData(width, height);
+    const pixels = new Uint32Array(picture.data.buffer);  // transparent where no point is
+    const nearest = new Float32Array(width * height).fill(Infinity);
+    const focal = 0.9 * width;
+    const distance = (1.3 * pivot[2]) / view.zoom;
+    const [sinYaw, cosYaw] = [Math.sin(view.yaw), Math.cos(view.yaw)];
+    const [sinPitch, cosPitch] = [Math.sin(view.pitch), Math.cos(view.pitch)];
+    const { count, spacing, positions, colours } = shown;
+    for (let i = 0; i < count; i++) {
+      const x = positions[3 * i] - pivot[0], y = positions[3 * i + 1] - pivot[1], z = positions[3 * i + 2] - pivot[2];
+      const turnedX = cosYaw * x + sinYaw * z, ahead = cosYaw * z - sinYaw * x;
+      const turnedY = cosPitch * y - sinPitch * ahead;
+      const depth = sinPitch * y + cosPitch * ahead + distance;
+      if (depth < 0.02 * pivot[2]) continue;
+      const column = width / 2 + (focal * turnedX) / depth, row = height / 2 + (focal * turnedY) / depth;
+      const size = 1.2 * spacing * positions[3 * i + 2];  // it reaches its neighbours, as the camera saw them
+      const half = Math.min(Math.max((0.5 * size * focal) / depth, 0.5), 8);
+      const left = Math.max(0, Math.ceil(column - half)), right = Math.min(width, Math.ceil(column + half));
+      const top = Math.max(0, Math.ceil(row - half)), bottom = Math.min(height, Math.ceil(row + half));
+      const colour = 0xff000000 | (colours[3 * i + 2] << 16) | (colours[3 * i + 1] << 8) | colours[3 * i];
+      for (let v = top; v < bottom; v++) {
+        for (let u = left; u < right; u++) {
+          const at = v * width + u;
+          if (depth < nearest[at]) { nearest[at] = depth; pixels[at] = colour; }
+        }
+      }
+    }
+    context.putImageData(picture, 0, 0);
+  }
+
+  function turn(yaw, pitch) {
+    view.yaw += yaw;
+    view.pitch = Math.min(Math.max(view.pitch + pitch, -1.5), 1.5);
+    redraw();
+  }
+
+  function zoom(factor) {
+    view.zoom = Math.min(Math.max(view.zoom * factor, 0.15), 12);
+    redraw();
+  }
+
+  function reset() {
+    view = { ...VIEW };
+    redraw();
+  }
+
+  const pointers = new Map();  // those that are down: identity -> position
+  const spread = () => {
+    const [a, b] = [...pointers.values()];
+    return Math.hypot(a.x - b.x, a.y - b.y);
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const last = pointers.get(event.pointerId);
+    if (!last) return;
+    const before = pointers.size === 2 ? spread() : 0;
+    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (pointers.size === 1) turn((last.x - event.clientX) * 0.006, (event.clientY - last.y) * 0.006);
+    else if (before > 0) zoom(spread() / before);
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
+  }
+  canvas.addEventListener("wheel", (event) => {
+    if (document.activeElement !== canvas) return;  // a page that only scrolls by is not held up
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY * 0.0015));
+  }, { passive: false });
+
+  const KEYS = {
+    ArrowLeft: () => turn(0.1, 0), ArrowRight: () => turn(-0.1, 0), ArrowUp: () => turn(0, -0.1),
+    ArrowDown: () => turn(0, 0.1), "+": () => zoom(1.15), "=": () => zoom(1.15), "-": () => zoom(1 / 1.15), "0": reset,
+  };
+  canvas.addEventListener("keydown", (event) => {
+    const act = KEYS[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    act();
+  });
+  for (const choice of document.querySelectorAll("input[name=which]")) {
+    choice.addEventListener("change", () => { shown = clouds[choice.value]; redraw(); });
+  }
+  document.getElementById("reset").addEventListener("click", reset);
+  new ResizeObserver(resize).observe(canvas);
+})();

@@ -1,0 +1,132 @@
+"""The seven metrics of a test split: of trained weights, and of what needs no network."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.build import build_dataset
+from datasets.mono_dataset import MonoDataset
+from datasets.splits import find_split, read_split_lines
+from errors import DataError
+from evaluate_depth import GroundTruth, build_test_dataset, load_ground_truth, predict_frames
+from evaluation.baselines import constant_disparity, mean_disparity
+from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, evaluate_depths
+from options import Options
+
+CONSTANT, MEAN_MAP = "constant depth", "mean depth map"
+MEDIAN_SCALED, STEREO_SCALED = "these weights", "these weights, by the stereo factor"
+
+
+@dataclass(frozen=True)
+class EvalSplit:
+    """The test frames of a split.
+
+    Attributes:
+        name: of the split.
+        dataset: its frames, without neighbours.
+        truth: their ground truth.
+    """
+
+    name: str
+    dataset: MonoDataset
+    truth: GroundTruth
+
+    @property
+    def frame_names(self) -> list[str]:
+        """The split lines."""
+        return [str(line) for line in self.dataset.lines]
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """Name of a row -> its evaluation, baselines first; the frames predicted, and how long that and scoring took."""
+
+    rows: dict[str, DepthEvaluation]
+    num_frames: int
+    seconds: float
+
+
+def open_test_split(opt: Options) -> EvalSplit:
+    """The test frames of ``eval_split``; where that is not there and was not asked for, of the training's split.
+
+    Raises:
+        DataError: neither is there, or the ground truth is damaged.
+    """
+    try:
+        dataset, folder = build_test_dataset(opt)
+    except DataError:
+        if "eval_split" in opt.given:
+            raise
+        opt = opt.replace(eval_split=opt.split)
+        dataset, folder = build_test_dataset(opt)
+    return EvalSplit(opt.eval_split_name, dataset, load_ground_truth(opt, dataset, folder))
+
+
+def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
+    """The metrics of ``load_weights_folder``: median-scaled and, where trained with stereo, by the stereo factor.
+
+    Raises:
+        DataError: an image is missing, or no frame has ground truth that counts.
+        WeightsError: the weights are missing or damaged, or do not fit.
+    """
+    started = time.perf_counter()
+    scaled_disps = predict_frames(opt, test.dataset)
+    protocols = {
+        MEDIAN_SCALED: DepthProtocol.choose(
+            test.truth.kind, opt.eval_crop, scale_factor=opt.pred_depth_scale_factor, median_scaling=True
+        )
+    }
+    if opt.use_stereo:
+        factor = test.dataset.STEREO_SCALE_FACTOR
+        protocols[STEREO_SCALED] = DepthProtocol.choose(
+            test.truth.kind, opt.eval_crop, median_scaling=False, scale_factor=factor
+        )
+    rows = {
+        name: evaluate_depths(scaled_disps, test.truth.depths, protocol, test.frame_names)
+        for name, protocol in protocols.items()
+    }
+    return SplitScores(rows, len(test.dataset), time.perf_counter() - started)
+
+
+def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None) -> dict[str, DepthEvaluation]:
+    """The metrics of ``CONSTANT`` and ``MEAN_MAP`` depth, median-scaled.
+
+    Args:
+        max_frames: so many of the training frames, evenly spaced, make the mean; None takes all.
+
+    Raises:
+        DataError: a split is missing, or its frames have no ground truth.
+    """
+    truth = test.truth
+    size = next((depth.shape for depth in truth.depths if depth is not None), (opt.height, opt.width))
+    train = build_dataset(
+        opt.dataset,
+        opt.data_path,
+        read_split_lines(find_split(opt.split, opt.data_path), "train"),
+        height=opt.height,
+        width=opt.width,
+        frame_ids=(0,),
+        train=False,
+        gt_depth=opt.gt_depth,
+    )
+    lines = evenly_spaced(train.lines, max_frames or len(train.lines))
+    baselines = {
+        CONSTANT: constant_disparity(size),
+        MEAN_MAP: mean_disparity((train.ground_truth(line) for line in lines), size),
+    }
+    protocol = DepthProtocol.choose(truth.kind, opt.eval_crop)
+    return {
+        name: evaluate_depths(
+            np.broadcast_to(disp, (len(truth.depths), *size)), truth.depths, protocol, test.frame_names
+        )
+        for name, disp in baselines.items()
+    }
+
+
+def evenly_spaced(items: Sequence, count: int) -> list:
+    """``count`` of the items, the first and the last among them; all where there are no more than that."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]

@@ -1,0 +1,190 @@
+"""The report's tables: metrics beside the baselines, options, versions, timings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datasets.build import DATASETS
+from errors import DataError
+from evaluation.depth_metrics import METRIC_NAMES
+from evaluation.depth_protocol import DepthEvaluation
+from options import OPTION_FIELDS, Options
+from reporting.run_folder import RunFolder
+from reporting.scores import (
+    MEAN_MAP,
+    MEDIAN_SCALED,
+    STEREO_SCALED,
+    EvalSplit,
+    score_baselines,
+    score_weights,
+)
+from training.run_record import describe_machine
+
+MAX_BASELINE_FRAMES = 1000  # a thousand scans take a minute, and their mean has long settled
+LESS_IS_BETTER = METRIC_NAMES[:4]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table of metrics: its name, the values in the order of ``METRIC_NAMES``, which of them are best."""
+
+    name: str
+    values: tuple[float, ...]
+    best: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The table of metrics, and what is to be said of it.
+
+    Attributes:
+        verdict: one line.
+        rows: empty where nothing could be scored.
+        notes: what was compared with what, or why nothing was.
+        timing: how long predicting and scoring took, or "".
+    """
+
+    verdict: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    timing: str = ""
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """An option of the training, its value and its default as text, and whether they differ."""
+
+    name: str
+    value: str
+    default: str
+    changed: bool
+
+
+def score_run(run: RunFolder, test: EvalSplit) -> Scores:
+    """Scores the run's weights and the baselines on a test split; what cannot be scored is said.
+
+    Raises:
+        WeightsError: the weights are missing or damaged, or do not fit.
+    """
+    opt, notes = run.options, []
+    try:
+        scores = score_weights(opt, test)
+    except DataError as error:
+        return Scores("Not scored: see the table of metrics.", (), (str(error),))
+    try:
+        baselines = score_baselines(opt, test, MAX_BASELINE_FRAMES)
+    except DataError as error:
+        baselines = {}
+        notes.append(f"No baselines: {error}")
+    means = {name: result.means for name, result in {**baselines, **scores.rows}.items()}
+    counted = scores.num_frames - len(scores.rows[MEDIAN_SCALED].skipped)
+    described = f"{counted} test frames of {test.name}, {test.truth.kind} ground truth. All rows are median-scaled"
+    if opt.use_stereo:
+        factor = DATASETS[opt.dataset].STEREO_SCALE_FACTOR
+        described += f" but the last, whose depth is multiplied by {factor:g} alone"
+    if run.metrics is not None:
+        notes.append(_compare_saved(run.metrics, scores.rows))
+    rate = scores.num_frames / scores.seconds
+    return Scores(
+        _verdict(means, counted),
+        _rows(means),
+        (f"{described}.", *notes),
+        f"{scores.seconds:.1f} s for {scores.num_frames} frames, {rate:.1f} a second",
+    )
+
+
+def _verdict(means: Mapping[str, Mapping[str, float]], counted: int) -> str:
+    own = means[MEDIAN_SCALED]["abs_rel"]
+    text = f"abs_rel {own:.3f} on {counted} test frames"
+    if MEAN_MAP not in means:
+        return text
+    baseline = means[MEAN_MAP]["abs_rel"]
+    change = 1 - own / baseline
+    return f"{text}: {abs(change):.0%} {'better' if change >= 0 else 'worse'} than the mean depth map ({baseline:.3f})"
+
+
+def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[Row, ...]:
+    """The best of each column among the median-scaled rows, which compare with each other."""
+    compared = [values for name, values in means.items() if name != STEREO_SCALED]
+    best = {
+        metric: (min if metric in LESS_IS_BETTER else max)(values[metric] for values in compared)
+        for metric in METRIC_NAMES
+    }
+    return tuple(
+        Row(
+            name,
+            tuple(values[metric] for metric in METRIC_NAMES),
+            tuple(name != STEREO_SCALED and values[metric] == best[metric] for metric in METRIC_NAMES),
+        )
+        for name, values in means.items()
+    )
+
+
+def _compare_saved(saved: Mapping[str, float], rows: Mapping[str, DepthEvaluation]) -> str:
+    """Which row the ``metrics.json`` of evaluate_depth.py repeats."""
+    values = [saved[metric] for metric in METRIC_NAMES]
+    for name, result in rows.items():
+        if np.allclose(values, [result.means[metric] for metric in METRIC_NAMES], rtol=1e-3):
+            return f"The row “{name}” is what evaluate_depth.py wrote to metrics.json."
+    return (
+        f"The metrics.json of evaluate_depth.py beside the weights (abs_rel {saved['abs_rel']:.3f}) is another "
+        "evaluation: of another split, or with other options."
+    )
+
+
+def option_rows(opt: Options) -> list[OptionRow]:
+    """All options of a training."""
+    values = opt.as_dict()
+    rows = []
+    for name, field in OPTION_FIELDS.items():
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        rows.append(OptionRow(name, _text(values[name]), _text(default), values[name] != default))
+    return rows
+
+
+def version_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a run was trained with and on, and what made the report: (what, training, report)."""
+    now = describe_machine()
+    return [(name, _text(record.get(name, "not recorded")), _text(value)) for name, value in now.items()]
+
+
+def timing_rows(record: Mapping[str, Any], evaluation: str) -> list[tuple[str, str]]:
+    """Where a run's time went, as far as it was recorded: (what, how long).
+
+    Args:
+        record: ``run.json``; empty where there is none.
+        evaluation: how long that took, or "".
+    """
+    rows = []
+    try:
+        training, waiting = float(record["training_seconds"]), float(record["waiting_seconds"])
+        steps, batch_size = int(record["steps"]), int(record["batch_size"])
+        compiled = "through a static graph" if record["compiled"] else "not compiled"
+        rows = [
+            ("training", f"{_duration(training)} in {steps} steps of batch {batch_size}, {compiled}"),
+            ("a step", f"{float(record['median_step_seconds']):.3g} s, the median"),
+            ("waiting for data", f"{_duration(waiting)}, {waiting / max(training + waiting, 1e-9):.0%} of the loop"),
+            ("samples a second", f"{steps * batch_size / max(training + waiting, 1e-9):.1f}"),
+            ("validation", _duration(float(record["validation_seconds"]))),
+        ]
+    except (KeyError, TypeError, ValueError):
+        rows = [("training", "not recorded: run.json is missing, or of another version")]
+    return [*rows, *([("evaluation", evaluation)] if evaluation else [])]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _text(value: Any) -> str:
+    """A value as the command line would have it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "none"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

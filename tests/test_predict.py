@@ -1,0 +1,344 @@
+"""Predicting images on disk: what is found, read and written, what is resumed, and what is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+from datasets.kitti_dataset import KITTIOdomDataset
+from errors import DataError, OptionsError, WeightsError
+from evaluation.colormap import colourise_disparity
+from inference import DepthPredictor
+from networks.build import build_depth_networks
+from predict import predict
+from prediction.inputs import find_images, read_image
+from prediction.options import parse_predict_options
+from serialization.weights_folder import save_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = {"2.png": (50, 70), "10.jpg": (33, 101), "1.bmp": (97, 45)}  # (height, width), sorted otherwise by letters
+KINDS = ("picture", "disp_npy", "depth_npy", "depth_png")
+
+
+def picture(height, width, channels=3, seed=0):
+    """Noise, so that a row or column out of place shows: uint8 (height, width, channels)."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Folders of the same random weights: "mono" without a scale, "stereo" with one; and "other" weights."""
+    root = tmp_path_factory.mktemp("weights")
+    for seed, name, use_stereo in ((1, "mono", False), (1, "stereo", True), (2, "other", False)):
+        paddle.seed(seed)
+        info = {"height": 64, "width": 96, "use_stereo": use_stereo}
+        save_weights(root / name, build_depth_networks(18, (0,)), info)
+    return root
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of images of odd sizes, and a file that is none."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed, (name, size) in enumerate(SIZES.items()):
+        Image.fromarray(picture(*size, seed=seed)).save(folder / name)
+    (folder / "notes.txt").write_text("none")
+    return folder
+
+
+@pytest.fixture
+def run(weights, tmp_path):
+    """Predicts the inputs into tmp_path/out; further words go to the command line. Returns what failed."""
+
+    def run(*words, use="mono", out="out"):
+        folders = ["--load_weights_folder", str(weights / use), "--output_dir", str(tmp_path / out)]
+        return predict(parse_predict_options([*map(str, words), *folders, "--device", "cpu"]))
+
+    return run
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+# What is found
+
+
+def test_folders_are_sorted_naturally_and_each_image_comes_once(images):
+    (images / "._2.png").write_bytes(b"what some systems leave")
+    found = find_images([str(images / "10.jpg"), str(images), str(images / "*.png")])
+    assert [path.name for path in found] == ["10.jpg", "1.bmp", "2.png"]
+    assert [path.name for path in find_images([str(images)])] == ["1.bmp", "2.png", "10.jpg"]
+    assert find_images([str(images.parent / "im*")]) == find_images([str(images)])
+
+
+def test_a_name_with_signs_of_patterns_is_a_name_first(images):
+    (images / "2.png").rename(images / "a[2].png")
+    assert [path.name for path in find_images([str(images / "a[2].png")])] == ["a[2].png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}/missing.png", ["there is no image or folder", "missing.png"]),
+        ("{}/*.webp", ["matches nothing"]),
+        ("{}/*.txt", ["matches no image", ".jpeg"]),
+        ("{}/empty", ["holds no image", ".jpeg"]),
+    ],
+)
+def test_inputs_without_images(images, text, words):
+    (images / "empty").mkdir()
+    with pytest.raises(DataError) as error:
+        find_images([str(images / "2.png"), text.format(images)])
+    for word in words:
+        assert word in str(error.value)
+
+
+# What is read
+
+
+def test_images_are_turned_as_exif_says(tmp_path):
+    upright = picture(6, 4)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show the stored image a quarter turn clockwise
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), upright)
+
+
+def test_grey_of_8_and_16_bits_alpha_and_palettes(tmp_path):
+    grey = picture(5, 7, 1)[:, :, 0]
+    threefold = np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    Image.fromarray(grey).save(tmp_path / "8.png")
+    Image.fromarray(grey.astype(np.uint16) * 256 + 255).save(tmp_path / "16.png")
+    Image.fromarray(grey.astype(np.uint16) * 256 + 255).save(tmp_path / "16.tif")
+    for name in ("8.png", "16.png", "16.tif"):
+        np.testing.assert_array_equal(read_image(tmp_path / name), threefold)
+    colours = picture(5, 7, 4)
+    Image.fromarray(colours).save(tmp_path / "alpha.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "alpha.png"), colours[:, :, :3])
+    Image.fromarray(threefold).quantize(256).save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "palette.png"), threefold)
+
+
+def test_unreadable_images_are_refused(tmp_path, monkeypatch):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match=r"float\.tif holds floating-point"):
+        read_image(tmp_path / "float.tif")
+    Image.fromarray(picture(4, 4)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+    with pytest.raises(DataError, match=r"large\.png is too large"):
+        read_image(tmp_path / "large.png")
+
+
+# What is written
+
+
+def test_all_kinds_hold_what_the_python_call_gives(run, images, weights, tmp_path):
+    assert run(images, "--save", *KINDS, use="stereo") == []
+    out = tmp_path / "out"
+    endings = ("_depth.npy", "_depth.png", "_disp.npy", "_picture.png")
+    assert names(out) == sorted([f"{Path(name).stem}{end}" for name in SIZES for end in endings] + ["predict.json"])
+    predictor = DepthPredictor.from_folder(weights / "stereo")
+    for name, size in SIZES.items():
+        image, stem = read_image(images / name), Path(name).stem
+        expected = predictor(image)
+        disp, depth = np.load(out / f"{stem}_disp.npy"), np.load(out / f"{stem}_depth.npy")
+        assert disp.dtype == depth.dtype == np.float32 and disp.shape == depth.shape == size
+        np.testing.assert_allclose(disp, expected.scaled_disp, rtol=1e-5)
+        np.testing.assert_allclose(depth, 5.4 / disp, rtol=1e-6)
+        with Image.open(out / f"{stem}_depth.png") as png:
+            assert png.mode.startswith("I")
+            np.testing.assert_array_equal(np.asarray(png), (depth * 256).round().clip(1, 65535))
+        with Image.open(out / f"{stem}_picture.png") as png:
+            np.testing.assert_array_equal(np.asarray(png), np.hstack([image, colourise_disparity(disp)]))
+
+
+def test_16_bit_depth_ends_at_what_16_bits_hold_and_never_says_unknown(run, images, tmp_path):
+    run(images / "2.png", "--save", "depth_png", "--scale", "1e6", out="far")
+    run(images / "2.png", "--save", "depth_png", "--scale", "1e-6", out="near")
+    for out, value in (("far", 65535), ("near", 1)):
+        with Image.open(tmp_path / out / "2_depth.png") as png:
+            assert (np.asarray(png) == value).all()
+
+
+def test_only_the_picture_is_written_unless_asked(run, images, tmp_path):
+    run(images / "2.png")
+    assert names(tmp_path / "out") == ["2_picture.png", "predict.json"]
+
+
+def test_batches_make_no_difference(run, images, tmp_path):
+    run(images, "--save", "disp_npy", "--batch_size", 1, out="one")
+    run(images, "--save", "disp_npy", "--batch_size", 3, out="three")
+    for stem in ("1", "2", "10"):
+        one, three = (np.load(tmp_path / out / f"{stem}_disp.npy") for out in ("one", "three"))
+        np.testing.assert_allclose(one, three, rtol=1e-5)
+
+
+def test_depth_without_a_scale_is_in_scene_units_and_said_to_be(run, images, tmp_path, capsys):
+    run(images / "2.png", "--save", "disp_npy", "depth_npy")
+    assert "scene units" in capsys.readouterr().out
+    disp, depth = (np.load(tmp_path / f"out/2_{kind}.npy") for kind in ("disp", "depth"))
+    np.testing.assert_allclose(depth, 1 / disp, rtol=1e-6)
+    run(images / "2.png", "--save", "depth_npy", "--scale", "3", out="scaled", use="stereo")
+    np.testing.assert_allclose(np.load(tmp_path / "scaled/2_depth.npy"), 3 / disp, rtol=1e-5)
+    assert "scene units" not in capsys.readouterr().out
+
+
+def test_the_dataset_of_the_weights_says_their_scale(run, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(KITTIOdomDataset, "STEREO_SCALE_FACTOR", 7.0)
+    run(images / "2.png", "--save", "disp_npy", "depth_npy", "--dataset", "kitti_odom", use="stereo")
+    disp, depth = (np.load(tmp_path / f"out/2_{kind}.npy") for kind in ("disp", "depth"))
+    np.testing.assert_allclose(depth, 7 / disp, rtol=1e-6)
+
+
+def test_16_bit_depth_without_a_scale_is_refused(run, images, tmp_path):
+    with pytest.raises(OptionsError, match=r"depth_png needs depth in metres.*--scale"):
+        run(images, "--save", "picture", "depth_png")
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_the_network_reach_it(run, images, weights, tmp_path):
+    run(images / "2.png", "--save", "disp_npy", "--min_depth", 1, "--max_depth", 10, "--post_process")
+    disp = np.load(tmp_path / "out/2_disp.npy")
+    predictor = DepthPredictor.from_folder(weights / "mono", min_depth=1, max_depth=10)
+    expected = predictor(read_image(images / "2.png"), post_process=True)
+    np.testing.assert_allclose(disp, expected.scaled_disp, rtol=1e-5)
+    run(images / "2.png", "--save", "disp_npy", "--height", 96, "--width", 128, out="larger")
+    predictor = DepthPredictor.from_folder(weights / "mono", height=96, width=128)
+    expected = predictor(read_image(images / "2.png"))
+    np.testing.assert_allclose(np.load(tmp_path / "larger/2_disp.npy"), expected.scaled_disp, rtol=1e-5)
+    with pytest.raises(WeightsError):
+        run(images / "2.png", "--num_layers", 50)
+
+
+# Names of what is written
+
+
+def test_images_of_several_folders_keep_them_apart(run, images, tmp_path):
+    shutil.copytree(images, tmp_path / "more/images")
+    run(images / "2.png", tmp_path / "more/images/2.png")
+    assert names(tmp_path / "out") == ["images/2_picture.png", "more/images/2_picture.png", "predict.json"]
+
+
+def test_images_that_would_share_an_output_are_refused(run, images):
+    shutil.copy(images / "2.png", images / "2.TIFF")
+    with pytest.raises(DataError, match=r"2\.png and .*2\.TIFF would both write .*2_picture\.png"):
+        run(images)
+
+
+def test_outputs_do_not_go_among_the_images(run, images):
+    with pytest.raises(DataError, match=r"--output_dir .*images holds images to predict"):
+        run(images, out="images")
+
+
+# Resuming
+
+
+def test_a_run_resumes_where_it_stopped(run, images, tmp_path, capsys):
+    run(images, "--save", "picture", "disp_npy")
+    out = tmp_path / "out"
+    for name in ("1_disp.npy", "2_disp.npy", "10_disp.npy"):
+        np.save(out / name, np.zeros(1))  # what is not predicted again stays like this
+    (out / "2_picture.png").unlink()
+    capsys.readouterr()
+    run(images, "--save", "picture", "disp_npy")
+    assert "2 of 3 images are predicted already" in capsys.readouterr().out
+    shapes = {stem: np.load(out / f"{stem}_disp.npy").shape for stem in ("1", "2", "10")}
+    assert shapes == {"1": (1,), "2": SIZES["2.png"], "10": (1,)}
+    run(images, "--save", "depth_npy")  # another kind is not there yet
+    assert (out / "1_depth.npy").is_file()
+    run(images, "--save", "disp_npy", "--overwrite")
+    assert np.load(out / "1_disp.npy").shape == SIZES["1.bmp"]
+
+
+def test_predictions_by_other_weights_are_not_resumed(run, images, tmp_path):
+    run(images, "--save", "disp_npy")
+    first = np.load(tmp_path / "out/2_disp.npy")
+    with pytest.raises(DataError, match=r"made otherwise.*checksum of the weights: there .*--overwrite"):
+        run(images, "--save", "disp_npy", use="other")
+    run(images / "1.bmp", "--save", "disp_npy", "--overwrite", use="other")
+    run(images, "--save", "disp_npy", use="other")  # as after an overwriting run that was broken off
+    assert not np.allclose(np.load(tmp_path / "out/2_disp.npy"), first)
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_record_is_told(run, images, tmp_path, content):
+    run(images / "2.png")
+    (tmp_path / "out/predict.json").write_text(content)
+    with pytest.raises(DataError, match="--overwrite"):
+        run(images / "2.png")
+    run(images / "2.png", "--overwrite")
+    assert "post_process" in json.loads((tmp_path / "out/predict.json").read_text())
+
+
+# What goes wrong
+
+
+def test_broken_images_are_told_and_the_others_predicted(run, images, tmp_path, capsys):
+    (images / "0.png").write_bytes(b"")
+    (images / "3.jpg").write_bytes((images / "10.jpg").read_bytes()[:200])
+    failures = run(images, "--batch_size", 2)
+    assert [Path(str(error).split()[1]).name for error in failures] == ["0.png", "3.jpg"]
+    printed = capsys.readouterr().out
+    assert "2 of 5 images could not be read" in printed and "Predictions of 3 images" in printed
+    assert names(tmp_path / "out") == ["10_picture.png", "1_picture.png", "2_picture.png", "predict.json"]
+
+
+def test_a_batch_of_broken_images_alone(run, images):
+    (images / "0.png").write_bytes(b"")
+    assert len(run(images, "--batch_size", 1)) == 1
+
+
+def test_missing_weights(run, images):
+    with pytest.raises(WeightsError, match="no folder of weights"):
+        run(images, use="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("a.png --sav picture", "--sav; the nearest is --save"),
+        ("a.png --save pictures", "invalid choice: 'pictures'"),
+        ("a.png --batch_size 0", "batch_size: got 0, allowed: an integer of at least 1"),
+        ("a.png --scale -1", "scale: got -1.0, allowed: a number above 0"),
+        ("a.png --height 100", "multiples of 32"),
+        ("a.png --min_depth 200", "is not below max_depth"),
+        ("", "name what to predict"),
+        ("a.png", "--load_weights_folder DIR\n.*--output_dir DIR"),
+    ],
+)
+def test_refused_options(words, message):
+    with pytest.raises(OptionsError, match=message):
+        parse_predict_options(words.split())
+
+
+def test_inputs_may_stand_on_both_sides_of_options():
+    words = "a.png --load_weights_folder w b.png --output_dir o --scale 2 c.png"
+    opt = parse_predict_options(words.split())
+    assert opt.inputs == ("a.png", "b.png", "c.png") and opt.scale == 2.0
+    assert (opt.save, opt.batch_size, opt.overwrite) == (("picture",), 8, False)
+
+
+def test_the_script_on_real_images(kitti_sample, weights, tmp_path):
+    images = sorted(kitti_sample.glob("*/*/image_02/data/*.jpg"))[:2]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    folders = ["--load_weights_folder", str(weights / "mono"), "--output_dir", str(tmp_path / "out")]
+    command = [sys.executable, "predict.py", *map(str, images), *folders]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [Path(name).stem for name in names(tmp_path / "out")] == [
+        *(f"{path.stem}_picture" for path in images),
+        "predict",
+    ]
+    done = subprocess.run([*command[:2], str(broken), *folders[:3], str(tmp_path / "x")], cwd=ROOT, capture_output=True)
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    done = subprocess.run([*command[:2], str(tmp_path / "none"), *folders], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: there is no image or folder")

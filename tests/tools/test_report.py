@@ -1,0 +1,138 @@
+"""The report's command, and its page in a real browser."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1200,900"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+DRAWN = """
+const canvas = document.getElementById("points");
+const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+let drawn = 0, sum = 0;
+for (let i = 0; i < data.length; i += 4) if (data[i + 3]) { drawn++; sum = (sum * 31 + data[i] + i) % 1000003; }
+return [drawn, sum];
+"""
+
+
+def run(*arguments: object, status: int = 0) -> str:
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(stereo_drive, tmp_path_factory) -> Path:
+    """The folder of a run of train.py."""
+    log_dir = tmp_path_factory.mktemp("logs")
+    run(
+        *("train.py", "--data_path", stereo_drive, "--split", "kitti_sample", "--log_dir", log_dir, "--use_stereo"),
+        *("--height", 64, "--width", 96, "--batch_size", 2, "--max_steps", 1, "--num_workers", 0),
+        *("--weights_init", "scratch"),
+    )
+    return log_dir / "monodepthv2"
+
+
+def test_the_command_writes_one_file_where_it_is_told(trained, tmp_path):
+    printed = run("tools/report.py", trained, "--frames", 1, "--num_workers", 0)
+    assert f"Report in {trained / 'report.html'}" in printed
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>") and page.count('<h3 class="frame">') == 1
+    other = tmp_path / "new" / "other.html"
+    run("tools/report.py", trained, "--out", other, "--weights", trained / "models/weights_0", "--data_path", "nowhere")
+    assert "No frames can be shown" in other.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], ["no run in nowhere"]),
+        (["tests"], ["opt.json is missing", "train.py"]),
+        (["RUN", "--weights", "nowhere"], ["no weights in nowhere", "weights_best"]),
+        (["RUN", "--frames", "0"], ["--frames", "at least 1"]),
+        (["RUN", "--dta_path", "x"], ["--dta_path", "--data_path"]),
+        (["RUN", "--num_layers", "50"], ["num_layers"]),
+    ],
+)
+def test_mistakes_end_with_a_message(trained, arguments, words):
+    arguments = [str(trained) if word == "RUN" else word for word in arguments]
+    printed = run("tools/report.py", *arguments, status=2)
+    assert "error: " in printed and "Traceback" not in printed
+    for word in words:
+        assert word in printed
+
+
+@pytest.fixture(scope="module")
+def browser(trained, tmp_path_factory):
+    """Headless Chromium with the report open."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    run("tools/report.py", trained, "--frames", 2, "--num_workers", 0)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        browser.get((trained / "report.html").as_uri())
+        yield browser
+    finally:
+        browser.quit()
+
+
+def settled(browser) -> tuple[int, int]:
+    """Pixels drawn on the canvas, and a sum over them, after the next frame is drawn."""
+    browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done));")
+    return tuple(browser.execute_script(DRAWN))
+
+
+@pytest.mark.slow
+def test_a_browser_draws_it_without_an_error(browser):
+    widths = browser.execute_script("return [...document.images].map((image) => image.naturalWidth)")
+    assert len(widths) >= 2 * 6 and all(width > 0 for width in widths)
+    plots = "return [...document.querySelectorAll('svg')].map((plot) => plot.getBoundingClientRect().height)"
+    assert all(height > 100 for height in browser.execute_script(plots))
+    assert settled(browser)[0] > 10_000
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.slow
+def test_the_cloud_turns_zooms_and_switches(browser):
+    from selenium.webdriver import ActionChains, Keys
+
+    canvas = browser.find_element("id", "points")
+    browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", canvas)
+    start = settled(browser)
+    ActionChains(browser).drag_and_drop_by_offset(canvas, 150, 40).perform()
+    turned = settled(browser)
+    browser.find_element("css selector", "input[value=true]").click()
+    switched = settled(browser)
+    canvas.send_keys(Keys.ARROW_LEFT, "+", "+")
+    zoomed = settled(browser)
+    assert len({start, turned, switched, zoomed}) == 4
+    assert all(pixels > 3000 for pixels, _ in (start, turned, switched, zoomed))
+    browser.find_element("css selector", "input[value=predicted]").click()
+    browser.find_element("id", "reset").click()
+    assert settled(browser) == start
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.slow
+def test_a_phone_needs_no_scrolling_sideways(browser):
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        assert settled(browser)[0] > 3000
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

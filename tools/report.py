@@ -1,0 +1,53 @@
+"""Writes the report of a training run: one HTML file that can be read offline.
+
+``python tools/report.py RUN_DIR [--weights FOLDER] [--frames N] [--out FILE] [OPTIONS]``: RUN_DIR is
+LOG_DIR/MODEL_NAME. OPTIONS are those of train.py, and replace the run's: ``--data_path``, ``--eval_split`` say.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from environment import prepare_environment, run_script
+from errors import OptionsError
+from options import parse_options
+
+
+def main() -> None:
+    """Parses the command line, and writes the report."""
+    own, others = _parser().parse_known_args()
+    if own.frames < 1:
+        raise OptionsError(f"--frames: got {own.frames}, allowed: an integer of at least 1")
+    given = parse_options(others)
+    changes = {name: getattr(given, name) for name in given.given}
+    prepare_environment()
+
+    from reporting.report import build_report
+    from reporting.run_folder import read_run
+    from serialization.atomic import atomic_file
+
+    run = read_run(own.run_dir, own.weights, changes)
+    page = build_report(run, own.frames).encode()
+    path = own.out or own.run_dir / "report.html"
+    with atomic_file(path) as stream:
+        stream.write(page)
+    print(f"Report in {path} ({len(page) / 1e6:.1f} MB)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Writes the report of a training run: one HTML file that can be read offline.",
+        epilog="Further OPTIONS, as train.py has them, replace the run's: --data_path, --eval_split, --device.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run: LOG_DIR/MODEL_NAME; comes first")
+    parser.add_argument("--weights", type=Path, help="weights to show (default: RUN_DIR/models/weights_best)")
+    parser.add_argument("--frames", type=int, default=4, help="frames to show (default: 4)")
+    parser.add_argument("--out", type=Path, help="file to write (default: RUN_DIR/report.html)")
+    return parser
+
+
+if __name__ == "__main__":
+    run_script(main)
