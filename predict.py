@@ -46,7 +46,7 @@ def predict(opt: PredictOptions) -> list[DataError]:
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} images are predicted already")
-    failures = _run(waiting, predictor, opt)
+    failures = _run(waiting, predictor, opt) if waiting else []
     print(f"Predictions of {len(jobs) - len(failures)} images in {output_dir}")
     if failures:
         print(f"{len(failures)} of {len(jobs)} images could not be read:", *failures, sep="\n")

@@ -252,6 +252,8 @@ def test_a_run_resumes_where_it_stopped(run, images, tmp_path, capsys):
     assert "2 of 3 images are predicted already" in capsys.readouterr().out
     shapes = {stem: np.load(out / f"{stem}_disp.npy").shape for stem in ("1", "2", "10")}
     assert shapes == {"1": (1,), "2": SIZES["2.png"], "10": (1,)}
+    assert run(images, "--save", "picture", "disp_npy") == []
+    assert "3 of 3 images are predicted already\nPredictions of 3 images" in capsys.readouterr().out
     run(images, "--save", "depth_npy")  # another kind is not there yet
     assert (out / "1_depth.npy").is_file()
     run(images, "--save", "disp_npy", "--overwrite")
