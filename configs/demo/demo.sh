@@ -7,8 +7,8 @@
 # From the environment, with the defaults:
 #
 #     DEMO_DIR         logs/demo   gets world/, pretrain/, finetune/ and predictions/; a world that is there is used again
-#     FRAMES           400         stereo frames of the world
-#     STEPS            200         of pretraining
+#     FRAMES           640         stereo frames of the world
+#     STEPS            300         of pretraining
 #     FINETUNE_STEPS   40
 #     HEIGHT           64          of pretraining
 #     WIDTH            224
@@ -34,15 +34,16 @@ finetuned="$dir/finetune/demo/models/weights_best"
 step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
 
 step "A driving world: $world"
-"$python" "$root/tools/make_synthetic.py" --out "$world" --frames "${FRAMES:-400}" "${finetune_size[@]}"
+"$python" "$root/tools/make_synthetic.py" --out "$world" --frames "${FRAMES:-640}" "${finetune_size[@]}"
 
-step "Pretraining"
-"$python" "$root/train.py" "${config[@]}" "${pretrain_size[@]}" --max_steps "${STEPS:-200}" \
+# From scratch, stereo pairs alone find shape and scale soonest: no motion has to be learnt first.
+step "Pretraining on stereo pairs"
+"$python" "$root/train.py" "${config[@]}" "${pretrain_size[@]}" --frame_ids 0 --max_steps "${STEPS:-300}" \
     --log_dir "$dir/pretrain" --model_name demo "$@"
 
-step "Finetuning at a higher resolution"
-"$python" "$root/train.py" "${config[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-40}" \
-    --learning_rate 2e-4 --load_weights_folder "$pretrained" --log_dir "$dir/finetune" --model_name demo "$@"
+step "Finetuning on video and stereo pairs, at a higher resolution"
+"$python" "$root/train.py" "${config[@]}" "${finetune_size[@]}" --separate_stereo --max_steps "${FINETUNE_STEPS:-40}" \
+    --learning_rate 2e-4 --models_to_load encoder depth --load_weights_folder "$pretrained" --log_dir "$dir/finetune" --model_name demo "$@"
 
 step "Evaluation on streets that were not trained on"
 "$python" "$root/tools/evaluate_baselines.py" "${config[@]}"

@@ -50,6 +50,7 @@ class Looks:
         self.instance = np.array([instance for _, _, instance in looks], np.uint16)
 
     def join(self, other: "Looks") -> "Looks":
+        """Both, this one's shapes first."""
         both = object.__new__(Looks)
         for name in ("material", "tint", "instance"):
             setattr(both, name, np.concatenate([getattr(self, name), getattr(other, name)]))
