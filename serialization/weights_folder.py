@@ -1,4 +1,7 @@
-"""A folder of weights: ``ROLE.pdparams`` for every network; ``weights.json``: what they were trained for."""
+"""A folder of weights: ``ROLE.pdparams`` for every network; ``weights.json``: what they were trained for.
+
+``manifest.json`` lists both with their hashes; released folders have neither it nor ``weights.json``.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,6 +14,7 @@ from paddle import nn
 
 from errors import WeightsError
 from serialization.atomic import atomic_file, atomic_folder, whole_folder
+from serialization.manifest import check_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
 from serialization.pdparams import read_pdparams, write_pdparams
 
@@ -28,7 +32,7 @@ class WeightsInfo:
 
 
 def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Mapping[str, Any]) -> None:
-    """Writes every network and ``weights.json`` as one folder, which replaces an old one as a whole.
+    """Writes every network, ``weights.json`` and ``manifest.json`` as one folder, which replaces an old one as a whole.
 
     Args:
         folder: new, or a folder of weights to replace.
@@ -49,6 +53,7 @@ def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Map
             write_pdparams(temporary / f"{role}{ENDING}", arrays)
         with atomic_file(temporary / INFO_FILE) as stream:
             stream.write(json.dumps(vars(checked), indent=2).encode() + b"\n")
+        write_manifest(temporary)
 
 
 def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: Iterable[str]) -> dict[str, MatchReport]:
@@ -58,7 +63,8 @@ def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: It
         Role -> what matched.
 
     Raises:
-        WeightsError: a role is unknown or its file missing, damaged, unsafe, or of another network.
+        WeightsError: a role is unknown or its file missing, damaged, unsafe, of another network, or not the one that
+            was saved (``manifest.json``).
     """
     folder = _existing(folder)
     roles = tuple(roles)
@@ -71,6 +77,7 @@ def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: It
                 f"{folder} has no {role}{ENDING}; it holds: {held}. "
                 "Name another folder by --load_weights_folder, or the networks to load by --models_to_load."
             )
+    check_manifest(folder, [f"{role}{ENDING}" for role in roles])
     contents: dict[str, dict[str, np.ndarray]] = {role: read_pdparams(folder / f"{role}{ENDING}") for role in roles}
     return {role: load_into(networks[role], arrays, folder / f"{role}{ENDING}") for role, arrays in contents.items()}
 
@@ -79,9 +86,10 @@ def read_weights_info(folder: str | Path) -> WeightsInfo | None:
     """What ``weights.json`` tells; None where there is none, as in released folders.
 
     Raises:
-        WeightsError: the folder is missing or ``weights.json`` damaged.
+        WeightsError: the folder is missing, or ``weights.json`` is damaged or not the one that was saved.
     """
     path = _existing(folder) / INFO_FILE
+    check_manifest(path.parent, [INFO_FILE])
     if not path.is_file():
         return None
     try:

@@ -20,9 +20,10 @@ def predictor():
 
 @pytest.fixture
 def folder(predictor, tmp_path):
-    """The predictor's weights, saved."""
+    """The predictor's weights, saved; without a manifest, so that a test may change them."""
     networks = {"encoder": predictor.encoder, "depth": predictor.depth}
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": False})
+    (tmp_path / "w" / "manifest.json").unlink()
     return tmp_path / "w"
 
 

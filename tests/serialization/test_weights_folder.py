@@ -32,6 +32,7 @@ def test_round_trip(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [
         "depth.pdparams",
         "encoder.pdparams",
+        "manifest.json",
         "weights.json",
     ]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["weights_0"]
@@ -55,8 +56,26 @@ def test_only_the_roles_asked_for(tmp_path):
     networks, untouched = small_networks(1), small_networks(1)
     load_weights(tmp_path, networks, ["encoder"])
     assert_same({"depth": untouched["depth"]}, networks)
+    with pytest.raises(WeightsError, match=r"depth\.pdparams holds 7 bytes where manifest\.json expects \d+"):
+        load_weights(tmp_path, networks, ["depth"])
+    (tmp_path / "manifest.json").unlink()
     with pytest.raises(WeightsError, match=r"depth\.pdparams cannot be read"):
         load_weights(tmp_path, networks, ["depth"])
+
+
+def test_what_has_changed_since_it_was_saved_is_refused(tmp_path):
+    save_weights(tmp_path, small_networks(0), INFO)
+    path = tmp_path / "encoder.pdparams"
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1  # one bit of one weight: the format itself would not notice
+    path.write_bytes(content)
+    networks, before = small_networks(1), small_networks(1)
+    with pytest.raises(WeightsError, match=r"encoder\.pdparams has changed since it was written"):
+        load_weights(tmp_path, networks, ("depth", "encoder"))
+    assert_same(before, networks)
+    (tmp_path / "weights.json").unlink()
+    with pytest.raises(WeightsError, match=r"weights\.json is listed in manifest\.json and cannot be read"):
+        read_weights_info(tmp_path)
 
 
 def test_saving_again_replaces_and_a_killed_save_is_overcome(tmp_path):
@@ -84,7 +103,7 @@ def test_missing_files_and_roles_are_named(tmp_path):
         load_weights(tmp_path / "absent", networks, ("encoder",))
     save_weights(tmp_path, networks, INFO)
     with pytest.raises(
-        WeightsError, match=r"no pose\.pdparams; it holds: depth.pdparams, encoder.pdparams, weights.json"
+        WeightsError, match=r"no pose\.pdparams; it holds: depth.pdparams, encoder.pdparams, manifest.json, weights.json"
     ):
         load_weights(tmp_path, {**networks, "pose": nn.Linear(1, 1)}, ("encoder", "pose"))
     with pytest.raises(WeightsError, match="no network 'pose' to load into; there are: encoder, depth"):
