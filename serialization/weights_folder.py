@@ -13,7 +13,7 @@ import numpy as np
 from paddle import nn
 
 from errors import WeightsError
-from serialization.atomic import atomic_file, atomic_folder, whole_folder
+from serialization.atomic import atomic_folder, whole_folder, write_json
 from serialization.manifest import check_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
 from serialization.pdparams import read_pdparams, write_pdparams
@@ -44,16 +44,24 @@ def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Map
         UserError: the folder cannot be written.
     """
     folder = Path(folder).absolute()
-    checked = _parse_info(info, folder / INFO_FILE)
     if folder.is_dir() and any(folder.iterdir()) and not _roles_in(folder):
         raise WeightsError(f"{folder} holds something else than weights and will not be replaced; name a new folder.")
     with atomic_folder(folder) as temporary:
-        for role, network in networks.items():
-            arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-            write_pdparams(temporary / f"{role}{ENDING}", arrays)
-        with atomic_file(temporary / INFO_FILE) as stream:
-            stream.write(json.dumps(vars(checked), indent=2).encode() + b"\n")
+        fill_folder(temporary, networks, info)
         write_manifest(temporary)
+
+
+def fill_folder(folder: Path, networks: Mapping[str, nn.Layer], info: Mapping[str, Any]) -> None:
+    """Writes every network and ``weights.json`` into a folder that is about to be finished.
+
+    Raises:
+        WeightsError, UserError: as ``save_weights``.
+    """
+    checked = _parse_info(info, folder / INFO_FILE)
+    for role, network in networks.items():
+        arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        write_pdparams(folder / f"{role}{ENDING}", arrays)
+    write_json(folder / INFO_FILE, vars(checked))
 
 
 def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: Iterable[str]) -> dict[str, MatchReport]:
