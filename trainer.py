@@ -128,7 +128,17 @@ class Trainer:
                     self._run_epoch()
                     self._finish_epoch()
         except Stopped as stop:
-            raise Stopped(stop.signum, self._save_and_explain()) from None
+            self._save_checkpoint()
+            raise Stopped(
+                stop.signum, f"Stopped after step {self.step} of {self.total_steps}.{self._way_on()}"
+            ) from None
+        except DataError as error:
+            self._save_checkpoint()
+            raise DataError(f"{error}{self._way_on()}") from error
+        except TrainingError:  # which would come again
+            raise
+        except UserError as error:
+            raise UserError(f"{error}{self._way_on()}") from error
         finally:
             self.progress.close()
             self.log.close()
@@ -250,7 +260,7 @@ class Trainer:
         if whole:
             self._save_checkpoint()
 
-    def _save_checkpoint(self) -> Path:
+    def _save_checkpoint(self) -> None:
         state = RunState(
             step=self.step,
             epoch=self.epoch,
@@ -262,17 +272,17 @@ class Trainer:
             seconds=self.record.totals(),
         )
         networks, options = self.model.networks(), self.opt.as_dict()
-        return self.checkpoints.save(
+        self.checkpoints.save(
             self.step,
             lambda folder: write_checkpoint(
                 folder, networks, self._weights_info(), self.model, self.optimizer, state, options
             ),
         )
 
-    def _save_and_explain(self) -> str:
-        """Saves a checkpoint, and says how to go on from it."""
-        path = self._save_checkpoint()
-        return f"Stopped after step {self.step} of {self.total_steps}. To go on: python train.py --resume {path}"
+    def _way_on(self) -> str:
+        """How to go on from the newest checkpoint, as the end of a message."""
+        steps = self.checkpoints.steps()
+        return f"\nTo go on: python train.py --resume {self.checkpoints.path(steps[0])}" if steps else ""
 
     def _describe_validation(self, result: Validation) -> str:
         scalars = result.scalars

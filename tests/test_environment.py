@@ -1,6 +1,7 @@
 """What scripts set before Paddle is imported, the device, and how they end."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import environment
-from errors import DataError, UserError
+from errors import DataError, Stopped, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,6 +70,24 @@ def test_user_errors_end_a_script_with_their_message(capsys):
         environment.run_script(fail)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: no such split\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "printed"),
+    [
+        (Stopped(signal.SIGTERM, "saved"), 143, "saved\n"),
+        (Stopped(signal.SIGINT, "saved"), 130, "saved\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_signals_end_a_script_as_shells_expect(capsys, error, status, printed):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        environment.run_script(fail)
+    assert ended.value.code == status
+    assert capsys.readouterr().err == printed
 
 
 def test_other_errors_keep_their_traceback():

@@ -124,14 +124,20 @@ def test_the_whole_job_runs_by_its_script(stereo_drive, tmp_path):
     }
     script = ROOT / "configs/monodepthv2/mdp.sh"
     arguments = ["--weights_init", "scratch", "--max_steps", "1", "--batch_size", "1", "--num_workers", "0"]
-    done = subprocess.run(
-        ["bash", script, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+
+    def run_job(*more: str, status: int = 0) -> str:
+        command = ["bash", script, *arguments, *more]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run_job()
     for stage, width in (("pretrain", 96), ("finetune", 128)):
         best = tmp_path / stage / "monodepthv2/models/weights_best"
         assert json.loads((best / "weights.json").read_text())["width"] == width
         assert tuple(json.loads((best / "metrics.json").read_text())) == METRIC_NAMES
+    assert "--resume auto" in run_job(status=2)
+    assert run_job("--resume", "auto").count("Going on from") == 2
 
 
 @pytest.mark.parametrize(

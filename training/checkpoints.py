@@ -63,17 +63,15 @@ class Checkpoints:
             )
         return None
 
-    def save(self, step: int, write: Callable[[Path], None]) -> Path:
+    def save(self, step: int, write: Callable[[Path], None]) -> None:
         """Has ``write`` write the checkpoint of a step, then removes those that are not to stay."""
-        path = self.folder / f"step_{step}"
-        write(path)
+        write(self.folder / f"step_{step}")
         for old in self.steps()[self.keep :]:
             # Renamed first: what is removed by halves must not look like a checkpoint.
             leaving = self.folder / f".step_{old}.tmp"
             shutil.rmtree(leaving, ignore_errors=True)
             os.replace(self.path(old), leaving)
             shutil.rmtree(leaving, ignore_errors=True)
-        return path
 
     def clear_leftovers(self) -> None:
         """Removes what a killed process left half-written or half-removed."""

@@ -6,7 +6,7 @@
 #
 # From the environment, with the defaults:
 #
-#     DEMO_DIR         logs/demo   gets world/, pretrain/, finetune/ and predictions/; a world that is there is used again
+#     DEMO_DIR         logs/demo   gets world/, pretrain/, finetune/ and predictions/; what is there is gone on with
 #     FRAMES           640         stereo frames of the world
 #     STEPS            300         of pretraining
 #     FINETUNE_STEPS   40
@@ -26,6 +26,8 @@ python="$(bash "$root/tools/venv.sh")"
 dir="${DEMO_DIR:-logs/demo}"
 world="$dir/world"
 config=(--config "$root/configs/demo/demo.yml" --data_path "$world")
+# A demo that was stopped goes on where it was.
+training=("${config[@]}" --model_name demo --resume auto --keep_checkpoints 1)
 pretrain_size=(--height "${HEIGHT:-64}" --width "${WIDTH:-224}")
 finetune_size=(--height "${FINETUNE_HEIGHT:-96}" --width "${FINETUNE_WIDTH:-320}")
 pretrained="$dir/pretrain/demo/models/weights_best"
@@ -38,12 +40,13 @@ step "A driving world: $world"
 
 # From scratch, stereo pairs alone find shape and scale soonest: no motion has to be learnt first.
 step "Pretraining on stereo pairs"
-"$python" "$root/train.py" "${config[@]}" "${pretrain_size[@]}" --frame_ids 0 --max_steps "${STEPS:-300}" \
-    --log_dir "$dir/pretrain" --model_name demo "$@"
+"$python" "$root/train.py" "${training[@]}" "${pretrain_size[@]}" --frame_ids 0 --max_steps "${STEPS:-300}" \
+    --log_dir "$dir/pretrain" "$@"
 
 step "Finetuning on video and stereo pairs, at a higher resolution"
-"$python" "$root/train.py" "${config[@]}" "${finetune_size[@]}" --separate_stereo --max_steps "${FINETUNE_STEPS:-40}" \
-    --learning_rate 2e-4 --models_to_load encoder depth --load_weights_folder "$pretrained" --log_dir "$dir/finetune" --model_name demo "$@"
+"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --separate_stereo \
+    --max_steps "${FINETUNE_STEPS:-40}" --learning_rate 2e-4 --models_to_load encoder depth \
+    --load_weights_folder "$pretrained" --log_dir "$dir/finetune" "$@"
 
 step "Evaluation on streets that were not trained on"
 "$python" "$root/tools/evaluate_baselines.py" "${config[@]}"

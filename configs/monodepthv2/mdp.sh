@@ -19,6 +19,8 @@
 #     GPUS             0            the GPU to train on; "cpu" or empty for none
 #     PYTHON                        the interpreter; by default `python` if it has Paddle, else .venv, made here
 #
+# A job that was stopped goes on with `--resume auto` added: stages that are done are passed over.
+#
 # Further arguments go to both training stages, and to the evaluations too, since --png, --num_layers or --device
 # must be the same there; --eval_stereo scores by the stereo factor in the place of median scaling. They win over
 # what a stage sets (--config, --batch_size, --learning_rate), but not over the variables above, nor over what

@@ -8,7 +8,7 @@ from errors import WeightsError
 from options import parse_options
 from serialization.pdparams import write_pdparams
 from serialization.weights_folder import save_weights
-from training.build import build_loss, build_model, initialise_weights
+from training.build import build_loss, build_model, initialise_weights, with_weights_size
 
 
 def options(line: str = ""):
@@ -134,6 +134,23 @@ def test_only_the_models_asked_for_are_loaded(tmp_path, backbone_file):
         assert np.array_equal(ours, theirs) is equal, role
     # What the folder did not fill still starts from the backbone.
     np.testing.assert_array_equal(model.pose_encoder.encoder.conv1.weight.numpy(), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [("", (64, 96)), ("--width 128", (64, 128)), ("--height 128 --width 64", (128, 64))],
+)
+def test_weights_bring_their_size_unless_told_otherwise(tmp_path, given, size):
+    networks = build_model(options("--weights_init scratch --frame_ids 0 --use_stereo")).networks()
+    save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": True})
+    opt = with_weights_size(options(f"--load_weights_folder {tmp_path / 'w'} {given}"))
+    assert (opt.height, opt.width) == size
+
+
+def test_weights_that_do_not_say_leave_the_size(tmp_path):
+    (tmp_path / "w").mkdir()
+    opt = with_weights_size(options(f"--load_weights_folder {tmp_path / 'w'}"))
+    assert (opt.height, opt.width) == (192, 640)
 
 
 def test_a_folder_that_lacks_a_network_is_named(tmp_path):

@@ -184,3 +184,20 @@ def test_going_back_needs_a_run_of_its_own(run, tmp_path):
     with pytest.raises(UserError, match=r"newer than .*step_1 \(up to step 2\)"):
         run(max_steps=2, resume=older)
     assert run(max_steps=2, resume=older, model_name="branch").step == 2
+
+
+def test_data_that_breaks_halfway_loses_no_step(tiny_options, run, monkeypatch, whole_run, tmp_path):
+    trainer = Trainer(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
+
+    def break_at_the_third(batches):
+        for i, batch in enumerate(batches):
+            if i == 2:
+                raise DataError("Image x.jpg cannot be read.")
+            yield batch
+
+    monkeypatch.setattr(trainer.record, "waiting", break_at_the_third)
+    checkpoint = tmp_path / "stopped" / "checkpoints" / "step_2"
+    with pytest.raises(DataError, match=rf"x\.jpg cannot be read\.\nTo go on: .* --resume {checkpoint}"):
+        trainer.train()
+    run(model_name="stopped", max_steps=7, batch_size=2, resume=str(checkpoint))
+    assert_same_run(whole_run, tmp_path / "stopped", "step_7")
