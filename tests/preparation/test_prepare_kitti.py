@@ -1,6 +1,7 @@
 """The command, as users run it, stop it and mistype it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,22 @@ def test_a_local_folder_as_the_source(small, server, kit):
     kit.assert_tree(data, archives)
 
 
+def test_the_improved_ground_truth(small, server, kit):
+    """Asked for, it joins a tree that is there; its maps of other drives stay in the archive."""
+    data, _, options = small
+    maps = {f"val/{OTHER.split('/')[1]}/proj_depth/groundtruth/image_03/0000000002.png": kit.png_bytes(1)}
+    others = {name.replace("0005", "0009"): content for name, content in maps.items()}
+    kit.write_zip(server.root / "data_depth_annotated.zip", maps | others)
+    _run(*options)
+    assert not list(data.rglob("proj_depth"))
+    assert "1 archives" in _run(*options, "--improved_gt")
+    found = {path.relative_to(data): path.read_bytes() for path in data.rglob("proj_depth/**/*.png")}
+    assert found == {Path(OTHER) / "proj_depth/groundtruth/image_03/0000000002.png": kit.png_bytes(1)}
+    server.requests.clear()
+    _run(*options, "--improved_gt")
+    assert not server.requests
+
+
 @pytest.mark.parametrize("moment", ["download", "unpack", "convert"])
 def test_killed_at_any_moment_it_goes_on(server, kit, tmp_path, moment):
     archives = kit.write_raw_archives(
@@ -135,7 +152,10 @@ def test_stopped_by_the_user_it_says_how_to_go_on(small, server, kit):
     _, told = process.communicate(timeout=10)  # a silent server is not waited for
     go_on.set()
     assert process.returncode == 130 and told.strip() == "Stopped. The same command goes on from here."
-    _run(*options)
+    _run(*options, "--keep_archives")
+    kept = {path.name for path in (data / "archives").iterdir()}
+    assert kept == {path.rpartition("/")[2] for path in archives}
+    shutil.rmtree(data / "archives")
     kit.assert_tree(data, archives)
 
 
