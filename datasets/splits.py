@@ -10,6 +10,7 @@ from typing import NamedTuple
 from errors import DataError
 
 REPOSITORY_SPLITS = Path(__file__).resolve().parent.parent / "splits"
+PUBLISHED_SPLITS = ("eigen_zhou", "eigen_full", "eigen", "eigen_benchmark", "benchmark", "odom")
 
 # Some published lists name the camera by its number instead of its side.
 SIDES = {"l": "l", "r": "r", "2": "l", "3": "r"}
@@ -42,7 +43,16 @@ def find_split(name_or_path: str | Path, data_path: str | Path) -> Path:
     looked_at = "\n".join(f"  {folder}" for folder in dict.fromkeys(candidates))
     raise DataError(
         f"Split '{name_or_path}' not found: no lists (train_files.txt, test_files.txt) in\n{looked_at}\n"
-        "Give the path of a folder that holds the lists, or put them into one of these folders."
+        f"{_how_to_get(str(name_or_path))}"
+    )
+
+
+def _how_to_get(name: str) -> str:
+    if name in PUBLISHED_SPLITS:
+        return f"It is a published one. To get it: python tools/prepare_splits.py --split {name}"
+    return (
+        "Give the path of a folder that holds the lists, or put them into one of these folders. Published splits "
+        f"({', '.join(PUBLISHED_SPLITS)}) come by: python tools/prepare_splits.py --split NAME"
     )
 
 
@@ -60,8 +70,9 @@ def read_split_lines(split_dir: str | Path, part: str) -> list[SplitLine]:
     stem, _, suffix = part.partition("_")
     path = Path(split_dir) / (f"{stem}_files_{suffix}.txt" if suffix else f"{stem}_files.txt")
     if not path.is_file():
-        present = ", ".join(sorted(file.name for file in path.parent.glob("*_files*.txt"))) or "none"
-        raise DataError(f"Split list {path} not found. Lists in that folder: {present}.")
+        present = ", ".join(sorted(file.name for file in path.parent.glob("*_files*.txt")))
+        known = f"Lists in that folder: {present}." if present else _how_to_get(path.parent.name)
+        raise DataError(f"Split list {path} not found. {known}")
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = [_parse_line(line, path, number) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:

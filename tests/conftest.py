@@ -62,6 +62,12 @@ def reference_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_splits() -> Path:
+    """The published split lists, as NAME/FILE."""
+    return _folder("SPLITS_DIR", "splits")
+
+
+@pytest.fixture(scope="session")
 def load_reference(reference_dir):
     """File name -> its arrays; skips where this set lacks the file."""
 

@@ -18,6 +18,7 @@ ALLOWED = {
     "datasets": {"datasets", "errors"},
     "evaluation": {"evaluation", "errors"},
     "serialization": {"serialization", "errors"},
+    "preparation": {"preparation", "datasets", "serialization", "errors"},
     "inference": {"networks", "layers", "datasets", "serialization", "errors"},
     "prediction": {
         *("prediction", "options", "option_values", "inference", "datasets", "evaluation", "serialization", "errors"),
@@ -44,6 +45,7 @@ THIRD_PARTY = {
     "layers": {"paddle", "numpy"},
     "networks": {"paddle"},
     "evaluation": {"numpy", "cv2"},
+    "preparation": {"numpy", "PIL", "requests"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 # Inside layers: each may import those to its right.

@@ -1,0 +1,164 @@
+"""Gets KITTI ready for splits: downloads what they need, unpacks it, makes jpg of png, and checks the tree.
+
+``python tools/prepare_kitti.py --data_path DIR --split eigen_zhou eigen``. It may be stopped and started again at any
+moment, and works on a tree that is half there. Exit status 1: something is missing at the end.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datasets.splits import PUBLISHED_SPLITS, find_split
+from environment import run_script
+from errors import DataError, OptionsError
+from option_values import OptionParser
+from preparation import catalogue, published_splits
+from preparation.catalogue import Archive
+from preparation.kitti import Preparation, disk_faults, merged, only_run
+from preparation.needs import needs_of
+from preparation.transfer import Folder, Server
+from training.progress import Progress
+
+SHOWN = 5  # missing files named for each archive
+MB, GB = 10**6, 10**9
+
+
+def main() -> None:
+    """Parses the command line, and prepares the data folder; exit status 1 where files are missing at the end."""
+    args = _parser().parse_args()
+    for name in ("downloads", "num_workers"):
+        if getattr(args, name) < 1:
+            raise OptionsError(f"--{name}: got {getattr(args, name)}, allowed: an integer of at least 1")
+    signal.signal(signal.SIGINT, _stop_at_once)
+    with only_run(args.data_path), disk_faults(args.data_path):
+        missing = _prepare(args)
+    if missing:
+        _tell_missing(missing)
+        raise SystemExit(1)
+    names = " ".join(args.split)
+    print(f"{args.data_path} has all that {names} needs{', as png: add --png to what reads it' if args.png else ''}.")
+
+
+def _stop_at_once(*_: object) -> NoReturn:
+    """Any moment is one to go on from: nothing is waited for."""
+    print("\nStopped. The same command goes on from here.", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
+def _prepare(args: argparse.Namespace) -> dict[Archive, list[str]]:
+    """Does all there is to do; what is missing of each archive then."""
+    stop = threading.Event()
+    lists = Folder(args.source) if args.source else Server(args.splits_server, stop)
+    source = Folder(args.source) if args.source else Server(args.server, stop)
+    splits = [_find_or_fetch(name, args.data_path, lists) for name in args.split]
+    needs = merged(needs_of(split, ".png" if args.png else ".jpg", args.improved_gt) for split in splits)
+    with ThreadPoolExecutor(args.num_workers) as pool:
+        preparation = Preparation(
+            args.data_path, needs, source, pool, stop, png=args.png, keep_archives=args.keep_archives
+        )
+        preparation.resume()
+        if pngs := preparation.pngs():
+            print(f"{len(pngs)} png images become jpg (--png keeps them).")
+            with _Line(len(pngs), "images") as line:
+                preparation.convert(pngs, lambda: line.add(1))
+        missing = preparation.missing()
+        if missing:
+            _fetch(preparation, missing, args)
+            missing = preparation.missing()
+    return missing
+
+
+def _find_or_fetch(name: str, data_path: Path, lists: Server | Folder) -> Path:
+    """The split's folder; a published one that is nowhere comes to lie with the data."""
+    try:
+        split = find_split(name, data_path)
+    except DataError:
+        if name not in PUBLISHED_SPLITS:
+            raise
+        split = data_path / "splits" / name
+    if name in PUBLISHED_SPLITS:
+        for path in published_splits.fetch_lists(name, split, lists):
+            print(f"{path}: published list, fetched")
+    return split
+
+
+def _fetch(preparation: Preparation, missing: dict[Archive, list[str]], args: argparse.Namespace) -> None:
+    sizes = preparation.sizes(missing)
+    total, needed = sum(sizes.values()), preparation.space_needed(sizes, args.downloads)
+    free = shutil.disk_usage(args.data_path).free
+    space = (
+        f"with what they hold they take up to {needed / GB:.1f} GB, and {free / GB:.1f} GB are free in {args.data_path}"
+    )
+    if needed > free:
+        raise DataError(f"{len(sizes)} archives: {space}. Free some, or take fewer --split or --downloads at once.")
+    print(f"{len(sizes)} archives of {total / GB:.1f} GB: {space}.")
+    with _Line(total // MB, "MB") as line:
+        preparation.fetch(sizes, args.downloads, lambda count: line.add(count / MB), line.note)
+
+
+class _Line:
+    """The line of progress, told from several threads."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._progress = Progress(total, unit, seconds=30)
+        self._lock = threading.Lock()
+        self._exact = self._shown = 0
+
+    def __enter__(self) -> "_Line":
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._progress.close()
+
+    def add(self, count: float) -> None:
+        """Counts, and shows whole ones."""
+        with self._lock:
+            self._exact += count
+            if int(self._exact) != self._shown:
+                self._progress.update(int(self._exact) - self._shown)
+                self._shown = int(self._exact)
+
+    def note(self, message: str) -> None:
+        """Prints a line of its own."""
+        with self._lock:
+            self._progress.note(message)
+
+
+def _tell_missing(missing: dict[Archive, list[str]]) -> None:
+    for archive, files in missing.items():
+        print(f"{archive.name}: {len(files)} files missing or cut off", *files[:SHOWN], sep="\n  ", file=sys.stderr)
+    print(
+        "The same command fetches these archives again. Lines of a split that still lack images are left out of "
+        "training, and listed in the run's folder.",
+        file=sys.stderr,
+    )
+
+
+def _parser() -> OptionParser:
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    add = parser.add_argument
+    add("--data_path", type=Path, required=True, help="folder of the dataset, made where it is not there")
+    add("--split", nargs="+", required=True, metavar="NAME", help="published ones, or any that train.py finds")
+    add("--improved_gt", action="store_true", help="KITTI's improved ground truth too; eigen_benchmark has it anyway")
+    add("--png", action="store_true", help="keep photographs as png")
+    add("--keep_archives", action="store_true", help="keep archives, in DATA_PATH/archives")
+    add("--source", type=Path, metavar="DIR", help="take archives and lists from this folder, not from the network")
+    add("--server", default=catalogue.SERVER, help="address of the archives (default: %(default)s)")
+    add("--splits_server", default=published_splits.SERVER, help="address of the lists (default: %(default)s)")
+    add("--downloads", type=int, default=4, help="archives fetched and unpacked at once (default: %(default)s)")
+    add(
+        "--num_workers", type=int, default=os.cpu_count(), help="threads that unpack and convert (default: %(default)s)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run_script(main)
