@@ -103,7 +103,8 @@ def test_missing_files_and_roles_are_named(tmp_path):
         load_weights(tmp_path / "absent", networks, ("encoder",))
     save_weights(tmp_path, networks, INFO)
     with pytest.raises(
-        WeightsError, match=r"no pose\.pdparams; it holds: depth.pdparams, encoder.pdparams, manifest.json, weights.json"
+        WeightsError,
+        match=r"no pose\.pdparams, \.safetensors or \.pth; it holds: depth.pdparams, encoder.pdparams, manifest.json, ",
     ):
         load_weights(tmp_path, {**networks, "pose": nn.Linear(1, 1)}, ("encoder", "pose"))
     with pytest.raises(WeightsError, match="no network 'pose' to load into; there are: encoder, depth"):

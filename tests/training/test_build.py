@@ -110,9 +110,9 @@ def backbone_file(tmp_path):
 def test_backbone_fills_both_encoders_and_is_divided_among_stacked_images(backbone_file):
     opt = options(f"--weights_init {backbone_file}")
     model = build_model(opt)
-    reports = initialise_weights(model, opt)
-    assert [report.split(":")[0] for report in reports] == ["encoder", "pose_encoder"]
-    assert not any("fc" in report for report in reports)
+    table = initialise_weights(model, opt)
+    assert [line.split()[0] for line in table] == ["network", "encoder", "pose_encoder"]
+    assert all("100 of 100" in line and line.endswith(f"0  {backbone_file}") for line in table[1:])
     np.testing.assert_array_equal(model.encoder.encoder.conv1.weight.numpy(), 1.0)
     np.testing.assert_array_equal(model.pose_encoder.encoder.conv1.weight.numpy(), 0.5)
     np.testing.assert_array_equal(model.pose_encoder.encoder.layer4[0].conv1.weight.numpy(), 1.0)
