@@ -74,7 +74,7 @@ def _convert_folder(source: Path, target: Path, name: str) -> str:
             f"{info.width}x{info.height}, {'with' if info.use_stereo else 'without'} stereo pairs: {INFO_FILE}"
         )
     used = {path.name for path, _ in contents.values()} | {INFO_FILE, MANIFEST_FILE}
-    others = sorted(path.name for path in source.iterdir() if path.name not in used)
+    others = sorted(path.name for path in source.iterdir() if path.is_file() and path.name not in used)
     if others:
         lines.append(f"Not converted: {', '.join(others)}")
     lines.append(f"Written to {target}")

@@ -53,7 +53,7 @@ def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
     """Fills the networks from ``--load_weights_folder`` and, where that does not, the encoders from ``--weights_init``.
 
     Returns:
-        The table of what matched, by line; none where nothing was loaded.
+        The table of what matched, by line, and which networks were left; none where nothing was loaded.
 
     Raises:
         WeightsError: something is missing, damaged, or does not fit.
@@ -69,7 +69,10 @@ def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
         path = find_backbone(opt.weights_init, opt.num_layers)
         for role in encoders:
             reports[role] = _load_backbone(networks[role].encoder, path)
-    return match_table(reports).splitlines() if reports else []
+    if not reports:
+        return []
+    random = [role for role in networks if role not in reports]
+    return [*match_table(reports).splitlines(), *([f"not loaded, random: {', '.join(random)}"] if random else [])]
 
 
 def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
