@@ -53,9 +53,9 @@ def read_torch_file(path: Path) -> TorchFile:
             holds no state dict at its top.
     """
     with open_weights(path, "a PyTorch weight file", own_start=ZIP_START) as stream:
-        read = _read_zip if stream.read(len(b"PK\3\4")) == b"PK\3\4" else _read_stream
+        is_zip = stream.read(2) == b"PK"
         stream.seek(0)
-        content = read(stream, path)
+        content = _read_zip(stream, path) if is_zip else _read_stream(stream, path)
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise WeightsError(
             f"{path} is no file of weights: a state dict from names to tensors was expected, "
