@@ -6,12 +6,13 @@ Entry scripts call ``prepare_environment`` before they import anything that impo
 import contextlib
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from errors import UserError
+from errors import Stopped, UserError
 
 # What Paddle prints or warns that means nothing to a user; all else is passed on.
 _NOISE = (
@@ -88,9 +89,18 @@ def set_device(name: str) -> str:
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Runs a script's ``main``; a mistake that the user can mend ends it with its message alone, exit status 2."""
+    """Runs a script's ``main``, and ends it without a traceback where the user or the system wanted an end.
+
+    A mistake that the user can mend ends it with its message, exit status 2; a signal with 128 + its number, as
+    shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+    """
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        raise SystemExit(128 + stop.signum) from None
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None

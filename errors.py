@@ -22,3 +22,16 @@ class WeightsError(UserError):
 
 class TrainingError(UserError):
     """Training cannot go on, for example because the loss is no longer finite."""
+
+
+class Stopped(Exception):  # noqa: N818  (no error)
+    """A signal asked the program to end, and it has saved what it had.
+
+    Args:
+        signum: the signal.
+        message: what was saved, and how to go on.
+    """
+
+    def __init__(self, signum: int, message: str = "") -> None:
+        super().__init__(message)
+        self.signum = signum

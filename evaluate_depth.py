@@ -182,29 +182,30 @@ def _benchmark_ids(opt: Options) -> np.ndarray | None:
 
 
 def load_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> GroundTruth:
-    """The split's ``gt_depths.npz`` if it is there and of the axis asked for, else the dataset's own files.
+    """The split's ``gt_depths.npz`` if it is there and of the kind and axis asked for, else the dataset's own files.
 
     Raises:
         DataError: the file is damaged, or its number of frames is not the split's.
     """
-    default_kind = "improved" if opt.eval_split_name == IMPROVED_SPLIT else "lidar"
     path = split_dir / "gt_depths.npz"
     if path.is_file():
         exported = read_gt_depths(path)
-        kind = exported.kind or default_kind
-        # The community's files do not name their axis: it is the published tables'.
+        # The community's files name neither: they hold lidar but for one split, along the published tables' axis.
+        kind = exported.kind or ("improved" if opt.eval_split_name == IMPROVED_SPLIT else "lidar")
         axis = exported.axis or "legacy"
-        if kind == "improved" or axis == opt.gt_depth:
+        if kind == "lidar" and dataset.GROUND_TRUTH == "improved":
+            print(f"{path} holds lidar; the improved ground truth comes from the dataset instead")
+        elif kind == "lidar" and axis != opt.gt_depth:
+            print(f"{path} has the {axis} axis; --gt_depth {opt.gt_depth} comes from the dataset instead")
+        else:
             if len(exported.depths) != len(dataset.lines):
                 raise DataError(
                     f"{path} holds {len(exported.depths)} depth maps, but the split has {len(dataset.lines)} test "
                     "frames; export it again, or remove it: ground truth then comes straight from the dataset"
                 )
             return GroundTruth(list(exported.depths), kind, str(path))
-        print(f"{path} has the {axis} axis; --gt_depth {opt.gt_depth} comes from the dataset instead")
-    kind = "improved" if opt.dataset == "kitti_depth" else default_kind
     depths = [dataset.ground_truth(line) for line in dataset.lines]
-    return GroundTruth(depths, kind, opt.data_path)
+    return GroundTruth(depths, dataset.GROUND_TRUTH, opt.data_path)
 
 
 def _output_dir(opt: Options) -> Path:

@@ -102,10 +102,19 @@ class Options:
     models_to_load: tuple[str, ...] = _weights(
         ROLES[:4], "networks that load_weights_folder is read for", choices=ROLES
     )
+    resume: str | None = _weights(
+        None,
+        "go on with a run as if it had never ended: auto for the newest whole checkpoint of log_dir/model_name, if "
+        "there is one, or the folder of a checkpoint or of a run",
+    )
 
     log_frequency: int = _log(50, "steps between lines of progress", at_least=1)
     visualdl_frequency: int = _log(500, "steps between scalars and pictures in VisualDL", at_least=1)
-    save_frequency: int = _log(1, "epochs between checkpoints", at_least=1)
+    save_frequency: int = _log(1, "epochs between the weights kept as weights_N", at_least=1)
+    checkpoint_frequency: int = _log(
+        1000, "steps between full checkpoints, which resume takes; each epoch ends with one too", at_least=1
+    )
+    keep_checkpoints: int = _log(2, "how many of the newest full checkpoints stay", at_least=1)
 
     eval_split: str = _evaluation("eigen", "the split to evaluate on, found as split is")
     eval_mono: bool = _evaluation(False, "scale each prediction by the ratio of medians")
@@ -185,13 +194,9 @@ class Options:
         values = {name: getattr(self, name) for name in OPTION_FIELDS}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
-    def save(self, path: str | Path) -> None:
-        """Writes all options as JSON, for `load`."""
-        Path(path).write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
-
     @classmethod
     def load(cls, path: str | Path) -> "Options":
-        """Reads what `save` wrote; `given` is empty.
+        """The options of a JSON file that holds `as_dict`; `given` is empty.
 
         Raises:
             OptionsError: the file is missing, is not JSON, or its options are not allowed.

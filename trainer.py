@@ -4,6 +4,8 @@ import math
 import random
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -11,15 +13,21 @@ from paddle import nn
 
 from datasets.batch import prepare_batch
 from datasets.build import DATASETS
-from errors import TrainingError, UserError
+from errors import DataError, Stopped, TrainingError, UserError
 from options import Options
+from serialization.atomic import write_json
+from serialization.checkpoint import OPTIONS_FILE, RunState, restore_checkpoint, write_checkpoint
+from serialization.optimizer_state import schedule_state
 from serialization.weights_folder import save_weights
-from training.build import build_data, build_loss, build_model, initialise_weights
-from training.event_log import EventLog
+from training.build import build_data, build_loss, build_model, initialise_weights, with_weights_size
+from training.checkpoints import Checkpoints, check_no_newer, check_space, find_checkpoint
+from training.event_log import EventLog, drop_scalars_from
 from training.pictures import batch_pictures
 from training.progress import Progress
+from training.resume import resumed_options
 from training.run_record import RunRecord
 from training.step import StepResult, TrainingStep
+from training.stop_signals import StopSignals
 from training.validation import Validation, validate
 
 LEARNING_RATE_DECAY = 0.1
@@ -31,36 +39,68 @@ class Trainer:
     """One training run, from options to ``weights_best``.
 
     Writes to ``log_dir/model_name``: ``models/opt.json``, ``models/weights_N`` (N counts epochs from 0),
-    ``models/weights_best``, the logs of ``training.event_log``, and the ``training.run_record``.
+    ``models/weights_best``, ``checkpoints/step_N``, the logs of ``training.event_log``, and the
+    ``training.run_record``.
 
     Args:
-        opt: the options; frozen.
+        opt: the options; frozen. With ``resume``, those of the run to go on with take their place.
 
     Raises:
         DataError: the split cannot be used.
-        WeightsError: the weights to start from cannot be used.
+        WeightsError: the weights or the checkpoint to start from cannot be used.
+        OptionsError: the options contradict those of the run to go on with.
     """
 
     def __init__(self, opt: Options) -> None:
-        self.opt = opt
+        checkpoint = find_checkpoint(opt.resume, opt.run_dir)
+        self.opt = opt = with_weights_size(opt) if checkpoint is None else resumed_options(opt, checkpoint)
         self.models_dir = opt.run_dir / "models"
+        self.checkpoints = Checkpoints(opt.run_dir, opt.keep_checkpoints)
         self.train_loader = build_data(opt, "train")
         self.val_loader = build_data(opt, "val")
         self.epoch = 0
+        self.batches_done = 0
         self.step = 0
         self.best: float = math.inf
-        self.record = RunRecord(opt.run_dir, opt.batch_size)
         _seed_everything(opt.seed)
         self.model = build_model(opt)
         self.compute_loss = build_loss(opt)
-        for line in initialise_weights(self.model, opt):
-            print(line)
-        short = opt.compile == "auto" and self.total_steps < STEPS_WORTH_COMPILING
-        self.training_step = TrainingStep(self.model, self.compute_loss, "off" if short else opt.compile)
         self.scheduler = paddle.optimizer.lr.StepDecay(
             opt.learning_rate, step_size=opt.scheduler_step_size, gamma=LEARNING_RATE_DECAY
         )
         self.optimizer = paddle.optimizer.Adam(self.scheduler, parameters=self.model.parameters())
+        self.stop = StopSignals()
+        resumed = None
+        if checkpoint is None:
+            for line in initialise_weights(self.model, opt):
+                print(line)
+        else:
+            resumed = restore_checkpoint(checkpoint, self.model.networks(), self.model, self.optimizer)
+            self._go_on(resumed, checkpoint)
+        self.record = RunRecord(opt.run_dir, opt.batch_size, resumed and resumed.seconds)
+        self.training_step = TrainingStep(self.model, self.compute_loss, self._compile_mode(resumed))
+
+    def _go_on(self, state: RunState, checkpoint: Path) -> None:
+        """Stands where the run stood."""
+        samples = len(self.train_loader.dataset)
+        if state.samples != samples:
+            raise DataError(
+                f"split {self.opt.split_name} has {samples} usable lines to train on; it had {state.samples} when "
+                f"{checkpoint} was saved, so the run cannot go on in the same order. Restore the data, or start "
+                "another run from the weights, by --load_weights_folder and another --model_name."
+            )
+        check_no_newer(checkpoint, self.opt.run_dir, state.step)
+        self.step, self.epoch, self.batches_done = state.step, state.epoch, state.batches_done
+        self.best = math.inf if state.best is None else state.best
+        drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.batches_done)
+        print(f"Going on from {checkpoint}: step {self.step}, epoch {self.epoch}")
+
+    def _compile_mode(self, resumed: RunState | None) -> str:
+        """What ``--compile`` comes to; a resumed run goes on as it began, since the two round differently."""
+        if self.opt.compile != "auto":
+            return self.opt.compile
+        compiled = self.total_steps >= STEPS_WORTH_COMPILING if resumed is None else resumed.compiled
+        return "auto" if compiled else "off"
 
     @property
     def total_steps(self) -> int:
@@ -73,38 +113,46 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite.
-            UserError: the run's folder cannot be written.
+            UserError: the run's folder cannot be written, or its disk has too little room.
+            Stopped: SIGTERM or Ctrl-C; a checkpoint has been saved.
         """
         self._prepare_folder()
         self._announce()
         self.log = EventLog(self.opt.run_dir)
-        self.progress = Progress(self.total_steps * self.opt.batch_size)
-        started = time.monotonic()
+        self.progress = Progress(self.total_steps * self.opt.batch_size, done=self.step * self.opt.batch_size)
+        started, first_step = time.monotonic(), self.step
         try:
-            while self.step < self.total_steps:
-                self._run_epoch()
-                self._finish_epoch()
+            with self.stop:
+                # A run that ended within an epoch had its validation yet to come.
+                while self.step < self.total_steps or self.batches_done:
+                    self._run_epoch()
+                    self._finish_epoch()
+        except Stopped as stop:
+            raise Stopped(stop.signum, self._save_and_explain()) from None
         finally:
             self.progress.close()
             self.log.close()
             self.train_loader.close()
             self.val_loader.close()
         minutes = (time.monotonic() - started) / 60
-        print(f"{self.step} steps in {minutes:.1f} min. Best weights: {self.models_dir / 'weights_best'}")
+        print(f"{self.step - first_step} steps in {minutes:.1f} min. Best weights: {self.models_dir / 'weights_best'}")
 
     def _prepare_folder(self) -> None:
-        if self.models_dir.exists():
-            print(
-                f"Note: {self.opt.run_dir} holds an earlier run. Weights of the same names are replaced, its logs go "
-                "on; --model_name or --log_dir keeps them apart."
-            )
         try:
-            self.models_dir.mkdir(parents=True, exist_ok=True)
-            self.opt.save(self.models_dir / "opt.json")
-        except OSError as error:
-            raise UserError(
-                f"the run cannot be written to {self.models_dir}: {error}; name another --log_dir"
-            ) from error
+            write_json(self.models_dir / OPTIONS_FILE, self.opt.as_dict())
+        except UserError as error:
+            raise UserError(f"the run cannot begin: {error} Name another --log_dir.") from error
+        self.checkpoints.clear_leftovers()
+        check_space(self.opt.run_dir, self._bytes_to_write())
+
+    def _bytes_to_write(self) -> float:
+        """What the rest of the run takes on disk: checkpoints with two moments, weights without."""
+        weights = sum(value.size * value.element_size() for value in self.model.state_dict().values())
+        epochs_left = self.opt.num_epochs - self.epoch
+        if self.opt.max_steps:
+            epochs_left = min(epochs_left, math.ceil((self.total_steps - self.step) / len(self.train_loader)))
+        folders = 2 + epochs_left // self.opt.save_frequency  # weights_best is written beside the old one
+        return weights * (folders + 3 * (1 + self.opt.keep_checkpoints))
 
     def _announce(self) -> None:
         """What is about to run, and where its results go."""
@@ -120,18 +168,26 @@ class Trainer:
         )
 
     def _run_epoch(self) -> None:
-        """Every batch of one epoch, or fewer where the run ends before."""
+        """The batches of one epoch that are still to be done, or fewer where the run ends before."""
         self.progress.start_epoch(self.epoch, self.opt.num_epochs)
-        self.train_loader.batch_sampler.set_epoch(self.epoch)
+        if self.step >= self.total_steps:
+            return
+        self.train_loader.batch_sampler.set_epoch(self.epoch, self.batches_done)
         self._set_training_mode()
         for raw in self.record.waiting(self.train_loader):
+            # All that is random in a step comes from its number: a resumed run needs no more than that.
+            _seed_everything(self.opt.seed, self.step)
             with self.record.step():
                 batch = prepare_batch(raw, self.opt.scales)
                 result = self._run_step(batch)
             self._log_step(batch, result)
             self.step += 1
+            self.batches_done += 1
             if self.step == self.total_steps:
                 break
+            if self.step % self.opt.checkpoint_frequency == 0 and self.batches_done < len(self.train_loader):
+                self._save_checkpoint()
+            self.stop.check()
 
     def _run_step(self, batch: Mapping) -> StepResult:
         """Forward, backward, update."""
@@ -164,10 +220,18 @@ class Trainer:
             self.log.scalars("train", self.step, {**scalars, "learning_rate": self.optimizer.get_lr()})
 
     def _finish_epoch(self) -> None:
-        """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate."""
+        """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate.
+
+        An epoch that ``--max_steps`` cut short is validated too, but its checkpoint is that before the validation: a
+        run with more steps, resumed from there, goes on as if there had been none.
+        """
+        whole = self.batches_done == len(self.train_loader)
+        if not whole:
+            self._save_checkpoint()
         stereo_factor = DATASETS[self.opt.dataset].STEREO_SCALE_FACTOR if self.opt.use_stereo else None
         with self.record.validation():
-            result = validate(self.model, self.compute_loss, self.val_loader, stereo_factor)
+            batches = self.stop.until_stopped(self.val_loader)
+            result = validate(self.model, self.compute_loss, batches, stereo_factor)
         self.log.scalars("val", self.step, result.scalars)
         self.log.pictures("val", self.step, result.pictures)
         improved = result.criterion < self.best
@@ -180,8 +244,35 @@ class Trainer:
             self._save(f"weights_{self.epoch}")
         self.record.save(compiled=self.training_step.compiled)
         self.epoch += 1
+        self.batches_done = 0
         # After the epoch: epochs 0 to scheduler_step_size - 1 run at the full rate.
         self.scheduler.step()
+        if whole:
+            self._save_checkpoint()
+
+    def _save_checkpoint(self) -> Path:
+        state = RunState(
+            step=self.step,
+            epoch=self.epoch,
+            batches_done=self.batches_done,
+            samples=len(self.train_loader.dataset),
+            best=self.best if math.isfinite(self.best) else None,
+            schedule=schedule_state(self.optimizer),
+            compiled=self.training_step.compiled,
+            seconds=self.record.totals(),
+        )
+        networks, options = self.model.networks(), self.opt.as_dict()
+        return self.checkpoints.save(
+            self.step,
+            lambda folder: write_checkpoint(
+                folder, networks, self._weights_info(), self.model, self.optimizer, state, options
+            ),
+        )
+
+    def _save_and_explain(self) -> str:
+        """Saves a checkpoint, and says how to go on from it."""
+        path = self._save_checkpoint()
+        return f"Stopped after step {self.step} of {self.total_steps}. To go on: python train.py --resume {path}"
 
     def _describe_validation(self, result: Validation) -> str:
         scalars = result.scalars
@@ -194,9 +285,11 @@ class Trainer:
         return f"{line}; pixels explained by source {', '.join(shares)}"
 
     def _save(self, name: str) -> None:
-        """Writes the weights, with what must be known to use them."""
-        info = {"height": self.opt.height, "width": self.opt.width, "use_stereo": self.opt.use_stereo}
-        save_weights(self.models_dir / name, self.model.networks(), info)
+        save_weights(self.models_dir / name, self.model.networks(), self._weights_info())
+
+    def _weights_info(self) -> dict[str, Any]:
+        """What must be known to use the weights."""
+        return {"height": self.opt.height, "width": self.opt.width, "use_stereo": self.opt.use_stereo}
 
     def _describe_failure(self, batch: Mapping, loss: float) -> str:
         """What was in the batch, and which weights are good; keeps the present ones if they are."""
@@ -214,7 +307,9 @@ class Trainer:
         )
 
 
-def _seed_everything(seed: int) -> None:
+def _seed_everything(*numbers: int) -> None:
+    """Seeds every generator by one number, or by several together."""
+    seed = numbers[0] if len(numbers) == 1 else int(np.random.SeedSequence(numbers).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
     paddle.seed(seed)

@@ -26,7 +26,7 @@ def check_split(dataset: MonoDataset, part: str, log_dir: str | Path | None = No
     log folder is given. The dataset is left as it is: assign `dataset.lines = check.kept`.
     Raises DataError, saying where it looked, where no line is left.
     """
-    listing = _Listing()
+    listing = FolderListing()
     kept, dropped = [], []
     for line in dataset.lines:
         missing = next((path for path in dataset.frame_paths(line) if not listing.holds(path)), None)
@@ -41,7 +41,7 @@ def check_split(dataset: MonoDataset, part: str, log_dir: str | Path | None = No
     return SplitCheck(kept, dropped)
 
 
-class _Listing:
+class FolderListing:
     """Names of the files in each folder asked for; a folder that is not there holds none."""
 
     def __init__(self):
@@ -65,7 +65,7 @@ def _write_dropped(dropped: list[tuple[SplitLine, str]], path: Path) -> None:
     path.write_text("".join(f"{line}  missing: {missing}\n" for line, missing in dropped), encoding="utf-8")
 
 
-def _nothing_left(dataset: MonoDataset, part: str, dropped: list[tuple[SplitLine, str]], listing: _Listing) -> str:
+def _nothing_left(dataset: MonoDataset, part: str, dropped: list[tuple[SplitLine, str]], listing: FolderListing) -> str:
     if not dropped:
         return f"The {part} split has no lines: expected lines of the form 'folder frame side'."
     message = (
@@ -84,6 +84,6 @@ def _nothing_left(dataset: MonoDataset, part: str, dropped: list[tuple[SplitLine
     return f"{message}Check --data_path, and that the split belongs to this data."
 
 
-def _lacks_only_the_pair(dataset: MonoDataset, line: SplitLine, listing: _Listing) -> bool:
+def _lacks_only_the_pair(dataset: MonoDataset, line: SplitLine, listing: FolderListing) -> bool:
     paths = zip(dataset.frame_ids, dataset.frame_paths(line), strict=True)
     return all(listing.holds(path) for frame, path in paths if frame != "s")

@@ -17,16 +17,18 @@ BYTES_PER_POINT = 16  # float32 x, y, z, reflectance
 def read_calibration_file(path: str | Path) -> dict[str, np.ndarray | str]:
     """The entries `key: values` of a KITTI calibration file: float64 arrays, or text where not numbers.
 
-    Raises DataError where the file is missing.
+    Raises DataError where the file is missing or cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        fault = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DataError(
-            f"Calibration file {path} not found. It comes with the KITTI archive of that day or sequence "
+            f"Calibration file {path} {fault}. It comes with the KITTI archive of that day or sequence "
             "(*_calib.zip); unpack it there. Training alone can do without: --kitti_mean_intrinsics."
-        )
+        ) from error
     entries: dict[str, np.ndarray | str] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in text.splitlines():
         key, colon, value = line.partition(":")
         if not colon:
             continue
@@ -88,15 +90,17 @@ def lidar_to_depth(velodyne_path: str | Path, calib_dir: str | Path, camera: int
 
 def _read_points(path: Path) -> np.ndarray:
     """Homogeneous lidar points (N, 4): forward, left, up in metres, and 1 in the place of the reflectance."""
-    if not path.is_file():
-        raise DataError(f"Lidar scan {path} not found.")
-    size = path.stat().st_size
-    if size == 0 or size % BYTES_PER_POINT:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        fault = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise DataError(f"Lidar scan {path} {fault}.") from error
+    if not content or len(content) % BYTES_PER_POINT:
         raise DataError(
-            f"Lidar scan {path} is empty or truncated: {size} bytes, "
+            f"Lidar scan {path} is empty or truncated: {len(content)} bytes, "
             f"expected a multiple of {BYTES_PER_POINT} (float32 x, y, z, reflectance). Copy it again."
         )
-    points = np.fromfile(path, dtype="<f4").reshape(-1, 4).astype(np.float64)
+    points = np.frombuffer(content, dtype="<f4").reshape(-1, 4).astype(np.float64)
     points[:, 3] = 1
     return points
 

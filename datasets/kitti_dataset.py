@@ -18,6 +18,7 @@ class _KITTIDataset(MonoDataset):
     BASELINE = 0.1
     STEREO_SCALE_FACTOR = 5.4
     MEAN_INTRINSICS = (0.58, 1.92, 0.5, 0.5)
+    GROUND_TRUTH = "lidar"
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -50,6 +51,10 @@ class KITTIRawDataset(_KITTIDataset):
         name = f"{line.frame + frame_offset:010d}{self.extension}"
         return os.path.join(self.data_path, line.folder, f"image_0{CAMERAS[side]}", "data", name)
 
+    def speed_path(self, line: SplitLine, frame_offset: int) -> str:
+        """Path of the file of `kitti_oxts`."""
+        return os.path.join(self.data_path, line.folder, "oxts", "data", f"{line.frame + frame_offset:010d}.txt")
+
     def calibration_folder(self, line: SplitLine) -> str:
         """The folder of the day: the first component of the line's folder."""
         return os.path.join(self.data_path, line.folder.split("/")[0])
@@ -58,9 +63,24 @@ class KITTIRawDataset(_KITTIDataset):
         """From `calib_cam_to_cam.txt`."""
         return rectified_intrinsics(folder, camera)
 
+    def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
+        """Of the camera; for the lidar also the reference camera's rectification, and where the lidar stands."""
+        folder, camera = self.calibration_folder(line), CAMERAS[line.side]
+        of_cameras = {f"P_rect_0{camera}": 12, f"S_rect_0{camera}": 2}
+        if not with_depth:
+            return {os.path.join(folder, "calib_cam_to_cam.txt"): of_cameras}
+        return {
+            os.path.join(folder, "calib_cam_to_cam.txt"): {**of_cameras, "R_rect_00": 9},
+            os.path.join(folder, "calib_velo_to_cam.txt"): {"R": 9, "T": 3},
+        }
+
+    def ground_truth_path(self, line: SplitLine) -> str:
+        """Path of the lidar scan."""
+        return os.path.join(self.data_path, line.folder, "velodyne_points", "data", f"{line.frame:010d}.bin")
+
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
         """The lidar's points in the image, with the depth that `gt_depth` names."""
-        scan = os.path.join(self.data_path, line.folder, "velodyne_points", "data", f"{line.frame:010d}.bin")
+        scan = self.ground_truth_path(line)
         if not os.path.isfile(scan):
             return None
         return lidar_to_depth(scan, self.calibration_folder(line), CAMERAS[line.side], self.gt_depth)
@@ -73,10 +93,20 @@ class KITTIDepthDataset(KITTIRawDataset):
     0 where unknown; they hold depth along the camera's axis whatever `gt_depth` says.
     """
 
+    GROUND_TRUTH = "improved"
+
+    def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
+        """Of the camera alone: the depth maps are in its image already."""
+        return super().needed_calibration(line, with_depth=False)
+
+    def ground_truth_path(self, line: SplitLine) -> str:
+        """Path of the improved depth map."""
+        folder = os.path.join(self.data_path, line.folder, "proj_depth", "groundtruth")
+        return os.path.join(folder, f"image_0{CAMERAS[line.side]}", f"{line.frame:010d}.png")
+
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
         """The improved depth map of the frame. Raises DataError where it is damaged or not of 16 bits."""
-        folder = os.path.join(self.data_path, line.folder, "proj_depth", "groundtruth")
-        path = os.path.join(folder, f"image_0{CAMERAS[line.side]}", f"{line.frame:010d}.png")
+        path = self.ground_truth_path(line)
         if not os.path.isfile(path):
             return None
         try:
@@ -107,6 +137,14 @@ class KITTIOdomDataset(_KITTIDataset):
     def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, None]:
         """From `calib.txt`, which states no image size."""
         return odometry_intrinsics(folder, camera), None
+
+    def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
+        """Of the camera."""
+        return {os.path.join(self.calibration_folder(line), "calib.txt"): {f"P{CAMERAS[line.side]}": 12}}
+
+    def ground_truth_path(self, line: SplitLine) -> None:
+        """None: the odometry benchmark has no depth."""
+        return None
 
     def ground_truth(self, line: SplitLine) -> None:
         """None: the odometry benchmark has no depth."""

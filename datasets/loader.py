@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from multiprocessing.util import Finalize
 
 import numpy as np
 
@@ -110,6 +111,8 @@ class _Worker:
         self._process = context.Process(target=_serve, args=(dataset, pipe_of_process), daemon=True)
         self._process.start()
         pipe_of_process.close()  # the process holds the only copy: its end is the pipe's
+        # Before multiprocessing waits at exit for its processes, which end when their pipe does.
+        Finalize(self, self._pipe.close, exitpriority=0)
 
     def load(self, keys: list[Key]) -> tuple[dict | None, Exception | None, str | None]:
         """The collated samples, or what the dataset raised and its traceback.
@@ -135,7 +138,9 @@ class _WorkerError(Exception):
 
 def _serve(dataset: MonoDataset, pipe: Connection) -> None:
     """Answers each list of keys with (batch, error, traceback) until the pipe ends, as with a parent that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the main process decides
+    # Ctrl-C, and what schedulers send, reach the whole group: the main process decides.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
     while True:
         try:
             keys = pipe.recv()

@@ -57,6 +57,7 @@ class MonoDataset:
     BASELINE: float  # length that the pair's distance counts as, in the method's scene units
     STEREO_SCALE_FACTOR: float  # from these units to metres
     MEAN_INTRINSICS: tuple[float, float, float, float]  # fx, fy, cx, cy over width and height
+    GROUND_TRUTH: str  # "lidar" or "improved"
 
     def __init__(
         self,
@@ -96,11 +97,23 @@ class MonoDataset:
         """K (3, 3) in pixels, and the image size (height, width) it holds for; None: the image file's own."""
         raise NotImplementedError
 
+    def ground_truth_path(self, line: SplitLine) -> str | None:
+        """The file that the line's ground truth is made of, there or not; None where the collection has no depth."""
+        raise NotImplementedError
+
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
         """Depth of the line's camera, float32 (h, w) in metres, 0 where unknown; None where there is none.
 
         Reads no image, so that evaluation may ask for `dataset.ground_truth(dataset.lines[index])` alone.
         """
+        raise NotImplementedError
+
+    def speed_path(self, line: SplitLine, frame_offset: int) -> str | None:
+        """The file that says how fast the car drives then, there or not; None where the collection has none."""
+        return None
+
+    def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
+        """What `intrinsics` needs, and `ground_truth` if asked for: path of a file -> entry -> how many numbers."""
         raise NotImplementedError
 
     def frame_paths(self, line: SplitLine) -> list[str]:

@@ -4,12 +4,13 @@ A process killed at any moment leaves the old file or the new one, never half of
 fixed, so that the next save clears what a killed one left; one process at a time may write a path.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from errors import UserError
 
@@ -34,6 +35,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes ``content`` as JSON, indented, by ``atomic_file``; raises UserError as that does."""
+    with atomic_file(path) as stream:
+        stream.write(json.dumps(content, indent=2).encode() + b"\n")
 
 
 @contextmanager

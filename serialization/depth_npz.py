@@ -1,13 +1,16 @@
 """Exported ground truth, ``gt_depths.npz``: this project's own, and the community's with a pickled array."""
 
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from errors import DataError
+from serialization.atomic import atomic_file
 from serialization.safe_pickle import ArrayUnpickler
 
 KINDS = ("lidar", "improved")
@@ -60,6 +63,25 @@ def read_gt_depths(path: Path) -> GroundTruthFile:
             f"{path} cannot be read as exported ground truth: {fault or type(fault).__name__}. "
             "Copy or export it again, or remove it: ground truth then comes straight from the dataset."
         ) from fault
+
+
+def write_gt_depths(path: Path, depths: Iterable[np.ndarray], kind: str, axis: str) -> None:
+    """Writes this project's file, compressed and without pickle; ``numpy.load`` reads it too.
+
+    Args:
+        path: the file, whole or absent whatever happens.
+        depths: as in `GroundTruthFile`; taken one by one, so that they need not fit into memory together.
+        kind: one of ``KINDS``.
+        axis: one of ``AXES``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    numbered = ((str(i), depth) for i, depth in enumerate(depths))
+    with atomic_file(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in chain(numbered, (("kind", np.array(kind)), ("axis", np.array(axis)))):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                npy_format.write_array(member, array, allow_pickle=False)
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:

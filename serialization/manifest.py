@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import WeightsError
-from serialization.atomic import atomic_file
+from serialization.atomic import write_json
 
 MANIFEST_FILE = "manifest.json"
 _CHUNK = 1 << 20  # bytes
@@ -21,8 +21,7 @@ def write_manifest(folder: Path) -> None:
     """
     files = sorted(path for path in Path(folder).iterdir() if path.is_file() and path.name != MANIFEST_FILE)
     content = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in files}
-    with atomic_file(Path(folder) / MANIFEST_FILE) as stream:
-        stream.write(json.dumps(content, indent=2).encode() + b"\n")
+    write_json(Path(folder) / MANIFEST_FILE, content)
 
 
 def check_manifest(folder: Path, names: Iterable[str] | None = None) -> bool:

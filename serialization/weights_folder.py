@@ -14,7 +14,7 @@ import numpy as np
 from paddle import nn
 
 from errors import WeightsError
-from serialization.atomic import atomic_file, atomic_folder, whole_folder
+from serialization.atomic import atomic_folder, whole_folder, write_json
 from serialization.formats import WRITERS, any_of, read_arrays
 from serialization.manifest import check_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
@@ -46,18 +46,29 @@ def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Map
         UserError: the folder cannot be written.
     """
     folder = Path(folder).absolute()
-    checked = _parse_info(info, folder / INFO_FILE)
     if folder.is_dir() and any(folder.iterdir()) and not roles_in(folder):
         raise WeightsError(f"{folder} holds something else than weights and will not be replaced; name a new folder.")
+    with atomic_folder(folder) as temporary:
+        fill_folder(temporary, networks, info)
+        write_manifest(temporary)
+
+
+def fill_folder(folder: Path, networks: Mapping[str, nn.Layer], info: Mapping[str, Any]) -> None:
+    """Writes every network and ``weights.json`` into a folder that is about to be finished.
+
+    Raises:
+        WeightsError, UserError: as ``save_weights``.
+    """
+    checked = _parse_info(info, folder / INFO_FILE)
     contents = {
         role: {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         for role, network in networks.items()
     }
-    write_weights(folder, contents, checked)
+    _fill(folder, contents, checked, ENDINGS[0])
 
 
 def write_weights(
-    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, ending: str = ENDINGS[0]
+    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, ending: str
 ) -> None:
     """Writes arrays as a folder of weights, with its manifest; what is there is replaced as a whole.
 
@@ -71,12 +82,17 @@ def write_weights(
         UserError: the folder cannot be written.
     """
     with atomic_folder(folder) as temporary:
-        for role, arrays in contents.items():
-            WRITERS[ending](temporary / f"{role}{ending}", arrays)
-        if info is not None:
-            with atomic_file(temporary / INFO_FILE) as stream:
-                stream.write(json.dumps(vars(info), indent=2).encode() + b"\n")
+        _fill(temporary, contents, info, ending)
         write_manifest(temporary)
+
+
+def _fill(
+    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, ending: str
+) -> None:
+    for role, arrays in contents.items():
+        WRITERS[ending](folder / f"{role}{ending}", arrays)
+    if info is not None:
+        write_json(folder / INFO_FILE, vars(info))
 
 
 def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: Iterable[str]) -> dict[str, MatchReport]:

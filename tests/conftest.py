@@ -32,6 +32,12 @@ def kitti_sample() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kitti_sample_colour() -> Path:
+    """A second real drive: colour, the left camera alone, slowing down to a stop."""
+    return _folder("KITTI_SAMPLE_COLOUR_DIR", "kitti_sample_colour")
+
+
+@pytest.fixture(scope="session")
 def stereo_drive(kitti_sample) -> Path:
     """The sample, where it can be trained on with stereo pairs and scored: split lists, both cameras, lidar."""
     lists = kitti_sample / "splits" / "kitti_sample"

@@ -79,6 +79,20 @@ def test_exported_ground_truth_of_another_axis_is_not_used(case):
         case.evaluate(gt_depth="legacy")  # then it comes from the dataset, which has no lidar here
 
 
+def test_exported_lidar_is_not_used_for_improved_ground_truth(case, tmp_path, capsys):
+    for i, name in enumerate(NAMES):
+        folder, frame, side = name.split()
+        camera = "image_02" if side == "l" else "image_03"
+        path = tmp_path / folder / "proj_depth/groundtruth" / camera / f"{int(frame):010d}.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.full(SIZE, 256 * (5 + i), np.uint16)).save(path)
+    improved = np.stack([np.full(SIZE, 1 / (5 + i), np.float32) for i in range(3)])
+    metrics = case.evaluate(improved, dataset="kitti_depth", disable_median_scaling=True)
+    assert metrics["abs_rel"] == pytest.approx(0, abs=1e-6)
+    printed = capsys.readouterr().out
+    assert "holds lidar; the improved ground truth comes from the dataset" in printed and "crop none" in printed
+
+
 def test_output_folder(case, tmp_path):
     case.evaluate(eval_out_dir=str(tmp_path / "out"))
     assert (tmp_path / "out/metrics.json").is_file()

@@ -93,6 +93,14 @@ def test_inside_layers_imports_go_one_way():
                 assert LAYERS_ORDER.index(name.split(".")[1]) > LAYERS_ORDER.index(path.stem)
 
 
+def test_of_datasets_batches_alone_know_paddle():
+    """The processes that load, decode and draw import the others."""
+    for path in files_of("datasets"):
+        names = imports(path)
+        assert ("paddle" in {name.split(".")[0] for name in names}) == (path.name == "batch.py"), path
+        assert "datasets.batch" not in names, path
+
+
 def test_datasets_and_layers_know_no_cycle():
     """No package imports one that imports it."""
     for unit, allowed in ALLOWED.items():

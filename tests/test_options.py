@@ -25,9 +25,10 @@ DEFAULTS = {
     "no_ssim": False, "separate_stereo": False,
     "batch_size": 12, "learning_rate": 1e-4, "num_epochs": 20, "max_steps": None, "scheduler_step_size": 15,
     "freeze_bn": False, "compile": "auto",
-    "weights_init": "pretrained", "load_weights_folder": None,
+    "weights_init": "pretrained", "load_weights_folder": None, "resume": None,
     "models_to_load": ("encoder", "depth", "pose_encoder", "pose"),
     "log_frequency": 50, "visualdl_frequency": 500, "save_frequency": 1,
+    "checkpoint_frequency": 1000, "keep_checkpoints": 2,
     "eval_split": "eigen", "eval_mono": False, "eval_stereo": False, "disable_median_scaling": False,
     "pred_depth_scale_factor": 1.0, "post_process": False, "gt_depth": "legacy", "eval_crop": "auto",
     "ext_disp_to_eval": None, "save_pred_disps": False, "no_eval": False, "eval_eigen_to_benchmark": False,
@@ -336,10 +337,10 @@ def test_replace_checks_anew():
         options.replace(height=100)
 
 
-def test_save_and_load(tmp_path):
+def test_as_dict_and_load(tmp_path):
     options = parse("--use_stereo --scales 0 1 --learning_rate 5e-5 --max_steps 3")
     path = tmp_path / "opt.json"
-    options.save(path)
+    path.write_text(json.dumps(options.as_dict()))
     content = json.loads(path.read_text())
     assert set(content) == set(DEFAULTS)
     assert (content["scales"], content["max_steps"], content["height"]) == ([0, 1], 3, 192)

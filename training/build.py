@@ -15,7 +15,20 @@ from networks.resnet_encoder import stack_first_convolution
 from options import Options
 from serialization.backbone import find_backbone, read_backbone
 from serialization.matching import MatchReport, load_into, match_table
-from serialization.weights_folder import load_weights
+from serialization.weights_folder import load_weights, read_weights_info
+
+
+def with_weights_size(opt: Options) -> Options:
+    """The options with the size that ``--load_weights_folder`` was trained for, where none is given.
+
+    Raises:
+        WeightsError: the folder is missing, or what it says of the size is damaged.
+        OptionsError: the networks cannot take that size.
+    """
+    info = read_weights_info(opt.load_weights_folder) if opt.load_weights_folder else None
+    if info is None:
+        return opt
+    return opt.replace(**{name: getattr(info, name) for name in ("height", "width") if name not in opt.given})
 
 
 def build_model(opt: Options) -> Monodepth:

@@ -17,14 +17,17 @@ class Progress:
         total: samples in the whole run.
         unit: what is counted.
         seconds: away from a terminal, a line is printed when so many have passed since the last, without news too.
+        done: of the total, before this process.
     """
 
-    def __init__(self, total: int, unit: str = "samples", seconds: float = math.inf) -> None:
+    def __init__(self, total: int, unit: str = "samples", seconds: float = math.inf, done: int = 0) -> None:
         self._on_terminal = sys.stdout.isatty()
         # Away from a terminal tqdm only keeps the figures, and their line is printed when there is news.
         self._sink = None if self._on_terminal else open(os.devnull, "w")  # noqa: SIM115
         stream = self._sink or sys.stdout
-        self._bar = tqdm(total=total, unit=f" {unit}", bar_format=_FORMAT, file=stream, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total, initial=done, unit=f" {unit}", bar_format=_FORMAT, file=stream, dynamic_ncols=True
+        )
         self._seconds = seconds
         self._last_print = time.monotonic()
 

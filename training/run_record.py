@@ -1,11 +1,10 @@
 """What a run ran on, and where its time went: ``run.json`` in the run's folder."""
 
-import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 import paddle
 
-from serialization.atomic import atomic_file
+from serialization.atomic import write_json
 
 RECORD_FILE = "run.json"
 _Item = TypeVar("_Item")
@@ -24,20 +23,32 @@ _Item = TypeVar("_Item")
 class RunRecord:
     """Measures a run and writes ``run_dir/run.json``.
 
-    Its times are seconds: ``training_seconds`` in steps, ``waiting_seconds`` for data, ``validation_seconds``, and
-    ``median_step_seconds`` of one step, None before the first.
+    Its times are seconds: ``training_seconds`` in steps, ``waiting_seconds`` for data, ``validation_seconds``, those
+    before a resume counted; and ``median_step_seconds`` of one step of this process, None before the first.
 
     Args:
         run_dir: the run's folder.
         batch_size: samples of a step.
+        earlier: ``totals`` of the run up to the checkpoint that it goes on from.
     """
 
-    def __init__(self, run_dir: Path, batch_size: int) -> None:
+    def __init__(self, run_dir: Path, batch_size: int, earlier: Mapping[str, float] | None = None) -> None:
         self._path = run_dir / RECORD_FILE
         self._facts = {"started": _now(), **describe_machine(), "batch_size": batch_size}
+        self._earlier = dict(earlier or {})
         self._step_seconds: list[float] = []
         self._waiting = 0.0
         self._validation = 0.0
+
+    def totals(self) -> dict[str, float]:
+        """Steps and seconds of the run so far."""
+        here = {
+            "steps": len(self._step_seconds),
+            "training_seconds": sum(self._step_seconds),
+            "waiting_seconds": self._waiting,
+            "validation_seconds": self._validation,
+        }
+        return {name: round(value + self._earlier.get(name, 0), 3) for name, value in here.items()}
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -78,14 +89,10 @@ class RunRecord:
             **self._facts,
             "compiled": compiled,
             "updated": _now(),
-            "steps": len(self._step_seconds),
-            "training_seconds": round(sum(self._step_seconds), 3),
-            "waiting_seconds": round(self._waiting, 3),
-            "validation_seconds": round(self._validation, 3),
+            **self.totals(),
             "median_step_seconds": round(statistics.median(self._step_seconds), 4) if self._step_seconds else None,
         }
-        with atomic_file(self._path) as stream:
-            stream.write(json.dumps(content, indent=2).encode() + b"\n")
+        write_json(self._path, content)
 
 
 def describe_machine() -> dict[str, Any]:

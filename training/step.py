@@ -31,13 +31,11 @@ class TrainingStep:
 
     def __init__(self, model: Monodepth, compute_loss: SelfSupervisedLoss, compile_mode: str = "off") -> None:
         self._step = _Step(model, compute_loss)
-        self._run = self._step if compile_mode == "off" else paddle.jit.to_static(self._step, full_graph=True)
-        self._may_fall_back = compile_mode == "auto"
-
-    @property
-    def compiled(self) -> bool:
+        self.compiled = compile_mode != "off"
         """Whether batches run through a static graph; with "auto", known after the first."""
-        return self._run is not self._step
+        if self.compiled:
+            paddle.jit.to_static(self._step, full_graph=True)  # exchanges its forward
+        self._may_fall_back = compile_mode == "auto"
 
     def __call__(self, batch: Mapping) -> StepResult:
         """Runs a prepared batch; gradients can then flow back from ``losses["loss"]``."""
@@ -51,16 +49,16 @@ class TrainingStep:
 
     def _run_values(self, values: list[Tensor]) -> list[Tensor]:
         if not self._may_fall_back:
-            return self._run(values)
+            return self._step(values)
         self._may_fall_back = False
         try:
-            return self._run(values)
+            return self._step(values)
         except Exception as error:  # tracing can fail anywhere in the framework, in any way
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             print(f"Not compiled, which is slower but the same: {reason[0].strip()}", flush=True)
             self._step.forward = self._step.forward.rollback()
-            self._run = self._step
-            return self._run(values)
+            self.compiled = False
+            return self._step(values)
 
 
 class _Step(nn.Layer):

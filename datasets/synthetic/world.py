@@ -3,13 +3,11 @@
 import json
 import shutil
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
-from multiprocessing import get_context
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
+from datasets.parallel import map_in_processes
 from datasets.synthetic.kitti_tree import write_calibration, write_frame, write_poses
 from datasets.synthetic.render import Camera, StreetRenderer
 from datasets.synthetic.street import Street
@@ -133,30 +131,12 @@ def _check_existing(out: Path, manifest: dict) -> None:
 
 def _draw_all(world: World, out: Path, num_workers: int, on_frame: Callable[[], None]) -> None:
     frames = [(drive, frame) for drive, count in enumerate(world.drive_lengths) for frame in range(count)]
-    if not num_workers:
-        for drive, frame in frames:
-            _draw(world, out, drive, frame)
-            on_frame()
-        return
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as executor:
-        try:
-            for future in as_completed(_submit(executor, world, out, frames)):
-                future.result()
-                on_frame()
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a process that draws died: it was killed, or ran out of memory (use fewer --num_workers)"
-            ) from error
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
+    for _ in map_in_processes(partial(_draw, world, out), frames, num_workers):
+        on_frame()
 
 
-def _submit(executor: Executor, world: World, out: Path, frames: list[tuple[int, int]]) -> list[Future]:
-    return [executor.submit(_draw, world, out, drive, frame) for drive, frame in frames]
-
-
-def _draw(world: World, out: Path, drive: int, frame: int) -> None:
+def _draw(world: World, out: Path, drive_and_frame: tuple[int, int]) -> None:
+    drive, frame = drive_and_frame
     write_frame(out / world.drive_folder(drive), _renderer(world, drive), frame)
 
 

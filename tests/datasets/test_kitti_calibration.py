@@ -76,6 +76,10 @@ def test_files_that_do_not_do(tree):
         _depth(tree, [[1, 2, 3]], "legacy")
     with pytest.raises(DataError, match=r"none\.bin not found"):
         lidar_to_depth(tree / "none.bin", tree / DATE, 2, "legacy")
+    with pytest.raises(DataError, match=r"Lidar scan .* cannot be read \(Is a directory\)"):
+        lidar_to_depth(tree, tree / DATE, 2, "legacy")
+    with pytest.raises(DataError, match=r"Calibration file .* cannot be read \(Is a directory\)"):
+        read_calibration_file(tree)
     with pytest.raises(ValueError, match="forward_axis"):
         _depth(tree, [[1, 2, 3, 4]], "sideways")
 

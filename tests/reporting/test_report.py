@@ -262,6 +262,7 @@ def test_video_alone_has_no_stereo_row_and_a_unit_of_its_own(copied_run, change_
 
 def test_stereo_alone_and_a_predictive_mask(stereo_drive, tmp_path):
     from options import Options
+    from serialization.atomic import write_json
     from serialization.weights_folder import save_weights
     from training.build import build_model
 
@@ -272,6 +273,6 @@ def test_stereo_alone_and_a_predictive_mask(stereo_drive, tmp_path):
     for opt, expected in ((stereo, {"auto-mask", "the other camera, warped"}), (masked, {"predictive mask"})):
         info = {"height": 64, "width": 96, "use_stereo": opt.use_stereo}
         save_weights(opt.run_dir / "models" / "weights_best", build_model(opt).networks(), info)
-        opt.save(opt.run_dir / "models" / "opt.json")
+        write_json(opt.run_dir / "models" / "opt.json", opt.as_dict())
         kinds = {alt.split(" of ")[0] for alt in Page(build_report(read_run(opt.run_dir), 2)).images()}
         assert expected <= kinds and ("auto-mask" in kinds) == (opt is stereo)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from errors import DataError
-from serialization.depth_npz import read_gt_depths
+from serialization.depth_npz import read_gt_depths, write_gt_depths
 
 DEPTHS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((4, 5), np.float32)]
 
@@ -74,6 +74,35 @@ def test_own_file(tmp_path):
     file = read_gt_depths(path)
     assert_depths(file, DEPTHS * 6)
     assert (file.kind, file.axis) == ("improved", "camera")
+
+
+def test_what_is_written_holds_plain_arrays(tmp_path):
+    path = tmp_path / "new" / "gt_depths.npz"
+    sparse = np.zeros((400, 500), np.float32)
+    sparse[7, 9] = 12.25
+    write_gt_depths(path, iter([*DEPTHS * 6, sparse]), "lidar", "legacy")
+    with np.load(path, allow_pickle=False) as arrays:
+        assert set(arrays) == {*map(str, range(13)), "kind", "axis"}
+        assert (arrays["kind"], arrays["axis"]) == ("lidar", "legacy")
+        np.testing.assert_array_equal(arrays["10"], DEPTHS[0])
+        np.testing.assert_array_equal(arrays["12"], sparse)
+        assert arrays["12"].dtype == np.float32
+    assert path.stat().st_size < sparse.nbytes / 50
+    file = read_gt_depths(path)
+    assert_depths(file, [*DEPTHS * 6, sparse])
+    assert (file.kind, file.axis) == ("lidar", "legacy")
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    def fails():
+        yield DEPTHS[0]
+        raise DataError("a scan is damaged")
+
+    path = tmp_path / "gt_depths.npz"
+    path.write_bytes(b"old")
+    with pytest.raises(DataError, match="a scan is damaged"):
+        write_gt_depths(path, fails(), "lidar", "legacy")
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_community_files_of_other_makes(tmp_path):

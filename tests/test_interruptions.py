@@ -1,0 +1,147 @@
+"""Real runs that are killed, stopped, or out of room: nothing is lost, and they end where they would have ended."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from serialization.checkpoint import check_checkpoint
+from training.checkpoints import Checkpoints
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = 12
+
+
+class Runs:
+    """Starts ``train.py`` in one log folder: twelve steps at 64x64, a full checkpoint after each."""
+
+    def __init__(self, data_path: Path, log_dir: Path) -> None:
+        self.log_dir = log_dir
+        self.options = [
+            *("--data_path", data_path, "--split", "kitti_sample", "--log_dir", log_dir, "--device", "cpu"),
+            *("--height", 64, "--width", 64, "--batch_size", 1, "--num_workers", 1, "--weights_init", "scratch"),
+            *("--pose_model_type", "posecnn", "--max_steps", STEPS, "--checkpoint_frequency", 1),
+            *("--log_frequency", 1, "--compile", "off", "--resume", "auto"),
+        ]
+
+    def start(self, name: str, *arguments: object, **how) -> subprocess.Popen:
+        """A process of its own group; its output can be read."""
+        command = [sys.executable, "train.py", *self.options, "--model_name", name, *arguments]
+        return subprocess.Popen(
+            [str(word) for word in command],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **how,
+        )
+
+    def finish(self, name: str, *arguments: object, status: int = 0, **how) -> str:
+        """Runs to the end; what it printed."""
+        process = self.start(name, *arguments, **how)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == status, output
+        return output
+
+    def weights(self, name: str) -> dict[str, bytes]:
+        """All weights that the run kept, and the moments of its last checkpoint."""
+        folder = self.log_dir / name
+        files = [*(folder / "models").rglob("*.pdparams"), *(folder / "checkpoints" / f"step_{STEPS}").glob("*.pd*")]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def wait_for(process: subprocess.Popen, words: str) -> str:
+    """Reads the process's output up to a line with these words."""
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if words in line:
+            return printed
+    raise AssertionError(f"the process ended without {words!r}:\n{printed}")
+
+
+@pytest.fixture(scope="module")
+def runs(stereo_drive, tmp_path_factory):
+    """Runs, and one of them, "whole", that was left alone."""
+    runs = Runs(stereo_drive, tmp_path_factory.mktemp("interrupted"))
+    runs.finish("whole")
+    return runs
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_kill_9_at_any_moment_loses_nothing(runs, kills):
+    """Most of the time between two steps goes into the checkpoint, so most kills come in the middle of a save."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    name = f"killed_{kills}"
+    taken_up = 0
+    for _ in range(kills):
+        process = runs.start(name)
+        printed = wait_for(process, "results in")
+        taken_up += "Going on from" in printed
+        time.sleep(moments.uniform(0, 3.0))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if process.returncode == 0:
+            break  # it was faster
+        checkpoints = Checkpoints(runs.log_dir / name, keep=1)
+        for step in checkpoints.steps():
+            check_checkpoint(checkpoints.path(step))
+    assert taken_up or kills == 3
+    runs.finish(name)
+    expected, got = runs.weights("whole"), runs.weights(name)
+    assert got.keys() == expected.keys()
+    assert [file for file in expected if got[file] != expected[file]] == []
+    # Nothing half-written is left lying about, and no more checkpoints than are to stay.
+    folder = runs.log_dir / name
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {f"step_{STEPS - 1}", f"step_{STEPS}"}
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_says_how_to_go_on_and_that_works(runs, signum, status):
+    name = signum.name
+    process = runs.start(name, "--checkpoint_frequency", 1000)
+    wait_for(process, "loss")
+    os.killpg(process.pid, signum)  # as a terminal or a scheduler does: the loading processes get it too
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == status, printed
+    assert f"{signum.name}: finishing the step" in printed and "Traceback" not in printed
+    command = printed.strip().splitlines()[-1].partition("To go on: ")[2].split()
+    assert command[:2] == ["python", "train.py"]
+    done = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "Going on from" in done.stdout, done.stdout + done.stderr
+    assert runs.weights(name) == runs.weights("whole")
+
+
+def test_ctrl_c_before_the_first_step_ends_quietly(runs):
+    process = runs.start("early")
+    time.sleep(1.0)  # Paddle is being imported
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode in (130, -signal.SIGINT) and "loss" not in printed
+
+
+def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoints_whole(runs):
+    """A limit to the size of a file stands in for the disk: the optimizer's moments do not fit any more."""
+    runs.finish("full", "--max_steps", 2)
+    before = Checkpoints(runs.log_dir / "full", keep=1).steps()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000_000, 60_000_000))
+
+    printed = runs.finish("full", status=2, preexec_fn=limit)
+    assert "error: " in printed and "cannot be written: File too large" in printed and "Traceback" not in printed
+    checkpoints = Checkpoints(runs.log_dir / "full", keep=1)
+    assert checkpoints.steps() == before == [2, 1]
+    for step in before:
+        check_checkpoint(checkpoints.path(step))
+    runs.finish("full")
+    assert runs.weights("full") == runs.weights("whole")

@@ -1,0 +1,113 @@
+"""The doctor's command: its exit status, its JSON, and what it says to mistakes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATE = "2011_09_26"
+
+
+def check(*arguments, status=0):
+    command = [sys.executable, "tools/check_dataset.py", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_sample_is_healthy(stereo_drive, tmp_path):
+    path = tmp_path / "new" / "findings.json"
+    printed = check(
+        *("--data_path", stereo_drive, "--split", "kitti_sample", "--use_stereo", "--num_workers", 2, "--json", path)
+    )
+    assert "field of view 81.4 by 29.1 degrees, focal length 721.5 pixels at 1242x375: 1 drive" in printed
+    assert "files read in " in printed and "Healthy" in printed and str(path) in printed
+    found = json.loads(path.read_text())
+    assert found["healthy"] is True and found["counts"] == {} and found["findings"] == []
+    # What the lists ask for, counted anew.
+    needed, lines = set(), {}
+    for part in ("train", "val", "test"):
+        listed = (stereo_drive / f"splits/kitti_sample/{part}_files.txt").read_text().split("\n")
+        listed = [line.split() for line in listed if line.strip()]
+        lines[part] = len(listed)
+        for folder, frame, side in listed:
+            needed |= {(folder, int(frame) + offset, side) for offset in ((0,) if part == "test" else (-1, 0, 1))}
+            if part != "test":
+                needed |= {(folder, int(frame), other) for other in "lr"}
+    assert found["lines"] == lines and found["images"] == len(needed)
+    assert (found["split"], found["dataset"], found["drives"]) == ("kitti_sample", "kitti", 1)
+    (view,) = found["views"]
+    assert (view["height"], view["width"], view["drives"]) == (375, 1242, 1)
+
+
+def test_the_colour_sample_is_healthy(kitti_sample_colour):
+    printed = check("--data_path", kitti_sample_colour, "--split", "kitti_sample_colour", "--num_workers", 0)
+    assert "Healthy" in printed
+
+
+@pytest.fixture
+def faulty(stereo_drive, tmp_path) -> Path:
+    """Three frames of the sample, one of whose images is cut off."""
+    drive = f"{DATE}/{DATE}_drive_1405_sync"
+    for camera in ("image_02", "image_03"):
+        (tmp_path / drive / camera / "data").mkdir(parents=True)
+        for frame in (24, 25, 26):
+            name = f"{drive}/{camera}/data/{frame:010d}.jpg"
+            os.symlink(stereo_drive / name, tmp_path / name)
+    for name in ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt"):
+        os.symlink(stereo_drive / DATE / name, tmp_path / DATE / name)
+    cut = tmp_path / drive / "image_02/data/0000000026.jpg"
+    content = cut.read_bytes()
+    cut.unlink()
+    cut.write_bytes(content[: len(content) // 2])
+    (tmp_path / "splits/mine").mkdir(parents=True)
+    (tmp_path / "splits/mine/train_files.txt").write_text(f"{drive} 25 l\n")
+    (tmp_path / "splits/mine/test_files.txt").write_text("image 0\n")
+    return tmp_path
+
+
+def test_a_fault_is_named_and_gives_status_1(faulty):
+    path = faulty / "findings.json"
+    printed = check("--data_path", faulty, "--split", "mine", "--num_workers", 0, "--json", path, status=1)
+    cut = faulty / f"{DATE}/{DATE}_drive_1405_sync/image_02/data/0000000026.jpg"
+    assert f"ERROR image_damaged: 1 images that cannot be decoded\n  {cut}: " in printed
+    found = json.loads(path.read_text())
+    assert found["healthy"] is False and found["counts"] == {"test_list_unreadable": 1, "image_damaged": 1}
+    unreadable, damaged = found["findings"]
+    assert (unreadable["severity"], unreadable["part"]) == ("warning", "test")
+    assert damaged.pop("detail").startswith("image file is truncated")
+    line = f"{DATE}/{DATE}_drive_1405_sync 25 l"
+    expected = {"kind": "image_damaged", "severity": "error", "path": str(cut), "line": line, "part": "train"}
+    assert damaged == {**expected, "frames": 1}
+
+
+def test_exported_ground_truth_takes_the_place_of_the_lidar(faulty):
+    split = faulty / "splits/mine"
+    (split / "test_files.txt").write_text(f"{DATE}/{DATE}_drive_1405_sync 24 l\n")
+    (split / "train_files.txt").unlink()
+    options = ("--data_path", faulty, "--split", "mine", "--num_workers", 0)
+    assert "ERROR test_depth_missing: 1 test lines" in check(*options, status=1)
+    (split / "gt_depths.npz").write_bytes(b"")
+    assert "Healthy" in check(*options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--split", "nowhere"], ["Split 'nowhere' not found"]),
+        (["--data_path", "nowhere", "--split", "SPLIT"], ["None of the 1 lines", "nowhere/2011_09_26", "--data_path"]),
+        (["--png"], ["Leave out --png"]),
+        (["--json", "/proc/none/findings.json"], ["--json: /proc/none/findings.json cannot be written"]),
+        (["--json", "tests"], ["--json: got the folder tests, allowed: a file"]),
+        (["--use_stero"], ["unknown option --use_stero; the nearest is --use_stereo"]),
+    ],
+)
+def test_mistakes_are_told_in_a_line(faulty, arguments, words):
+    arguments = [faulty / "splits/mine" if word == "SPLIT" else word for word in arguments]
+    printed = check("--data_path", faulty, "--split", "mine", *arguments, status=2)
+    assert all(word in printed for word in words)

@@ -1,0 +1,123 @@
+"""Exported ground truth: the reference's numbers, and the metrics that come without it to the byte."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluate_depth import evaluate
+from options import Options
+
+ROOT = Path(__file__).resolve().parents[2]
+DRIVE = "2011_09_26/2011_09_26_drive_1405_sync"
+PAIR = [f"{DRIVE} {frame} l" for frame in (278, 282)]
+
+
+def export(*arguments, status=0):
+    command = [sys.executable, "tools/export_gt_depth.py", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def make_split(tmp_path):
+    """Name, test lines -> a split's folder."""
+
+    def make(name, lines):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "test_files.txt").write_text("\n".join(lines) + "\n")
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize(("axis", "num_workers"), [("legacy", 2), ("camera", 0)])
+def test_the_reference_numbers(stereo_drive, load_reference, make_split, axis, num_workers):
+    reference = load_reference("evaluation.npz")
+    scans = stereo_drive / DRIVE / "velodyne_points/data"
+    frames = [frame for frame in reference["frames"] if (scans / f"{frame:010d}.bin").is_file()]
+    if not frames:
+        pytest.skip("no lidar scan of this sample is in the reference")
+    split = make_split("eigen", [f"{DRIVE} {frame} l" for frame in frames])
+    options = ["--data_path", stereo_drive, "--split", split, "--num_workers", num_workers]
+    printed = export(*options, *([] if axis == "legacy" else ["--gt_depth", axis]))
+    assert f"lidar ground truth of {len(frames)} frames, {axis} axis, in {split / 'gt_depths.npz'}" in printed
+    with np.load(split / "gt_depths.npz", allow_pickle=False) as arrays:
+        assert set(arrays) == {*map(str, range(len(frames))), "kind", "axis"}
+        assert (arrays["kind"], arrays["axis"]) == ("lidar", axis)
+        for i, frame in enumerate(frames):
+            depth, points = arrays[str(i)], reference[f"gt_{frame}_points"]
+            assert (depth > 0).sum() == reference[f"gt_{frame}_count"]
+            np.testing.assert_allclose(depth.sum(dtype=np.float64), reference[f"gt_{frame}_{axis}_sum"], rtol=1e-6)
+            rows, columns = points[:, :2].astype(int).T
+            np.testing.assert_allclose(depth[rows, columns], points[:, 2 if axis == "camera" else 3], rtol=1e-6)
+
+
+def metrics(data_path, split, tmp_path, **changes) -> bytes:
+    """Of disparities that differ from frame to frame and within each; metrics.json as it is written."""
+    lines = len((split / "test_files.txt").read_text().splitlines())
+    np.save(tmp_path / "disps.npy", np.random.default_rng(0).uniform(0.02, 0.4, (lines, 24, 80)).astype(np.float32))
+    settings = {"data_path": str(data_path), "eval_split": str(split), "ext_disp_to_eval": str(tmp_path / "disps.npy")}
+    evaluate(Options(**settings, eval_mono=True, **changes))
+    return (tmp_path / "metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize("axis", ["legacy", "camera"])
+def test_metrics_are_those_without_the_file(stereo_drive, make_split, tmp_path, capsys, axis):
+    split = make_split("two", PAIR)
+    straight = metrics(stereo_drive, split, tmp_path, gt_depth=axis)
+    export("--data_path", stereo_drive, "--split", split, "--gt_depth", axis, "--num_workers", 0)
+    exported = metrics(stereo_drive, split, tmp_path, gt_depth=axis)
+    assert f"lidar ground truth of {split / 'gt_depths.npz'}" in capsys.readouterr().out
+    assert exported == straight and 0 < json.loads(exported)["abs_rel"] < 10
+
+
+def test_improved_ground_truth_of_the_benchmark_split(make_split, tmp_path, capsys):
+    split = make_split("eigen_benchmark", PAIR)
+    stored = np.random.default_rng(1).integers(0, 256 * 70, (2, 37, 124), dtype=np.uint16)
+    folder = tmp_path / DRIVE / "proj_depth/groundtruth/image_02"
+    folder.mkdir(parents=True)
+    for frame, values in zip((278, 282), stored, strict=True):
+        Image.fromarray(values).save(folder / f"{frame:010d}.png")
+    straight = metrics(tmp_path, split, tmp_path)
+    export("--data_path", tmp_path, "--split", split, "--num_workers", 0)
+    with np.load(split / "gt_depths.npz", allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["1"], stored[1] / np.float32(256))
+        assert (arrays["kind"], arrays["axis"]) == ("improved", "camera")
+    assert metrics(tmp_path, split, tmp_path) == straight
+    assert f"improved ground truth of {split / 'gt_depths.npz'}, crop none" in capsys.readouterr().out
+
+
+def test_frames_without_ground_truth_are_named(make_split, tmp_path):
+    split = make_split("eigen", PAIR)
+    scan = tmp_path / DRIVE / "velodyne_points/data/0000000278.bin"
+    scan.parent.mkdir(parents=True)
+    scan.write_bytes(bytes(10))
+    options = ["--data_path", tmp_path, "--split", split, "--num_workers", 0]
+    printed = export(*options, status=2)
+    assert "1 of the 2 test frames of eigen have no lidar ground truth" in printed
+    assert f"{PAIR[1]}: {scan.with_name('0000000282.bin')}" in printed and PAIR[0] not in printed
+    scan.with_name("0000000282.bin").write_bytes(bytes(16))
+    assert f"{scan} is empty or truncated: 10 bytes" in export(*options, status=2)
+    assert not (split / "gt_depths.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "nowhere"], "Split 'nowhere' not found"),
+        (["--dataset", "kitti_odom"], "--dataset kitti_odom has no depth"),
+        (["--out", "tests"], "--out: got the folder tests, allowed: a file"),
+        (["--gt_dept", "camera"], "unknown option --gt_dept; the nearest is --gt_depth"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(make_split, tmp_path, arguments, message):
+    split = make_split("eigen", PAIR)
+    assert message in export("--data_path", tmp_path, "--split", split, *arguments, status=2)

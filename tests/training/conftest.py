@@ -1,0 +1,63 @@
+"""A tiny split of the real drive, and command lines and trainers on it."""
+
+from pathlib import Path
+
+import pytest
+
+from options import Options
+from trainer import Trainer
+
+
+@pytest.fixture(scope="session")
+def tiny_split(stereo_drive, tmp_path_factory):
+    """Twelve lines to train on, two to validate on: twelve steps of batch 1 an epoch."""
+    folder = tmp_path_factory.mktemp("splits") / "tiny"
+    folder.mkdir()
+    for part, count in (("train", 12), ("val", 2)):
+        lines = (stereo_drive / "splits" / "kitti_sample" / f"{part}_files.txt").read_text().splitlines()
+        (folder / f"{part}_files.txt").write_text("\n".join(lines[:count]) + "\n")
+    return folder
+
+
+def make_options(folders: dict[str, Path], **changes) -> Options:
+    """Options of a run at 64x64 that ends after few steps, as if all of them had been given."""
+    settings = {
+        **{name: str(folder) for name, folder in folders.items()},
+        **{"height": 64, "width": 64, "batch_size": 1, "num_workers": 0, "weights_init": "scratch"},
+        # The smallest pose network, since every checkpoint is written to the disk and synced.
+        **{"device": "cpu", "log_frequency": 1, "compile": "off", "keep_checkpoints": 1, "pose_model_type": "posecnn"},
+        **changes,
+    }
+    return Options(**settings, given=frozenset(settings))
+
+
+@pytest.fixture(scope="module")
+def whole_run(stereo_drive, tiny_split, tmp_path_factory) -> Path:
+    """The folder of a run of seven steps of batch 2 that was never stopped."""
+    folders = {"data_path": stereo_drive, "split": tiny_split, "log_dir": tmp_path_factory.mktemp("whole")}
+    trainer = Trainer(make_options(folders, max_steps=7, batch_size=2))
+    trainer.train()
+    return trainer.opt.run_dir
+
+
+@pytest.fixture
+def tiny_options(stereo_drive, tiny_split, tmp_path):
+    """Options of such a run in the test's own folder."""
+
+    def make(**changes) -> Options:
+        folders = {"data_path": stereo_drive, "split": tiny_split, "log_dir": tmp_path}
+        return make_options(folders, **changes)
+
+    return make
+
+
+@pytest.fixture
+def run(tiny_options):
+    """Trains, and gives the trainer."""
+
+    def run_(**changes) -> Trainer:
+        trainer = Trainer(tiny_options(**changes))
+        trainer.train()
+        return trainer
+
+    return run_

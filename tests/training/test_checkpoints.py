@@ -1,0 +1,133 @@
+"""Which checkpoint a run takes up, which stay, and what is told before the disk is full."""
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from errors import UserError, WeightsError
+from serialization.atomic import atomic_folder
+from serialization.checkpoint import OPTIMIZER_FILE, OPTIONS_FILE, STATE_FILE
+from serialization.manifest import write_manifest
+from trainer import Trainer
+from training.checkpoints import Checkpoints, check_space, find_checkpoint
+
+FILES = (OPTIMIZER_FILE, STATE_FILE, OPTIONS_FILE)
+
+
+def write(folder: Path) -> None:
+    """A checkpoint whose files say nothing."""
+    with atomic_folder(folder) as temporary:
+        for name in FILES:
+            (temporary / name).write_text(f"{folder.name}/{name}")
+        write_manifest(temporary)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A run with checkpoints of steps 2, 10 and 9."""
+    checkpoints = Checkpoints(tmp_path, keep=9)
+    for step in (2, 10, 9):
+        checkpoints.save(step, write)
+    return tmp_path
+
+
+def names(run_dir: Path) -> set[str]:
+    return {path.name for path in (run_dir / "checkpoints").iterdir()}
+
+
+def test_the_newest_stay(run_dir):
+    assert Checkpoints(run_dir, keep=9).steps() == [10, 9, 2]
+    Checkpoints(run_dir, keep=2).save(11, write)
+    assert names(run_dir) == {"step_10", "step_11"}
+
+
+def test_a_save_that_fails_removes_nothing(run_dir):
+    def fail(folder: Path) -> None:
+        with atomic_folder(folder) as temporary:
+            (temporary / STATE_FILE).touch()
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"step_11 cannot be written: No space left on device"):
+        Checkpoints(run_dir, keep=1).save(11, fail)
+    assert names(run_dir) == {"step_2", "step_9", "step_10"}
+
+
+def test_leftovers_of_a_killed_process_are_cleared_and_no_checkpoints(run_dir):
+    (run_dir / "checkpoints" / ".step_12.tmp").mkdir()
+    assert Checkpoints(run_dir, 1).steps() == [10, 9, 2]
+    Checkpoints(run_dir, 1).clear_leftovers()
+    assert names(run_dir) == {"step_2", "step_9", "step_10"}
+
+
+def test_one_that_stepped_aside_when_the_process_died_is_found(run_dir):
+    folder = run_dir / "checkpoints"
+    (folder / "step_10").rename(folder / ".step_10.old")
+    assert find_checkpoint("auto", run_dir) == folder / ".step_10.old"
+    Checkpoints(run_dir, keep=1).save(11, write)
+    assert names(run_dir) == {"step_11"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "no manifest", "manifest cut"])
+def test_auto_passes_over_damaged_ones(run_dir, capsys, damage):
+    newest = run_dir / "checkpoints" / "step_10"
+    content = (newest / STATE_FILE).read_text()
+    if damage == "cut":
+        (newest / STATE_FILE).write_text(content[:-1])
+    elif damage == "changed":
+        (newest / STATE_FILE).write_text("X" + content[1:])
+    elif damage == "missing":
+        (newest / OPTIMIZER_FILE).unlink()
+    elif damage == "no manifest":
+        (newest / "manifest.json").unlink()
+    else:
+        (newest / "manifest.json").write_text("{")
+    assert find_checkpoint("auto", run_dir) == run_dir / "checkpoints" / "step_9"
+    assert "step_10" in capsys.readouterr().out
+    with pytest.raises(WeightsError, match="step_10"):
+        find_checkpoint(str(newest), run_dir)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(run_dir):
+    for path in (run_dir / "checkpoints").glob("*/state.json"):
+        path.unlink()
+    with pytest.raises(WeightsError, match="none of the 3 checkpoints"):
+        find_checkpoint("auto", run_dir)
+
+
+def test_what_resume_may_name(run_dir, tmp_path):
+    empty = tmp_path / "another"
+    assert find_checkpoint(str(run_dir), empty) == run_dir / "checkpoints" / "step_10"
+    assert find_checkpoint(str(run_dir / "checkpoints" / "step_2"), empty) == run_dir / "checkpoints" / "step_2"
+    assert find_checkpoint("auto", empty) is None and find_checkpoint(None, empty) is None
+    for wrong, words in ((empty, "no such folder"), (run_dir / "checkpoints", "neither")):
+        with pytest.raises(WeightsError, match=words):
+            find_checkpoint(str(wrong), empty)
+
+
+def test_weights_alone_are_no_checkpoint(run_dir):
+    folder = run_dir / "checkpoints" / "step_10"
+    (folder / OPTIMIZER_FILE).unlink()
+    write_manifest(folder)
+    with pytest.raises(WeightsError, match=r"no optimizer\.pdopt: it cannot be resumed.*--load_weights_folder"):
+        find_checkpoint(str(folder), run_dir)
+
+
+def test_too_little_space_is_told_before_training(tiny_options, monkeypatch, tmp_path):
+    usage = namedtuple("usage", "total used free")
+    trainer = Trainer(tiny_options(max_steps=1, keep_checkpoints=2))
+    parameters = sum(p.size for p in trainer.model.parameters())
+    # Two moments for each parameter: a checkpoint is three times the weights; two stay while a third is written.
+    least = 4 * parameters * 3 * 3
+    for free, enough in ((least, False), (2 * least, True)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage(10 * least, 0, free))
+        if enough:
+            trainer.train()
+            assert trainer.step == 1
+        else:
+            with pytest.raises(UserError, match=r"needs about 0\.\d GB .* has 0\.\d GB left"):
+                trainer.train()
+            assert trainer.step == 0
+    with pytest.raises(UserError, match=r"needs about 1000\.0 GB .* --keep_checkpoints"):
+        check_space(tmp_path, 1e12)

@@ -1,0 +1,186 @@
+"""A run that was resumed is the run that never ended, to the bit; and what may differ between the two."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from errors import DataError, OptionsError, Stopped, UserError, WeightsError
+from options import OPTION_FIELDS
+from trainer import Trainer
+from training.checkpoints import find_checkpoint
+from training.resume import MAY_CHANGE
+
+
+def contents(run_dir: Path, checkpoint: str) -> dict[str, bytes]:
+    """Everything that the run computed: weights, moments, state and log."""
+    files = [*(run_dir / "models").glob("*/*.pdparams"), *(run_dir / "checkpoints" / checkpoint).glob("*.pd*")]
+    state = json.loads((run_dir / "checkpoints" / checkpoint / "state.json").read_text())
+    state.pop("seconds")
+    log = [json.loads(line) for line in (run_dir / "scalars.jsonl").read_text().splitlines()]
+    # VisualDL's files hold times; the log's order is that of the steps.
+    return {
+        **{str(path.relative_to(run_dir)): path.read_bytes() for path in files},
+        **{"state": json.dumps(state).encode(), "log": json.dumps(log).encode()},
+    }
+
+
+def assert_same_run(first: Path, second: Path, checkpoint: str) -> None:
+    expected, got = contents(first, checkpoint), contents(second, checkpoint)
+    assert got.keys() == expected.keys()
+    assert [name for name in expected if got[name] != expected[name]] == []
+
+
+@pytest.mark.parametrize(
+    ("use_stereo", "num_workers"),
+    [
+        (False, 0),
+        (True, 2),
+        pytest.param(False, 2, marks=pytest.mark.slow),
+        pytest.param(True, 0, marks=pytest.mark.slow),
+    ],
+)
+def test_20_steps_equal_10_and_10(run, tmp_path, use_stereo, num_workers):
+    """Twelve steps are an epoch: the first half ends within it, the whole within the second one."""
+    common = {"use_stereo": use_stereo, "num_workers": num_workers, "scheduler_step_size": 1}
+    common["pose_model_type"] = "separate_resnet"
+    run(model_name="whole", max_steps=20, **common)
+    run(model_name="halves", max_steps=10, **common)
+    trainer = run(model_name="halves", max_steps=20, resume="auto", **common)
+    assert trainer.step == 20
+    assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_20")
+
+
+def test_a_compiled_run_too(run, tmp_path):
+    run(model_name="whole", max_steps=2, compile="on")
+    run(model_name="halves", max_steps=1, compile="on")
+    # auto would not compile so short a run, but goes on as it began.
+    trainer = run(model_name="halves", max_steps=2, compile="auto", resume="auto")
+    assert trainer.training_step.compiled
+    assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_2")
+
+
+class StopAt:
+    """Stands in for a signal that comes while a step, or the validation, is under way."""
+
+    def __init__(self, trainer: Trainer, monkeypatch, step: int, validating: bool) -> None:
+        check = trainer.stop.check
+
+        def check_and_stop() -> None:
+            if trainer.step == step and (trainer.model.training is not validating):
+                signal.raise_signal(signal.SIGTERM)
+            check()
+
+        monkeypatch.setattr(trainer.stop, "check", check_and_stop)
+
+
+@pytest.mark.parametrize(
+    ("step", "validating"), [(2, False), (6, False), (6, True), (7, True)], ids=["step", "epoch", "validation", "end"]
+)
+def test_a_stopped_run_goes_on_from_where_it_was(whole_run, tiny_options, run, monkeypatch, tmp_path, step, validating):
+    """Six steps of batch 2 are an epoch."""
+    trainer = Trainer(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
+    StopAt(trainer, monkeypatch, step, validating)
+    with pytest.raises(Stopped) as stop:
+        trainer.train()
+    checkpoint = tmp_path / "stopped" / "checkpoints" / f"step_{step}"
+    assert stop.value.signum == signal.SIGTERM and str(stop.value).endswith(f"--resume {checkpoint}")
+    run(model_name="stopped", max_steps=7, batch_size=2, resume=str(checkpoint))
+    assert_same_run(whole_run, tmp_path / "stopped", "step_7")
+
+
+def test_the_learning_rate_and_the_best_so_far_go_on(run):
+    common = {"scheduler_step_size": 1, "batch_size": 4}  # three steps an epoch
+    first = run(max_steps=6, **common)
+    second = run(max_steps=9, resume="auto", **common)
+    assert first.optimizer.get_lr() == pytest.approx(1e-6) and second.optimizer.get_lr() == pytest.approx(1e-7)
+    assert second.best <= first.best < float("inf")
+
+
+def test_a_finished_run_is_left_as_it_is(run, tmp_path, capsys):
+    run(max_steps=3, batch_size=4)
+    before = contents(tmp_path / "monodepthv2", "step_3")
+    trainer = run(max_steps=3, batch_size=4, resume="auto")
+    assert trainer.step == 3 and "0 steps in" in capsys.readouterr().out
+    assert contents(tmp_path / "monodepthv2", "step_3") == before
+
+
+def test_finetuning_takes_the_weights_alone(run, tmp_path):
+    """A checkpoint is a folder of weights as well: learning rate, step and epoch are those of the new run."""
+    run(max_steps=1, batch_size=12, scheduler_step_size=1, model_name="first")
+    checkpoint = tmp_path / "first" / "checkpoints" / "step_1"
+    trainer = run(model_name="second", load_weights_folder=str(checkpoint), learning_rate=3e-5, max_steps=1)
+    first_line = json.loads((tmp_path / "second" / "scalars.jsonl").read_text().splitlines()[0])
+    assert (first_line["step"], first_line["learning_rate"], trainer.step) == (0, 3e-5, 1)
+
+
+def test_the_run_s_own_options_are_taken_and_contradictions_named(run, tiny_options, tmp_path):
+    run(max_steps=1, disparity_smoothness=0.01)
+    bare = tiny_options().replace(resume=str(tmp_path / "monodepthv2"), disparity_smoothness=0.5, max_steps=2)
+    object.__setattr__(bare, "given", frozenset({"resume", "max_steps"}))
+    trainer = Trainer(bare)
+    assert (trainer.opt.disparity_smoothness, trainer.opt.max_steps, trainer.opt.height) == (0.01, 2, 64)
+    with pytest.raises(OptionsError, match=r"learning_rate: 0\.0001 in the run, 0\.5 now"):
+        Trainer(tiny_options(resume="auto", disparity_smoothness=0.01, learning_rate=0.5))
+
+
+def test_all_that_training_computes_with_is_held():
+    """Each option of these groups changes the result, so that none of them may change halfway."""
+    held = {n for n, f in OPTION_FIELDS.items() if f.metadata["group"] in ("networks", "loss", "ablations")}
+    held |= {"seed", "height", "width", "batch_size", "learning_rate", "split", "frame_ids", "gt_depth"}
+    assert not held & MAY_CHANGE
+
+
+def test_a_run_moved_elsewhere_goes_on_there(run, tiny_options, tmp_path):
+    run(max_steps=1)
+    moved = tmp_path / "elsewhere" / "renamed"
+    moved.parent.mkdir()
+    (tmp_path / "monodepthv2").rename(moved)
+    opt = tiny_options(resume=str(moved), max_steps=2)
+    object.__setattr__(opt, "given", opt.given - {"log_dir"})
+    Trainer(opt).train()
+    assert (moved / "checkpoints" / "step_2").is_dir() and not (tmp_path / "monodepthv2").exists()
+
+
+def test_data_that_has_changed_is_refused(run, tiny_options, tiny_split, tmp_path):
+    run(max_steps=1)
+    shorter = tmp_path / "shorter"
+    shorter.mkdir()
+    for part in ("train", "val"):
+        lines = (tiny_split / f"{part}_files.txt").read_text().splitlines()
+        (shorter / f"{part}_files.txt").write_text("\n".join(lines[-10:]) + "\n")
+    saved = tmp_path / "monodepthv2" / "checkpoints" / "step_1" / "opt.json"
+    with pytest.raises(OptionsError, match="split: "):
+        Trainer(tiny_options(resume="auto", split=str(shorter)))
+    # As if lines had been dropped since, whose images are gone.
+    content = {**json.loads(saved.read_text()), "split": str(shorter)}
+    saved.write_text(json.dumps(content))
+    (saved.parent / "manifest.json").unlink()
+    with pytest.raises(WeightsError, match="no manifest"):
+        Trainer(tiny_options(resume=str(saved.parent), split=str(shorter)))
+    from serialization.manifest import write_manifest
+
+    write_manifest(saved.parent)
+    with pytest.raises(DataError, match="10 usable lines to train on; it had 12"):
+        Trainer(tiny_options(resume="auto", split=str(shorter)))
+
+
+def test_a_run_is_not_begun_over_another(run, tmp_path):
+    run(max_steps=1)
+    with pytest.raises(UserError, match=r"up to step 1; to go on with it, add --resume auto"):
+        run(max_steps=1)
+    for path in (tmp_path / "monodepthv2" / "checkpoints" / "step_1").iterdir():
+        path.unlink()
+    (tmp_path / "monodepthv2" / "checkpoints" / "step_1").rmdir()
+    with pytest.raises(UserError, match="weights_0, weights_best, which would be replaced"):
+        run(max_steps=1)
+    assert find_checkpoint("auto", tmp_path / "monodepthv2") is None
+
+
+def test_going_back_needs_a_run_of_its_own(run, tmp_path):
+    run(max_steps=2, checkpoint_frequency=1, keep_checkpoints=2)
+    older = str(tmp_path / "monodepthv2" / "checkpoints" / "step_1")
+    with pytest.raises(UserError, match=r"newer than .*step_1 \(up to step 2\)"):
+        run(max_steps=2, resume=older)
+    assert run(max_steps=2, resume=older, model_name="branch").step == 2

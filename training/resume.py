@@ -1,0 +1,48 @@
+"""Which options a resumed run has: its own, but for those that do not touch what it computes."""
+
+import dataclasses
+from pathlib import Path
+
+from errors import OptionsError
+from options import OPTION_FIELDS, Options
+from serialization.checkpoint import OPTIONS_FILE
+from training.checkpoints import FOLDER
+
+# What may differ from the run as it began. Of the evaluation's options, validation uses gt_depth alone.
+MAY_CHANGE = {
+    *("config", "model_name", "log_dir", "device", "data_path", "num_workers", "num_epochs", "max_steps", "compile"),
+    *("resume", "keep_checkpoints", "checkpoint_frequency", "log_frequency", "visualdl_frequency", "save_frequency"),
+    *(name for name, field in OPTION_FIELDS.items() if field.metadata["group"] == "evaluation" and name != "gt_depth"),
+}
+
+
+def resumed_options(opt: Options, checkpoint: Path) -> Options:
+    """The options to go on with: those of the run, and of ``opt`` those that were given and may change.
+
+    Args:
+        opt: of this command line.
+        checkpoint: whose run goes on.
+
+    Raises:
+        OptionsError: what was given contradicts the run, or the run's options cannot be read.
+    """
+    run = Options.load(checkpoint / OPTIONS_FILE)
+    different = [
+        f"{name}: {getattr(run, name)!r} in the run, {getattr(opt, name)!r} now"
+        for name in OPTION_FIELDS
+        if name in opt.given - MAY_CHANGE and getattr(opt, name) != getattr(run, name)
+    ]
+    if different:
+        raise OptionsError(
+            f"--resume goes on with the run in {checkpoint} as it was, but some options differ:\n  "
+            + "\n  ".join(different)
+            + "\nLeave them out, or start another run from its weights, by --load_weights_folder and another "
+            "--model_name."
+        )
+    changes = {name: getattr(opt, name) for name in opt.given & MAY_CHANGE}
+    run_dir = checkpoint.absolute().parents[1]
+    if not {"log_dir", "model_name"} & opt.given and checkpoint.parent.name == FOLDER:
+        # Where the run lies now, whatever folder it was begun from, or moved to.
+        changes |= {"log_dir": str(run_dir.parent), "model_name": run_dir.name}
+    # Always as this command line has it: auto goes on from here next time too.
+    return dataclasses.replace(run, **{**changes, "resume": opt.resume}, given=opt.given)
