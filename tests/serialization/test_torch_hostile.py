@@ -230,6 +230,7 @@ def test_a_numpy_archive_is_told(tmp_path):
         read_torch_file(tmp_path / "w.pth")
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 def test_every_cut_and_any_changed_byte(write, tmp_path):
     """A cut is always found; a changed byte gives arrays or a clear error, never another one."""
     path = tmp_path / "w.pth"
