@@ -92,7 +92,7 @@ class DepthPredictor:
         """Loads ``encoder`` and ``depth`` from a weights folder.
 
         Args:
-            folder: holds encoder.pdparams and depth.pdparams, perhaps weights.json.
+            folder: holds ``encoder`` and ``depth`` in a format of ``serialization.weights_folder``.
             num_layers: depth of the encoder's ResNet.
             height, width: of the images; None takes the weights' own, and 192 and 640 where they do not say.
             min_depth, max_depth: as in training.

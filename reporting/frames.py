@@ -22,7 +22,7 @@ from networks.monodepth import Monodepth
 from options import Options
 from reporting.scores import EvalSplit, evenly_spaced
 from serialization.atomic import whole_folder
-from serialization.weights_folder import load_weights
+from serialization.weights_folder import load_weights, roles_in
 from training.build import build_loss, build_model
 from training.pictures import to_uint8
 
@@ -100,7 +100,7 @@ def _load(model: Monodepth, weights: Path) -> str:
     """Fills the networks whose files are there; what it means that others are absent or incomplete, or ""."""
     networks = model.networks()
     weights = whole_folder(weights.absolute())
-    needed = [role for role in networks if role in DEPTH_ROLES or (weights / f"{role}.pdparams").is_file()]
+    needed = [role for role in networks if role in DEPTH_ROLES or role in roles_in(weights)]
     reports = load_weights(weights, networks, needed)
     absent = [role for role in networks if role not in DEPTH_ROLES and (role not in reports or reports[role].missing)]
     return f"Nothing is warped: the weights hold no whole {', '.join(absent)}." if absent else ""

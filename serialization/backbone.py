@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,17 +11,10 @@ from urllib.request import getproxies
 import numpy as np
 
 from errors import WeightsError
-from serialization.h5 import read_h5
-from serialization.naming import to_paddle
-from serialization.pdparams import read_pdparams
+from serialization.formats import READERS, any_of, read_arrays
 
 WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
 _CONNECTION_TIMEOUT = 5.0  # seconds
-
-_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
-    ".pdparams": read_pdparams,
-    ".h5": lambda path: to_paddle(read_h5(path)),
-}
 
 
 def find_backbone(weights_init: str, num_layers: int, weights_dir: Path = WEIGHTS_DIR) -> Path:
@@ -29,8 +22,8 @@ def find_backbone(weights_init: str, num_layers: int, weights_dir: Path = WEIGHT
 
     Args:
         weights_init: "pretrained" for Paddle's ImageNet weights, from ``weights_dir``, else downloaded once;
-            or a path: an .h5 or .pdparams file, the same without its ending, or a folder that holds
-            resnetN.pdparams or resnetN_pretrain.h5.
+            or a path: a file with one of the endings of ``READERS``, the same without its ending, or a folder that
+            holds such a file named resnetN, or resnetN_pretrain.h5.
         num_layers: N, from 18 to 152.
         weights_dir: where "pretrained" looks first.
 
@@ -45,17 +38,17 @@ def find_backbone(weights_init: str, num_layers: int, weights_dir: Path = WEIGHT
     if path.is_dir():
         found = _find_in_folder(path, num_layers)
         if found is None:
-            names = " nor ".join(_file_names(num_layers))
-            raise WeightsError(f"--weights_init {weights_init}: the folder has neither {names}.")
+            names = any_of(_file_names(num_layers))
+            raise WeightsError(f"--weights_init {weights_init}: the folder has no {names}.")
         return found
-    for ending in _READERS:
+    for ending in READERS:
         # Appended, since a name may hold a dot of its own.
         candidate = path.with_name(path.name + ending)
         if candidate.is_file():
             return candidate
     raise WeightsError(
         f"--weights_init {weights_init}: there is no such folder, and no such file, with or without "
-        f"{' or '.join(_READERS)}. Other choices: pretrained, scratch."
+        f"{any_of(READERS)}. Other choices: pretrained, scratch."
     )
 
 
@@ -63,16 +56,13 @@ def read_backbone(path: Path) -> dict[str, np.ndarray]:
     """A ResNet's arrays under Paddle's names ("conv1.weight"), without the ``encoder.`` of released files.
 
     Raises:
-        WeightsError: the file is missing, damaged, unsafe, or neither .h5 nor .pdparams.
+        WeightsError: as ``read_arrays``.
     """
-    path = Path(path)
-    if path.suffix not in _READERS:
-        raise WeightsError(f"{path} cannot be read as a backbone: a file in {' or '.join(_READERS)} was expected.")
-    return {name.removeprefix("encoder."): array for name, array in _READERS[path.suffix](path).items()}
+    return {name.removeprefix("encoder."): array for name, array in read_arrays(path).items()}
 
 
-def _file_names(num_layers: int) -> tuple[str, str]:
-    return f"resnet{num_layers}.pdparams", f"resnet{num_layers}_pretrain.h5"
+def _file_names(num_layers: int) -> tuple[str, ...]:
+    return *(f"resnet{num_layers}{ending}" for ending in READERS), f"resnet{num_layers}_pretrain.h5"
 
 
 def _find_in_folder(folder: Path, num_layers: int) -> Path | None:

@@ -7,6 +7,9 @@ import numpy as np
 
 from errors import WeightsError
 
+# No weights compress to less than this part of their size.
+_MOST_COMPRESSED = 100
+
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
     """Name -> array, as they stand in the file.
@@ -15,7 +18,8 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
         WeightsError: the file is missing, cut off, of another format, or holds anything but arrays of
             numbers.
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise WeightsError(f"{path} cannot be read: there is no such file.")
     try:
         with h5py.File(path, "r") as file:
@@ -28,9 +32,12 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_array(file: h5py.File, name: str, path: Path) -> np.ndarray:
-    # A link may lead to another file of this machine.
+    # A link, and numbers kept elsewhere, may lead to another file of this machine.
     is_own = isinstance(file.get(name, getlink=True), h5py.HardLink)
     item = file[name] if is_own else None
-    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biuf":
+    is_array = isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
+    if not is_array or item.dtype.kind not in "biuf":
         raise WeightsError(f"{path} holds something else than numbers under {name!r}; flat arrays were expected.")
+    if item.nbytes > _MOST_COMPRESSED * path.stat().st_size:
+        raise WeightsError(f"{path} claims {item.nbytes} bytes for {name!r}, which cannot be in a file of its size.")
     return item[()]

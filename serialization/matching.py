@@ -10,6 +10,7 @@ from paddle import Tensor, nn
 from errors import WeightsError
 
 _NAMES_SHOWN = 8
+_HEADER = ("network", "loaded", "missing", "left over", "file")
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,26 @@ class MatchReport:
     unexpected: tuple[str, ...]
     """In the file, not in the network: these were left."""
 
-    def summary(self) -> str:
-        """One line of counts, then a line each for all names that were missing or left over."""
-        lines = [f"{self.source}: {len(self.matched)} of {len(self.matched) + len(self.missing)} parameters loaded"]
-        if self.missing:
-            lines.append(f"  not in the file, kept as they were: {', '.join(self.missing)}")
-        if self.unexpected:
-            lines.append(f"  not in the network, left out: {', '.join(self.unexpected)}")
-        return "\n".join(lines)
+
+def match_table(reports: Mapping[str, MatchReport]) -> str:
+    """One aligned row of counts for each network, then a line for each name that was missing or left over.
+
+    Args:
+        reports: role -> what matched; not empty.
+    """
+    rows = [_HEADER]
+    for role, report in reports.items():
+        loaded = f"{len(report.matched)} of {len(report.matched) + len(report.missing)}"
+        rows.append((role, loaded, str(len(report.missing)), str(len(report.unexpected)), report.source))
+    first, *others, _ = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for role, *counts, source in rows:
+        aligned = [f"{count:>{width}}" for count, width in zip(counts, others, strict=True)]
+        lines.append("  ".join([f"{role:<{first}}", *aligned, source]))
+    for role, report in reports.items():
+        lines += [f"missing, kept as it was: {role}: {name}" for name in report.missing]
+        lines += [f"left over, not in the network: {role}: {name}" for name in report.unexpected]
+    return "\n".join(lines)
 
 
 def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | Path) -> MatchReport:

@@ -9,18 +9,13 @@ import numpy as np
 
 from errors import WeightsError
 from serialization.atomic import atomic_file
+from serialization.opening import open_weights
 from serialization.safe_pickle import ArrayUnpickler
 
 # Paddle's own table from structured names ("encoder.conv1.weight") to automatic ones ("conv2d_0.w_0").
 NAME_TABLE = "StructuredToParameterName@@"
 # What Paddle 2.0 and later write by default; NumPy arrays larger than 4 GB need it.
 _PROTOCOL = 4
-_FOREIGN = {
-    b"PK\x03\x04": "a zip archive, perhaps of PyTorch",
-    b"\x89HDF": "an HDF5 file; its name should end in .h5",
-    b"<": "a web page: the download failed",
-    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself by git lfs pull",
-}
 
 
 def read_paddle_file(path: Path) -> dict[str, Any]:
@@ -33,18 +28,8 @@ def read_paddle_file(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the file is missing, empty, cut off, of another format, or asks for more than arrays.
     """
-    try:
-        with open(path, "rb") as stream:
-            start = stream.read(32)
-            for magic, description in _FOREIGN.items():
-                if start.startswith(magic):
-                    raise WeightsError(f"{path} is not a Paddle weight file: it is {description}.")
-            if not start:
-                raise WeightsError(f"{path} is empty (0 bytes): copy or download it again.")
-            stream.seek(0)
-            content = ArrayUnpickler(stream, path).load()
-    except OSError as fault:
-        raise WeightsError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+    with open_weights(path, "a Paddle weight file") as stream:
+        content = ArrayUnpickler(stream, path).load()
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise WeightsError(
             f"{path} is not a Paddle weight file: a dict from names to arrays was expected, "

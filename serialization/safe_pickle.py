@@ -26,7 +26,16 @@ _DTYPE_CODE = re.compile(r"\?|b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|O[48]?")
 _NDARRAY = object()
 
 
-class _Dtype:
+class StandIn:
+    """What a pickle gets instead of a real object; it cannot set attributes of it."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("a change to what the file was given")
+
+
+class _Dtype(StandIn):
     """Stands in for ``numpy.dtype``: numbers of one kind, or objects."""
 
     __slots__ = ("code", "order")
@@ -55,8 +64,15 @@ class _Dtype:
         return np.dtype(self.code).newbyteorder(self.order)
 
 
-class _Array:
-    """Stands in for ``numpy.ndarray`` while a pickle is read; ``values`` is the array, once it is known."""
+class ArrayStandIn(StandIn):
+    """Stands in for an array while a pickle is read; ``values`` is the array, once it is known."""
+
+    __slots__ = ()
+    values: np.ndarray | None
+
+
+class _Array(ArrayStandIn):
+    """Stands in for ``numpy.ndarray``."""
 
     __slots__ = ("values",)
 
@@ -124,7 +140,7 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-class _Admitted:
+class Admitted(StandIn):
     """A callable that a pickle may name; unlike a plain function, the pickle cannot set attributes of it."""
 
     __slots__ = ("_function",)
@@ -135,21 +151,18 @@ class _Admitted:
     def __call__(self, *args: object) -> object:
         return self._function(*args)
 
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("a change to a function")
-
 
 # (module, name) -> its stand-in: all that arrays need in files of NumPy 1 and 2.
-_ARRAY_NAMES: dict[tuple[str, str], object] = {
+ARRAY_NAMES: dict[tuple[str, str], object] = {
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Admitted(_Dtype),
-    ("_codecs", "encode"): _Admitted(_encode),
-    ("collections", "OrderedDict"): _Admitted(dict),
+    ("numpy", "dtype"): Admitted(_Dtype),
+    ("_codecs", "encode"): Admitted(_encode),
+    ("collections", "OrderedDict"): Admitted(dict),
 }
 for _core in ("numpy.core", "numpy._core"):
-    _ARRAY_NAMES[f"{_core}.multiarray", "_reconstruct"] = _Admitted(_reconstruct)
-    _ARRAY_NAMES[f"{_core}.multiarray", "scalar"] = _Admitted(_scalar)
-    _ARRAY_NAMES[f"{_core}.numeric", "_frombuffer"] = _Admitted(_frombuffer)
+    ARRAY_NAMES[f"{_core}.multiarray", "_reconstruct"] = Admitted(_reconstruct)
+    ARRAY_NAMES[f"{_core}.multiarray", "scalar"] = Admitted(_scalar)
+    ARRAY_NAMES[f"{_core}.numeric", "_frombuffer"] = Admitted(_frombuffer)
 
 
 class _PlainValues:
@@ -173,12 +186,12 @@ class _PlainValues:
         return self._converted[id(value)]
 
     def _convert_container(self, value: object) -> object:
-        if type(value) is dict:
+        if isinstance(value, dict):
             return {self._checked_key(key): self.convert(element) for key, element in value.items()}
         if type(value) in (list, tuple):
             return type(value)(self.convert(element) for element in value)
-        if type(value) is _Array and value.values is not None:
-            array = value.values
+        array = value.values if isinstance(value, ArrayStandIn) else None
+        if array is not None:
             if array.dtype.hasobject:
                 for index, element in np.ndenumerate(array):
                     array[index] = self.convert(element)
@@ -202,7 +215,7 @@ class ArrayUnpickler(pickle.Unpickler):
     """
 
     # A reader of another pickled format extends this table in a subclass.
-    admitted: ClassVar[Mapping[tuple[str, str], object]] = _ARRAY_NAMES
+    admitted: ClassVar[Mapping[tuple[str, str], object]] = ARRAY_NAMES
 
     def __init__(self, stream: BinaryIO, source: Path, error: type[UserError] = WeightsError) -> None:
         # Bytes that Python 2 wrote as text come back unchanged through Latin-1.
@@ -218,7 +231,7 @@ class ArrayUnpickler(pickle.Unpickler):
             asked_for = f"{module}.{name}".encode("unicode_escape").decode()[:200]
             raise self._error(
                 f"{self._source} asks for {asked_for}: refused; nothing of it was run. "
-                "Only NumPy arrays are read. Take the file from a source you trust."
+                "Only arrays of numbers are read. Take the file from a source you trust."
             )
         return self.admitted[module, name]
 
@@ -229,8 +242,7 @@ class ArrayUnpickler(pickle.Unpickler):
             UserError: of the class given; the pickle is refused, cut off, damaged, or no pickle at all.
         """
         try:
-            self._check_memo()
-            return _PlainValues().convert(super().load())
+            return _PlainValues().convert(self._load_stand_ins())
         except self._error:
             raise
         except Exception as fault:  # Foreign bytes can fail anywhere in the unpickler, with any exception.
@@ -238,6 +250,11 @@ class ArrayUnpickler(pickle.Unpickler):
                 f"{self._source} cannot be read as a pickle of arrays: {fault or type(fault).__name__}. "
                 "It is cut off, damaged, or of another format; copy or download it again."
             ) from fault
+
+    def _load_stand_ins(self) -> object:
+        """The content with stand-ins for arrays; a reader whose arrays lie elsewhere in the file fetches them here."""
+        self._check_memo()
+        return super().load()
 
     def _check_memo(self) -> None:
         """Refuses a far index into the unpickler's memory, which would be allocated up to there."""

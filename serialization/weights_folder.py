@@ -1,6 +1,7 @@
 """A folder of weights: ``ROLE.pdparams`` for every network; ``weights.json``: what they were trained for.
 
-``manifest.json`` lists both with their hashes; released folders have neither it nor ``weights.json``.
+``manifest.json`` lists both with their hashes; released folders have neither it nor ``weights.json``. Read are
+``ROLE.safetensors`` and ``ROLE.pth`` as well: the original implementation's folders are used as they are.
 """
 
 import json
@@ -14,12 +15,13 @@ from paddle import nn
 
 from errors import WeightsError
 from serialization.atomic import atomic_folder, whole_folder, write_json
+from serialization.formats import WRITERS, any_of, read_arrays
 from serialization.manifest import check_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
-from serialization.pdparams import read_pdparams, write_pdparams
+from serialization.torch_file import read_torch_file
 
 INFO_FILE = "weights.json"
-ENDING = ".pdparams"
+ENDINGS = (".pdparams", ".safetensors", ".pth")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Map
         UserError: the folder cannot be written.
     """
     folder = Path(folder).absolute()
-    if folder.is_dir() and any(folder.iterdir()) and not _roles_in(folder):
+    if folder.is_dir() and any(folder.iterdir()) and not roles_in(folder):
         raise WeightsError(f"{folder} holds something else than weights and will not be replaced; name a new folder.")
     with atomic_folder(folder) as temporary:
         fill_folder(temporary, networks, info)
@@ -58,10 +60,39 @@ def fill_folder(folder: Path, networks: Mapping[str, nn.Layer], info: Mapping[st
         WeightsError, UserError: as ``save_weights``.
     """
     checked = _parse_info(info, folder / INFO_FILE)
-    for role, network in networks.items():
-        arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-        write_pdparams(folder / f"{role}{ENDING}", arrays)
-    write_json(folder / INFO_FILE, vars(checked))
+    contents = {
+        role: {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        for role, network in networks.items()
+    }
+    _fill(folder, contents, checked, ENDINGS[0])
+
+
+def write_weights(
+    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, ending: str
+) -> None:
+    """Writes arrays as a folder of weights, with its manifest; what is there is replaced as a whole.
+
+    Args:
+        folder: the folder.
+        contents: role -> name -> array.
+        info: for ``weights.json``; None writes none.
+        ending: a key of ``WRITERS``.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    with atomic_folder(folder) as temporary:
+        _fill(temporary, contents, info, ending)
+        write_manifest(temporary)
+
+
+def _fill(
+    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, ending: str
+) -> None:
+    for role, arrays in contents.items():
+        WRITERS[ending](folder / f"{role}{ending}", arrays)
+    if info is not None:
+        write_json(folder / INFO_FILE, vars(info))
 
 
 def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: Iterable[str]) -> dict[str, MatchReport]:
@@ -74,36 +105,49 @@ def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: It
         WeightsError: a role is unknown or its file missing, damaged, unsafe, of another network, or not the one that
             was saved (``manifest.json``).
     """
-    folder = _existing(folder)
     roles = tuple(roles)
     for role in roles:
         if role not in networks:
             raise WeightsError(f"there is no network {role!r} to load into; there are: {', '.join(networks)}.")
-        if role not in _roles_in(folder):
-            held = ", ".join(sorted(path.name for path in folder.iterdir()))
-            raise WeightsError(
-                f"{folder} has no {role}{ENDING}; it holds: {held}. "
-                "Name another folder by --load_weights_folder, or the networks to load by --models_to_load."
-            )
-    check_manifest(folder, [f"{role}{ENDING}" for role in roles])
-    contents: dict[str, dict[str, np.ndarray]] = {role: read_pdparams(folder / f"{role}{ENDING}") for role in roles}
-    return {role: load_into(networks[role], arrays, folder / f"{role}{ENDING}") for role, arrays in contents.items()}
+    contents = read_weights(folder, roles)
+    return {role: load_into(networks[role], arrays, path) for role, (path, arrays) in contents.items()}
+
+
+def read_weights(folder: str | Path, roles: Iterable[str]) -> dict[str, tuple[Path, dict[str, np.ndarray]]]:
+    """Role -> its file, and the file's arrays under Paddle's names.
+
+    Raises:
+        WeightsError: as ``load_weights``.
+    """
+    folder = _existing(folder)
+    paths = {role: _file_of(folder, role) for role in roles}
+    check_manifest(folder, [path.name for path in paths.values()])
+    return {role: (path, read_arrays(path)) for role, path in paths.items()}
 
 
 def read_weights_info(folder: str | Path) -> WeightsInfo | None:
-    """What ``weights.json`` tells; None where there is none, as in released folders.
+    """What ``weights.json`` tells, or ``encoder.pth`` beside its tensors; None where neither gives a size.
 
     Raises:
-        WeightsError: the folder is missing, or ``weights.json`` is damaged or not the one that was saved.
+        WeightsError: the folder is missing, or the file is damaged or not the one that was saved.
     """
-    path = _existing(folder) / INFO_FILE
-    check_manifest(path.parent, [INFO_FILE])
-    if not path.is_file():
-        return None
-    try:
-        return _parse_info(json.loads(path.read_text(encoding="utf-8")), path)
-    except (OSError, ValueError, RecursionError) as fault:
-        raise WeightsError(f"{path} is damaged ({fault}): mend it, or remove it to give the size by hand.") from fault
+    folder = _existing(folder)
+    path, encoder = folder / INFO_FILE, folder / "encoder.pth"
+    check_manifest(folder, [INFO_FILE])
+    if path.is_file():
+        try:
+            return _parse_info(json.loads(path.read_text(encoding="utf-8")), path)
+        except (OSError, ValueError, RecursionError) as fault:
+            raise WeightsError(
+                f"{path} is damaged ({fault}): mend it, or remove it to give the size by hand."
+            ) from fault
+    others = read_torch_file(encoder).others if encoder.is_file() else {}
+    return _parse_info({"use_stereo": False, **others}, encoder) if "height" in others else None
+
+
+def roles_in(folder: Path) -> set[str]:
+    """The networks whose weights are in ``folder``."""
+    return {path.stem for path in folder.glob("*") if path.suffix in ENDINGS}
 
 
 def _existing(folder: str | Path) -> Path:
@@ -113,8 +157,18 @@ def _existing(folder: str | Path) -> Path:
     return whole
 
 
-def _roles_in(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob(f"*{ENDING}")}
+def _file_of(folder: Path, role: str) -> Path:
+    found = [path for ending in ENDINGS if (path := folder / f"{role}{ending}").is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(path.name for path in found)
+        raise WeightsError(f"{folder} has {names} for one network: remove all but one of them.")
+    held = ", ".join(sorted(path.name for path in folder.iterdir()))
+    raise WeightsError(
+        f"{folder} has no {role}{any_of(ENDINGS)}; it holds: {held or 'nothing'}. "
+        "Name another folder by --load_weights_folder, or the networks to load by --models_to_load."
+    )
 
 
 def _parse_info(content: Any, path: Path) -> WeightsInfo:

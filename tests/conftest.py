@@ -102,18 +102,30 @@ def rule_weight(salt: str, module: str, key: str, shape: tuple[int, ...]) -> np.
 
 
 @pytest.fixture(scope="session")
-def fill_by_rule(reference_dir):
-    """Fills a network with the reference's weights; its keys must be exactly the reference's."""
+def rule_arrays(reference_dir):
+    """A module of the reference -> all that its state dict holds, by rule, under PyTorch's names."""
     layout = json.loads((reference_dir / "parameter_layout.json").read_text())
     salt = json.loads((reference_dir / "meta.json").read_text())["salt"]
 
+    def make(module: str) -> dict[str, np.ndarray]:
+        return {
+            key: np.array(0) if key.endswith("num_batches_tracked") else rule_weight(salt, module, key, tuple(shape))
+            for key, shape in layout[module].items()
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fill_by_rule(rule_arrays):
+    """Fills a network with the reference's weights; its keys must be exactly the reference's."""
+
     def fill(network, module: str) -> None:
         state = {}
-        for key, shape in layout[module].items():
-            # The networks have neither the classifier nor its counter of batches.
+        for key, value in rule_arrays(module).items():
+            # The networks have neither the classifier nor the counters of batches.
             if not key.endswith("num_batches_tracked") and not key.startswith("encoder.fc."):
-                name = key.replace("running_mean", "_mean").replace("running_var", "_variance")
-                state[name] = rule_weight(salt, module, key, tuple(shape))
+                state[key.replace("running_mean", "_mean").replace("running_var", "_variance")] = value
         expected = {name: list(value.shape) for name, value in network.state_dict().items()}
         assert expected == {name: list(value.shape) for name, value in state.items()}
         missing, unexpected = network.set_state_dict(state)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,9 @@ def test_finetuning_starts_from_the_pretrained_weights_at_its_own_learning_rate(
         *("--load_weights_folder", pretrained, "--batch_size", 4, "--num_epochs", 2, "--learning_rate", "5e-5"),
         *TINY,
     )
-    assert printed.count("parameters loaded") == 4
+    table = re.findall(r"^(\w+) +(\d+) of (\d+) +0 +0  (.*)$", printed, re.MULTILINE)
+    assert [row[0] for row in table] == ["encoder", "depth", "pose_encoder", "pose"]
+    assert all(matched == of and path.startswith(str(pretrained)) for _, matched, of, path in table)
     last = json.loads((tmp_path / "monodepthv2/scalars.jsonl").read_text().splitlines()[0])
     assert last["learning_rate"] == 5e-5
     info = json.loads((tmp_path / "monodepthv2/models/weights_best/weights.json").read_text())

@@ -14,7 +14,7 @@ from networks.monodepth import Monodepth
 from networks.resnet_encoder import stack_first_convolution
 from options import Options
 from serialization.backbone import find_backbone, read_backbone
-from serialization.matching import MatchReport, load_into
+from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, read_weights_info
 
 
@@ -66,25 +66,26 @@ def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
     """Fills the networks from ``--load_weights_folder`` and, where that does not, the encoders from ``--weights_init``.
 
     Returns:
-        What was loaded from where, a line each.
+        The table of what matched, by line, and which networks were left; none where nothing was loaded.
 
     Raises:
         WeightsError: something is missing, damaged, or does not fit.
     """
     networks = model.networks()
-    reports = []
+    reports: dict[str, MatchReport] = {}
     loaded: tuple[str, ...] = ()
     if opt.load_weights_folder:
         loaded = tuple(role for role in opt.models_to_load if role in networks)
-        for role, report in load_weights(opt.load_weights_folder, networks, loaded).items():
-            reports.append(f"{role}: {report.summary()}")
+        reports.update(load_weights(opt.load_weights_folder, networks, loaded))
     encoders = [role for role in ("encoder", "pose_encoder") if role in networks and role not in loaded]
     if encoders and opt.weights_init != "scratch":
         path = find_backbone(opt.weights_init, opt.num_layers)
         for role in encoders:
-            report = _load_backbone(networks[role].encoder, path)
-            reports.append(f"{role}: {report.summary()}")
-    return reports
+            reports[role] = _load_backbone(networks[role].encoder, path)
+    if not reports:
+        return []
+    random = [role for role in networks if role not in reports]
+    return [*match_table(reports).splitlines(), *([f"not loaded, random: {', '.join(random)}"] if random else [])]
 
 
 def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:

@@ -6,11 +6,13 @@ import time
 import h5py
 import numpy as np
 import pytest
+from torch_bytes import number, state_dict, storage, tensor, write_zip
 
 from errors import WeightsError
 from serialization import backbone
 from serialization.backbone import find_backbone, read_backbone
 from serialization.pdparams import write_pdparams
+from serialization.safetensors_file import write_safetensors
 
 ARRAYS = {"conv1.weight": np.ones((2, 3, 1, 1), np.float32), "bn1._mean": np.zeros(2, np.float32)}
 
@@ -53,9 +55,11 @@ def test_a_file_the_file_without_its_ending_or_its_folder(h5_file, tmp_path):
 
 
 def test_absent_files_are_named(h5_file, tmp_path):
-    with pytest.raises(WeightsError, match=r"neither resnet50\.pdparams nor resnet50_pretrain\.h5"):
+    with pytest.raises(
+        WeightsError, match=r"the folder has no resnet50\.pdparams, .*resnet50\.pth.* or resnet50_pretrain\.h5"
+    ):
         find_backbone(str(tmp_path), 50)
-    with pytest.raises(WeightsError, match=r"weights_init .*absent: there is no such .*\.pdparams or \.h5"):
+    with pytest.raises(WeightsError, match=r"weights_init .*absent: there is no such .*\.pdparams, .* or \.h5"):
         find_backbone(str(tmp_path / "absent"), 18)
 
 
@@ -66,8 +70,25 @@ def test_both_formats_give_paddle_names_without_prefix(h5_file, tmp_path):
     assert_arrays(read_backbone(released))
     write_pdparams(released, ARRAYS)
     assert_arrays(read_backbone(released))
-    with pytest.raises(WeightsError, match=r"\.pdparams or \.h5 was expected"):
-        read_backbone(tmp_path / "resnet18.pth")
+    with pytest.raises(WeightsError, match=r"\.pdparams, \.safetensors, \.pth or \.h5 was expected"):
+        read_backbone(tmp_path / "resnet18.npz")
+
+
+@pytest.mark.parametrize("prefix", ["", "encoder."])
+def test_files_of_pytorch_and_safetensors(tmp_path, prefix):
+    """As torchvision and timm have them, and as the original's encoder has: with a prefix and a size."""
+    entries = {
+        f"{prefix}conv1.weight": tensor(storage(), (1, 6, 1, 1), (6, 1, 1, 1)),
+        f"{prefix}bn1.running_mean": tensor(storage(), (2,), offset=1),
+        f"{prefix}fc.weight": tensor(storage(), (2, 3), (3, 1)),
+        "height": number(192),
+    }
+    write_zip(tmp_path / "resnet18.pth", state_dict(**entries))
+    arrays = read_backbone(find_backbone(str(tmp_path), 18))
+    assert arrays["conv1.weight"].ravel().tolist() == [0, 1, 2, 3, 4, 5] and arrays["bn1._mean"].tolist() == [1, 2]
+    assert arrays["fc.weight"].tolist() == [[0, 3], [1, 4], [2, 5]] and len(arrays) == 3
+    write_safetensors(tmp_path / "resnet18.safetensors", {f"{prefix}{name}": ARRAYS[name] for name in ARRAYS})
+    assert_arrays(read_backbone(find_backbone(str(tmp_path / "resnet18"), 18)))
 
 
 def test_pretrained_looks_into_the_weights_folder_first(h5_file, tmp_path, offline):

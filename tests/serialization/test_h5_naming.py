@@ -56,6 +56,30 @@ def test_only_arrays_of_the_file_itself(tmp_path):
             read_h5(tmp_path / "r.h5")
 
 
+def test_numbers_kept_in_other_files_are_not_read(tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret!!")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["numbers"] = np.arange(8)
+    layout = h5py.VirtualLayout((8,), "i8")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "numbers", (8,))
+    with h5py.File(tmp_path / "external.h5", "w") as file:
+        file.create_dataset("w", (8,), "u1", external=[(tmp_path / "secret", 0, 8)])
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("w", layout)
+    for name in ("external.h5", "virtual.h5"):
+        with h5py.File(tmp_path / name) as file:
+            assert len(file["w"][()]) == 8  # the library itself does
+        with pytest.raises(WeightsError, match=f"{name} holds something else than numbers under 'w'"):
+            read_h5(tmp_path / name)
+
+
+def test_a_small_file_that_claims_a_large_array(tmp_path):
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file.create_dataset("w", (1 << 38,), "f4", chunks=(1 << 20,), compression="gzip")
+    with pytest.raises(WeightsError, match=r"r\.h5 claims 1099511627776 bytes for 'w'"):
+        read_h5(tmp_path / "r.h5")
+
+
 def test_names_and_layouts():
     random = np.random.default_rng(0)
     arrays = {

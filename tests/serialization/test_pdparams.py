@@ -107,6 +107,7 @@ def test_hostile_files_run_nothing(reference_dir, tmp_path, monkeypatch):
         (b"", r"empty \(0 bytes\)"),
         (b"PK\x03\x04" + b"\0" * 50, "a zip archive, perhaps of PyTorch"),
         (b"\x89HDF\r\n\x1a\n", r"an HDF5 file; its name should end in \.h5"),
+        (b"\x10\0\0\0\0\0\0\0{" + b" " * 20, r"a safetensors file; its name should end in \.safetensors"),
         (b"<!DOCTYPE html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         (b"\x80\x04K\x01.", "a dict from names to arrays was expected"),

@@ -6,10 +6,11 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from torch_bytes import number, state_dict, storage, tensor, text, write_stream, write_zip
 
 from errors import WeightsError
-from networks.build import build_networks
 from serialization.pdparams import write_pdparams
+from serialization.safetensors_file import write_safetensors
 from serialization.weights_folder import WeightsInfo, load_weights, read_weights_info, save_weights
 
 INFO = {"height": 96, "width": 320, "use_stereo": True}
@@ -104,7 +105,7 @@ def test_missing_files_and_roles_are_named(tmp_path):
     save_weights(tmp_path, networks, INFO)
     with pytest.raises(
         WeightsError,
-        match=r"no pose\.pdparams; it holds: depth.pdparams, encoder.pdparams, manifest.json, weights.json",
+        match=r"no pose\.pdparams, \.safetensors or \.pth; it holds: depth.pdparams, encoder.pdparams, manifest.json, ",
     ):
         load_weights(tmp_path, {**networks, "pose": nn.Linear(1, 1)}, ("encoder", "pose"))
     with pytest.raises(WeightsError, match="no network 'pose' to load into; there are: encoder, depth"):
@@ -114,8 +115,8 @@ def test_missing_files_and_roles_are_named(tmp_path):
 def test_information_is_checked(tmp_path):
     assert read_weights_info(tmp_path) is None
     path = tmp_path / "weights.json"
-    for text in ("", "{", "[]", "\x00", '{"height": 192}', json.dumps({**INFO, "width": "640"})):
-        path.write_text(text)
+    for content in ("", "{", "[]", "\x00", '{"height": 192}', json.dumps({**INFO, "width": "640"})):
+        path.write_text(content)
         with pytest.raises(WeightsError, match=r"weights\.json"):
             read_weights_info(tmp_path)
     for wrong in ({"height": 96}, {**INFO, "height": 0}, {**INFO, "use_stereo": 1}):
@@ -125,24 +126,46 @@ def test_information_is_checked(tmp_path):
     assert read_weights_info(tmp_path) == WeightsInfo(**INFO)
 
 
-def test_released_checkpoints_load_as_they_are(reference_dir, tmp_path):
-    layout_file = reference_dir / "released_checkpoint_layout.json"
-    if not layout_file.is_file():
-        pytest.skip(f"{layout_file} is absent")
-    layout = json.loads(layout_file.read_text())
-    random = np.random.default_rng(0)
-    for role, shapes in layout.items():
-        arrays = {name: random.random(shape, dtype=np.float32) for name, shape in shapes.items()}
-        write_pdparams(tmp_path / f"{role}.pdparams", arrays)
-    networks = build_networks(
-        num_layers=18,
-        num_frames=3,
-        scales=(0, 1, 2, 3),
-        pose_model_type="separate_resnet",
-        pose_model_input="pairs",
-        num_masks=0,
-    )
-    for role, report in load_weights(tmp_path, networks, tuple(layout)).items():
-        assert report.missing == report.unexpected == ()
-        assert set(report.matched) == {name for name in layout[role] if ".fc." not in name}
+def test_any_format_is_read_and_two_for_one_network_are_refused(tmp_path):
+    networks, others = small_networks(0), small_networks(1)
+    arrays = {role: {k: v.numpy() for k, v in network.state_dict().items()} for role, network in networks.items()}
+    write_safetensors(tmp_path / "encoder.safetensors", arrays["encoder"])
+    write_pdparams(tmp_path / "depth.pdparams", arrays["depth"])
+    reports = load_weights(tmp_path, others, ("encoder", "depth"))
+    assert_same(networks, others)
+    assert reports["encoder"].source == str(tmp_path / "encoder.safetensors")
+    write_zip(tmp_path / "encoder.pth", state_dict(weight=tensor(storage())))
+    with pytest.raises(
+        WeightsError, match=r"has encoder\.safetensors and encoder\.pth for one network: remove all but"
+    ):
+        load_weights(tmp_path, others, ("encoder",))
+    load_weights(tmp_path, others, ("depth",))
+
+
+@pytest.mark.parametrize("write", [write_zip, write_stream])
+def test_a_folder_of_the_original_is_used_as_it_is(tmp_path, write):
+    """Weights in ``.pth``, and the size beside those of the encoder."""
+    size = {"height": number(320), "width": number(1024), "use_stereo": b"\x88"}
+    write(tmp_path / "encoder.pth", state_dict(weight=tensor(storage(), (1, 6, 1, 1), (6, 1, 1, 1)), **size))
+    write(tmp_path / "depth.pth", state_dict(weight=tensor(storage(), (2, 3), (3, 1))))
+    networks = {"encoder": nn.Conv2D(6, 1, 1, bias_attr=False), "depth": nn.Conv2D(3, 2, 1)}
+    with pytest.raises(WeightsError, match=r"weight: \(2, 3\) in the file, \(2, 3, 1, 1\) in the network"):
+        load_weights(tmp_path, networks, ("depth",))
+    reports = load_weights(tmp_path, networks, ("encoder",))
+    assert networks["encoder"].weight.numpy().ravel().tolist() == [0, 1, 2, 3, 4, 5]
+    assert reports["encoder"].unexpected == ()
+    assert read_weights_info(tmp_path) == WeightsInfo(height=320, width=1024, use_stereo=True)
+    (tmp_path / "weights.json").write_text(json.dumps(INFO))
+    assert read_weights_info(tmp_path) == WeightsInfo(**INFO)
+
+
+def test_sizes_beside_the_encoder_are_checked(tmp_path):
+    path = tmp_path / "encoder.pth"
+    write_zip(path, state_dict(weight=tensor(storage())))
     assert read_weights_info(tmp_path) is None
+    write_zip(path, state_dict(weight=tensor(storage()), height=number(192), width=number(640)))
+    assert read_weights_info(tmp_path) == WeightsInfo(height=192, width=640, use_stereo=False)
+    for wrong in (number(0), number(-192), text("192"), b"N", b"]"):
+        write_zip(path, state_dict(weight=tensor(storage()), height=wrong, width=number(640)))
+        with pytest.raises(WeightsError, match=r"encoder\.pth should hold positive height and width"):
+            read_weights_info(tmp_path)

@@ -110,9 +110,10 @@ def backbone_file(tmp_path):
 def test_backbone_fills_both_encoders_and_is_divided_among_stacked_images(backbone_file):
     opt = options(f"--weights_init {backbone_file}")
     model = build_model(opt)
-    reports = initialise_weights(model, opt)
-    assert [report.split(":")[0] for report in reports] == ["encoder", "pose_encoder"]
-    assert not any("fc" in report for report in reports)
+    table = initialise_weights(model, opt)
+    assert [line.split()[0] for line in table[:-1]] == ["network", "encoder", "pose_encoder"]
+    assert all("100 of 100" in line and line.endswith(f"0  {backbone_file}") for line in table[1:-1])
+    assert table[-1] == "not loaded, random: depth, pose"
     np.testing.assert_array_equal(model.encoder.encoder.conv1.weight.numpy(), 1.0)
     np.testing.assert_array_equal(model.pose_encoder.encoder.conv1.weight.numpy(), 0.5)
     np.testing.assert_array_equal(model.pose_encoder.encoder.layer4[0].conv1.weight.numpy(), 1.0)
@@ -128,7 +129,10 @@ def test_only_the_models_asked_for_are_loaded(tmp_path, backbone_file):
         f"--weights_init {backbone_file} --load_weights_folder {tmp_path / 'w'} --models_to_load encoder pose"
     )
     model = build_model(opt)
-    initialise_weights(model, opt)
+    table = initialise_weights(model, opt)
+    files = {line.split()[0]: line.split()[-1] for line in table[1:4]}
+    assert files["encoder"].endswith("w/encoder.pdparams") and files["pose_encoder"] == str(backbone_file)
+    assert "pose" in files and table[4:] == ["not loaded, random: depth"]
     for role, equal in (("encoder", True), ("pose", True), ("depth", False)):
         ours, theirs = (next(iter(getattr(m, role).parameters())).numpy() for m in (model, saved))
         assert np.array_equal(ours, theirs) is equal, role

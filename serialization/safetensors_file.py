@@ -1,0 +1,64 @@
+"""Files in the safetensors format, by its own library; there is nothing in them that could be run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save
+
+from errors import WeightsError
+from serialization.atomic import atomic_file
+from serialization.bfloat16 import widen_bfloat16
+from serialization.opening import SAFETENSORS_START, open_weights
+
+_BFLOAT16 = "BF16"
+# The format's types -> NumPy's.
+_TYPES = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", _BFLOAT16: "<u2", "BOOL": "?"},
+    **{f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)},
+}
+_NAMES = {np.dtype(code).name for code in _TYPES.values()}
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Name -> array, sorted by name; bfloat16, which NumPy lacks, as float32, which is exact.
+
+    Raises:
+        WeightsError: the file is missing, empty, cut off, of another format, lies about itself, or holds numbers of
+            another type than NumPy's.
+    """
+    with open_weights(path, "a safetensors file", own_start=SAFETENSORS_START) as stream:
+        content = stream.read()
+    try:
+        entries = sorted(safetensors.deserialize(content), key=lambda entry: entry[0])
+    except Exception as fault:  # the library's own errors, and whatever else foreign bytes lead to
+        raise WeightsError(
+            f"{path} cannot be read as safetensors: {fault}. It is cut off, damaged, or of another format; "
+            "copy or download it again."
+        ) from fault
+    foreign = [f"{name!r} of type {about['dtype']}" for name, about in entries if about["dtype"] not in _TYPES]
+    if foreign:
+        raise WeightsError(f"{path} holds numbers that cannot be read, for example {foreign[0]}: convert them to F32.")
+    return {name: _array(**about) for name, about in entries}
+
+
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes ``arrays`` for ``read_safetensors`` and every other reader of the format.
+
+    Raises:
+        WeightsError: an array is of a type that the format lacks.
+        UserError: the file cannot be written.
+    """
+    # The library takes the memory as it lies, whatever the strides.
+    content = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    for name, array in content.items():
+        if array.dtype.name not in _NAMES:
+            raise WeightsError(f"{path}: safetensors has no type for {name!r}, which is of type {array.dtype}.")
+    with atomic_file(Path(path)) as stream:
+        stream.write(save(content))
+
+
+def _array(dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
+    array = np.frombuffer(data, _TYPES[dtype]).reshape(shape)
+    return widen_bfloat16(array) if dtype == _BFLOAT16 else array

@@ -1,0 +1,95 @@
+"""Any ending and either naming give the same arrays; names and layouts are those of the original implementation."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from torch_bytes import state_dict, storage, tensor, write_zip
+
+from errors import WeightsError
+from serialization.formats import read_arrays
+from serialization.naming import is_pytorch, to_paddle, to_pytorch
+from serialization.pdparams import write_pdparams
+from serialization.safetensors_file import write_safetensors
+
+# A batch norm and a linear layer (out 3, in 2), under PyTorch's names, and what they are under Paddle's.
+PYTORCH = {
+    "bn.running_mean": np.array([0, 1], np.float32),
+    "bn.running_var": np.array([2, 3], np.float32),
+    "fc.weight": np.array([[0, 1], [2, 3], [4, 5]], np.float32),
+}
+PADDLE = {"bn._mean": [0, 1], "bn._variance": [2, 3], "fc.weight": [[0, 2, 4], [1, 3, 5]]}
+
+
+def write_h5(path, arrays):
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+
+
+def write_pth(path, _):
+    """The numbers 0 to 5 in one storage, of which the tensors are views."""
+    views = {
+        "bn.running_mean": tensor(storage(), (2,)),
+        "bn.running_var": tensor(storage(), (2,), offset=2),
+        "fc.weight": tensor(storage(), (3, 2), (2, 1)),
+    }
+    write_zip(path, state_dict(**views))
+
+
+@pytest.mark.parametrize(
+    ("ending", "write"),
+    [(".pdparams", write_pdparams), (".safetensors", write_safetensors), (".pth", write_pth), (".h5", write_h5)],
+)
+def test_every_ending_has_its_reader(tmp_path, ending, write):
+    path = tmp_path / f"a.b{ending}"
+    write(path, PYTORCH)
+    arrays = read_arrays(path)
+    assert {name: array.tolist() for name, array in arrays.items()} == PADDLE
+    for other in (".pdparams", ".safetensors"):
+        again = tmp_path / f"paddle{other}"
+        {".pdparams": write_pdparams, ".safetensors": write_safetensors}[other](again, arrays)
+        assert {name: array.tolist() for name, array in read_arrays(again).items()} == PADDLE
+    with pytest.raises(WeightsError, match=r"a\.npz cannot be read as weights: a file in \.pdparams, .* or \.h5"):
+        read_arrays(tmp_path / "a.npz")
+
+
+def test_pytorch_is_known_by_the_buffers_of_batch_norm():
+    assert is_pytorch(["conv.weight", "bn.running_var"]) and is_pytorch(["num_batches_tracked"])
+    assert not is_pytorch(["bn._mean", "running_mean.weight"])
+
+
+@pytest.mark.parametrize("module", ["encoder18", "encoder50", "pose_encoder", "depth18", "pose", "posecnn"])
+def test_written_names_and_shapes_are_those_that_the_original_loads_strictly(reference_dir, rule_arrays, module):
+    """From what a network here keeps: no classifier, no counters."""
+    layout = json.loads((reference_dir / "parameter_layout.json").read_text())[module]
+    original = rule_arrays(module)
+    kept = {
+        name.replace("running_mean", "_mean").replace("running_var", "_variance"): array
+        for name, array in original.items()
+        if not name.endswith("num_batches_tracked") and not name.startswith("encoder.fc.")
+    }
+    written = to_pytorch(kept)
+    assert {name: list(array.shape) for name, array in written.items()} == layout
+    for name, array in written.items():
+        if name.startswith("encoder.fc."):
+            assert array.dtype == np.float32 and not array.any()
+        elif name.endswith("num_batches_tracked"):
+            assert array.dtype == np.int64 and array == 0
+        else:
+            np.testing.assert_array_equal(array, original[name])
+    assert list(to_paddle(written)) == list(kept)
+
+
+def test_a_classifier_that_is_there_stays(rule_arrays):
+    original = rule_arrays("encoder18")
+    paddle = to_paddle(original)
+    np.testing.assert_array_equal(paddle["encoder.fc.weight"], original["encoder.fc.weight"].T)  # (512, 1000)
+    back = to_pytorch(paddle)
+    assert back.keys() == original.keys()
+    for name, array in original.items():
+        np.testing.assert_array_equal(back[name], array)
+    # Only one of zeros as a whole counts as none.
+    half = {**original, "encoder.fc.weight": np.zeros((1000, 512), np.float32)}
+    assert "encoder.fc.weight" in to_paddle(half)

@@ -1,0 +1,118 @@
+"""Converts weights: a folder of them, or a single file such as a backbone, into another format.
+
+``python tools/convert_weights.py SRC DST --format {pdparams, safetensors, pytorch}``: SRC is a folder or a file in any
+format that is read here; DST a new folder, or a new file. ``pytorch`` has PyTorch's names and layouts, in safetensors.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from environment import prepare_environment, run_script
+from errors import WeightsError
+from option_values import OptionParser
+from options import ROLES
+from serialization.atomic import whole_folder
+from serialization.formats import READERS, WRITERS, any_of, read_arrays
+from serialization.manifest import MANIFEST_FILE, check_manifest
+from serialization.naming import to_pytorch
+
+if TYPE_CHECKING:
+    from serialization.weights_folder import WeightsInfo
+
+# Name of a format -> the ending of its files, and what makes its arrays of those under Paddle's names.
+FORMATS: dict[str, tuple[str, Callable[[Mapping], dict]]] = {
+    "pdparams": (".pdparams", dict),
+    "safetensors": (".safetensors", dict),
+    "pytorch": (".safetensors", to_pytorch),
+}
+# What the original implementation is trained at by default, for weights that do not say.
+_DEFAULT_SIZE = {"height": 192, "width": 640}
+
+
+def main() -> None:
+    """Parses the command line and converts."""
+    parser = OptionParser(description="Converts a folder of weights, or a single file of them.", allow_abbrev=False)
+    parser.add_argument("source", type=Path, metavar="SRC", help=f"folder of weights, or a file in {any_of(READERS)}")
+    parser.add_argument("target", type=Path, metavar="DST", help="new folder; for a file, a new file")
+    parser.add_argument(
+        "--format", choices=FORMATS, required=True, help="pytorch: its names and layouts, as safetensors"
+    )
+    args = parser.parse_args()
+    source = whole_folder(args.source.absolute())
+    if not source.exists():
+        raise WeightsError(
+            f"{args.source} does not exist: a folder of weights, or a file in {any_of(READERS)}, was expected."
+        )
+    target = args.target
+    if target.exists() and not (source.is_dir() and target.is_dir() and not any(target.iterdir())):
+        raise WeightsError(
+            f"{target} exists and will not be replaced: name a new {'folder' if source.is_dir() else 'file'}."
+        )
+    convert = _convert_folder if source.is_dir() else _convert_file
+    print(convert(source, target, args.format))
+
+
+def _convert_folder(source: Path, target: Path, name: str) -> str:
+    """Writes ``target``; what was written, for the user."""
+    prepare_environment()
+    from serialization.weights_folder import INFO_FILE, read_weights, read_weights_info, roles_in, write_weights
+
+    roles = [role for role in ROLES if role in roles_in(source)]
+    if not roles:
+        raise WeightsError(f"{source} holds no weights: files named after {any_of(ROLES)} were expected.")
+    ending, arrange = FORMATS[name]
+    contents, info = read_weights(source, roles), read_weights_info(source)
+    arrays = {role: arrange(content) for role, (_, content) in contents.items()}
+    write_weights(target, arrays, info, ending)
+    lines = [_table({target / f"{role}{ending}": len(content) for role, content in arrays.items()})]
+    if info:
+        lines.append(
+            f"{info.width}x{info.height}, {'with' if info.use_stereo else 'without'} stereo pairs: {INFO_FILE}"
+        )
+    used = {path.name for path, _ in contents.values()} | {INFO_FILE, MANIFEST_FILE}
+    others = sorted(path.name for path in source.iterdir() if path.is_file() and path.name not in used)
+    if others:
+        lines.append(f"Not converted: {', '.join(others)}")
+    lines.append(f"Written to {target}")
+    if name == "pytorch":
+        lines.append(_recipe(target, roles, info))
+    return "\n".join(lines)
+
+
+def _convert_file(source: Path, target: Path, name: str) -> str:
+    """Writes ``target``; what was written, for the user."""
+    ending, arrange = FORMATS[name]
+    if target.suffix != ending:
+        raise WeightsError(f"{target} should end in {ending}: that is how files of --format {name} are named.")
+    check_manifest(source.parent, [source.name])
+    arrays = arrange(read_arrays(source))
+    WRITERS[ending](target, arrays)
+    return f"{_table({target: len(arrays)})}\nWritten to {target}"
+
+
+def _table(files: Mapping[Path, int]) -> str:
+    """File, arrays and size of each, aligned."""
+    width = max(len(path.name) for path in files)
+    rows = [f"{'file':<{width}}  arrays      MB"]
+    rows += [f"{path.name:<{width}}  {count:>6}  {path.stat().st_size / 1e6:>6.1f}" for path, count in files.items()]
+    return "\n".join(rows)
+
+
+def _recipe(folder: Path, roles: list[str], info: "WeightsInfo | None") -> str:
+    """How to save the files again with PyTorch, as the original code reads them."""
+    size = vars(info) if info else _DEFAULT_SIZE
+    add_size = f'; weights["encoder"].update({size})' if "encoder" in roles else ""
+    assumed = "" if info else f"\n(the weights do not say for which size: {size['width']}x{size['height']} is usual)"
+    return f"""For the original code, run this where PyTorch is, in the folder that shall hold the .pth files{assumed}:
+
+import torch; from safetensors.torch import load_file
+weights = {{role: load_file(f"{folder.absolute()}/{{role}}.safetensors") for role in {roles}}}{add_size}
+for role in weights: torch.save(weights[role], f"{{role}}.pth", _use_new_zipfile_serialization=False)"""
+
+
+if __name__ == "__main__":
+    run_script(main)
