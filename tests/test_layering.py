@@ -37,6 +37,9 @@ ALLOWED = {
     "evaluate_depth": {
         *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
     },
+    "evaluate_pose": {
+        *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+    },
 }
 THIRD_PARTY = {
     "errors": set(),
