@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from datasets.build import build_dataset, build_loader
-from datasets.checks import FolderListing
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from environment import prepare_environment, run_script, set_device
@@ -44,8 +43,13 @@ def evaluate(opt: Options) -> PoseEvaluation | None:
         DataError, WeightsError: what is needed is missing, damaged, or does not fit together.
     """
     dataset, folder = build_sequence(opt)
+    dataset.lines = find_frames(dataset, folder)
     truth = None if opt.no_eval else dataset.poses(folder)
-    dataset.lines = find_frames(dataset, folder, None if truth is None else len(truth))
+    if truth is not None and len(truth) != len(dataset.lines):
+        raise DataError(
+            f"{folder} has {len(dataset.lines)} images, but true poses of {len(truth)} frames: motion is scored over a "
+            "whole sequence. Copy both again."
+        )
     motions = predict_motions(opt, dataset)
     scale_factor = dataset.STEREO_SCALE_FACTOR if opt.eval_stereo else opt.pred_depth_scale_factor
     output_dir = Path(opt.eval_out_dir or opt.load_weights_folder)
@@ -53,17 +57,18 @@ def evaluate(opt: Options) -> PoseEvaluation | None:
     if truth is None:
         poses = chain_motions(motions)
         poses[:, :3, 3] *= scale_factor
-        save_trajectory(output_dir, name, poses, {"predicted": poses[:, :3, 3]})
+        save_trajectory(output_dir, name, poses, {"predicted": poses[:, :3, 3]}, "in predicted units")
         return None
     truth = np.linalg.inv(truth[0]) @ truth  # begins at the identity, as the prediction does
     align_scale = not (opt.eval_stereo or opt.disable_median_scaling)
     result = evaluate_poses(truth, motions, align_scale=align_scale, scale_factor=scale_factor)
-    print(_describe(folder, truth, result, align_scale))
+    print(_describe(opt.eval_split, truth, result, align_scale))
     print(format_pose_tables(result.as_dict()))
     path = output_dir / f"pose_metrics_{name}.json"
     write_json(path, {"sequence": folder, "frames": len(truth), **result.as_dict()})
     print(f"Metrics in {path}")
-    save_trajectory(output_dir, name, result.poses, {"truth": truth[:, :3, 3], "predicted, aligned": result.aligned})
+    lines = {"truth": truth[:, :3, 3], "predicted, aligned": result.aligned}
+    save_trajectory(output_dir, name, result.poses, lines, "in metres")
     return result
 
 
@@ -83,34 +88,28 @@ def build_sequence(opt: Options) -> tuple[MonoDataset, str]:
     return dataset, odometry[1] if odometry else opt.eval_split.strip("/")
 
 
-def find_frames(dataset: MonoDataset, folder: str, num_frames: int | None) -> list[SplitLine]:
+def find_frames(dataset: MonoDataset, folder: str) -> list[SplitLine]:
     """All frames of a sequence, from 0 on.
 
-    Args:
-        num_frames: how many there must be; None for those that are on the disk.
-
     Raises:
-        DataError: the folder holds no images, too few, or one of them is missing.
+        DataError: the folder holds no images or too few, or one between them is missing.
     """
     images = Path(dataset.image_path(SplitLine(folder, 0, "l"), 0, "l")).parent
-    numbers = [int(path.stem) for path in images.glob(f"*{dataset.extension}") if path.stem.isdecimal()]
-    if not numbers:
+    frames = {int(path.stem) for path in images.glob(f"*{dataset.extension}") if path.stem.isdecimal()}
+    if not frames:
         raise DataError(
-            f"--eval_split {folder}: no {dataset.extension} images in {images}. Expected: odom_N for a sequence of "
-            "KITTI odometry (odom_9, odom_10), or the folder of a drive in --data_path (DATE/DRIVE); "
-            "--png reads .png images."
+            f"There are no {dataset.extension} images in {images}. --eval_split takes odom_N for a sequence of KITTI "
+            "odometry (odom_9, odom_10), or the folder of a drive in --data_path (DATE/DRIVE); --png reads .png images."
         )
-    count = max(numbers) + 1 if num_frames is None else num_frames
-    lines = [SplitLine(folder, frame, "l") for frame in range(count)]
-    listing = FolderListing()
-    missing = [path for line in lines if not listing.holds(path := dataset.image_path(line, 0, "l"))]
+    lines = [SplitLine(folder, frame, "l") for frame in range(max(frames) + 1)]
+    missing = [dataset.image_path(line, 0, "l") for line in lines if line.frame not in frames]
     if missing:
         raise DataError(
-            f"{len(missing)} of the {count} frames of {folder} are missing, the first of them {missing[0]}: "
-            "motion is scored over a whole sequence. Copy it again."
+            f"{len(missing)} of the {len(lines)} frames of {folder} are missing, the first of them {missing[0]}: "
+            "motion is predicted over a whole sequence. Copy it again."
         )
-    if count <= SNIPPET_MOTIONS:
-        raise DataError(f"{folder} has {count} frames; at least {SNIPPET_MOTIONS + 1} were expected, one snippet.")
+    if len(lines) <= SNIPPET_MOTIONS:
+        raise DataError(f"{folder} has {len(lines)} frames; at least {SNIPPET_MOTIONS + 1} were expected, one snippet.")
     return lines
 
 
@@ -158,12 +157,13 @@ def predict_motions(opt: Options, dataset: MonoDataset) -> np.ndarray:
         loader.close()
 
 
-def save_trajectory(folder: Path, name: str, poses: np.ndarray, lines: dict[str, np.ndarray]) -> None:
+def save_trajectory(folder: Path, name: str, poses: np.ndarray, lines: dict[str, np.ndarray], unit: str) -> None:
     """Writes the predicted poses in KITTI's and TUM's format, and a drawing of trajectories.
 
     Args:
         poses: (N, 4, 4), T_world_from_camera.
         lines: what to draw, label -> positions (N, 3) with x to the right and z forward.
+        unit: of the drawing.
     """
     seconds = np.arange(len(poses)) * FRAME_SECONDS
     for ending, text in (("kitti", kitti_format(poses)), ("tum", tum_format(poses, seconds))):
@@ -171,12 +171,12 @@ def save_trajectory(folder: Path, name: str, poses: np.ndarray, lines: dict[str,
             stream.write(text.encode())
     picture = folder / f"trajectory_{name}.png"
     with atomic_file(picture) as stream:
-        draw_trajectories(lines, name).savefig(stream, format="png", dpi=120)
+        draw_trajectories(lines, f"{name}, {unit}").savefig(stream, format="png", dpi=120)
     print(f"Trajectory in {folder / f'trajectory_{name}_kitti.txt'} and ..._tum.txt, drawn in {picture}")
 
 
 def draw_trajectories(lines: dict[str, np.ndarray], title: str) -> Figure:
-    """Trajectories from above, in metres or scene units, x to the right and z upwards; a dot where each begins."""
+    """Trajectories from above, x to the right and z upwards; a dot where each begins."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot()
     for (label, positions), colour in zip(lines.items(), ("black", "tab:blue"), strict=False):
@@ -189,11 +189,11 @@ def draw_trajectories(lines: dict[str, np.ndarray], title: str) -> Figure:
     return figure
 
 
-def _describe(folder: str, truth: np.ndarray, result: PoseEvaluation, align_scale: bool) -> str:
+def _describe(split: str, truth: np.ndarray, result: PoseEvaluation, align_scale: bool) -> str:
     """What was compared with what, in which way."""
     length = np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1).sum()
     how = "the scale of the Sim(3) alignment" if align_scale else "as given"
-    return f"{folder}: {len(truth)} frames, {length:.0f} m; motion times {result.scale:.4g}, {how}"
+    return f"{split}: {len(truth)} frames, {length:.0f} m; motion times {result.scale:.4g}, {how}"
 
 
 if __name__ == "__main__":

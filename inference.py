@@ -242,6 +242,9 @@ class PosePredictor:
         Raises:
             WeightsError: something is missing, damaged, or does not fit.
         """
+        info = read_weights_info(folder)
+        roles = POSE_ROLES[pose_model_type]
+        _check_pose_roles(Path(folder), roles, pose_model_type)
         model = Monodepth(
             num_layers=num_layers,
             # Of pairs, one is enough: it is what the camera does forward in time.
@@ -250,10 +253,7 @@ class PosePredictor:
             pose_model_type=pose_model_type,
             pose_model_input=pose_model_input,
         )
-        roles = POSE_ROLES[pose_model_type]
-        _check_pose_roles(Path(folder), roles, pose_model_type)
         _load_whole(folder, {role: model.networks()[role] for role in roles}, num_layers)
-        info = read_weights_info(folder)
         predictor = cls(model, _input_size(info, height, width), min_depth=min_depth, max_depth=max_depth)
         predictor.info = info
         return predictor

@@ -6,8 +6,8 @@ Poses are T_world_from_camera, (N, 4, 4), frame by frame; motions are T_target_t
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 
 def motions_between(poses: np.ndarray) -> np.ndarray:
@@ -58,11 +58,6 @@ def kitti_format(poses: np.ndarray) -> str:
 
 def tum_format(poses: np.ndarray, seconds: np.ndarray) -> str:
     """A line of 8 numbers a frame: time in seconds, position, and the rotation as a quaternion x, y, z, w."""
-    lines = []
-    for pose, time in zip(poses, seconds, strict=True):
-        axis_angle = cv2.Rodrigues(pose[:3, :3])[0][:, 0]
-        angle = np.linalg.norm(axis_angle)
-        axis = axis_angle / angle if angle else axis_angle
-        numbers = (*pose[:3, 3], *np.sin(angle / 2) * axis, np.cos(angle / 2))
-        lines.append(f"{time:.6f} " + " ".join(f"{x:.9f}" for x in numbers) + "\n")
-    return "".join(lines)
+    quaternions = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
+    lines = zip(seconds, poses[:, :3, 3], quaternions, strict=True)
+    return "".join(f"{time:.6f} " + " ".join(f"{x:.9f}" for x in (*at, *turned)) + "\n" for time, at, turned in lines)

@@ -47,7 +47,7 @@ THIRD_PARTY = {
     "option_values": {"yaml"},
     "layers": {"paddle", "numpy"},
     "networks": {"paddle"},
-    "evaluation": {"numpy", "cv2"},
+    "evaluation": {"numpy", "cv2", "scipy"},
     "preparation": {"numpy", "PIL", "requests"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
