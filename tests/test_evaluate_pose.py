@@ -20,6 +20,7 @@ from datasets.transforms import image_to_array, resize_lanczos
 from errors import DataError, OptionsError, WeightsError
 from evaluate_pose import evaluate, predict_motions
 from evaluation.trajectories import motions_between
+from inference import POSE_ROLES
 from layers.geometry import disp_to_depth
 from networks.monodepth import Monodepth
 from options import Options
@@ -50,7 +51,8 @@ def save_model(tmp_path_factory):
             model = Monodepth(scales=(0,), pose_model_type=pose_model_type, pose_model_input=pose_model_input)
             model.eval()
             folder = tmp_path_factory.mktemp("weights") / "w"
-            save_weights(folder, model.networks(), {"height": SIZE[0], "width": SIZE[1], "use_stereo": False})
+            networks = {role: model.networks()[role] for role in POSE_ROLES[pose_model_type]}  # all that is read
+            save_weights(folder, networks, {"height": SIZE[0], "width": SIZE[1], "use_stereo": False})
             made[key] = model, folder
         return made[key]
 
@@ -205,10 +207,10 @@ def test_weights_without_the_pose_model(options, save_model, tmp_path):
     save_weights(tmp_path / "stereo", stereo.networks(), {"height": 64, "width": 96, "use_stereo": True})
     with pytest.raises(WeightsError, match=r"no pose_encoder and no pose.*holds depth, encoder: .*stereo pairs alone"):
         evaluate(options(load_weights_folder=str(tmp_path / "stereo")))
-    with pytest.raises(WeightsError, match=r"no pose_encoder, .*holds depth, encoder, pose: name the model"):
+    with pytest.raises(WeightsError, match=r"no pose_encoder, .*holds encoder, pose: name the model"):
         evaluate(options(load_weights_folder=str(save_model("shared")[1])))
-    with pytest.raises(WeightsError, match=r"does not fit.*--pose_model_type"):
-        evaluate(options(pose_model_type="posecnn"))
+    with pytest.raises(WeightsError, match=r"does not fit.*--pose_model_type, --pose_model_input, --frame_ids"):
+        evaluate(options(pose_model_input="all"))
     with pytest.raises(WeightsError, match="no folder of weights at"):
         evaluate(options(load_weights_folder=str(tmp_path / "none")))
 
