@@ -15,7 +15,10 @@ from evo.tools.file_interface import read_kitti_poses_file, read_tum_trajectory_
 from PIL import Image
 
 import evaluate_pose
-from datasets.synthetic.world import World, generate
+from datasets.synthetic.kitti_tree import write_calibration, write_frame, write_poses
+from datasets.synthetic.render import Camera, StreetRenderer
+from datasets.synthetic.street import Street
+from datasets.synthetic.textures import build_atlas
 from datasets.transforms import image_to_array, resize_lanczos
 from errors import DataError, OptionsError, WeightsError
 from evaluate_pose import evaluate, predict_motions
@@ -27,16 +30,22 @@ from options import Options
 from serialization.weights_folder import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
-DRIVE = "2000_01_01/2000_01_01_drive_0003_sync"
+DRIVE = "2000_01_01/2000_01_01_drive_0001_sync"
 NUM_FRAMES = 6
 SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("worlds") / "world"
-    generate(World(height=32, width=96, frames=3 * NUM_FRAMES, seed=2), out, num_workers=0)
-    return out
+    """One street of it."""
+    root = tmp_path_factory.mktemp("world")
+    street, camera = Street((2, 0), NUM_FRAMES), Camera.like_kitti(32, 96)
+    write_calibration(root / "2000_01_01", camera)
+    write_poses(root / DRIVE, street)
+    renderer = StreetRenderer(street, build_atlas(2), camera)
+    for frame in range(NUM_FRAMES):
+        write_frame(root / DRIVE, renderer, frame)
+    return root
 
 
 @pytest.fixture(scope="module")
