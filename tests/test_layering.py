@@ -37,6 +37,9 @@ ALLOWED = {
     "evaluate_depth": {
         *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
     },
+    "evaluate_pose": {
+        *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+    },
 }
 THIRD_PARTY = {
     "errors": set(),
@@ -44,7 +47,7 @@ THIRD_PARTY = {
     "option_values": {"yaml"},
     "layers": {"paddle", "numpy"},
     "networks": {"paddle"},
-    "evaluation": {"numpy", "cv2"},
+    "evaluation": {"numpy", "cv2", "scipy"},
     "preparation": {"numpy", "PIL", "requests"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
