@@ -9,7 +9,7 @@
 #     DEMO_DIR         logs/demo   gets world/, pretrain/, finetune/ and predictions/; what is there is gone on with
 #     FRAMES           640         stereo frames of the world
 #     STEPS            300         of pretraining
-#     FINETUNE_STEPS   100
+#     FINETUNE_STEPS   70
 #     HEIGHT           64          of pretraining
 #     WIDTH            224
 #     FINETUNE_HEIGHT  96          and of the world's images
@@ -44,7 +44,7 @@ step "Pretraining on stereo pairs"
     --log_dir "$dir/pretrain" "$@"
 
 step "Finetuning at a higher resolution"
-"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-100}" \
+"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-70}" \
     --learning_rate 3e-4 --load_weights_folder "$pretrained" --log_dir "$dir/finetune" "$@"
 
 step "Evaluation on streets that were not trained on"
