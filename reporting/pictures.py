@@ -8,10 +8,11 @@ import matplotlib
 import numpy as np
 
 from evaluation.colormap import colourise_disparity
-from reporting.frames import Frame, MetricDepth, resize_disp
+from evaluation.depth_protocol import resize_disparity
+from reporting.frames import Frame, MetricDepth
+from scoring.pictures import MAX_ERROR, colour_error, dimmed, spread
 
 MAX_WIDTH = 640  # pixels of a picture: enough for a page, and small
-MAX_ERROR = 0.5
 JPEG_QUALITY = 88
 
 
@@ -57,11 +58,11 @@ def _truth_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
     if truth is None:
         return []
     known = truth.depth > 0
-    background = _dimmed(frame.image, known.shape)
+    background = dimmed(cv2.resize(frame.image, known.shape[::-1], interpolation=cv2.INTER_LINEAR))
     drawn = "" if truth.dense else ", points drawn larger than they are"
     pictures = [_picture("truth", f"the true depth{drawn}", spread(colour_depth(truth.depth), known, background))]
     if truth.valid.any():
-        depth = scale.of(resize_disp(frame.scaled_disp, known.shape))
+        depth = scale.of(resize_disparity(frame.scaled_disp, known.shape))
         error = np.abs(depth - truth.depth) / np.where(known, truth.depth, 1)
         caption = f"mean {error[truth.valid].mean():.3f} of the truth where scored{drawn}"
         pictures.append(_picture("error", caption, spread(colour_error(error), truth.valid, background)))
@@ -78,12 +79,7 @@ def source_name(source: int | str) -> str:
 def colour_depth(depth: np.ndarray, near: float = 2.0, far: float = 80.0) -> np.ndarray:
     """Depth (H, W) as uint8 (H, W, 3), RGB: the logarithm from near (red) to far (blue)."""
     share = np.log(np.maximum(depth, 1e-6) / near) / np.log(far / near)
-    return _colours("turbo_r", share)
-
-
-def colour_error(error: np.ndarray) -> np.ndarray:
-    """Absolute relative errors (H, W) as uint8 (H, W, 3), RGB: 0 blue, ``MAX_ERROR`` and more red."""
-    return _colours("RdYlBu_r", error / MAX_ERROR)
+    return (matplotlib.colormaps["turbo_r"](share.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
 
 
 def depth_bar(scale: MetricDepth) -> ColourBar:
@@ -101,34 +97,6 @@ def error_bar() -> ColourBar:
     labels = tuple((f"{share * MAX_ERROR:.0%}", share) for share in (0.0, 0.2, 0.4, 0.6, 0.8))
     labels += ((f"≥ {MAX_ERROR:.0%}", 1.0),)
     return ColourBar("error: |depth - truth| / truth", _uri(strip, lossless=True), labels)
-
-
-def spread(colours: np.ndarray, known: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Known pixels in their colours over a background, those of sparse truth as dots.
-
-    Args:
-        colours, background: uint8 (H, W, 3).
-        known: bool (H, W).
-    """
-    if not known.any():
-        return background
-    radius = 0 if known.mean() > 0.5 else max(1.0, 2.0 * known.shape[1] / 1242)  # 2 pixels at KITTI's size
-    distance, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    by_label = np.zeros((labels.max() + 1, 3), dtype=np.uint8)
-    by_label[labels[known]] = colours[known]
-    return np.where((distance <= radius)[:, :, None], by_label[labels], background)
-
-
-def _dimmed(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image in dark grey, at another (height, width), to draw on."""
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.repeat((grey * 0.4).astype(np.uint8)[:, :, None], 3, axis=2)
-
-
-def _colours(name: str, share: np.ndarray) -> np.ndarray:
-    return (matplotlib.colormaps[name](share.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
 
 
 def _picture(title: str, caption: str, image: np.ndarray, lossless: bool = False) -> Picture:

@@ -10,10 +10,11 @@ from datasets.build import build_dataset
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from errors import DataError
-from evaluate_depth import GroundTruth, build_test_dataset, load_ground_truth, predict_frames
 from evaluation.baselines import constant_disparity, mean_disparity
 from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, evaluate_depths
 from options import Options
+from scoring.disparities import predict_frames
+from scoring.ground_truth import GroundTruth, build_test_dataset, load_ground_truth
 
 CONSTANT, MEAN_MAP = "constant depth", "mean depth map"
 MEDIAN_SCALED, STEREO_SCALED = "these weights", "these weights, by the stereo factor"

@@ -29,13 +29,16 @@ ALLOWED = {
         *("evaluation", "inference", "errors"),
     },
     "trainer": {"training", "options", "datasets", "serialization", "errors"},
+    "scoring": {
+        *("scoring", "inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+    },
     "reporting": {
-        *("reporting", "training", "evaluate_depth", "options", "datasets", "networks", "layers", "serialization"),
+        *("reporting", "training", "scoring", "options", "datasets", "networks", "layers", "serialization"),
         *("evaluation", "inference", "environment", "errors"),
     },
     "train": {"trainer", "options", "environment"},
     "evaluate_depth": {
-        *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+        *("scoring", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
     },
 }
 THIRD_PARTY = {
@@ -44,7 +47,7 @@ THIRD_PARTY = {
     "option_values": {"yaml"},
     "layers": {"paddle", "numpy"},
     "networks": {"paddle"},
-    "evaluation": {"numpy", "cv2"},
+    "evaluation": {"numpy", "cv2", "scipy"},
     "preparation": {"numpy", "PIL", "requests"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
