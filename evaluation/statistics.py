@@ -20,8 +20,10 @@ def bootstrap_means(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np
     filled, count = np.where(known, values, 0.0), len(values)
     means = []
     for start in range(0, draws, _CHUNK):
-        # How often each frame is drawn: the same as drawing indices, and one product gives all the means.
-        times = random.multinomial(count, np.full(count, 1 / count), size=min(_CHUNK, draws - start)).astype(float)
+        rows = min(_CHUNK, draws - start)
+        drawn = random.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
+        # How often each frame is drawn: one product gives the means of all draws and columns.
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
         with np.errstate(invalid="ignore"):
             means.append((times @ filled) / (times @ known))
     return np.concatenate(means)
