@@ -198,16 +198,21 @@ def resize_disparity(scaled_disp: np.ndarray, size: tuple[int, int]) -> np.ndarr
 
 
 def check_disparity(scaled_disp: np.ndarray, name: str) -> None:
-    """Raises DataError, with the frame's name, unless disparities are (h, w), floating point, positive and finite."""
+    """Raises DataError, with the frame's name, unless disparities are (h, w), floating point, positive and finite.
+
+    So must be one over them, in single precision.
+    """
     _check_map(scaled_disp, f"{name}: its disparities")
-    if not (np.isfinite(scaled_disp) & (scaled_disp > 0)).all():
+    with np.errstate(over="ignore"):
+        single = scaled_disp.astype(np.float32, copy=False)
+    if not (np.isfinite(single) & (single >= np.finfo(np.float32).tiny)).all():
         raise DataError(
             f"{name}: its disparities are not all positive and finite; 1 / depth (scaled_disp) was expected."
         )
 
 
 def _check_map(array: np.ndarray, what: str) -> None:
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+    if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.floating):
         raise DataError(
             f"{what} should be floating-point numbers of shape (height, width); "
             f"found: {array.dtype} of shape {array.shape}."
