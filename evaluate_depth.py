@@ -23,10 +23,12 @@ from scoring.ground_truth import (
     choose_protocol,
     load_ground_truth,
 )
-from scoring.pictures import write_panels
+from scoring.pictures import extreme_panels, write_panels
 from scoring.results import FRAMES_FILE, SUMMARY_FILE, write_results
 from scoring.training_frames import refuse_training_frames
 from serialization.atomic import atomic_file
+
+EXTREMES = 3  # frames drawn of each kind, the worst and the best
 
 
 def main() -> None:
@@ -77,9 +79,9 @@ def evaluate(opt: Options) -> dict[str, float] | None:
     folder = output_dir / f"scores_{opt.eval_split_name}"
     details = {}
     if opt.eval_details:
-        details = score_details(scaled_disps, truth.depths, dataset, protocol, result, opt.num_workers)
-        drawn = write_panels(folder, dataset, scaled_disps, truth.depths, protocol, result)
-        print(f"{len(drawn)} of the worst and best frames drawn in {folder}")
+        details = score_details(scaled_disps, truth.depths, protocol, result, dataset, opt.num_workers)
+        panels = extreme_panels(dataset, scaled_disps, truth.depths, protocol, result, EXTREMES)
+        print(f"{write_panels(folder, panels)} of the worst and best frames drawn in {folder}")
     name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
     summary = write_results(folder, name, names, result, details, protocol, truth)
     interval = summary["metrics"]["abs_rel"]

@@ -39,17 +39,17 @@ class ColourBar:
 def frame_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
     """The pictures of a frame, in the order to look at them."""
     pictures = [
-        _picture("input", "what the network sees", frame.image),
-        _picture("disparity", "near is bright, far dark", colourise_disparity(frame.scaled_disp)),
+        make_picture("input", "what the network sees", frame.image),
+        make_picture("disparity", "near is bright, far dark", colourise_disparity(frame.scaled_disp)),
     ]
     for source, image in frame.warped.items():
         title = f"{source_name(source)}, warped"
-        pictures.append(_picture(title, "should look like the input", image))
+        pictures.append(make_picture(title, "should look like the input", image))
     for name, mask in frame.masks.items():
         grey = (mask.clip(0, 1) * 255).round().astype(np.uint8)
         between = ", grey ones in part" if ((mask > 0) & (mask < 1)).any() else ""
-        pictures.append(_picture(name, f"white pixels count in the loss{between}", grey, lossless=True))
-    pictures.append(_picture("depth", scale.how, colour_depth(scale.of(frame.scaled_disp), scale.near, scale.far)))
+        pictures.append(make_picture(name, f"white pixels count in the loss{between}", grey, lossless=True))
+    pictures.append(make_picture("depth", scale.how, colour_depth(scale.of(frame.scaled_disp), scale.near, scale.far)))
     return pictures + _truth_pictures(frame, scale)
 
 
@@ -60,12 +60,12 @@ def _truth_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
     known = truth.depth > 0
     background = dimmed(cv2.resize(frame.image, known.shape[::-1], interpolation=cv2.INTER_LINEAR))
     drawn = "" if truth.dense else ", points drawn larger than they are"
-    pictures = [_picture("truth", f"the true depth{drawn}", spread(colour_depth(truth.depth), known, background))]
+    pictures = [make_picture("truth", f"the true depth{drawn}", spread(colour_depth(truth.depth), known, background))]
     if truth.valid.any():
         depth = scale.of(resize_disparity(frame.scaled_disp, known.shape))
         error = np.abs(depth - truth.depth) / np.where(known, truth.depth, 1)
         caption = f"mean {error[truth.valid].mean():.3f} of the truth where scored{drawn}"
-        pictures.append(_picture("error", caption, spread(colour_error(error), truth.valid, background)))
+        pictures.append(make_picture("error", caption, spread(colour_error(error), truth.valid, background)))
     return pictures
 
 
@@ -99,7 +99,8 @@ def error_bar() -> ColourBar:
     return ColourBar("error: |depth - truth| / truth", _uri(strip, lossless=True), labels)
 
 
-def _picture(title: str, caption: str, image: np.ndarray, lossless: bool = False) -> Picture:
+def make_picture(title: str, caption: str, image: np.ndarray, lossless: bool = False) -> Picture:
+    """A picture of an image, RGB or grey, at most ``MAX_WIDTH`` wide."""
     height, width = image.shape[:2]
     if width > MAX_WIDTH:
         height, width = round(height * MAX_WIDTH / width), MAX_WIDTH

@@ -25,17 +25,17 @@ Item = tuple[np.ndarray, np.ndarray, float, np.ndarray | None]  # disparity, tru
 def score_details(
     scaled_disps: np.ndarray,
     truths: Sequence[np.ndarray | None],
-    dataset: MonoDataset,
     protocol: DepthProtocol,
     result: DepthEvaluation,
+    dataset: MonoDataset,
     num_workers: int,
 ) -> dict[str, np.ndarray]:
     """Name -> (N,) values of the frames that ``result`` scored, NaN for the others and where a frame has no value.
 
     Args:
         scaled_disps, truths, protocol: as evaluate_depths has them.
-        dataset: knows the frames' cameras; without their calibration no clouds are compared.
         result: of evaluate_depths.
+        dataset: knows the frames' cameras; without their calibration no clouds are compared.
         num_workers: processes; 0 scores in this one.
     """
     scored = np.flatnonzero(np.isfinite(result.ratios))

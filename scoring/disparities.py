@@ -97,7 +97,8 @@ def read_disparities(path: Path, num_frames: int, ids: np.ndarray | None = None)
             )
     if len(scaled_disps) != num_frames:
         raise DataError(f"{path} holds {len(scaled_disps)} disparities, but the split has {num_frames} test frames")
-    return scaled_disps.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what is too large is refused with its frame's name
+        return scaled_disps.astype(np.float32, copy=False)
 
 
 def benchmark_ids(opt: Options) -> np.ndarray | None:

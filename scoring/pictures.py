@@ -1,5 +1,6 @@
 """Frames as pictures: input, prediction and error, one below the other."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,6 @@ import numpy as np
 
 from datasets.mono_dataset import MonoDataset
 from datasets.transforms import load_image
-from errors import DataError
 from evaluation.colormap import colourise_disparity
 from evaluation.depth_protocol import MIN_DEPTH, DepthEvaluation, DepthProtocol, resize_disparity
 from serialization.atomic import atomic_file
@@ -45,41 +45,43 @@ def frame_panel(
     return np.concatenate([image, colourise_disparity(disp), spread(colour_error(error), valid, dimmed(image))])
 
 
-def write_panels(
-    folder: Path,
+def extreme_panels(
     dataset: MonoDataset,
     scaled_disps: np.ndarray,
-    truths: list[np.ndarray | None],
+    truths: Sequence[np.ndarray | None],
     protocol: DepthProtocol,
     result: DepthEvaluation,
-    count: int = 3,
-) -> list[Path]:
-    """Writes ``worst_1.png``, ``best_1.png`` and so on, by abs_rel; gives their paths, those of a run before removed.
+    count: int,
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """The worst and best frames by abs_rel: ("worst_1", number of the frame, its `frame_panel`) and so on.
+
+    Those whose image is not there, as disparities from a file need none, are left out.
 
     Raises:
-        DataError: an image is damaged; those that are not there are left out.
+        DataError: an image is damaged.
+    """
+    for kind, numbers in extreme_frames(result.metrics[:, 0], count).items():
+        for place, i in enumerate(numbers, start=1):
+            path, gt = Path(dataset.frame_paths(dataset.lines[i])[0]), truths[i]
+            if gt is not None and path.is_file():
+                image = np.asarray(load_image(path))
+                yield f"{kind}_{place}", i, frame_panel(image, scaled_disps[i], gt, protocol, result.ratios[i])
+
+
+def write_panels(folder: Path, panels: Iterable[tuple[str, int, np.ndarray]]) -> int:
+    """Writes `extreme_panels` as ``worst_1.png`` and so on, removes those of a run before, and counts them.
+
+    Raises:
         UserError: a picture cannot be written.
     """
     for old in (*folder.glob("worst_*.png"), *folder.glob("best_*.png")):
         old.unlink()
-    paths = []
-    for kind, numbers in extreme_frames(result.metrics[:, 0], count).items():
-        for place, i in enumerate(numbers, start=1):
-            image_path = Path(dataset.frame_paths(dataset.lines[i])[0])
-            if not image_path.is_file():  # disparities from a file need no images
-                continue
-            image = np.asarray(load_image(image_path))
-            panel = frame_panel(image, scaled_disps[i], _known(truths[i]), protocol, result.ratios[i])
-            paths.append(folder / f"{kind}_{place}.png")
-            with atomic_file(paths[-1]) as stream:
-                stream.write(cv2.imencode(".png", cv2.cvtColor(panel, cv2.COLOR_RGB2BGR))[1].tobytes())
-    return paths
-
-
-def _known(gt: np.ndarray | None) -> np.ndarray:
-    if gt is None:
-        raise DataError("a frame without ground truth has no error to draw.")
-    return gt
+    written = 0
+    for name, _, panel in panels:
+        with atomic_file(folder / f"{name}.png") as stream:
+            stream.write(cv2.imencode(".png", cv2.cvtColor(panel, cv2.COLOR_RGB2BGR))[1].tobytes())
+        written += 1
+    return written
 
 
 def colour_error(error: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from datasets.kitti_dataset import KITTIRawDataset
 from datasets.splits import SplitLine
 from evaluation.depth_protocol import DepthProtocol, evaluate_depths
 from scoring.details import details_of_frame, score_details
-from scoring.pictures import extreme_frames, frame_panel, write_panels
+from scoring.pictures import extreme_frames, extreme_panels, frame_panel, write_panels
 
 K = np.array([[100.0, 0, 29.5], [0, 100.0, 19.5], [0, 0, 1]])
 PROTOCOL = DepthProtocol()
@@ -81,7 +81,7 @@ def test_frames_without_truth_stay_empty(dataset, gt, monkeypatch):
     disps = np.stack([perfect_but_for(gt, 2)] * 3)
     truths = [gt, None, gt]
     result = evaluate_depths(disps, truths, PROTOCOL)
-    columns = score_details(disps, truths, dataset, PROTOCOL, result, num_workers=1)
+    columns = score_details(disps, truths, PROTOCOL, result, dataset, num_workers=1)
     assert np.isnan(columns["cloud/f_score"]).tolist() == [False, True, False]
     assert columns["cloud/f_score"][[0, 2]].tolist() == [1, 1]
 
@@ -90,7 +90,7 @@ def test_without_calibration_there_is_no_cloud(dataset, gt, tmp_path):
     (tmp_path / "day/calib_cam_to_cam.txt").unlink()
     disps = np.stack([perfect_but_for(gt, 2)] * 3)
     result = evaluate_depths(disps, [gt] * 3, PROTOCOL)
-    columns = score_details(disps, [gt] * 3, dataset, PROTOCOL, result, num_workers=0)
+    columns = score_details(disps, [gt] * 3, PROTOCOL, result, dataset, num_workers=0)
     assert np.isnan(columns["cloud/f_score"]).all() and np.isfinite(columns["aligned/rmse"]).all()
 
 
@@ -120,9 +120,11 @@ def test_the_worst_and_best_are_drawn(dataset, gt, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "best_3.png").touch()  # of a run before
-    paths = write_panels(out, dataset, disps, [gt] * 3, PROTOCOL, result, count=1)
-    assert [path.name for path in paths] == ["worst_1.png", "best_1.png"] and not (out / "best_3.png").exists()
-    red = [int(cv2.imread(str(path))[10, 10, 2]) for path in paths]
+    panels = list(extreme_panels(dataset, disps, [gt] * 3, PROTOCOL, result, 1))
+    assert [panel[:2] for panel in panels] == [("worst_1", 1), ("best_1", 0)]
+    assert write_panels(out, panels) == 2
+    assert sorted(path.name for path in out.iterdir()) == ["best_1.png", "worst_1.png"]
+    red = [int(cv2.imread(str(out / f"{name}.png"))[10, 10, 2]) for name in ("worst_1", "best_1")]
     assert red == pytest.approx([50, 0], abs=4)  # frame 1, frame 0
     (tmp_path / "day/drive/image_02/data/0000000001.jpg").unlink()
-    assert len(write_panels(out, dataset, disps, [gt] * 3, PROTOCOL, result, count=1)) == 1
+    assert len(list(extreme_panels(dataset, disps, [gt] * 3, PROTOCOL, result, 1))) == 1
