@@ -32,8 +32,7 @@ def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         nearest predicted one, metres. "precision" and "recall": shares of the predicted and of the true points within
         the threshold of the other cloud; "f_score": their harmonic mean.
     """
-    to_true = cKDTree(true).query(predicted)[0]
-    to_predicted = cKDTree(predicted).query(true)[0]
+    to_true, to_predicted = _distances(predicted, true), _distances(true, predicted)
     precision, recall = np.mean(to_true < THRESHOLD), np.mean(to_predicted < THRESHOLD)
     return {
         "chamfer": float(to_true.mean() + to_predicted.mean()),
@@ -41,3 +40,9 @@ def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         "recall": float(recall),
         "f_score": float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0,
     }
+
+
+def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each point to the nearest of the others."""
+    # The simple tree is exact too, and twice as fast here.
+    return cKDTree(others, balanced_tree=False, compact_nodes=False).query(points)[0]
