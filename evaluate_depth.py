@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.mono_dataset import MonoDataset
 from environment import prepare_environment, run_script
 from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, evaluate_depths
 from evaluation.report import format_metrics_table, save_metrics
@@ -76,20 +77,32 @@ def evaluate(opt: Options) -> dict[str, float] | None:
     print(format_metrics_table(result.means))
     save_metrics(output_dir / "metrics.json", result.means)
     print(f"Metrics in {output_dir / 'metrics.json'}")
-    folder = output_dir / f"scores_{opt.eval_split_name}"
+    _write_scores(opt, dataset, scaled_disps, truth, protocol, result)
+    return result.means
+
+
+def _write_scores(
+    opt: Options,
+    dataset: MonoDataset,
+    scaled_disps: np.ndarray,
+    truth: GroundTruth,
+    protocol: DepthProtocol,
+    result: DepthEvaluation,
+) -> None:
+    """Writes the folder ``scores_SPLIT``, with ``--eval_details`` the details too, and says what is in it."""
+    folder = _output_dir(opt) / f"scores_{opt.eval_split_name}"
     details = {}
     if opt.eval_details:
         details = score_details(scaled_disps, truth.depths, protocol, result, dataset, opt.num_workers)
         panels = extreme_panels(dataset, scaled_disps, truth.depths, protocol, result, EXTREMES)
         print(f"{write_panels(folder, panels)} of the worst and best frames drawn in {folder}")
     name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
-    summary = write_results(folder, name, names, result, details, protocol, truth)
-    interval = summary["metrics"]["abs_rel"]
+    names = [str(line) for line in dataset.lines]
+    interval = write_results(folder, name, names, result, details, protocol, truth)["metrics"]["abs_rel"]
     print(
         f"abs_rel {interval['mean']:.3f}, 95 % of bootstrap means over frames {interval['low']:.3f} to "
         f"{interval['high']:.3f}; each frame in {folder / FRAMES_FILE}, the summary in {SUMMARY_FILE} beside it"
     )
-    return result.means
 
 
 def _output_dir(opt: Options) -> Path:

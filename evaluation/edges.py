@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 MAX_DISTANCE = 10.0  # pixels
-_JUMPS = (1.1, 1.25)  # ratios of depth: where an edge may go on, and where it must begin
+_JUMPS = (1.05, 1.1)  # ratios of depth: where an edge may go on, and where it must begin
 _UNITS = 1000  # of the logarithm of depth, for Canny's integer gradients
 
 
@@ -12,7 +12,8 @@ def depth_edges(depth: np.ndarray) -> np.ndarray:
     """Where depth jumps: bool (H, W), lines one pixel wide.
 
     Canny's detector on the logarithm of depth, so that a jump counts by its ratio, near and far alike: an edge begins
-    where depth changes by a quarter over a pixel, and goes on where it changes by a tenth.
+    where depth changes by a tenth over a pixel, and goes on where it changes by a twentieth: predictions, which are
+    resized to the truth's size, never jump at once.
 
     Args:
         depth: (H, W), positive.
