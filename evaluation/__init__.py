@@ -1,1 +1,1 @@
-"""The published evaluation protocols, in NumPy alone. Begin at ``depth_protocol``."""
+"""The published evaluation protocols and more, in NumPy, OpenCV and SciPy, without Paddle. Begin at ``depth_protocol``."""
