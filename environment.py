@@ -8,8 +8,9 @@ import io
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from errors import Stopped, UserError
@@ -39,11 +40,28 @@ def prepare_environment(processes: int = 1) -> None:
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=f".*{message}.*")
     printed = io.StringIO()
-    with contextlib.redirect_stderr(printed):
+    with ended_by_ctrl_c(), contextlib.redirect_stderr(printed):
         import paddle  # noqa: F401
     for line in printed.getvalue().splitlines():
         if not any(message in line for message in _NOISE):
             print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """Within the block Ctrl-C ends the process at once, without a traceback.
+
+    For imports: the exception that it would raise is swallowed by some libraries while they are being imported.
+    """
+    is_pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_pythons or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _available_cores() -> int:

@@ -116,11 +116,14 @@ class Options:
     )
     keep_checkpoints: int = _log(2, "how many of the newest full checkpoints stay", at_least=1)
 
-    eval_split: str = _evaluation("eigen", "the split to evaluate on, found as split is")
-    eval_mono: bool = _evaluation(False, "scale each prediction by the ratio of medians")
+    eval_split: str = _evaluation(
+        "eigen",
+        "the split to evaluate on, found as split is; for odometry odom_N, or the folder of a drive or sequence",
+    )
+    eval_mono: bool = _evaluation(False, "scale each prediction by the ratio of medians, a trajectory by one factor")
     eval_stereo: bool = _evaluation(False, "scale by the dataset's stereo factor instead")
-    disable_median_scaling: bool = _evaluation(False, "leave out the ratio of medians")
-    pred_depth_scale_factor: float = _evaluation(1.0, "multiply depth by this first", above=0)
+    disable_median_scaling: bool = _evaluation(False, "leave out the ratio of medians, or the trajectory's factor")
+    pred_depth_scale_factor: float = _evaluation(1.0, "multiply depth, or motion, by this first", above=0)
     post_process: bool = _evaluation(False, "blend with the prediction for the mirrored image")
     gt_depth: str = _evaluation(
         "legacy",
@@ -197,6 +200,10 @@ class Options:
             OptionsError: it is not said what to evaluate or how, or an option would have no effect.
         """
         _refuse(_evaluation_problems(self))
+
+    def check_for_pose_evaluation(self) -> None:
+        """Checks what only the evaluation of motion asks for; raises OptionsError as `check_for_evaluation`."""
+        _refuse(_pose_evaluation_problems(self))
 
     def as_dict(self) -> dict[str, Any]:
         """All options by name, as JSON can hold them."""
@@ -305,6 +312,20 @@ def _evaluation_problems(options: Options) -> Iterator[str]:
     for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval"):
         if getattr(options, name):
             yield f"{name} is about predicting, but ext_disp_to_eval scores what is predicted already"
+
+
+def _pose_evaluation_problems(options: Options) -> Iterator[str]:
+    """What evaluating motion cannot do, or would pass over in silence."""
+    if options.load_weights_folder is None:
+        yield "name what to evaluate: load_weights_folder"
+    if options.eval_stereo and options.pred_depth_scale_factor != 1.0:
+        yield "eval_stereo ignores pred_depth_scale_factor: leave out eval_stereo, and set disable_median_scaling"
+    for name in ("ext_disp_to_eval", "post_process", "save_pred_disps"):
+        if getattr(options, name):
+            yield f"{name} is about depth, which evaluate_depth.py evaluates"
+    frames = sorted(options.frame_ids)
+    if options.pose_model_input == "all" and (len(frames) < 2 or frames != list(range(frames[0], frames[-1] + 1))):
+        yield f"frame_ids: got {options.frame_ids}; motion along a drive takes successive frames, such as 0 -1 1"
 
 
 if __name__ == "__main__":  # prints what a command line comes to, without running anything

@@ -1,6 +1,6 @@
 """Trains Monodepth2: ``python train.py --config configs/monodepthv2/mdp.yml --data_path DIR --log_dir DIR``."""
 
-from environment import prepare_environment, run_script, set_device
+from environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
 from options import parse_options
 
 
@@ -8,7 +8,8 @@ def main() -> None:
     """Parses the options, builds a Trainer, runs it."""
     opt = parse_options()
     prepare_environment()
-    from trainer import Trainer
+    with ended_by_ctrl_c():
+        from trainer import Trainer
 
     set_device(opt.device)
     Trainer(opt).train()

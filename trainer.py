@@ -92,7 +92,6 @@ class Trainer:
         check_no_newer(checkpoint, self.opt.run_dir, state.step)
         self.step, self.epoch, self.batches_done = state.step, state.epoch, state.batches_done
         self.best = math.inf if state.best is None else state.best
-        drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.batches_done)
         print(f"Going on from {checkpoint}: step {self.step}, epoch {self.epoch}")
 
     def _compile_mode(self, resumed: RunState | None) -> str:
@@ -118,6 +117,7 @@ class Trainer:
         """
         self._prepare_folder()
         self._announce()
+        drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.batches_done)
         self.log = EventLog(self.opt.run_dir)
         self.progress = Progress(self.total_steps * self.opt.batch_size, done=self.step * self.opt.batch_size)
         started, first_step = time.monotonic(), self.step
@@ -278,6 +278,7 @@ class Trainer:
                 folder, networks, self._weights_info(), self.model, self.optimizer, state, options
             ),
         )
+        self.record.save(compiled=self.training_step.compiled)
 
     def _way_on(self) -> str:
         """How to go on from the newest checkpoint, as the end of a message."""

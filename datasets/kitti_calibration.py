@@ -88,6 +88,22 @@ def lidar_to_depth(velodyne_path: str | Path, calib_dir: str | Path, camera: int
     return depth_map.reshape(height, width).astype(np.float32)
 
 
+def imu_to_camera(calib_dir: str | Path, camera: int) -> np.ndarray:
+    """T_imu_to_camera (4, 4) of a rectified camera of KITTI raw, in metres.
+
+    From the day's three calibration files. Raises DataError where one or its entries are missing.
+    """
+    cameras_path, lidar_path, imu_path = (
+        Path(calib_dir) / f"calib_{what}.txt" for what in ("cam_to_cam", "velo_to_cam", "imu_to_velo")
+    )
+    cameras, lidar, imu = (read_calibration_file(path) for path in (cameras_path, lidar_path, imu_path))
+    P_rect = _numbers(cameras, f"P_rect_0{camera}", 12, cameras_path).reshape(3, 4)
+    T_reference_to_camera = np.eye(4)
+    T_reference_to_camera[:3, 3] = np.linalg.solve(P_rect[:, :3], P_rect[:, 3])
+    R_rect = _reference_rectification(cameras, cameras_path)
+    return T_reference_to_camera @ R_rect @ _rigid(lidar, lidar_path) @ _rigid(imu, imu_path)
+
+
 def _read_points(path: Path) -> np.ndarray:
     """Homogeneous lidar points (N, 4): forward, left, up in metres, and 1 in the place of the reflectance."""
     try:
@@ -110,13 +126,24 @@ def _lidar_to_image(calib_dir: Path, camera: int) -> tuple[np.ndarray, tuple[int
     cameras_path, lidar_path = calib_dir / "calib_cam_to_cam.txt", calib_dir / "calib_velo_to_cam.txt"
     cameras, lidar = read_calibration_file(cameras_path), read_calibration_file(lidar_path)
 
-    T_velo_to_cam = np.eye(4)
-    T_velo_to_cam[:3, :3] = _numbers(lidar, "R", 9, lidar_path).reshape(3, 3)
-    T_velo_to_cam[:3, 3] = _numbers(lidar, "T", 3, lidar_path)
-    R_rect = np.eye(4)
-    R_rect[:3, :3] = _numbers(cameras, "R_rect_00", 9, cameras_path).reshape(3, 3)
+    R_rect = _reference_rectification(cameras, cameras_path)
     P_rect = _numbers(cameras, f"P_rect_0{camera}", 12, cameras_path).reshape(3, 4)
-    return P_rect @ R_rect @ T_velo_to_cam, _rectified_size(cameras, camera, cameras_path)
+    return P_rect @ R_rect @ _rigid(lidar, lidar_path), _rectified_size(cameras, camera, cameras_path)
+
+
+def _rigid(entries: dict[str, np.ndarray | str], path: Path) -> np.ndarray:
+    """The transform (4, 4) of a file with the entries R and T."""
+    transform = np.eye(4)
+    transform[:3, :3] = _numbers(entries, "R", 9, path).reshape(3, 3)
+    transform[:3, 3] = _numbers(entries, "T", 3, path)
+    return transform
+
+
+def _reference_rectification(cameras: dict[str, np.ndarray | str], path: Path) -> np.ndarray:
+    """The rotation (4, 4) from the reference camera to the rectified ones."""
+    R_rect = np.eye(4)
+    R_rect[:3, :3] = _numbers(cameras, "R_rect_00", 9, path).reshape(3, 3)
+    return R_rect
 
 
 def _rectified_size(entries: dict[str, np.ndarray | str], camera: int, path: Path) -> tuple[int, int]:

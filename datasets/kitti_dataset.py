@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
+from datasets.kitti_poses import oxts_poses, read_poses
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from errors import DataError
@@ -54,6 +55,20 @@ class KITTIRawDataset(_KITTIDataset):
     def speed_path(self, line: SplitLine, frame_offset: int) -> str:
         """Path of the file of `kitti_oxts`."""
         return os.path.join(self.data_path, line.folder, "oxts", "data", f"{line.frame + frame_offset:010d}.txt")
+
+    def poses(self, folder: str) -> np.ndarray:
+        """From DRIVE/poses.txt, which the built-in world has; else from the GPS and IMU."""
+        drive = os.path.join(self.data_path, folder)
+        exact, measured = os.path.join(drive, "poses.txt"), os.path.join(drive, "oxts", "data")
+        if os.path.isfile(exact):
+            return read_poses(exact)
+        if not (os.path.isdir(measured) and os.listdir(measured)):
+            raise DataError(
+                f"The true poses of {folder} are missing: there is neither {exact} nor any file in {measured}, "
+                "which comes with the drive's archive of KITTI raw. Without truth, --no_eval predicts the trajectory."
+            )
+        calib_dir = self.calibration_folder(SplitLine(folder, 0, "l"))
+        return oxts_poses(measured, calib_dir, CAMERAS["l"])
 
     def calibration_folder(self, line: SplitLine) -> str:
         """The folder of the day: the first component of the line's folder."""
@@ -129,6 +144,17 @@ class KITTIOdomDataset(_KITTIDataset):
         """Path of an image; frame numbers have six digits."""
         name = f"{line.frame + frame_offset:06d}{self.extension}"
         return os.path.join(self.calibration_folder(line), f"image_{CAMERAS[side]}", name)
+
+    def poses(self, folder: str) -> np.ndarray:
+        """From poses/NN.txt; they are the left grey camera's, whose motion counts as the colour camera's."""
+        path = os.path.join(self.data_path, "poses", f"{folder.zfill(2)}.txt")
+        if not os.path.isfile(path):
+            raise DataError(
+                f"The true poses {path} are missing; KITTI has them for sequences 00 to 10. To get them: "
+                f"python tools/prepare_kitti.py --data_path {self.data_path} --split odom. "
+                "Without truth, --no_eval predicts the trajectory."
+            )
+        return read_poses(path)
 
     def calibration_folder(self, line: SplitLine) -> str:
         """The folder of the sequence, whose number has two digits."""

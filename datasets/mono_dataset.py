@@ -112,6 +112,16 @@ class MonoDataset:
         """The file that says how fast the car drives then, there or not; None where the collection has none."""
         return None
 
+    def poses(self, folder: str) -> np.ndarray:
+        """The true poses of the left camera in all frames from 0 on: T_world_from_camera, (N, 4, 4), metres.
+
+        Args:
+            folder: as in a split line.
+
+        Raises DataError where they are missing or damaged.
+        """
+        raise NotImplementedError
+
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
         """What `intrinsics` needs, and `ground_truth` if asked for: path of a file -> entry -> how many numbers."""
         raise NotImplementedError

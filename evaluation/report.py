@@ -1,4 +1,4 @@
-"""The seven metrics as a table for reading, as JSON for programs, and as rows for papers."""
+"""Metrics as tables for reading, as JSON for programs, and as rows for papers."""
 
 import json
 import os
@@ -61,3 +61,23 @@ def _means(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _intervals(metrics: Mapping[str, Mapping[str, Any]], dash: str = "–") -> list[str]:
     return [f"{metrics[name]['low']:.3f}{dash}{metrics[name]['high']:.3f}" for name in METRIC_NAMES]
+
+
+def format_pose_tables(metrics: Mapping[str, Any]) -> str:
+    """The numbers of `PoseEvaluation.as_dict` with their units: the trajectory's, then KITTI's errors by length."""
+    rows = [
+        ("5-frame ATE, m", f"{metrics['ate_5']:.4f} +- {metrics['ate_5_std']:.4f}"),
+        ("ATE after Sim(3), m", f"{metrics['ate_sim3']:.3f}"),
+        ("ATE after SE(3), m", f"{metrics['ate_se3']:.3f}"),
+    ]
+    if metrics["t_rel"] is None:
+        rows.append(("KITTI's errors", "none: the path is shorter than 100 m"))
+    else:
+        rows += [
+            ("translation, %", f"{metrics['t_rel']:.2f}"),
+            ("rotation, deg/100 m", f"{metrics['r_rel']:.2f}"),
+        ]
+    for length, errors in metrics["by_length"].items():
+        values = f"{errors['t_rel']:.2f} %, {errors['r_rel']:.2f} deg/100 m, {errors['segments']} segments"
+        rows.append((f"  over {length} m", values))
+    return "\n".join(f"{name:<20}  {value}" for name, value in rows)

@@ -64,9 +64,7 @@ class Monodepth(nn.Layer):
             ("predictive_mask", s) if there is one.
         """
         if self.pose_model_type == "shared" and self.temporal_sources:
-            stacked = self.encoder(paddle.concat([images[f] for f in self.frame_ids], axis=0))
-            by_scale = [level.split(len(self.frame_ids), axis=0) for level in stacked]
-            features = {f: [level[i] for level in by_scale] for i, f in enumerate(self.frame_ids)}
+            features = self._features_of_all(images)
             pose_inputs = {f: features[f][-1] for f in self.frame_ids}
         else:
             features = {0: self.encoder(images[0])}
@@ -76,6 +74,18 @@ class Monodepth(nn.Layer):
             outputs.update((("predictive_mask", s), mask) for s, mask in self.predictive_mask(features[0]).items())
         outputs.update(self._motions(pose_inputs))
         return outputs
+
+    def motions(self, images: Mapping[int, Tensor]) -> dict[Hashable, Tensor]:
+        """The motions alone, ("cam_T_cam", 0, f) as in `forward`; nothing is run that they do not need."""
+        if self.pose_model_type == "shared":
+            return self._motions({f: levels[-1] for f, levels in self._features_of_all(images).items()})
+        return self._motions(images)
+
+    def _features_of_all(self, images: Mapping[int, Tensor]) -> dict[int, list[Tensor]]:
+        """The encoder's features of every frame, finest first."""
+        stacked = self.encoder(paddle.concat([images[f] for f in self.frame_ids], axis=0))
+        by_scale = [level.split(len(self.frame_ids), axis=0) for level in stacked]
+        return {f: [level[i] for level in by_scale] for i, f in enumerate(self.frame_ids)}
 
     def _motions(self, inputs: Mapping[int, Tensor]) -> dict[Hashable, Tensor]:
         """("cam_T_cam", 0, f) for every temporal source, from images or, in shared mode, features."""

@@ -40,6 +40,9 @@ ALLOWED = {
     "evaluate_depth": {
         *("scoring", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
     },
+    "evaluate_pose": {
+        *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+    },
 }
 THIRD_PARTY = {
     "errors": set(),

@@ -9,7 +9,7 @@
 #     DEMO_DIR         logs/demo   gets world/, pretrain/, finetune/ and predictions/; what is there is gone on with
 #     FRAMES           640         stereo frames of the world
 #     STEPS            300         of pretraining
-#     FINETUNE_STEPS   40
+#     FINETUNE_STEPS   100
 #     HEIGHT           64          of pretraining
 #     WIDTH            224
 #     FINETUNE_HEIGHT  96          and of the world's images
@@ -26,8 +26,9 @@ python="$(bash "$root/tools/venv.sh")"
 dir="${DEMO_DIR:-logs/demo}"
 world="$dir/world"
 config=(--config "$root/configs/demo/demo.yml" --data_path "$world")
+# From scratch, stereo pairs alone find shape and scale soonest: a pose network would have its motion to learn first.
 # A demo that was stopped goes on where it was.
-training=("${config[@]}" --model_name demo --resume auto --keep_checkpoints 1)
+training=("${config[@]}" --frame_ids 0 --model_name demo --resume auto --keep_checkpoints 1)
 pretrain_size=(--height "${HEIGHT:-64}" --width "${WIDTH:-224}")
 finetune_size=(--height "${FINETUNE_HEIGHT:-96}" --width "${FINETUNE_WIDTH:-320}")
 pretrained="$dir/pretrain/demo/models/weights_best"
@@ -38,15 +39,13 @@ step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
 step "A driving world: $world"
 "$python" "$root/tools/make_synthetic.py" --out "$world" --frames "${FRAMES:-640}" "${finetune_size[@]}"
 
-# From scratch, stereo pairs alone find shape and scale soonest: no motion has to be learnt first.
 step "Pretraining on stereo pairs"
-"$python" "$root/train.py" "${training[@]}" "${pretrain_size[@]}" --frame_ids 0 --max_steps "${STEPS:-300}" \
+"$python" "$root/train.py" "${training[@]}" "${pretrain_size[@]}" --max_steps "${STEPS:-300}" \
     --log_dir "$dir/pretrain" "$@"
 
-step "Finetuning on video and stereo pairs, at a higher resolution"
-"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --separate_stereo \
-    --max_steps "${FINETUNE_STEPS:-40}" --learning_rate 2e-4 --models_to_load encoder depth \
-    --load_weights_folder "$pretrained" --log_dir "$dir/finetune" "$@"
+step "Finetuning at a higher resolution"
+"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-100}" \
+    --learning_rate 3e-4 --load_weights_folder "$pretrained" --log_dir "$dir/finetune" "$@"
 
 step "Evaluation on streets that were not trained on"
 "$python" "$root/tools/evaluate_baselines.py" "${config[@]}"

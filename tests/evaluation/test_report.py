@@ -6,7 +6,13 @@ import pytest
 
 from errors import UserError
 from evaluation.depth_metrics import METRIC_NAMES
-from evaluation.report import format_metrics_table, latex_table, markdown_table, save_metrics
+from evaluation.report import (
+    format_metrics_table,
+    format_pose_tables,
+    latex_table,
+    markdown_table,
+    save_metrics,
+)
 
 MEANS = dict(zip(METRIC_NAMES, [0.1061234567891, 0.818, 4.75, 0.196, 0.874, 0.957, 0.979], strict=True))
 
@@ -46,3 +52,15 @@ def test_rows_for_papers():
     assert header.startswith("% name & abs_rel & ")
     assert row == r"my\_run & 0.106 & 0.818 & 4.750 & 0.196 & 0.874 & 0.957 & 0.979 \\"
     assert interval.startswith(r"95\,\% interval & 0.096--0.117 & ") and interval.count("&") == row.count("&") == 7
+
+
+def test_pose_tables_give_numbers_with_their_units():
+    numbers = {"ate_5": 0.01712, "ate_5_std": 0.0081, "ate_sim3": 7.12345, "ate_se3": 99.0, "scale": 31.0}
+    by_length = {"100": {"t_rel": 2.5, "r_rel": 0.4, "segments": 12}}
+    text = format_pose_tables({**numbers, "t_rel": 3.456, "r_rel": 0.789, "by_length": by_length})
+    rows = dict(line.split("  ", 1) for line in text.replace("  over", "over").splitlines())
+    rows = {name.strip(): value.strip() for name, value in rows.items()}
+    assert rows["5-frame ATE, m"] == "0.0171 +- 0.0081" and rows["ATE after Sim(3), m"] == "7.123"
+    assert rows["translation, %"] == "3.46" and rows["rotation, deg/100 m"] == "0.79"
+    assert rows["over 100 m"] == "2.50 %, 0.40 deg/100 m, 12 segments"
+    assert "shorter than 100 m" in format_pose_tables({**numbers, "t_rel": None, "r_rel": None, "by_length": {}})

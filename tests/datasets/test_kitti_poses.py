@@ -1,0 +1,92 @@
+"""Poses from files, and from the GPS and IMU, against the built-in world's exact ones."""
+
+import numpy as np
+import pytest
+
+from datasets.build import build_dataset
+from datasets.kitti_poses import oxts_poses, read_poses
+from datasets.synthetic.kitti_tree import write_calibration, write_poses
+from datasets.synthetic.render import Camera
+from datasets.synthetic.street import Street
+from errors import DataError
+
+DRIVE = "2000_01_01/2000_01_01_drive_0001_sync"
+
+
+@pytest.fixture(scope="module")
+def street() -> Street:
+    return Street((0, 1), 60)
+
+
+@pytest.fixture
+def tree(street, tmp_path):
+    """A day with one drive: calibration and poses, no images."""
+    write_calibration(tmp_path / "2000_01_01", Camera.like_kitti(96, 320))
+    write_poses(tmp_path / DRIVE, street)
+    return tmp_path
+
+
+def dataset(root, name="kitti"):
+    return build_dataset(name, root, [], height=64, width=96, frame_ids=(0,), train=False)
+
+
+def from_start(poses) -> np.ndarray:
+    return np.linalg.inv(poses[0]) @ poses
+
+
+def test_the_worlds_exact_poses(tree, street):
+    np.testing.assert_allclose(dataset(tree).poses(DRIVE), street.poses, atol=1e-9)
+
+
+def test_gps_and_imu_give_the_cameras_poses(tree, street):
+    (tree / DRIVE / "poses.txt").unlink()
+    poses, truth = from_start(dataset(tree).poses(DRIVE)), from_start(street.poses)
+    assert np.linalg.norm(truth[-1, :3, 3]) > 10
+    # The files have latitude to 1e-8 degrees, a millimetre.
+    np.testing.assert_allclose(poses[:, :3, 3], truth[:, :3, 3], atol=5e-3)
+    np.testing.assert_allclose(poses[:, :3, :3], truth[:, :3, :3], atol=1e-6)
+
+
+def test_gps_and_imu_by_hand(tree):
+    """At the equator, 0.001 degrees of longitude are 111.319 m, to the east; the car looks there, so it drives on."""
+    folder = tree / DRIVE / "oxts/data"
+    for path in folder.iterdir():
+        path.unlink()
+    for frame in range(2):
+        (folder / f"{frame:010d}.txt").write_text(" ".join(["0", str(0.001 * frame)] + ["0"] * 28))
+    poses = from_start(oxts_poses(folder, tree / "2000_01_01", 2))
+    np.testing.assert_allclose(poses[1, :3, 3], [0, 0, 111.319], atol=1e-3)
+
+
+def test_odometry_poses(tmp_path):
+    (tmp_path / "poses").mkdir()
+    (tmp_path / "poses/09.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n1 0 0 1 0 1 0 2 0 0 1 3\n\n")
+    poses = dataset(tmp_path, "kitti_odom").poses("9")
+    assert poses.shape == (2, 4, 4)
+    np.testing.assert_array_equal(poses[1], [[1, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]])
+
+
+def test_missing_poses_are_told_with_what_to_do(tmp_path):
+    with pytest.raises(DataError, match=r"poses/11\.txt are missing.*00 to 10.*prepare_kitti.*--no_eval"):
+        dataset(tmp_path, "kitti_odom").poses("11")
+    with pytest.raises(DataError, match=r"neither .*poses\.txt nor any file in .*oxts/data.*--no_eval"):
+        dataset(tmp_path).poses(DRIVE)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "empty"), ("1 0 0\n", "line 1: expected 12 numbers, got '1 0 0'"), ("a " * 12, "got 'a a")],
+)
+def test_damaged_pose_files(tmp_path, content, words):
+    (tmp_path / "p.txt").write_text(content)
+    with pytest.raises(DataError, match=words):
+        read_poses(tmp_path / "p.txt")
+    with pytest.raises(DataError, match="not found"):
+        read_poses(tmp_path / "none.txt")
+
+
+def test_a_gap_in_the_gps(tree):
+    folder = tree / DRIVE / "oxts/data"
+    (folder / f"{7:010d}.txt").unlink()
+    with pytest.raises(DataError, match="59 files, but none of frame 7"):
+        oxts_poses(folder, tree / "2000_01_01", 2)

@@ -1,0 +1,246 @@
+"""The odometry protocol: every pose model on the built-in world, closed forms, and what it answers to bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from evo.core.metrics import APE, PoseRelation
+from evo.core.trajectory import PosePath3D
+from evo.tools.file_interface import read_kitti_poses_file, read_tum_trajectory_file
+from PIL import Image
+
+import evaluate_pose
+from datasets.synthetic.kitti_tree import write_calibration, write_frame, write_poses
+from datasets.synthetic.render import Camera, StreetRenderer
+from datasets.synthetic.street import Street
+from datasets.synthetic.textures import build_atlas
+from datasets.transforms import image_to_array, resize_lanczos
+from errors import DataError, OptionsError, WeightsError
+from evaluate_pose import evaluate, predict_motions
+from evaluation.trajectories import motions_between
+from inference import POSE_ROLES
+from layers.geometry import disp_to_depth
+from networks.monodepth import Monodepth
+from options import Options
+from serialization.weights_folder import save_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+DRIVE = "2000_01_01/2000_01_01_drive_0001_sync"
+NUM_FRAMES = 6
+SIZE = (64, 96)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """One street of it."""
+    root = tmp_path_factory.mktemp("world")
+    street, camera = Street((2, 0), NUM_FRAMES), Camera.like_kitti(32, 96)
+    write_calibration(root / "2000_01_01", camera)
+    write_poses(root / DRIVE, street)
+    renderer = StreetRenderer(street, build_atlas(2), camera)
+    for frame in range(NUM_FRAMES):
+        write_frame(root / DRIVE, renderer, frame)
+    return root
+
+
+@pytest.fixture(scope="module")
+def save_model(tmp_path_factory):
+    """Pose model and input -> the model and its folder of weights; each made once."""
+    made = {}
+
+    def save(pose_model_type="separate_resnet", pose_model_input="pairs") -> tuple[Monodepth, Path]:
+        key = pose_model_type, pose_model_input
+        if key not in made:
+            paddle.seed(4)
+            model = Monodepth(scales=(0,), pose_model_type=pose_model_type, pose_model_input=pose_model_input)
+            model.eval()
+            folder = tmp_path_factory.mktemp("weights") / "w"
+            networks = {role: model.networks()[role] for role in POSE_ROLES[pose_model_type]}  # all that is read
+            save_weights(folder, networks, {"height": SIZE[0], "width": SIZE[1], "use_stereo": False})
+            made[key] = model, folder
+        return made[key]
+
+    return save
+
+
+@pytest.fixture
+def options(world, save_model, tmp_path):
+    """Options for the world's test drive, with changes."""
+
+    def make(**changes) -> Options:
+        settings = {"eval_split": DRIVE, "data_path": str(world), "eval_out_dir": str(tmp_path / "out")}
+        settings |= {"num_workers": 0, "batch_size": 4, "device": "cpu", **changes}
+        return Options(**{"load_weights_folder": str(save_model()[1]), **settings})
+
+    return make
+
+
+def images_of(world) -> list[paddle.Tensor]:
+    """The drive's frames as the networks take them."""
+    paths = sorted((world / DRIVE / "image_02/data").iterdir())
+    arrays = [image_to_array(resize_lanczos(Image.open(path).convert("RGB"), *SIZE)) for path in paths]
+    return [paddle.to_tensor(array[None].astype(np.float32) / 255) for array in arrays]
+
+
+def truth_of(world) -> np.ndarray:
+    return read_kitti_poses_file(world / DRIVE / "poses.txt").poses_se3
+
+
+@pytest.mark.parametrize("pose_model_input", ["pairs", "all"])
+@pytest.mark.parametrize("pose_model_type", ["separate_resnet", "shared", "posecnn"])
+def test_motions_are_those_of_the_model(world, save_model, options, pose_model_type, pose_model_input):
+    """One frame at a time, by the whole model, with both neighbours."""
+    model, folder = save_model(pose_model_type, pose_model_input)
+    names = {"pose_model_type": pose_model_type, "pose_model_input": pose_model_input}
+    opt = options(load_weights_folder=str(folder), **names)
+    dataset, drive = evaluate_pose.build_sequence(opt)
+    dataset.lines = evaluate_pose.find_frames(dataset, drive)
+    motions = predict_motions(opt, dataset)
+    images = images_of(world)
+    assert motions.shape == (NUM_FRAMES - 1, 4, 4)
+    for frame in range(1, NUM_FRAMES - 1):
+        with paddle.no_grad():
+            outputs = model({0: images[frame], -1: images[frame - 1], 1: images[frame + 1]})
+        expected = {f: outputs["cam_T_cam", 0, f].numpy()[0] for f in (-1, 1)}
+        if pose_model_type == "posecnn":
+            for T in expected.values():
+                T[:3, 3] *= float((1 / disp_to_depth(outputs["disp", 0], 0.1, 100.0)[1]).mean())
+        np.testing.assert_allclose(motions[frame], expected[1], rtol=1e-3, atol=1e-7)
+        if frame == 1 and (pose_model_type, pose_model_input) != ("posecnn", "pairs"):
+            # What all frames at once tell of the first step backwards; of pairs, both ways are the same prediction,
+            # but for PoseCNN's scale, which is that of the frame that the motion starts from.
+            np.testing.assert_allclose(motions[0], np.linalg.inv(expected[-1]), rtol=1e-3, atol=1e-7)
+
+
+def test_the_script_scores_saves_and_draws(world, save_model, tmp_path):
+    folder, out = save_model()[1], tmp_path / "out"
+    command = [sys.executable, "evaluate_pose.py", "--eval_split", DRIVE, "--data_path", world, "--num_workers", "1"]
+    command += ["--load_weights_folder", folder, "--eval_out_dir", out, "--batch_size", "2", "--no_cuda"]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    name = DRIVE.split("/")[1]
+    assert {path.name for path in out.iterdir()} == {
+        *(f"trajectory_{name}{ending}" for ending in ("_kitti.txt", "_tum.txt", ".png")),
+        f"pose_metrics_{name}.json",
+    }
+    metrics = json.loads((out / f"pose_metrics_{name}.json").read_text())
+    assert metrics["sequence"] == DRIVE and metrics["frames"] == NUM_FRAMES and metrics["t_rel"] is None
+    for number in (f"{metrics['ate_5']:.4f}", f"{metrics['ate_sim3']:.3f}", f"{metrics['ate_se3']:.3f}"):
+        assert number in done.stdout
+    # What evo makes of the files.
+    truth = PosePath3D(poses_se3=truth_of(world))
+    predicted = read_kitti_poses_file(out / f"trajectory_{name}_kitti.txt")
+    in_tum = read_tum_trajectory_file(out / f"trajectory_{name}_tum.txt")
+    np.testing.assert_allclose(in_tum.poses_se3, predicted.poses_se3, atol=1e-6)
+    np.testing.assert_allclose(in_tum.timestamps, 0.1 * np.arange(NUM_FRAMES))
+    scale = predicted.align(truth, correct_scale=True)[2]
+    assert scale == pytest.approx(1, rel=1e-6)  # it is at the truth's scale already
+    error = APE(PoseRelation.translation_part)
+    error.process_data((truth, predicted))
+    assert metrics["ate_sim3"] == pytest.approx(error.get_all_statistics()["rmse"], rel=1e-5)
+    with Image.open(out / f"trajectory_{name}.png") as picture:
+        assert min(picture.size) >= 600 and picture.convert("L").getextrema() == (0, 255)
+
+
+def test_scaling(world, options, monkeypatch):
+    """The true motions in scene units of 5.4 m."""
+    motions = motions_between(np.stack(truth_of(world)))
+    motions[:, :3, 3] /= 5.4
+    monkeypatch.setattr(evaluate_pose, "predict_motions", lambda opt, dataset: motions)
+    for changes in ({}, {"eval_stereo": True}, {"disable_median_scaling": True, "pred_depth_scale_factor": 5.4}):
+        result = evaluate(options(**changes))
+        assert result.ate_5 == pytest.approx(0, abs=1e-6) and result.ate_sim3 == pytest.approx(0, abs=1e-6)
+        assert result.scale == pytest.approx(5.4)
+        assert (result.ate_se3 < 1e-6) == bool(changes)
+
+
+def odometry(root: Path, num_frames: int, poses: int | None) -> Path:
+    """Sequence 09 of grey images, and of so many poses, a metre apart."""
+    folder = root / "sequences/09/image_2"
+    folder.mkdir(parents=True)
+    for frame in range(num_frames):
+        Image.new("RGB", (48, 16), (128, 128, 128)).save(folder / f"{frame:06d}.jpg")
+    if poses:
+        (root / "poses").mkdir()
+        (root / "poses/09.txt").write_text("".join(f"1 0 0 0 0 1 0 0 0 0 1 {i}\n" for i in range(poses)))
+    return root
+
+
+def test_an_odometry_sequence(options, tmp_path, monkeypatch):
+    data = odometry(tmp_path / "data", 121, 121)
+    T = np.eye(4)
+    T[2, 3] = -1.1
+    monkeypatch.setattr(evaluate_pose, "predict_motions", lambda opt, dataset: np.tile(T, (len(dataset) - 1, 1, 1)))
+    result = evaluate(options(eval_split="odom_9", data_path=str(data), eval_stereo=False, disable_median_scaling=True))
+    assert result.kitti.t_rel == pytest.approx(10.1) and result.kitti.segments == 2
+    metrics = json.loads((tmp_path / "out/pose_metrics_odom_9.json").read_text())
+    assert metrics["by_length"]["100"]["t_rel"] == pytest.approx(10.1)
+
+
+def test_without_truth_the_trajectory_alone(options, tmp_path):
+    data = odometry(tmp_path / "data", 6, None)
+    with pytest.raises(DataError, match=r"poses/09\.txt are missing"):
+        evaluate(options(eval_split="odom_9", data_path=str(data)))
+    assert evaluate(options(eval_split="odom_9", data_path=str(data), no_eval=True)) is None
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"trajectory_odom_9{ending}" for ending in ("_kitti.txt", "_tum.txt", ".png")
+    }
+
+
+def test_missing_frames_are_named(options, tmp_path):
+    data = odometry(tmp_path / "data", 6, 8)
+    with pytest.raises(DataError, match="9 has 6 images, but true poses of 8 frames"):
+        evaluate(options(eval_split="odom_9", data_path=str(data)))
+    (data / "sequences/09/image_2/000002.jpg").unlink()
+    with pytest.raises(DataError, match=r"1 of the 6 frames of 9 are missing, the first of them .*000002\.jpg"):
+        evaluate(options(eval_split="odom_9", data_path=str(data)))
+    with pytest.raises(DataError, match=r"no \.png images in .*--png"):
+        evaluate(options(eval_split="odom_9", data_path=str(data), png=True))
+    with pytest.raises(DataError, match=r"no \.jpg images in .*eigen.*odom_9.*DATE/DRIVE"):
+        evaluate(options(eval_split="eigen"))
+
+
+def test_too_few_frames(options, tmp_path):
+    data = odometry(tmp_path / "data", 4, 4)
+    with pytest.raises(DataError, match="9 has 4 frames; at least 5"):
+        evaluate(options(eval_split="odom_9", data_path=str(data)))
+
+
+def test_weights_without_the_pose_model(options, save_model, tmp_path):
+    stereo = Monodepth(scales=(0,), frame_ids=(0,))
+    save_weights(tmp_path / "stereo", stereo.networks(), {"height": 64, "width": 96, "use_stereo": True})
+    with pytest.raises(WeightsError, match=r"no pose_encoder and no pose.*holds depth, encoder: .*stereo pairs alone"):
+        evaluate(options(load_weights_folder=str(tmp_path / "stereo")))
+    with pytest.raises(WeightsError, match=r"no pose_encoder, .*holds encoder, pose: name the model"):
+        evaluate(options(load_weights_folder=str(save_model("shared")[1])))
+    with pytest.raises(WeightsError, match=r"does not fit.*--pose_model_type, --pose_model_input, --frame_ids"):
+        evaluate(options(pose_model_input="all"))
+    with pytest.raises(WeightsError, match="no folder of weights at"):
+        evaluate(options(load_weights_folder=str(tmp_path / "none")))
+
+
+def test_a_mistyped_command_is_told_without_a_traceback(tmp_path):
+    command = [sys.executable, str(ROOT / "evaluate_pose.py"), "--eval_split", "odom_9"]
+    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr == "error: name what to evaluate: load_weights_folder\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"post_process": True}, "post_process is about depth"),
+        ({"ext_disp_to_eval": "d.npy"}, "ext_disp_to_eval is about depth"),
+        ({"save_pred_disps": True}, "save_pred_disps is about depth"),
+        ({"eval_stereo": True, "pred_depth_scale_factor": 2.0}, "eval_stereo ignores pred_depth_scale_factor"),
+        ({"pose_model_input": "all", "frame_ids": (0, -2, 2)}, r"frame_ids: got \(0, -2, 2\)"),
+    ],
+)
+def test_options_that_make_no_sense(changes, words):
+    with pytest.raises(OptionsError, match=words):
+        Options(load_weights_folder="W", **changes).check_for_pose_evaluation()
+    Options(load_weights_folder="W").check_for_pose_evaluation()
