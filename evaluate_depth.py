@@ -3,34 +3,33 @@
 ``python evaluate_depth.py --load_weights_folder DIR --eval_mono --data_path DIR``
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets.build import build_dataset, build_loader
 from datasets.mono_dataset import MonoDataset
-from datasets.splits import find_split, read_split_lines
-from environment import prepare_environment, run_script, set_device
-from errors import DataError
+from environment import prepare_environment, run_script
 from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, evaluate_depths
 from evaluation.report import format_metrics_table, save_metrics
+from evaluation.statistics import scale_consistency
 from options import Options, parse_options
+from scoring.benchmark import write_submission
+from scoring.details import score_details
+from scoring.disparities import benchmark_ids, predict_frames, read_disparities
+from scoring.ground_truth import (
+    BENCHMARK_SPLIT,
+    IMPROVED_SPLIT,
+    GroundTruth,
+    build_test_dataset,
+    choose_protocol,
+    load_ground_truth,
+)
+from scoring.pictures import extreme_panels, write_panels
+from scoring.results import FRAMES_FILE, SUMMARY_FILE, write_results
+from scoring.training_frames import refuse_training_frames
 from serialization.atomic import atomic_file
-from serialization.depth_npz import read_gt_depths
 
-# What imports Paddle is imported where it is used, so that a mistyped option is told at once.
-
-IMPROVED_SPLIT = "eigen_benchmark"
-
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """Depth of every frame of a split: metres, 0 where unknown, None for a frame without; and where it comes from."""
-
-    depths: list[np.ndarray | None]
-    kind: str
-    source: str
+EXTREMES = 3  # frames drawn of each kind, the worst and the best
 
 
 def main() -> None:
@@ -42,20 +41,23 @@ def main() -> None:
 
 
 def evaluate(opt: Options) -> dict[str, float] | None:
-    """Runs the protocol, prints the table and writes ``metrics.json``.
+    """Runs the protocol, prints the table and writes ``metrics.json`` and the folder ``scores_SPLIT``.
 
     Returns:
-        The seven metrics; None with ``--no_eval``.
+        The seven metrics; None with ``--no_eval``, and for the benchmark, which only its server can score.
 
     Raises:
         DataError, WeightsError: what is needed is missing, damaged, or does not fit together.
     """
+    if opt.eval_eigen_to_benchmark and "eval_split" not in opt.given and opt.eval_split == "eigen":
+        opt = opt.replace(eval_split=IMPROVED_SPLIT)
     dataset, split_dir = build_test_dataset(opt)
     names = [str(line) for line in dataset.lines]
     output_dir = _output_dir(opt)
     if opt.ext_disp_to_eval:
-        scaled_disps = read_disparities(Path(opt.ext_disp_to_eval), len(names), _benchmark_ids(opt))
+        scaled_disps = read_disparities(Path(opt.ext_disp_to_eval), len(names), benchmark_ids(opt))
     else:
+        refuse_training_frames(opt, dataset.lines)
         scaled_disps = predict_frames(opt, dataset)
     if opt.save_pred_disps:
         path = output_dir / f"disps_{opt.eval_split_name}_split.npy"
@@ -63,149 +65,44 @@ def evaluate(opt: Options) -> dict[str, float] | None:
         print(f"Disparities of {len(names)} frames in {path}")
     if opt.no_eval:
         return None
+    if opt.eval_split_name == BENCHMARK_SPLIT:
+        path = output_dir / "benchmark_submission.zip"
+        write_submission(path, scaled_disps, dataset.lines, choose_protocol(opt, dataset, "improved"))
+        print(f"{len(names)} depth maps for the benchmark's server, which alone can score them, in {path}")
+        return None
     truth = load_ground_truth(opt, dataset, split_dir)
-    protocol = DepthProtocol.choose(
-        truth.kind,
-        opt.eval_crop,
-        median_scaling=not (opt.eval_stereo or opt.disable_median_scaling),
-        scale_factor=dataset.STEREO_SCALE_FACTOR if opt.eval_stereo else opt.pred_depth_scale_factor,
-    )
+    protocol = choose_protocol(opt, dataset, truth.kind)
     result = evaluate_depths(scaled_disps, truth.depths, protocol, names)
     print(_describe(truth, protocol, result, len(names)))
     print(format_metrics_table(result.means))
     save_metrics(output_dir / "metrics.json", result.means)
     print(f"Metrics in {output_dir / 'metrics.json'}")
+    _write_scores(opt, dataset, scaled_disps, truth, protocol, result)
     return result.means
 
 
-def build_test_dataset(opt: Options) -> tuple[MonoDataset, Path]:
-    """The split's test frames, without neighbours, and the split's folder; the size is set when predicting."""
-    split_dir = find_split(opt.eval_split, opt.data_path)
-    dataset = build_dataset(
-        "kitti_depth" if opt.eval_split_name == IMPROVED_SPLIT else opt.dataset,
-        opt.data_path,
-        read_split_lines(split_dir, "test"),
-        height=opt.height,
-        width=opt.width,
-        frame_ids=(0,),
-        train=False,
-        extension=".png" if opt.png else ".jpg",
-        gt_depth=opt.gt_depth,
+def _write_scores(
+    opt: Options,
+    dataset: MonoDataset,
+    scaled_disps: np.ndarray,
+    truth: GroundTruth,
+    protocol: DepthProtocol,
+    result: DepthEvaluation,
+) -> None:
+    """Writes the folder ``scores_SPLIT``, with ``--eval_details`` the details too, and says what is in it."""
+    folder = _output_dir(opt) / f"scores_{opt.eval_split_name}"
+    details = {}
+    if opt.eval_details:
+        details = score_details(scaled_disps, truth.depths, protocol, result, dataset, opt.num_workers)
+        panels = extreme_panels(dataset, scaled_disps, truth.depths, protocol, result, EXTREMES)
+        print(f"{write_panels(folder, panels)} of the worst and best frames drawn in {folder}")
+    name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
+    names = [str(line) for line in dataset.lines]
+    interval = write_results(folder, name, names, result, details, protocol, truth)["metrics"]["abs_rel"]
+    print(
+        f"abs_rel {interval['mean']:.3f}, 95 % of bootstrap means over frames {interval['low']:.3f} to "
+        f"{interval['high']:.3f}; each frame in {folder / FRAMES_FILE}, the summary in {SUMMARY_FILE} beside it"
     )
-    return dataset, split_dir
-
-
-def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
-    """Scaled disparities of the dataset's frames by the weights of the options: float32 (N, H, W).
-
-    Raises:
-        DataError, WeightsError: an image or the weights are missing or damaged.
-    """
-    from inference import DepthPredictor
-
-    set_device(opt.device)
-    predictor = DepthPredictor.from_folder(
-        opt.load_weights_folder,
-        num_layers=opt.num_layers,
-        height=opt.height if "height" in opt.given else None,
-        width=opt.width if "width" in opt.given else None,
-        min_depth=opt.min_depth,
-        max_depth=opt.max_depth,
-    )
-    if opt.eval_stereo and predictor.info and not predictor.info.use_stereo:
-        print(
-            "Note: these weights were trained without stereo pairs, so their depth has no scale: --eval_mono finds one."
-        )
-    if predictor.left_out:
-        print(f"Not in the networks, left out: {', '.join(predictor.left_out)}")
-    dataset.height, dataset.width = predictor.size
-    loader = build_loader(
-        dataset,
-        batch_size=min(opt.batch_size, len(dataset)),
-        shuffle=False,
-        num_workers=opt.num_workers,
-        seed=opt.seed,
-        drop_last=False,
-    )
-    print(f"Predicting {len(dataset)} frames at {predictor.size[1]}x{predictor.size[0]}")
-    try:
-        return predictor.predict_all(loader, opt.post_process)
-    finally:
-        loader.close()
-
-
-def read_disparities(path: Path, num_frames: int, ids: np.ndarray | None = None) -> np.ndarray:
-    """Scaled disparities from a file, one for each frame of the split.
-
-    Args:
-        path: .npy, float32 (N, H, W).
-        num_frames: of the split.
-        ids: which of the file's frames are the split's; None for all.
-
-    Raises:
-        DataError: the file is missing, damaged, or holds something else.
-    """
-    try:
-        scaled_disps = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"--ext_disp_to_eval {path} cannot be read as a .npy file of float32 (frames, height, width): {error}"
-        ) from error
-    if scaled_disps.ndim != 3 or not np.issubdtype(scaled_disps.dtype, np.floating):
-        raise DataError(
-            f"--ext_disp_to_eval {path} holds {scaled_disps.dtype} of shape {scaled_disps.shape}; "
-            "float32 (frames, height, width) was expected"
-        )
-    if ids is not None:
-        if ids.max() >= len(scaled_disps):
-            raise DataError(
-                f"--eval_eigen_to_benchmark picks frame {ids.max()} of the Eigen test, but {path} holds "
-                f"{len(scaled_disps)} frames; disparities of all Eigen test frames were expected"
-            )
-        scaled_disps = scaled_disps[ids]
-    if len(scaled_disps) != num_frames:
-        raise DataError(f"{path} holds {len(scaled_disps)} disparities, but the split has {num_frames} test frames")
-    return scaled_disps.astype(np.float32, copy=False)
-
-
-def _benchmark_ids(opt: Options) -> np.ndarray | None:
-    """Which of the Eigen test frames have improved ground truth; None unless asked for."""
-    if not opt.eval_eigen_to_benchmark:
-        return None
-    path = find_split("benchmark", opt.data_path) / "eigen_to_benchmark_ids.npy"
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"--eval_eigen_to_benchmark needs {path}, the list published with the benchmark split: {error}"
-        ) from error
-
-
-def load_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> GroundTruth:
-    """The split's ``gt_depths.npz`` if it is there and of the kind and axis asked for, else the dataset's own files.
-
-    Raises:
-        DataError: the file is damaged, or its number of frames is not the split's.
-    """
-    path = split_dir / "gt_depths.npz"
-    if path.is_file():
-        exported = read_gt_depths(path)
-        # The community's files name neither: they hold lidar but for one split, along the published tables' axis.
-        kind = exported.kind or ("improved" if opt.eval_split_name == IMPROVED_SPLIT else "lidar")
-        axis = exported.axis or "legacy"
-        if kind == "lidar" and dataset.GROUND_TRUTH == "improved":
-            print(f"{path} holds lidar; the improved ground truth comes from the dataset instead")
-        elif kind == "lidar" and axis != opt.gt_depth:
-            print(f"{path} has the {axis} axis; --gt_depth {opt.gt_depth} comes from the dataset instead")
-        else:
-            if len(exported.depths) != len(dataset.lines):
-                raise DataError(
-                    f"{path} holds {len(exported.depths)} depth maps, but the split has {len(dataset.lines)} test "
-                    "frames; export it again, or remove it: ground truth then comes straight from the dataset"
-                )
-            return GroundTruth(list(exported.depths), kind, str(path))
-    depths = [dataset.ground_truth(line) for line in dataset.lines]
-    return GroundTruth(depths, dataset.GROUND_TRUTH, opt.data_path)
 
 
 def _output_dir(opt: Options) -> Path:
@@ -225,11 +122,10 @@ def _describe(truth: GroundTruth, protocol: DepthProtocol, result: DepthEvaluati
     """What was compared with what, in which way."""
     scaling = "median scaling" if protocol.median_scaling else f"depth times {protocol.scale_factor:g}"
     text = f"{num_frames - len(result.skipped)} frames, {truth.kind} ground truth of {truth.source}, "
-    text += f"crop {protocol.crop}, {scaling}"
+    text += f"crop {protocol.crop}, cap {protocol.cap:g} m, {scaling}"
     if protocol.median_scaling:
-        ratios = result.ratios[np.isfinite(result.ratios)]
-        median = np.median(ratios)
-        text += f"; ratios: median {median:.3f}, relative spread {np.std(ratios / median):.3f}"
+        scale = scale_consistency(result.ratios)
+        text += f"; ratios: median {scale['median']:.3f}, relative spread {scale['relative_std']:.3f}"
     if result.skipped:
         text += f"\n{len(result.skipped)} frames skipped, without ground truth that counts: "
         text += ", ".join(result.skipped[:5]) + (" ..." if len(result.skipped) > 5 else "")

@@ -137,6 +137,15 @@ class Options:
         "is every pixel with ground truth; auto is eigen for lidar, none for the improved ground truth",
         choices=("auto", "eigen", "garg", "none", "eigen_2014"),
     )
+    eval_max_depth: float = _evaluation(
+        80.0, "cap in metres: ground truth beyond does not count, predictions end there; 50 is the other usual", above=0
+    )
+    eval_details: bool = _evaluation(
+        False,
+        "score by distance and region, after aligning by least squares, edges and point clouds too, and draw the best "
+        "and worst frames",
+    )
+    eval_trained_frames: bool = _evaluation(False, "score frames that the weights were trained on all the same")
     ext_disp_to_eval: str | None = _evaluation(None, "score the disparities of this .npy file")
     save_pred_disps: bool = _evaluation(False, "write disps_SPLIT_split.npy")
     no_eval: bool = _evaluation(False, "predict, but score nothing")
@@ -289,6 +298,11 @@ def _evaluation_problems(options: Options) -> Iterator[str]:
         yield "set eval_mono (median scaling) or eval_stereo (the dataset's stereo factor)"
     if options.eval_stereo and options.pred_depth_scale_factor != 1.0:
         yield "eval_stereo ignores pred_depth_scale_factor: set eval_mono and disable_median_scaling"
+    if options.eval_split_name == "benchmark" and not (options.eval_stereo or options.disable_median_scaling):
+        yield (
+            "eval_split benchmark has no ground truth here to take a scale from: set eval_stereo (the dataset's "
+            "factor), or eval_mono with disable_median_scaling and pred_depth_scale_factor"
+        )
     if options.no_eval and not options.save_pred_disps:
         yield "no_eval without save_pred_disps leaves nothing to do"
     if options.ext_disp_to_eval is None:

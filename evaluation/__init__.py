@@ -1,1 +1,1 @@
-"""The published evaluation protocols, in NumPy alone. Begin at ``depth_protocol``."""
+"""The published evaluation protocols and more: NumPy, OpenCV and SciPy, no Paddle. Begin at ``depth_protocol``."""

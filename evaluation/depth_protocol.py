@@ -15,8 +15,8 @@ import numpy as np
 from errors import DataError
 from evaluation.depth_metrics import METRIC_NAMES, compute_depth_metrics
 
-# Predictions are clipped to this range in metres, whatever the ground truth.
-CLIP_RANGE = (1e-3, 80.0)
+# Predictions are clipped to between these, in metres, whatever the ground truth.
+MIN_DEPTH, MAX_DEPTH = 1e-3, 80.0
 
 # (top, bottom, left, right) as shares of height and width. What the field calls the Eigen crop, and what the
 # published tables of the Eigen split are made with, is the one that Garg et al. (ECCV 2016) drew; Eigen et
@@ -39,17 +39,25 @@ class DepthProtocol:
         min_depth, max_depth: ground truth strictly between them counts, in metres.
         median_scaling: whether each frame's prediction is scaled to the median of its ground truth.
         scale_factor: metres of one unit of the network's depth; 5.4 for KITTI's stereo pairs at baseline 0.1.
+        cap: predictions beyond are taken for it, in metres.
     """
 
     crop: str = "eigen"
-    min_depth: float = 1e-3
-    max_depth: float = 80.0
+    min_depth: float = MIN_DEPTH
+    max_depth: float = MAX_DEPTH
     median_scaling: bool = True
     scale_factor: float = 1.0
+    cap: float = MAX_DEPTH
 
     @classmethod
     def choose(
-        cls, kind: str | None, eval_crop: str, *, median_scaling: bool = True, scale_factor: float = 1.0
+        cls,
+        kind: str | None,
+        eval_crop: str,
+        *,
+        median_scaling: bool = True,
+        scale_factor: float = 1.0,
+        cap: float = MAX_DEPTH,
     ) -> "DepthProtocol":
         """The protocol of ``--eval_crop`` for one kind of ground truth.
 
@@ -58,22 +66,33 @@ class DepthProtocol:
             eval_crop: "auto", or a key of ``CROPS``. "auto" is the Eigen crop and range for lidar, and every
                 pixel with ground truth for the improved one, as published for each; "none" is every pixel
                 too.
+            cap: ground truth and predictions end here, in metres; only at 80, and without a crop, does ground
+                truth beyond count, as published.
         """
         crop = ("none" if kind == "improved" else "eigen") if eval_crop == "auto" else eval_crop
-        min_depth, max_depth = (0.0, float("inf")) if crop == "none" else (cls.min_depth, cls.max_depth)
-        return cls(crop, min_depth, max_depth, median_scaling, scale_factor)
+        everything = crop == "none"
+        min_depth = 0.0 if everything else MIN_DEPTH
+        max_depth = float("inf") if everything and cap == MAX_DEPTH else cap
+        return cls(crop, min_depth, max_depth, median_scaling, scale_factor, cap)
+
+    def window(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns that the crop leaves of ground truth of this (height, width)."""
+        crop = CROPS[self.crop]
+        if crop is None:
+            return slice(0, size[0]), slice(0, size[1])
+        top, bottom, left, right = (np.array(crop) * (size[0], size[0], size[1], size[1])).astype(np.int32)
+        return slice(top, bottom), slice(left, right)
 
     def valid_mask(self, gt: np.ndarray) -> np.ndarray:
         """Pixels of ``gt`` (h, w) that count: bool (h, w)."""
-        in_range = (gt > self.min_depth) & (gt < self.max_depth)
-        crop = CROPS[self.crop]
-        if crop is None:
-            return in_range
-        height, width = gt.shape
-        top, bottom, left, right = (np.array(crop) * (height, height, width, width)).astype(np.int32)
-        in_crop = np.zeros(gt.shape, dtype=bool)
-        in_crop[top:bottom, left:right] = True
-        return in_range & in_crop
+        window = self.window(gt.shape)
+        mask = np.zeros(gt.shape, dtype=bool)
+        mask[window] = self.in_range(gt[window])
+        return mask
+
+    def in_range(self, gt: np.ndarray) -> np.ndarray:
+        """Where ground truth of any shape is known and not too far: bool, of its shape."""
+        return (gt > self.min_depth) & (gt < self.max_depth)
 
 
 class FrameScore(NamedTuple):
@@ -156,31 +175,45 @@ def evaluate_frame(
     Raises:
         DataError: a wrong shape or type, or disparities that are not positive and finite.
     """
-    _check_frame(scaled_disp, gt, name)
-    mask = protocol.valid_mask(gt)
+    check_disparity(scaled_disp, name)
+    _check_map(gt, f"{name}: its ground truth")
+    window = protocol.window(gt.shape)
+    mask = protocol.in_range(gt[window])
     if not mask.any():
         return None
-    height, width = gt.shape
-    resized = cv2.resize(scaled_disp.astype(np.float32, copy=False), (width, height), interpolation=cv2.INTER_LINEAR)
     # In float32 throughout, as the published numbers are.
-    pred = (1 / resized)[mask] * np.float32(protocol.scale_factor)
-    gt = gt[mask].astype(np.float32, copy=False)
+    pred = 1 / resize_disparity(scaled_disp, gt.shape)[window][mask] * np.float32(protocol.scale_factor)
+    gt = gt[window][mask].astype(np.float32, copy=False)
     ratio = 1.0
     if protocol.median_scaling:
         ratio = np.median(gt) / np.median(pred)
         pred = pred * ratio
-    scores = compute_depth_metrics(gt, np.clip(pred, *CLIP_RANGE))
+    scores = compute_depth_metrics(gt, np.clip(pred, MIN_DEPTH, protocol.cap))
     return FrameScore(np.array([scores[metric] for metric in METRIC_NAMES]), float(ratio))
 
 
-def _check_frame(scaled_disp: np.ndarray, gt: np.ndarray, name: str) -> None:
-    for array, what in ((scaled_disp, "its disparities"), (gt, "its ground truth")):
-        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-            raise DataError(
-                f"{name}: {what} should be floating-point numbers of shape (height, width); "
-                f"found: {array.dtype} of shape {array.shape}."
-            )
-    if not (np.isfinite(scaled_disp) & (scaled_disp > 0)).all():
+def resize_disparity(scaled_disp: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Disparity (h, w) at another (height, width), float32, bilinear: what is resized is never depth."""
+    return cv2.resize(scaled_disp.astype(np.float32, copy=False), size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def check_disparity(scaled_disp: np.ndarray, name: str) -> None:
+    """Raises DataError, with the frame's name, unless disparities are (h, w), floating point, positive and finite.
+
+    So must be one over them, in single precision.
+    """
+    _check_map(scaled_disp, f"{name}: its disparities")
+    with np.errstate(over="ignore"):
+        single = scaled_disp.astype(np.float32, copy=False)
+    if not (np.isfinite(single) & (single >= np.finfo(np.float32).tiny)).all():
         raise DataError(
             f"{name}: its disparities are not all positive and finite; 1 / depth (scaled_disp) was expected."
+        )
+
+
+def _check_map(array: np.ndarray, what: str) -> None:
+    if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.floating):
+        raise DataError(
+            f"{what} should be floating-point numbers of shape (height, width); "
+            f"found: {array.dtype} of shape {array.shape}."
         )

@@ -1,4 +1,4 @@
-"""Metrics as tables for reading and as JSON for programs."""
+"""Metrics as tables for reading, as JSON for programs, and as rows for papers."""
 
 import json
 import os
@@ -34,6 +34,33 @@ def save_metrics(path: str | Path, means: Mapping[str, float]) -> None:
         os.replace(temporary, path)
     except OSError as fault:
         raise UserError(f"{path} cannot be written: {fault.strerror or fault}.") from fault
+
+
+def markdown_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """A header, the row of the means, and that of their intervals.
+
+    Args:
+        name: of the row.
+        metrics: name of a metric -> "mean", "low", "high".
+    """
+    rows = [["", *METRIC_NAMES], ["---"] * (1 + len(METRIC_NAMES))]
+    rows += [[name.replace("|", "\\|"), *_means(metrics)], ["95 % interval", *_intervals(metrics)]]
+    return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
+
+
+def latex_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """The same rows, to stand in a ``tabular`` of eight columns; the header is a comment."""
+    escaped = "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in name.replace("\\", "/"))
+    rows = [[escaped, *_means(metrics)], [r"95\,\% interval", *_intervals(metrics, "--")]]
+    return "\n".join([f"% name & {' & '.join(METRIC_NAMES)}", *(" & ".join(row) + r" \\" for row in rows)])
+
+
+def _means(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [f"{metrics[name]['mean']:.3f}" for name in METRIC_NAMES]
+
+
+def _intervals(metrics: Mapping[str, Mapping[str, Any]], dash: str = "–") -> list[str]:
+    return [f"{metrics[name]['low']:.3f}{dash}{metrics[name]['high']:.3f}" for name in METRIC_NAMES]
 
 
 def format_pose_tables(metrics: Mapping[str, Any]) -> str:

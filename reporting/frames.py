@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import paddle
 
@@ -15,7 +14,7 @@ from datasets.loader import collate
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split, read_split_lines
 from errors import DataError
-from evaluation.depth_protocol import DepthProtocol
+from evaluation.depth_protocol import DepthProtocol, resize_disparity
 from inference import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
@@ -218,15 +217,10 @@ def find_scale(frame: Frame, stereo_factor: float | None) -> MetricDepth:
         stereo_factor: metres in a scene unit, for weights trained with stereo pairs; None without.
     """
     if frame.truth is not None and frame.truth.valid.any():
-        pred = 1 / resize_disp(frame.scaled_disp, frame.truth.depth.shape)[frame.truth.valid]
+        pred = 1 / resize_disparity(frame.scaled_disp, frame.truth.depth.shape)[frame.truth.valid]
         factor = float(np.median(frame.truth.depth[frame.truth.valid]) / np.median(pred))
         return MetricDepth(factor, "m", 2.0, 80.0, "scaled to the truth's median")
     if stereo_factor:
         return MetricDepth(stereo_factor, "m", 2.0, 80.0, "by the stereo factor")
     own = float(np.median(frame.scaled_disp))
     return MetricDepth(own, "times the median", 0.125, 5.0, "without truth or stereo pairs there are no metres")
-
-
-def resize_disp(scaled_disp: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scaled disparity at another (height, width), as the evaluation resizes it."""
-    return cv2.resize(scaled_disp, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

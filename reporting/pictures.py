@@ -8,10 +8,11 @@ import matplotlib
 import numpy as np
 
 from evaluation.colormap import colourise_disparity
-from reporting.frames import Frame, MetricDepth, resize_disp
+from evaluation.depth_protocol import resize_disparity
+from reporting.frames import Frame, MetricDepth
+from scoring.pictures import MAX_ERROR, colour_error, dimmed, spread
 
 MAX_WIDTH = 640  # pixels of a picture: enough for a page, and small
-MAX_ERROR = 0.5
 JPEG_QUALITY = 88
 
 
@@ -38,17 +39,17 @@ class ColourBar:
 def frame_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
     """The pictures of a frame, in the order to look at them."""
     pictures = [
-        _picture("input", "what the network sees", frame.image),
-        _picture("disparity", "near is bright, far dark", colourise_disparity(frame.scaled_disp)),
+        make_picture("input", "what the network sees", frame.image),
+        make_picture("disparity", "near is bright, far dark", colourise_disparity(frame.scaled_disp)),
     ]
     for source, image in frame.warped.items():
         title = f"{source_name(source)}, warped"
-        pictures.append(_picture(title, "should look like the input", image))
+        pictures.append(make_picture(title, "should look like the input", image))
     for name, mask in frame.masks.items():
         grey = (mask.clip(0, 1) * 255).round().astype(np.uint8)
         between = ", grey ones in part" if ((mask > 0) & (mask < 1)).any() else ""
-        pictures.append(_picture(name, f"white pixels count in the loss{between}", grey, lossless=True))
-    pictures.append(_picture("depth", scale.how, colour_depth(scale.of(frame.scaled_disp), scale.near, scale.far)))
+        pictures.append(make_picture(name, f"white pixels count in the loss{between}", grey, lossless=True))
+    pictures.append(make_picture("depth", scale.how, colour_depth(scale.of(frame.scaled_disp), scale.near, scale.far)))
     return pictures + _truth_pictures(frame, scale)
 
 
@@ -57,14 +58,14 @@ def _truth_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
     if truth is None:
         return []
     known = truth.depth > 0
-    background = _dimmed(frame.image, known.shape)
+    background = dimmed(cv2.resize(frame.image, known.shape[::-1], interpolation=cv2.INTER_LINEAR))
     drawn = "" if truth.dense else ", points drawn larger than they are"
-    pictures = [_picture("truth", f"the true depth{drawn}", spread(colour_depth(truth.depth), known, background))]
+    pictures = [make_picture("truth", f"the true depth{drawn}", spread(colour_depth(truth.depth), known, background))]
     if truth.valid.any():
-        depth = scale.of(resize_disp(frame.scaled_disp, known.shape))
+        depth = scale.of(resize_disparity(frame.scaled_disp, known.shape))
         error = np.abs(depth - truth.depth) / np.where(known, truth.depth, 1)
         caption = f"mean {error[truth.valid].mean():.3f} of the truth where scored{drawn}"
-        pictures.append(_picture("error", caption, spread(colour_error(error), truth.valid, background)))
+        pictures.append(make_picture("error", caption, spread(colour_error(error), truth.valid, background)))
     return pictures
 
 
@@ -78,12 +79,7 @@ def source_name(source: int | str) -> str:
 def colour_depth(depth: np.ndarray, near: float = 2.0, far: float = 80.0) -> np.ndarray:
     """Depth (H, W) as uint8 (H, W, 3), RGB: the logarithm from near (red) to far (blue)."""
     share = np.log(np.maximum(depth, 1e-6) / near) / np.log(far / near)
-    return _colours("turbo_r", share)
-
-
-def colour_error(error: np.ndarray) -> np.ndarray:
-    """Absolute relative errors (H, W) as uint8 (H, W, 3), RGB: 0 blue, ``MAX_ERROR`` and more red."""
-    return _colours("RdYlBu_r", error / MAX_ERROR)
+    return (matplotlib.colormaps["turbo_r"](share.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
 
 
 def depth_bar(scale: MetricDepth) -> ColourBar:
@@ -103,35 +99,8 @@ def error_bar() -> ColourBar:
     return ColourBar("error: |depth - truth| / truth", _uri(strip, lossless=True), labels)
 
 
-def spread(colours: np.ndarray, known: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Known pixels in their colours over a background, those of sparse truth as dots.
-
-    Args:
-        colours, background: uint8 (H, W, 3).
-        known: bool (H, W).
-    """
-    if not known.any():
-        return background
-    radius = 0 if known.mean() > 0.5 else max(1.0, 2.0 * known.shape[1] / 1242)  # 2 pixels at KITTI's size
-    distance, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    by_label = np.zeros((labels.max() + 1, 3), dtype=np.uint8)
-    by_label[labels[known]] = colours[known]
-    return np.where((distance <= radius)[:, :, None], by_label[labels], background)
-
-
-def _dimmed(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image in dark grey, at another (height, width), to draw on."""
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.repeat((grey * 0.4).astype(np.uint8)[:, :, None], 3, axis=2)
-
-
-def _colours(name: str, share: np.ndarray) -> np.ndarray:
-    return (matplotlib.colormaps[name](share.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
-
-
-def _picture(title: str, caption: str, image: np.ndarray, lossless: bool = False) -> Picture:
+def make_picture(title: str, caption: str, image: np.ndarray, lossless: bool = False) -> Picture:
+    """A picture of an image, RGB or grey, at most ``MAX_WIDTH`` wide."""
     height, width = image.shape[:2]
     if width > MAX_WIDTH:
         height, width = round(height * MAX_WIDTH / width), MAX_WIDTH

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +11,17 @@ from datasets.build import build_dataset
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from errors import DataError
-from evaluate_depth import GroundTruth, build_test_dataset, load_ground_truth, predict_frames
 from evaluation.baselines import constant_disparity, mean_disparity
+from evaluation.depth_metrics import METRIC_NAMES
 from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, evaluate_depths
 from options import Options
+from scoring.details import score_details
+from scoring.disparities import predict_frames
+from scoring.ground_truth import GroundTruth, build_test_dataset, load_ground_truth
+from scoring.pictures import extreme_panels
+from scoring.results import summarise
 
+EXTREMES = 2  # frames shown of each kind, the worst and the best
 CONSTANT, MEAN_MAP = "constant depth", "mean depth map"
 MEDIAN_SCALED, STEREO_SCALED = "these weights", "these weights, by the stereo factor"
 
@@ -41,11 +48,21 @@ class EvalSplit:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """Name of a row -> its evaluation, baselines first; the frames predicted, and how long that and scoring took."""
+    """The evaluation of weights.
+
+    Attributes:
+        rows: name of a row -> its evaluation.
+        num_frames: how many were predicted.
+        seconds: how long predicting and scoring took.
+        summaries: of the median-scaled row's metrics and details, as ``scoring.results.summarise`` has them.
+        extremes: its worst and best frames, as ``scoring.pictures.extreme_panels`` has them.
+    """
 
     rows: dict[str, DepthEvaluation]
     num_frames: int
     seconds: float
+    summaries: dict[str, dict[str, Any]]
+    extremes: tuple[tuple[str, int, np.ndarray], ...]
 
 
 def open_test_split(opt: Options) -> EvalSplit:
@@ -87,7 +104,12 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
         name: evaluate_depths(scaled_disps, test.truth.depths, protocol, test.frame_names)
         for name, protocol in protocols.items()
     }
-    return SplitScores(rows, len(test.dataset), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    scored = (scaled_disps, test.truth.depths, protocols[MEDIAN_SCALED], rows[MEDIAN_SCALED])
+    details = score_details(*scored, test.dataset, opt.num_workers)
+    columns = dict(zip(METRIC_NAMES, rows[MEDIAN_SCALED].metrics.T, strict=True))
+    panels = tuple(extreme_panels(test.dataset, *scored, EXTREMES))
+    return SplitScores(rows, len(test.dataset), seconds, summarise({**columns, **details}), panels)
 
 
 def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None) -> dict[str, DepthEvaluation]:

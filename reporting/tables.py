@@ -10,20 +10,26 @@ from datasets.build import DATASETS
 from errors import DataError
 from evaluation.depth_metrics import METRIC_NAMES
 from evaluation.depth_protocol import DepthEvaluation
+from evaluation.partitions import THIRDS
+from evaluation.statistics import scale_consistency
 from options import OPTION_FIELDS, Options
+from reporting.pictures import Picture, make_picture
 from reporting.run_folder import RunFolder
 from reporting.scores import (
     MEAN_MAP,
     MEDIAN_SCALED,
     STEREO_SCALED,
     EvalSplit,
+    SplitScores,
     score_baselines,
     score_weights,
 )
+from scoring.training_frames import training_overlap
 from training.run_record import describe_machine
 
 MAX_BASELINE_FRAMES = 1000  # a thousand scans take a minute, and their mean has long settled
 LESS_IS_BETTER = METRIC_NAMES[:4]
+Summaries = Mapping[str, Mapping[str, Any]]  # as scoring.results.summarise has them
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,18 @@ class Scores:
         rows: empty where nothing could be scored.
         notes: what was compared with what, or why nothing was.
         timing: how long predicting and scoring took, or "".
+        parts: rows by distance and region, and after aligning: name, and a mean, or "–", for each metric.
+        beyond: sentences on what the metrics do not tell.
+        extremes: the worst and best frames: title, and picture.
     """
 
     verdict: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     timing: str = ""
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    beyond: tuple[str, ...] = ()
+    extremes: tuple[tuple[str, Picture], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,13 +98,52 @@ def score_run(run: RunFolder, test: EvalSplit) -> Scores:
         described += f" but the last, whose depth is multiplied by {factor:g} alone"
     if run.metrics is not None:
         notes.append(_compare_saved(run.metrics, scores.rows))
+    trained_on = len(training_overlap(run.weights, test.dataset.lines, opt).seen)
+    if trained_on:
+        notes.append(f"{trained_on} of the frames were trained on: these scores say little about new ones.")
     rate = scores.num_frames / scores.seconds
     return Scores(
         _verdict(means, counted),
         _rows(means),
         (f"{described}.", *notes),
         f"{scores.seconds:.1f} s for {scores.num_frames} frames, {rate:.1f} a second",
+        _parts(scores.summaries),
+        _beyond(scores),
+        tuple((_title(name, i, test), make_picture("", "", panel)) for name, i, panel in scores.extremes),
     )
+
+
+def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Of each part of which frames have pixels, the means of the seven metrics."""
+    names = [name.partition("/")[0] for name in summaries if name.endswith("/abs_rel")]
+    rows = []
+    for part in names:
+        means = [summaries[f"{part}/{metric}"]["mean"] for metric in METRIC_NAMES]
+        if any(mean is not None for mean in means):
+            title = {"aligned": "scale and shift aligned"}.get(part, f"{part} third" if part in THIRDS else part)
+            rows.append((title, tuple("–" if mean is None else f"{mean:.3f}" for mean in means)))
+    return tuple(rows)
+
+
+def _beyond(scores: SplitScores) -> tuple[str, ...]:
+    """Intervals, scale, edges and clouds in words, as far as they are known."""
+    values = scores.summaries
+    sure, scale = values["abs_rel"], scale_consistency(scores.rows[MEDIAN_SCALED].ratios)
+    texts = [
+        f"abs_rel is between {sure['low']:.3f} and {sure['high']:.3f} in 95 % of bootstrap samples of the frames.",
+        f"The ratio of medians is {scale['median']:.3g} and spreads by {scale['relative_std']:.1%} over the frames.",
+    ]
+    if values["edges/accuracy"]["mean"] is not None:
+        near, found = (values[f"edges/{name}"]["mean"] for name in ("accuracy", "completeness"))
+        texts.append(f"Depth edges: accuracy {near:.2f} and completeness {found:.2f} pixels, less is better.")
+    if values["cloud/f_score"]["mean"] is not None:
+        distance, score = (values[f"cloud/{name}"]["mean"] for name in ("chamfer", "f_score"))
+        texts.append(f"Point clouds: Chamfer distance {distance:.2f} m, F-score at 0.1 m {score:.3f}.")
+    return tuple(texts)
+
+
+def _title(name: str, number: int, test: EvalSplit) -> str:
+    return f"{name.replace('_', ' ')}: {test.frame_names[number]}"
 
 
 def _verdict(means: Mapping[str, Mapping[str, float]], counted: int) -> str:

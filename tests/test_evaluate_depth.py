@@ -114,6 +114,9 @@ def test_frames_without_ground_truth_are_counted_and_named(case, capsys):
         (np.ones((3, 4, 6), np.int64), ["int64", "float32"]),
         (np.full((3, 4, 6), np.nan, np.float32), [NAMES[0], "finite"]),
         (-np.ones((3, 4, 6), np.float32), [NAMES[0], "positive"]),
+        (np.ones((3, 0, 6), np.float32), [NAMES[0], "(0, 6)"]),
+        (np.full((3, 4, 6), 1e-40, np.float32), [NAMES[0], "positive"]),  # one over it is infinite
+        (np.full((3, 4, 6), 1e40), [NAMES[0], "finite"]),  # in single precision it is not
     ],
 )
 def test_bad_disparities(case, disparities, words):
@@ -176,3 +179,74 @@ def test_stereo_scale_of_weights_without_one_is_pointed_out(case, tmp_path, caps
     printed = capsys.readouterr().out
     assert "without stereo" not in printed and "abs_rel" not in printed
     assert np.load(tmp_path / "w/disps_mine_split.npy").shape == (3, 64, 96)
+
+
+@pytest.fixture
+def with_images(case, tmp_path):
+    """Options for weights of the networks' first values, and images of the case's frames, but no calibration."""
+    save_weights(tmp_path / "w", build_depth_networks(18, (0,)), {"height": 64, "width": 96, "use_stereo": False})
+    for name in NAMES:
+        folder, frame, side = name.split()
+        path = tmp_path / folder / f"image_0{2 if side == 'l' else 3}/data/{int(frame):010d}.jpg"
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (60, 40)).save(path)
+    return Options(
+        **{"eval_split": str(case.split), "load_weights_folder": str(tmp_path / "w"), "data_path": str(tmp_path)},
+        **{"num_workers": 0, "eval_mono": True, "eval_details": True},
+    )
+
+
+def test_scores_by_weights_and_by_their_disparities_are_the_same_bytes(with_images, tmp_path):
+    by_weights = with_images.replace(save_pred_disps=True)
+    evaluate(by_weights)
+    disps = tmp_path / "w" / "disps_mine_split.npy"
+    changes = {"load_weights_folder": None, "ext_disp_to_eval": str(disps), "eval_out_dir": str(tmp_path / "out")}
+    evaluate(with_images.replace(**changes))
+    folders = tmp_path / "w/scores_mine", tmp_path / "out/scores_mine"
+    files = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert (
+        files[0]
+        == files[1]
+        == [
+            *("best_1.png", "frames.csv", "summary.json", "table.md", "table.tex"),
+            *("worst_1.png", "worst_2.png", "worst_3.png"),
+        ][1:]
+    )  # three frames are all the worst
+    for name in ("frames.csv", "worst_1.png"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    summary = json.loads((folders[0] / "summary.json").read_text())
+    metrics = json.loads((tmp_path / "w/metrics.json").read_text())
+    assert {name: value["mean"] for name, value in summary["metrics"].items()} == pytest.approx(metrics, rel=1e-12)
+    assert summary["details"]["aligned/abs_rel"]["mean"] <= 1 and summary["details"]["cloud/f_score"]["frames"] == 0
+
+
+def test_an_image_that_is_missing_is_named_before_anything_is_predicted(with_images, tmp_path, capsys):
+    (tmp_path / "a/second/image_03/data/0000000005.jpg").unlink()
+    with pytest.raises(DataError, match=rf"images of 1 of the 3 test frames are missing, that of '{NAMES[1]}' first"):
+        evaluate(with_images)
+    assert "Predicting" not in capsys.readouterr().out
+
+
+def test_frames_that_were_trained_on_are_not_scored(with_images, case, tmp_path):
+    (case.split / "train_files.txt").write_text("a/first 1 l\n")
+    (tmp_path / "opt.json").write_text(json.dumps(Options(split=str(case.split), data_path=str(tmp_path)).as_dict()))
+    with pytest.raises(DataError, match="1 of the 3 frames to score were trained on"):  # as a neighbour
+        evaluate(with_images)
+    assert not (tmp_path / "w/metrics.json").exists()
+    assert evaluate(with_images.replace(eval_trained_frames=True)) is not None
+
+
+def test_the_cap_is_an_option(case, capsys):
+    # No truth is as near as 1 m.
+    with pytest.raises(DataError, match=r"0\.001 to 1 m"):
+        case.evaluate(eval_max_depth=1.0)
+    assert case.evaluate(eval_max_depth=50.0)["abs_rel"] < 1e-5
+    assert "cap 50 m" in capsys.readouterr().out
+
+
+def test_eigen_disparities_need_the_benchmark_s_frames(case, tmp_path):
+    (tmp_path / "splits/benchmark").mkdir(parents=True)
+    (tmp_path / "splits/benchmark/test_files.txt").write_text("image 0\n")
+    np.save(tmp_path / "splits/benchmark/eigen_to_benchmark_ids.npy", np.array([0, 2]))
+    with pytest.raises(DataError, match=r"picks 2 frames, but the split has 3.*--eval_split eigen_benchmark"):
+        case.evaluate(eval_eigen_to_benchmark=True)

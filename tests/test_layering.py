@@ -29,13 +29,16 @@ ALLOWED = {
         *("evaluation", "inference", "errors"),
     },
     "trainer": {"training", "options", "datasets", "serialization", "errors"},
+    "scoring": {
+        *("scoring", "inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+    },
     "reporting": {
-        *("reporting", "training", "evaluate_depth", "options", "datasets", "networks", "layers", "serialization"),
+        *("reporting", "training", "scoring", "options", "datasets", "networks", "layers", "serialization"),
         *("evaluation", "inference", "environment", "errors"),
     },
     "train": {"trainer", "options", "environment"},
     "evaluate_depth": {
-        *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+        *("scoring", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
     },
     "evaluate_pose": {
         *("inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),

@@ -22,9 +22,9 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split
 from environment import run_script
 from errors import OptionsError
-from evaluate_depth import IMPROVED_SPLIT
 from option_values import OptionParser
 from options import Options, parse_options
+from scoring.ground_truth import IMPROVED_SPLIT
 from serialization.atomic import atomic_file
 from training.progress import Progress
 

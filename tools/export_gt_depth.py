@@ -18,9 +18,9 @@ from datasets.mono_dataset import MonoDataset
 from datasets.parallel import map_in_processes
 from environment import run_script
 from errors import DataError, OptionsError
-from evaluate_depth import build_test_dataset
 from option_values import OptionParser
 from options import Options, parse_options
+from scoring.ground_truth import build_test_dataset
 from serialization.depth_npz import write_gt_depths
 from training.progress import Progress
 

@@ -6,7 +6,13 @@ import pytest
 
 from errors import UserError
 from evaluation.depth_metrics import METRIC_NAMES
-from evaluation.report import format_metrics_table, format_pose_tables, save_metrics
+from evaluation.report import (
+    format_metrics_table,
+    format_pose_tables,
+    latex_table,
+    markdown_table,
+    save_metrics,
+)
 
 MEANS = dict(zip(METRIC_NAMES, [0.1061234567891, 0.818, 4.75, 0.196, 0.874, 0.957, 0.979], strict=True))
 
@@ -31,6 +37,21 @@ def test_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"metrics\.json cannot be written"):
         save_metrics(tmp_path / "file" / "metrics.json", MEANS)
+
+
+def test_rows_for_papers():
+    metrics = {name: {"mean": mean, "low": mean - 0.01, "high": mean + 0.0104} for name, mean in MEANS.items()}
+    assert markdown_table("my|run", metrics).splitlines() == [
+        "| | abs_rel | sq_rel | rmse | rmse_log | a1 | a2 | a3 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        r"| my\|run | 0.106 | 0.818 | 4.750 | 0.196 | 0.874 | 0.957 | 0.979 |",
+        "| 95 % interval | 0.096–0.117 | 0.808–0.828 | 4.740–4.760 | 0.186–0.206 | 0.864–0.884 | 0.947–0.967 "
+        "| 0.969–0.989 |",
+    ]
+    header, row, interval = latex_table("my_run", metrics).splitlines()
+    assert header.startswith("% name & abs_rel & ")
+    assert row == r"my\_run & 0.106 & 0.818 & 4.750 & 0.196 & 0.874 & 0.957 & 0.979 \\"
+    assert interval.startswith(r"95\,\% interval & 0.096--0.117 & ") and interval.count("&") == row.count("&") == 7
 
 
 def test_pose_tables_give_numbers_with_their_units():

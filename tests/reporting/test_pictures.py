@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from reporting.pictures import colour_depth, colour_error, spread
+from reporting.pictures import colour_depth
+from scoring.pictures import colour_error, spread
 
 
 def test_depth_and_error_saturate_at_the_ends_of_their_ranges():

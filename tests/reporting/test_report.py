@@ -1,6 +1,7 @@
 """The page of a real tiny run: all there, nothing from outside, and nothing lost where a part is missing."""
 
 import base64
+import csv
 import json
 import re
 import shutil
@@ -276,3 +277,34 @@ def test_stereo_alone_and_a_predictive_mask(stereo_drive, tmp_path):
         write_json(opt.run_dir / "models" / "opt.json", opt.as_dict())
         kinds = {alt.split(" of ")[0] for alt in Page(build_report(read_run(opt.run_dir), 2)).images()}
         assert expected <= kinds and ("auto-mask" in kinds) == (opt is stereo)
+
+
+def test_distances_thirds_intervals_and_extremes_are_those_of_evaluate_depth(run_dir, page, tmp_path):
+    opt = read_run(run_dir).options.replace(eval_split="kitti_sample", eval_out_dir=str(tmp_path), num_workers=0)
+    evaluate(opt.replace(eval_mono=True, eval_details=True))
+    summary = json.loads((tmp_path / "scores_kitti_sample/summary.json").read_text())
+    parsed = Page(page)
+    for row, part in (("0-10m", "0-10m"), ("bottom third", "bottom"), ("scale and shift aligned", "aligned")):
+        expected = [summary["details"][f"{part}/{name}"]["mean"] for name in METRIC_NAMES]
+        assert parsed.row(row) == [f"{value:.3f}" for value in expected]
+    interval, clouds = summary["metrics"]["abs_rel"], summary["details"]["cloud/chamfer"]
+    assert f"between {interval['low']:.3f} and {interval['high']:.3f} in 95 %" in parsed.text
+    assert f"Chamfer distance {clouds['mean']:.2f} m" in parsed.text and "Depth edges" not in parsed.text  # sparse
+    assert f"spreads by {summary['scale']['relative_std']:.1%}" in parsed.text
+    with open(tmp_path / "scores_kitti_sample/frames.csv", newline="") as stream:
+        errors = {row["frame"]: float(row["abs_rel"]) for row in csv.DictReader(stream)}
+    shown = [alt for alt in parsed.images() if alt.startswith(("worst", "best"))]
+    order = sorted(errors, key=errors.get)
+    assert shown == [f"worst 1: {order[-1]}", f"worst 2: {order[-2]}", f"best 1: {order[0]}", f"best 2: {order[1]}"]
+    panel = decode(parsed.images()[shown[0]])
+    assert panel.shape[1] == 640 and panel.shape[0] == pytest.approx(3 * 375 * 640 / 1242, abs=1)
+
+
+def test_frames_that_were_trained_on_are_pointed_out(copied_run, stereo_drive, change_options, tmp_path):
+    lists = tmp_path / "lists"
+    shutil.copytree(stereo_drive / "splits" / "kitti_sample", lists)
+    line = (lists / "test_files.txt").read_text().splitlines()[0]
+    for part in ("train", "test"):
+        (lists / f"{part}_files.txt").write_text(f"{line}\n")
+    change_options(copied_run, split=str(lists))
+    assert "1 of the frames were trained on" in Page(build_report(read_run(copied_run), 1)).text

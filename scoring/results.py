@@ -1,0 +1,131 @@
+"""What an evaluation leaves in its folder: each frame's scores, the summary, rows for tables."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from errors import DataError
+from evaluation.depth_metrics import METRIC_NAMES
+from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
+from evaluation.report import latex_table, markdown_table
+from evaluation.statistics import DRAWS, LEVEL, intervals, scale_consistency
+from scoring.ground_truth import GroundTruth
+from serialization.atomic import atomic_file, write_json
+
+FRAMES_FILE, SUMMARY_FILE = "frames.csv", "summary.json"
+FRAME_COLUMN, RATIO_COLUMN = "frame", "ratio"
+
+
+def write_results(
+    folder: Path,
+    name: str,
+    frames: Sequence[str],
+    result: DepthEvaluation,
+    details: Mapping[str, np.ndarray],
+    protocol: DepthProtocol,
+    truth: GroundTruth,
+) -> dict[str, Any]:
+    """Writes ``frames.csv``, ``summary.json``, ``table.md`` and ``table.tex``.
+
+    Args:
+        folder: gets the files; those of the same names are replaced.
+        name: of what was scored, for the tables.
+        frames: N names.
+        result: of the N frames.
+        details: name -> (N,), of ``scoring.details``; may be empty.
+        protocol, truth: how, and against what.
+
+    Returns:
+        The summary.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    columns = dict(zip(METRIC_NAMES, result.metrics.T, strict=True))
+    _write_frames(folder / FRAMES_FILE, frames, {**columns, RATIO_COLUMN: result.ratios, **details})
+    summary = {
+        "name": name,
+        "frames": len(frames) - len(result.skipped),
+        "skipped": list(result.skipped),
+        "ground_truth": {"kind": truth.kind, "source": truth.source},
+        "protocol": {key: _finite(value) for key, value in asdict(protocol).items()},
+        "interval": f"{LEVEL:.0%} bootstrap over frames, {DRAWS} draws",
+        "metrics": summarise(columns),
+        "scale": scale_consistency(result.ratios) if protocol.median_scaling else None,
+        "details": summarise(details),
+    }
+    write_json(folder / SUMMARY_FILE, summary)
+    for file, table in (("table.md", markdown_table), ("table.tex", latex_table)):
+        with atomic_file(folder / file) as stream:
+            stream.write((table(name, summary["metrics"]) + "\n").encode())
+    return summary
+
+
+def summarise(columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Name -> "mean", "low" and "high" (its bootstrap interval; None without a value), and "frames" that have one."""
+    if not columns:
+        return {}
+    values = np.stack(list(columns.values()), axis=1)  # (N, K)
+    known = np.isfinite(values).sum(axis=0)
+    means = np.where(known > 0, np.nansum(values, axis=0) / np.maximum(known, 1), np.nan)
+    low, high = intervals(values)
+    return {
+        name: {
+            **{key: _finite(float(part[k])) for key, part in (("mean", means), ("low", low), ("high", high))},
+            "frames": int(known[k]),
+        }
+        for k, name in enumerate(columns)
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_frames(path: Path, frames: Sequence[str], columns: Mapping[str, np.ndarray]) -> None:
+    """A row a frame, unrounded; empty where there is no value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([FRAME_COLUMN, *columns])
+    for name, row in zip(frames, np.stack(list(columns.values()), axis=1).tolist(), strict=True):
+        writer.writerow([name, *(repr(value) if math.isfinite(value) else "" for value in row)])
+    with atomic_file(path) as stream:
+        stream.write(text.getvalue().encode())
+
+
+def read_frames(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The frames of a ``frames.csv``, and name -> (N,) values, NaN where there is none.
+
+    Raises:
+        DataError: the file is missing, or is not such a table.
+    """
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as the frames.csv of evaluate_depth.py: {error}") from error
+    header = rows[0] if rows else []
+    if header[:1] != [FRAME_COLUMN] or "abs_rel" not in header or len(set(header)) < len(header):
+        raise DataError(
+            f"{path} is no frames.csv of evaluate_depth.py: its first line should be frame,abs_rel,...; "
+            f"it is: {','.join(header)[:80]!r}"
+        )
+    frames, values = [], []
+    for number, row in enumerate(rows[1:], start=2):
+        try:
+            values.append([float(value) if value else math.nan for value in row[1:]])
+            complete = len(row) == len(header)
+        except ValueError:
+            complete = False
+        if not complete:
+            raise DataError(f"{path}, line {number}: a frame and {len(header) - 1} numbers were expected, found: {row}")
+        frames.append(row[0])
+    if len(set(frames)) < len(frames) or not frames:
+        raise DataError(f"{path} should hold each frame once, and at least one.")
+    return frames, dict(zip(header[1:], np.array(values).T, strict=True))

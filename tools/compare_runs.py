@@ -1,0 +1,115 @@
+"""Tells whether two evaluations differ by more than chance: the same frames, scored twice.
+
+``python tools/compare_runs.py A B [--details]``: A and B are what evaluate_depth.py wrote: a ``frames.csv``, the folder
+``scores_SPLIT`` that holds it, or the folder above, where it has but one.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from environment import run_script
+from errors import DataError
+from evaluation.depth_metrics import METRIC_NAMES
+from evaluation.statistics import DRAWS, intervals, sign_flip_test
+from option_values import OptionParser
+from scoring.results import FRAMES_FILE, RATIO_COLUMN, SUMMARY_FILE, read_frames
+
+
+def main() -> None:
+    """Parses the command line and prints the table."""
+    parser = OptionParser(
+        description="Tells whether two evaluations of the same frames differ by more than chance.",
+        epilog="B - A is the mean difference over the frames that both scored; the interval holds 95 % of its "
+        f"bootstrap means; p is the share of {DRAWS} random flips of the differences' signs whose mean is at least as "
+        "far from 0. Neighbouring frames resemble each other, so that both are rather too sure.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("a", type=Path, metavar="A", help="frames.csv of evaluate_depth.py, or a folder that holds it")
+    parser.add_argument("b", type=Path, metavar="B", help="the same, of the other run")
+    parser.add_argument("--details", action="store_true", help="compare all that both files hold, not the seven alone")
+    own = parser.parse_args()
+    print(compare(own.a, own.b, own.details))
+
+
+def compare(a: Path, b: Path, details: bool = False) -> str:
+    """The table of differences, B less A, over the frames that both scored, matched by name.
+
+    Raises:
+        DataError: a file is missing or is no frames.csv, or they have no frame in common.
+    """
+    paths = [find_frames(path) for path in (a, b)]
+    (frames_a, columns_a), (frames_b, columns_b) = (read_frames(path) for path in paths)
+    names = list(METRIC_NAMES)
+    if details:
+        names += [name for name in columns_a if name in columns_b and name not in (*METRIC_NAMES, RATIO_COLUMN)]
+    for path, columns in zip(paths, (columns_a, columns_b), strict=True):
+        missing = [name for name in METRIC_NAMES if name not in columns]
+        if missing:
+            raise DataError(f"{path} lacks the columns {', '.join(missing)}: evaluate again.")
+    place = {name: i for i, name in enumerate(frames_b)}
+    common = [(i, place[name]) for i, name in enumerate(frames_a) if name in place]
+    # A frame that either skipped is in neither's mean.
+    scored = [(i, j) for i, j in common if np.isfinite([columns_a["abs_rel"][i], columns_b["abs_rel"][j]]).all()]
+    if not scored:
+        raise DataError(f"{paths[0]} and {paths[1]} have no scored frame in common: they are of different splits.")
+    rows_a, rows_b = np.array(scored).T
+    lines = [f"A: {paths[0]}", f"B: {paths[1]}", f"{len(scored)} frames in both, matched by name"]
+    left = [len(frames) - len(scored) for frames in (frames_a, frames_b)]
+    if any(left):
+        lines.append(f"left out: {left[0]} of A, {left[1]} of B, skipped there or not in the other")
+    lines += _differences(*(path.with_name(SUMMARY_FILE) for path in paths))
+    width = max(map(len, names))
+    lines.append(f"{'':{width}} {'A':>9} {'B':>9} {'B - A':>9}   {'95 % interval':>19} {'p':>8}")
+    for name in names:
+        values_a, values_b = columns_a[name][rows_a], columns_b[name][rows_b]
+        lines.append(f"{name:{width}} {_row(values_a, values_b)}")
+    return "\n".join(lines)
+
+
+def _differences(a: Path, b: Path) -> list[str]:
+    """What was done differently, as far as the summaries beside the frames tell; one line at most."""
+    try:
+        protocols = [json.loads(path.read_text(encoding="utf-8"))["protocol"] for path in (a, b)]
+        pairs = [(key, protocols[0][key], protocols[1][key]) for key in protocols[0]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    differing = ", ".join(f"{key} {one} and {other}" for key, one, other in pairs if one != other)
+    return [f"Note: A and B were scored differently: {differing}"] if differing else []
+
+
+def _row(a: np.ndarray, b: np.ndarray) -> str:
+    both = np.isfinite(a) & np.isfinite(b)
+    if not both.any():
+        return "no frame has a value in both"
+    a, b = a[both], b[both]
+    differences = (b - a)[:, None]
+    (low,), (high,) = intervals(differences)
+    (p,) = sign_flip_test(differences)
+    return f"{a.mean():9.4f} {b.mean():9.4f} {differences.mean():+9.4f}   {low:+9.4f}{high:+10.4f} {p:8.4f}"
+
+
+def find_frames(path: Path) -> Path:
+    """The ``frames.csv`` that a path means.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    if not path.is_dir():
+        return path
+    if (path / FRAMES_FILE).is_file():
+        return path / FRAMES_FILE
+    found = sorted(path.glob(f"scores_*/{FRAMES_FILE}"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(f"{path} has scores of several splits: name one of {', '.join(str(f.parent) for f in found)}.")
+    raise DataError(f"{path} has no {FRAMES_FILE}: evaluate_depth.py writes it into scores_SPLIT beside metrics.json.")
+
+
+if __name__ == "__main__":
+    run_script(main)
