@@ -30,9 +30,15 @@ class Runs:
             *("--log_frequency", 1, "--compile", "off", "--resume", "auto"),
         ]
 
-    def start(self, name: str, *arguments: object, **how) -> subprocess.Popen:
-        """A process of its own group; its output can be read."""
+    def start(self, name: str, *arguments: object, file_limit: int | None = None) -> subprocess.Popen:
+        """A process of its own group, whose output can be read; no file of its may exceed ``file_limit`` bytes."""
         command = [sys.executable, "train.py", *self.options, "--model_name", name, *arguments]
+
+        def prepare() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the tests may run in the background, which ignores it
+            if file_limit:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
         return subprocess.Popen(
             [str(word) for word in command],
             cwd=ROOT,
@@ -40,12 +46,12 @@ class Runs:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            **how,
+            preexec_fn=prepare,
         )
 
-    def finish(self, name: str, *arguments: object, status: int = 0, **how) -> str:
+    def finish(self, name: str, *arguments: object, status: int = 0, file_limit: int | None = None) -> str:
         """Runs to the end; what it printed."""
-        process = self.start(name, *arguments, **how)
+        process = self.start(name, *arguments, file_limit=file_limit)
         output, _ = process.communicate(timeout=300)
         assert process.returncode == status, output
         return output
@@ -137,11 +143,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoints_whole(run
     """A limit to the size of a file stands in for the disk: the optimizer's moments do not fit any more."""
     runs.finish("full", "--max_steps", 2)
     before = Checkpoints(runs.log_dir / "full", keep=1).steps()
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000_000, 60_000_000))
-
-    printed = runs.finish("full", status=2, preexec_fn=limit)
+    printed = runs.finish("full", status=2, file_limit=60_000_000)
     assert "error: " in printed and "cannot be written: File too large" in printed and "Traceback" not in printed
     checkpoints = Checkpoints(runs.log_dir / "full", keep=1)
     assert checkpoints.steps() == before == [2, 1]

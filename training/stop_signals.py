@@ -15,7 +15,8 @@ _Item = TypeVar("_Item")
 class StopSignals:
     """Within its ``with`` block the first signal is only noted; a second one ends the process as it always would.
 
-    Signals reach the main thread alone; elsewhere, as in a notebook's worker, nothing is changed.
+    A signal that was ignored before, as Ctrl-C is for what a script runs in the background, stays so. Signals reach the
+    main thread alone; elsewhere, as in a notebook's worker, nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -24,7 +25,8 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            self._before = {signum: signal.signal(signum, self._note) for signum in _SIGNALS}
+            heeded = [signum for signum in _SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+            self._before = {signum: signal.signal(signum, self._note) for signum in heeded}
         return self
 
     def __exit__(self, *_: object) -> None:

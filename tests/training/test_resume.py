@@ -52,6 +52,7 @@ def test_20_steps_equal_10_and_10(run, tmp_path, use_stereo, num_workers):
     assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_20")
 
 
+@pytest.mark.slow
 def test_a_compiled_run_too(run, tmp_path):
     run(model_name="whole", max_steps=2, compile="on")
     run(model_name="halves", max_steps=1, compile="on")
