@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 import paddle
+import PIL
 
 from serialization.atomic import write_json
 
@@ -103,6 +104,7 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "paddle": paddle.__version__,
         "numpy": np.__version__,
+        "pillow": PIL.__version__,
         "opencv": cv2.__version__,
         "platform": platform.platform(),
         "processor": _processor_name(),
