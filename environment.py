@@ -4,6 +4,7 @@ Entry scripts call ``prepare_environment`` before they import anything that impo
 """
 
 import contextlib
+import ctypes
 import io
 import os
 import signal
@@ -23,6 +24,8 @@ _NOISE = (
     "USE OMP_NUM_THREADS WISELY",
 )
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
 
 def prepare_environment(processes: int = 1) -> None:
     """Imports Paddle, with what makes it fast on this processor set before, where the user has not, and less noise.
@@ -35,6 +38,7 @@ def prepare_environment(processes: int = 1) -> None:
     if _is_amd():
         # The CPU wheel's MKL takes a slow path on AMD processors unless told which instructions there are.
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    _keep_freed_memory()
     os.environ.setdefault("GLOG_minloglevel", "2")
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=f".*{message}.*")
@@ -44,6 +48,20 @@ def prepare_environment(processes: int = 1) -> None:
     for line in printed.getvalue().splitlines():
         if not any(message in line for message in _NOISE):
             print(line, file=sys.stderr)
+
+
+def _keep_freed_memory() -> None:
+    """Lets glibc keep what is freed, unless the user has set it otherwise.
+
+    Arrays as large as a batch would go back to the system each time, and come again page by page, which took a sixth of
+    the time of a prediction, and most of that of making a batch float.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        set_malloc_option = ctypes.CDLL(None).mallopt
+        for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            set_malloc_option(option, 2**31 - 1)
 
 
 def _available_cores() -> int:

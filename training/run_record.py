@@ -40,6 +40,7 @@ class RunRecord:
         self._step_seconds: list[float] = []
         self._waiting = 0.0
         self._validation = 0.0
+        self._told = (0, 0.0)  # steps, and seconds of waiting, when waiting_share was last asked for
 
     def totals(self) -> dict[str, float]:
         """Steps and seconds of the run so far."""
@@ -76,6 +77,14 @@ class RunRecord:
                 return
             self._waiting += time.perf_counter() - started
             yield batch
+
+    def waiting_share(self) -> float:
+        """Which share of the time since it was last asked for went into waiting for data, the rest being steps."""
+        steps, waiting_before = self._told
+        waiting = self._waiting - waiting_before
+        total = waiting + sum(self._step_seconds[steps:])
+        self._told = (len(self._step_seconds), self._waiting)
+        return waiting / total if total else 0.0
 
     def save(self, *, compiled: bool) -> None:
         """Writes the record of the run so far.

@@ -41,7 +41,7 @@ def make_step(opt: Options, compile_mode: str) -> Callable[[], float]:
     optimizer = paddle.optimizer.Adam(opt.learning_rate, parameters=model.parameters())
 
     def step() -> float:
-        loss = training_step(prepare_batch(raw, opt.scales)).losses["loss"]
+        loss = training_step(prepare_batch(raw, opt.scales, opt.v1_multiscale)).losses["loss"]
         loss.backward()
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
