@@ -118,9 +118,8 @@ class DiskCache(FrameCache):
         """Of the disk."""
         return shutil.disk_usage(self.folder).free
 
-    def _path(self, path: str) -> Path:
-        absolute = os.path.abspath(path)
-        return self.folder / f"{os.path.relpath(absolute, Path(absolute).anchor)}.frame"
+    def _path(self, path: str) -> str:
+        return f"{self.folder}{os.path.splitdrive(os.path.abspath(path))[1]}.frame"
 
     def _holds(self, path: str) -> bool:
         return os.path.exists(self._path(path))
@@ -142,7 +141,7 @@ class DiskCache(FrameCache):
         header = self.HEADER.pack(self.KIND, len(frame.pixels), *frame.file_size, *version)
         try:
             unfinished.write_bytes(header + frame.pixels.tobytes())
-            final.parent.mkdir(parents=True, exist_ok=True)
+            os.makedirs(os.path.dirname(final), exist_ok=True)
             os.replace(unfinished, final)
         except OSError:  # training goes on without, as where there is no room
             with contextlib.suppress(OSError):

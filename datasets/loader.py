@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 
+import cv2
 import numpy as np
 
 from datasets.mono_dataset import LISTS, MonoDataset
@@ -163,6 +164,7 @@ def _serve(dataset: MonoDataset, pipe: Connection, slots: SharedSlots, position:
     # Ctrl-C, and what schedulers send, reach the whole group: the main process decides.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
+    cv2.setNumThreads(1)  # the processes fill the cores
     while True:
         try:
             slot, keys = pipe.recv()

@@ -195,7 +195,7 @@ def test_a_place_in_memory_that_is_half_filled_is_not_served(make_cache, paths, 
 
 
 WRITER = """
-import sys
+import pathlib, sys
 from datasets.frame_cache import DiskCache
 folder, *paths = sys.argv[1:]
 cache = DiskCache(192, 640, folder, 0)
@@ -203,7 +203,7 @@ print("begun", flush=True)
 while True:
     for path in paths:
         cache.load(path)
-        cache._path(path).unlink(missing_ok=True)  # so that it is written again
+        pathlib.Path(cache._path(path)).unlink(missing_ok=True)  # so that it is written again
         cache.load(path)
 """
 
