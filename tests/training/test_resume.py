@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_from_where_it_was(whole_run, tiny_options, run, m
     assert_same_run(whole_run, tmp_path / "stopped", "step_7")
 
 
-@pytest.mark.parametrize(("cache", "num_workers"), [("ram", 2), ("disk", 0)])
+@pytest.mark.parametrize(("cache", "num_workers"), [("disk", 2), pytest.param("ram", 0, marks=pytest.mark.slow)])
 def test_a_cache_changes_nothing(whole_run, run, tmp_path, capsys, cache, num_workers):
     """Begun without, and gone on with: that may change too."""
     common = {"batch_size": 2, "num_workers": num_workers, "cache_dir": str(tmp_path / "cache")}
