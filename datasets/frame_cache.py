@@ -115,8 +115,11 @@ class DiskCache(FrameCache):
         return str(self.folder)
 
     def free_bytes(self) -> float:
-        """Of the disk."""
-        return shutil.disk_usage(self.folder).free
+        """Of the disk; 0 where the folder is gone."""
+        try:
+            return shutil.disk_usage(self.folder).free
+        except OSError:
+            return 0.0
 
     def _path(self, path: str) -> str:
         return f"{self.folder}{os.path.splitdrive(os.path.abspath(path))[1]}.frame"

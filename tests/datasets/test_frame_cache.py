@@ -1,6 +1,7 @@
 """Caches of resized frames: the same samples, kept once, never stale or half-written, and within bounds."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -264,6 +265,15 @@ def test_a_disk_that_fills_up_ends_no_training(make_cache, paths, monkeypatch, t
     monkeypatch.setattr(Path, "write_bytes", fail)
     assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
     assert not entries(tmp_path)
+
+
+def test_a_folder_that_is_removed_ends_no_training(make_cache, paths, tmp_path):
+    cache = make_cache("disk")
+    kept = cache.load(paths[0])
+    shutil.rmtree(tmp_path / "cache")
+    for path in paths[:2]:
+        assert_same(cache.load(path), load_frame(path, HEIGHT, WIDTH))
+    assert_same(kept, load_frame(paths[0], HEIGHT, WIDTH))  # still mapped
 
 
 @pytest.mark.parametrize("kind", KINDS)
