@@ -55,6 +55,12 @@ class Options:
     use_stereo: bool = _data(False, "the other camera of the stereo pair is a source too")
     kitti_mean_intrinsics: bool = _data(False, "the method's fixed intrinsics, not the calibration's")
     num_workers: int = _data(4, "processes that load samples; 0 loads in the main one", at_least=0)
+    cache: str = _data(
+        "none",
+        "keep the training and validation frames at the networks' size, so that each is decoded and resized once",
+        choices=("none", "ram", "disk"),
+    )
+    cache_dir: str = _data("data/cache", "folder of cache disk, which later runs find again; it may be removed")
 
     num_layers: int = _networks(18, "layers of the ResNet encoders", choices=(18, 34, 50, 101, 152))
     scales: tuple[int, ...] = _networks(

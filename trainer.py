@@ -188,7 +188,7 @@ class Trainer:
             # All that is random in a step comes from its number: a resumed run needs no more than that.
             _seed_everything(self.opt.seed, self.step)
             with self.record.step():
-                batch = prepare_batch(raw, self.opt.scales)
+                batch = prepare_batch(raw, self.opt.scales, self.opt.v1_multiscale)
                 result = self._run_step(batch)
             self._log_step(batch, result)
             self.step += 1
@@ -222,7 +222,8 @@ class Trainer:
         """Counts the step; now and then reads the loss, and more rarely draws pictures."""
         draw = self.step % self.opt.visualdl_frequency == 0
         report = self.step % self.opt.log_frequency == 0 or self.step + 1 == self.total_steps
-        self.progress.update(self.opt.batch_size, result.losses["loss"].item() if report else None)
+        news = (result.losses["loss"].item(), self.record.waiting_share()) if report else ()
+        self.progress.update(self.opt.batch_size, *news)
         if draw:
             self.log.pictures("train", self.step, batch_pictures(batch, result.outputs, result.maps))
         if draw or report:

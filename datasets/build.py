@@ -1,7 +1,8 @@
-"""Datasets by name, and their loaders. A further dataset is a class and a line in DATASETS."""
+"""Datasets by name, their caches and loaders. A further dataset is a class and a line in DATASETS."""
 
 from collections.abc import Sequence
 
+from datasets.frame_cache import DiskCache, FrameCache, RamCache
 from datasets.kitti_dataset import KITTIDepthDataset, KITTIOdomDataset, KITTIRawDataset
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
@@ -21,6 +22,17 @@ def build_dataset(name: str, data_path: str, lines: Sequence[SplitLine], **kwarg
     if name not in DATASETS:
         raise OptionsError(f"dataset: got '{name}', allowed: {', '.join(DATASETS)}")
     return DATASETS[name](data_path, lines, **kwargs)
+
+
+def build_cache(kind: str, dataset: MonoDataset, folder: str) -> FrameCache | None:
+    """The cache for the frames of a dataset's lines: "ram", "disk" in this folder, or "none".
+
+    Raises UserError where the folder cannot be written.
+    """
+    if kind == "ram":
+        paths = (path for line in dataset.lines for path in dataset.frame_paths(line))
+        return RamCache(dataset.height, dataset.width, paths)
+    return DiskCache(dataset.height, dataset.width, folder) if kind == "disk" else None
 
 
 def build_loader(

@@ -20,17 +20,10 @@ made by `datasets.batch.prepare_batch`.
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
+from datasets.frame_cache import FrameCache
 from datasets.splits import SplitLine
-from datasets.transforms import (
-    ColourJitter,
-    image_to_array,
-    load_image,
-    mirror_intrinsics,
-    resize_lanczos,
-    scale_intrinsics,
-)
+from datasets.transforms import ColourJitter, load_frame, mirror, mirror_intrinsics, scale_intrinsics
 from errors import DataError, UserError
 
 LISTS = ("depth_gt", "name")  # stay lists in a batch: ground truths differ in size from frame to frame
@@ -52,6 +45,9 @@ class MonoDataset:
         gt_depth: the lidar's "legacy" forward axis or "camera" depth, see `kitti_calibration.lidar_to_depth`.
         mean_intrinsics: the method's fixed intrinsics of this collection instead of the calibration's.
         seed: not negative; with the epoch and the index it decides a sample's augmentation, in any process.
+
+    Attributes:
+        cache: keeps frames of height and width; None decodes and resizes them each time. The samples are the same.
     """
 
     BASELINE: float  # length that the pair's distance counts as, in the method's scene units
@@ -88,6 +84,7 @@ class MonoDataset:
         self.gt_depth = gt_depth
         self.mean_intrinsics = mean_intrinsics
         self.seed = seed
+        self.cache: FrameCache | None = None
 
     def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
         """Path of the image `frame_offset` frames after the line's, of the camera on this side."""
@@ -133,6 +130,12 @@ class MonoDataset:
             for frame in self.frame_ids
         ]
 
+    @property
+    def sample_bytes(self) -> int:
+        """What the arrays of a sample take, but for the ground truth."""
+        images = 2 * len(self.frame_ids) * 3 * self.height * self.width
+        return images + 4 * 16 * (2 * len(self.scales) + 1)
+
     def __len__(self) -> int:
         return len(self.lines)
 
@@ -157,12 +160,12 @@ class MonoDataset:
         sample: dict = {"name": str(line)}
         file_sizes = []
         for frame, path in zip(self.frame_ids, self.frame_paths(line), strict=True):
-            image = load_image(path)
-            file_sizes.append((image.height, image.width))
-            image = resize_lanczos(image, self.height, self.width)
-            color = _to_array(image, flip)
-            sample["color", frame, 0] = color
-            sample["color_aug", frame, 0] = _to_array(jitter(image), flip) if jitter else color
+            pixels, file_size = self.cache.load(path) if self.cache else load_frame(path, self.height, self.width)
+            file_sizes.append(file_size)
+            # Pillow's Lanczos is symmetric: this equals flipping the file's image, and moves fewer pixels.
+            pixels = mirror(pixels) if flip else pixels
+            sample["color", frame, 0] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
+            sample["color_aug", frame, 0] = np.broadcast_to(jitter(pixels), color.shape) if jitter else color
         if self.scales:
             self._add_intrinsics(sample, line, file_sizes[0], flip)
         if "s" in self.frame_ids:
@@ -194,9 +197,3 @@ class MonoDataset:
         transform = np.eye(4, dtype=np.float32)
         transform[0, 3] = sign * self.BASELINE
         return transform
-
-
-def _to_array(image: Image.Image, flip: bool) -> np.ndarray:
-    # Pillow's Lanczos is symmetric: this equals flipping the file's image, and moves fewer pixels.
-    array = image_to_array(image)
-    return np.ascontiguousarray(array[:, :, ::-1]) if flip else array

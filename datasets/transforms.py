@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from errors import DataError
 
@@ -28,9 +30,13 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
 
 
 def load_image(path: str | Path) -> Image.Image:
-    """The image as RGB. Raises DataError, naming the path, where it is missing, damaged or truncated."""
+    """The image as RGB, or as L where it is stored in grey alone: what is done to one channel need not be done thrice.
+
+    Raises DataError, naming the path, where it is missing, damaged or truncated.
+    """
     with open_image(path) as image:
-        return image.convert("RGB")
+        image.load()  # and not convert: that copies even what is RGB already
+        return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def resize_lanczos(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -39,8 +45,27 @@ def resize_lanczos(image: Image.Image, height: int, width: int) -> Image.Image:
 
 
 def image_to_array(image: Image.Image) -> np.ndarray:
-    """uint8 (3, H, W) of an RGB image."""
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    """uint8 (3, H, W) of an RGB image, (1, H, W) of a grey one."""
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else np.stack(cv2.split(pixels))
+
+
+class Frame(NamedTuple):
+    """An image at the networks' size: uint8 (3, H, W), or (1, H, W) where grey; and its file's (height, width)."""
+
+    pixels: np.ndarray
+    file_size: tuple[int, int]
+
+
+def load_frame(path: str | Path, height: int, width: int) -> Frame:
+    """An image file at (height, width), by `load_image` and `resize_lanczos`. Raises DataError as the first does."""
+    image = load_image(path)
+    return Frame(image_to_array(resize_lanczos(image, height, width)), (image.height, image.width))
+
+
+def mirror(pixels: np.ndarray) -> np.ndarray:
+    """The image (C, H, W), flipped left to right."""
+    return cv2.flip(pixels.reshape(-1, pixels.shape[2]), 1).reshape(pixels.shape)
 
 
 @dataclass(frozen=True)
@@ -48,7 +73,8 @@ class ColourJitter:
     """One draw of the method's colour augmentation, applied alike to every frame of a sample.
 
     brightness, contrast and saturation are factors in [0.8, 1.2], hue is a shift in [-0.1, 0.1] of the colour
-    circle; `order` is the order in which the four are applied.
+    circle; `order` is the order in which the four are applied. Each is Pillow's operation, done faster: grey images
+    come out equal, and colours a grey level or so apart, since the colour circle's steps are rounded differently.
     """
 
     brightness: float
@@ -65,23 +91,40 @@ class ColourJitter:
         order = rng.permutation(["brightness", "contrast", "saturation", "hue"])
         return cls(float(brightness), float(contrast), float(saturation), float(hue), tuple(order.tolist()))
 
-    def __call__(self, image: Image.Image) -> Image.Image:
-        """The jittered RGB image."""
-        steps = {
-            "brightness": lambda image: ImageEnhance.Brightness(image).enhance(self.brightness),
-            "contrast": lambda image: ImageEnhance.Contrast(image).enhance(self.contrast),
-            "saturation": lambda image: ImageEnhance.Color(image).enhance(self.saturation),
-            "hue": lambda image: _shift_hue(image, self.hue),
-        }
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """The jittered image: uint8 (3, H, W), or (1, H, W) where grey, which saturation and hue leave as it is."""
+        is_grey = len(pixels) == 1
+        image = pixels[0] if is_grey else cv2.merge(list(pixels))  # (H, W) or (H, W, 3)
         for name in self.order:
-            image = steps[name](image)
-        return image
+            if name == "brightness":
+                image = _blend(image, 0, self.brightness)
+            elif name == "contrast":
+                grey = image if is_grey else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+                image = _blend(image, int(cv2.mean(grey)[0] + 0.5), self.contrast)
+            elif not is_grey:
+                image = _saturate(image, self.saturation) if name == "saturation" else _shift_hue(image, self.hue)
+        return image[None] if is_grey else np.stack(cv2.split(image))
 
 
-def _shift_hue(image: Image.Image, shift: float) -> Image.Image:
-    unchanged = list(range(256))
-    turned = [(value + int(shift * 255)) % 256 for value in unchanged]  # the colour circle in 256 steps
-    return image.convert("HSV").point(turned + unchanged + unchanged).convert("RGB")
+def _blend(image: np.ndarray, value: int, factor: float) -> np.ndarray:
+    """A plain image of this value, and the image as far away from it as the factor says."""
+    # In float32 and truncated, as Pillow has it.
+    table = np.float32(value) + np.float32(factor) * (np.arange(256, dtype=np.float32) - np.float32(value))
+    rows = image.reshape(len(image), -1)  # OpenCV is faster at one channel
+    return cv2.LUT(rows, table.clip(0, 255).astype(np.uint8)).reshape(image.shape)
+
+
+def _saturate(image: np.ndarray, factor: float) -> np.ndarray:
+    """The image's grey values, and the image as far away from them as the factor says."""
+    grey = np.tile([0.299, 0.587, 0.114], (3, 1))  # ITU-R BT.601
+    # OpenCV rounds to the nearest, Pillow truncates; a little less than a half, so that grey pixels stay as they are.
+    return cv2.transform(image, np.column_stack([factor * np.eye(3) + (1 - factor) * grey, [-0.49] * 3]))
+
+
+def _shift_hue(image: np.ndarray, shift: float) -> np.ndarray:
+    turned = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    turned[:, :, 0] += np.uint8(round(shift * 256) % 256)  # the colour circle in 256 steps, which wrap around
+    return cv2.cvtColor(turned, cv2.COLOR_HSV2RGB_FULL)
 
 
 def scale_intrinsics(K: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]) -> np.ndarray:

@@ -152,7 +152,7 @@ def _run_frame(
     if not note and not _is_there(dataset, line):
         note = "Nothing is warped: not all neighbours of this frame are there."
     frames = _dataset(opt, [line], (0,) if note else dataset.frame_ids)
-    batch = prepare_batch(collate([frames[0]]), opt.scales)
+    batch = prepare_batch(collate([frames[0]]), opt.scales, opt.v1_multiscale)
     warped, masks = {}, {}
     if note:
         outputs = {("disp", s): disp for s, disp in model.depth(model.encoder(batch["color_aug", 0, 0])).items()}

@@ -1,6 +1,8 @@
 """What scripts set before Paddle is imported, the device, and how they end."""
 
 import os
+import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -37,6 +39,29 @@ def test_threads_are_the_cores_there_are_and_nothing_is_printed():
 def test_what_the_user_set_stays():
     settings, _ = settings_after(OMP_NUM_THREADS="1", MKL_DEBUG_CPU_TYPE="4")
     assert settings == {"OMP_NUM_THREADS": "1", "MKL_DEBUG_CPU_TYPE": "4"}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_freed_memory_is_kept_unless_the_user_says_otherwise():
+    """Pages that 20 arrays of 40 MB take, one after the other: 9766 for the first one, and none after it."""
+    code = """if True:
+        import environment, resource, numpy
+        environment.prepare_environment()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            numpy.ones(10**7, dtype=numpy.float32)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    pages = []
+    for given in ({}, {"MALLOC_MMAP_THRESHOLD_": "1000000"}):
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        done = subprocess.run(command, cwd=ROOT, env={**clean, **given}, capture_output=True, text=True, check=True)
+        pages.append(int(done.stdout))
+    page_size = resource.getpagesize()
+    assert pages[0] < 2 * 40e6 / page_size
+    # Pages may be large ones, where the system gives these: then there is nothing to save.
+    assert pages[1] > 10 * 40e6 / page_size or pages[1] < 40e6 / page_size
 
 
 def test_other_processors_are_left_alone(monkeypatch):

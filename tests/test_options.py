@@ -17,7 +17,7 @@ DEFAULTS = {
     "seed": 120,
     "data_path": "data/kitti", "dataset": "kitti", "split": "eigen_zhou", "png": False, "height": 192,
     "width": 640, "frame_ids": (0, -1, 1), "use_stereo": False, "kitti_mean_intrinsics": False,
-    "num_workers": 4,
+    "num_workers": 4, "cache": "none", "cache_dir": "data/cache",
     "num_layers": 18, "scales": (0, 1, 2, 3), "pose_model_type": "separate_resnet",
     "pose_model_input": "pairs",
     "min_depth": 0.1, "max_depth": 100.0, "disparity_smoothness": 1e-3,
@@ -37,6 +37,7 @@ DEFAULTS = {
 # fmt: on
 GROUPS = ("run", "data", "networks", "loss", "ablations", "optimisation", "weights", "log", "evaluation")
 CHOICES = {
+    "cache": {"none", "ram", "disk"},
     "compile": {"auto", "on", "off"},
     "type": {"MonoDepthv2"},
     "device": {"auto", "gpu", "cpu", "xpu"},

@@ -1,106 +1,55 @@
-"""Times the training step, compiled beside uncompiled, in turn in one run, and prints one line of JSON.
+"""Times data loading, training, evaluation and prediction, and prints one line of JSON for each.
 
-``python tools/benchmark.py --height 96 --width 320 --batch_size 4``: options as for train.py, and ``--repeat N``.
-The step is forward, backward and update on random images; loading is not in it.
+``python tools/benchmark.py [--only NAME] [--repeat N]``; further options are those of train.py, with the same meaning.
+Where there is a baseline, it runs in turn with ours: what else the machine does then weighs on both alike.
 """
 
-import argparse
+import importlib
 import json
-import platform
-import statistics
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from environment import prepare_environment, run_script, set_device
-from options import Options, parse_options
+from errors import OptionsError
+from option_values import OptionParser
+from options import parse_options
+from tools.benchmarks.measure import use_one_core
 
-WARM_UP = 2
+BENCHMARKS = ("loader", "step", "evaluate", "predict")  # a module of `tools.benchmarks` each
 
 
 def main() -> None:
-    """Parses the options and prints the result."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--repeat", type=int, default=7)
+    """Parses the options, and runs each benchmark in a process of its own: its peak memory is its own too."""
+    parser = OptionParser(
+        description="Times data loading, training steps, evaluation and prediction; a line of JSON for each.",
+        epilog="Further options are those of train.py, with the same meaning: --height, --width, --batch_size, "
+        "--use_stereo, --data_path, --split, --config.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="run this one alone; may be repeated")
+    parser.add_argument("--repeat", type=int, default=7, metavar="N", help="how often each is timed (default: 7)")
     own, others = parser.parse_known_args()
     opt = parse_options(others)
+    if own.repeat < 1:
+        raise OptionsError(f"--repeat: got {own.repeat}, allowed: an integer of at least 1")
+    names = list(dict.fromkeys(own.only or BENCHMARKS))
+    if len(names) > 1:
+        for name in names:
+            command = [sys.executable, __file__, "--only", name, "--repeat", str(own.repeat), *others]
+            status = subprocess.run(command).returncode
+            if status:
+                raise SystemExit(status)
+        return
+    (name,) = names
+    if name == "loader":
+        use_one_core()
     prepare_environment()
     set_device(opt.device)
-    print(json.dumps(benchmark_step(opt, own.repeat)))
-
-
-def benchmark_step(opt: Options, repeat: int) -> dict:
-    """Seconds for one training step: compiled, and uncompiled as the baseline."""
-    import paddle
-
-    steps = {mode: _make_step(opt, mode) for mode in ("off", "on")}
-    seconds: dict[str, list[float]] = {mode: [] for mode in steps}
-    for i in range(WARM_UP + repeat):
-        for mode, step in steps.items():
-            started = time.perf_counter()
-            step()
-            if i >= WARM_UP:
-                seconds[mode].append(time.perf_counter() - started)
-    medians = {mode: statistics.median(values) for mode, values in seconds.items()}
-    return {
-        "name": "step",
-        "unit": "s",
-        "median": round(medians["on"], 3),
-        "min": round(min(seconds["on"]), 3),
-        "max": round(max(seconds["on"]), 3),
-        "baseline": "not compiled",
-        "baseline_median": round(medians["off"], 3),
-        "ratio": round(medians["on"] / medians["off"], 3),
-        "batch_size": opt.batch_size,
-        "size": f"{opt.width}x{opt.height}",
-        "frames": list(opt.all_frames),
-        "paddle": paddle.__version__,
-        "device": paddle.get_device(),
-        "machine": platform.processor() or platform.machine(),
-    }
-
-
-def _make_step(opt: Options, compile_mode: str):
-    """A function that runs one step and waits for its loss."""
-    import numpy as np
-    import paddle
-
-    from datasets.batch import prepare_batch
-    from training.build import build_loss, build_model
-    from training.step import TrainingStep
-
-    random = np.random.default_rng(0)
-    shape = (opt.batch_size, 3, opt.height, opt.width)
-    K = np.eye(4, dtype=np.float32)
-    K[:2, :3] = [[0.58 * opt.width, 0, 0.5 * opt.width], [0, 1.92 * opt.height, 0.5 * opt.height]]
-    raw = {}
-    for f in opt.all_frames:
-        raw["color", f, 0] = raw["color_aug", f, 0] = random.integers(0, 256, shape, dtype=np.uint8)
-    for scale in opt.scales:
-        scaled = np.diag([0.5**scale, 0.5**scale, 1, 1]).astype(np.float32) @ K
-        raw["K", scale] = np.stack([scaled] * opt.batch_size)
-        raw["inv_K", scale] = np.linalg.inv(raw["K", scale])
-    if opt.use_stereo:
-        raw["stereo_T"] = np.stack([np.eye(4, dtype=np.float32)] * opt.batch_size)
-        raw["stereo_T"][:, 0, 3] = -0.1
-
-    model, compute_loss = build_model(opt), build_loss(opt)
-    model.train()
-    compute_loss.train()
-    training_step = TrainingStep(model, compute_loss, compile_mode)
-    optimizer = paddle.optimizer.Adam(opt.learning_rate, parameters=model.parameters())
-
-    def step() -> float:
-        """Forward, backward, update."""
-        loss = training_step(prepare_batch(raw, opt.scales)).losses["loss"]
-        loss.backward()
-        optimizer.step()
-        optimizer.clear_grad(set_to_zero=False)
-        return loss.item()
-
-    return step
+    for line in importlib.import_module(f"tools.benchmarks.{name}").run(opt, own.repeat):
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 import paddle
 from paddle import nn
 
-from datasets.build import build_dataset, build_loader
+from datasets.build import build_cache, build_dataset, build_loader
 from datasets.checks import check_split
 from datasets.loader import BatchLoader
 from datasets.splits import find_split, read_split_lines
@@ -103,6 +103,7 @@ def build_data(opt: Options, part: str) -> BatchLoader:
 
     Raises:
         DataError: the split is missing, or holds too few usable lines.
+        UserError: the folder of the cache cannot be written.
     """
     train = part == "train"
     folder = find_split(opt.split, opt.data_path)
@@ -128,6 +129,10 @@ def build_data(opt: Options, part: str) -> BatchLoader:
             f"missing; they are listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
         )
         dataset.lines = check.kept
+    dataset.cache = build_cache(opt.cache, dataset, opt.cache_dir)
+    if dataset.cache is not None:
+        paths = {path for line in dataset.lines for path in dataset.frame_paths(line)}
+        print(f"{part}: {dataset.cache.describe_room(paths)}")
     return build_loader(
         dataset,
         batch_size=opt.batch_size,

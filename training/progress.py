@@ -11,7 +11,7 @@ _FORMAT = "{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{unit}, {rate
 
 
 class Progress:
-    """Samples done, samples a second, time left, and the last loss.
+    """Samples done, samples a second, time left, and of the last news the loss and how much time the data took.
 
     Args:
         total: samples in the whole run.
@@ -35,10 +35,10 @@ class Progress:
         """Names the epoch, counted from 0, in the line."""
         self._bar.set_description_str(f"epoch {epoch}/{num_epochs - 1}", refresh=False)
 
-    def update(self, samples: int, loss: float | None = None) -> None:
-        """Counts samples; a loss is news, and shown."""
+    def update(self, samples: int, loss: float | None = None, waiting_share: float = 0.0) -> None:
+        """Counts samples; a loss is news, and shown with the share of time that was spent waiting for data."""
         if loss is not None:
-            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            self._bar.set_postfix_str(f"loss {loss:.4f}, data {waiting_share:.0%}", refresh=False)
         self._bar.update(samples)
         due = time.monotonic() - self._last_print >= self._seconds
         if (loss is not None or due) and not self._on_terminal:

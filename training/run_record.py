@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 import paddle
+import PIL
 
 from serialization.atomic import write_json
 
@@ -39,6 +40,7 @@ class RunRecord:
         self._step_seconds: list[float] = []
         self._waiting = 0.0
         self._validation = 0.0
+        self._told = (0, 0.0)  # steps, and seconds of waiting, when waiting_share was last asked for
 
     def totals(self) -> dict[str, float]:
         """Steps and seconds of the run so far."""
@@ -76,6 +78,14 @@ class RunRecord:
             self._waiting += time.perf_counter() - started
             yield batch
 
+    def waiting_share(self) -> float:
+        """Which share of the time since it was last asked for went into waiting for data, the rest being steps."""
+        steps, waiting_before = self._told
+        waiting = self._waiting - waiting_before
+        total = waiting + sum(self._step_seconds[steps:])
+        self._told = (len(self._step_seconds), self._waiting)
+        return waiting / total if total else 0.0
+
     def save(self, *, compiled: bool) -> None:
         """Writes the record of the run so far.
 
@@ -103,6 +113,7 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "paddle": paddle.__version__,
         "numpy": np.__version__,
+        "pillow": PIL.__version__,
         "opencv": cv2.__version__,
         "platform": platform.platform(),
         "processor": _processor_name(),

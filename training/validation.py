@@ -55,7 +55,7 @@ def validate(
     count, pictures = 0, {}
     depth_errors: dict[str, list[np.ndarray]] = {prefix: [] for prefix in protocols}
     for raw in batches:
-        batch = prepare_batch(raw, compute_loss.scales)
+        batch = prepare_batch(raw, compute_loss.scales, compute_loss.v1_multiscale)
         outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids})
         losses, maps = compute_loss(batch, outputs)
         size = len(batch["name"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import paddle
 import pytest
 
 from datasets.batch import prepare_batch
-from datasets.build import build_loader
+from datasets.build import build_cache, build_loader
 from datasets.loader import collate
 from datasets.sampler import EpochSampler
 from errors import DataError
@@ -72,11 +73,21 @@ def test_prepared_colours_are_a_pyramid_of_area_averages(convert):
     prepared = prepare_batch({**batch, "name": ["a", "b"], "depth_gt": [None, values]}, [0, 2])
     assert set(prepared) == {*batch, ("color", 0, 2), "name", "depth_gt"}
     assert prepared["color", 0, 0].dtype == paddle.float32
-    np.testing.assert_array_equal(prepared["color", 0, 0].numpy(), values.astype(np.float32) / 255)
-    np.testing.assert_array_equal(prepared["color_aug", 0, 0].numpy(), (255 - values).astype(np.float32) / 255)
+    np.testing.assert_allclose(prepared["color", 0, 0].numpy(), values / 255, rtol=2e-7)
+    np.testing.assert_allclose(prepared["color_aug", 0, 0].numpy(), (255 - values) / 255, rtol=2e-7)
+    assert prepared["color_aug", 0, 0].max() == 1
     expected = values.reshape(2, 3, 2, 4, 2, 4).mean(axis=(3, 5)) / 255
     np.testing.assert_allclose(prepared["color", 0, 2].numpy(), expected, rtol=1e-6)
     assert prepared["name"] == ["a", "b"] and prepared["depth_gt"][1] is values
+
+
+def test_sources_have_a_pyramid_where_it_is_asked_for():
+    values = np.arange(3 * 8 * 8).reshape(1, 3, 8, 8).astype(np.uint8)
+    batch = {("color", 0, 0): values, ("color", "s", 0): values}
+    assert set(prepare_batch(batch, [0, 1])) == {*batch, ("color", 0, 1)}
+    prepared = prepare_batch(batch, [0, 1], pyramid_of_sources=True)
+    assert set(prepared) == {*batch, ("color", 0, 1), ("color", "s", 1)}
+    np.testing.assert_array_equal(prepared["color", "s", 1].numpy(), prepared["color", 0, 1].numpy())
 
 
 def test_workers_make_the_same_batches_and_epochs_differ(make_dataset):
@@ -130,6 +141,81 @@ def test_a_worker_that_dies_ends_the_epoch_with_the_samples_under_way(make_datas
     loader.close()
 
 
+def test_a_worker_that_dies_names_the_sample_that_it_was_at(make_dataset, line, tmp_path):
+    """The third of four: its image is a pipe, which holds the worker up until it is killed."""
+    dataset = make_dataset([line(1), line(2), line(3), line(4)], frame_ids=[0])
+    (path,) = dataset.frame_paths(line(3))
+    os.unlink(path)
+    os.mkfifo(path)
+    others = set(multiprocessing.active_children())
+    loader = _loader(dataset, num_workers=1, batch_size=4, shuffle=False)
+    with ThreadPoolExecutor(1) as thread:
+        epoch = thread.submit(list, loader)
+        end = _open_where_it_is_read(path)
+        (worker,) = set(multiprocessing.active_children()) - others
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(DataError) as error:
+            epoch.result()
+    os.close(end)
+    assert str(error.value).endswith(f"It was loading:\n  {line(3)}")
+    loader.close()
+
+
+def _open_where_it_is_read(pipe: str) -> int:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads it yet
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_batches_that_are_held_stay_as_they_are(make_dataset):
+    """More of them than there is room for in shared memory; each is as loaded without workers."""
+    dataset = make_dataset(train=True)
+    expected = [_bytes(batch) for batch in _loader(dataset, batch_size=1)]
+    loader = _loader(dataset, batch_size=1, num_workers=1)
+    held = list(loader)
+    assert len(held) == 8 > len(loader._slots._free) == 0
+    assert [_bytes(batch) for batch in held] == expected
+    held = held[1:]
+    assert len(loader._slots._free) == 1
+    assert [_bytes(batch) for batch in loader] == expected  # and over again, through what is free
+    assert [_bytes(batch) for batch in held] == expected[1:]
+    del held
+    assert len(loader._slots._free) == 5  # 2 ahead, one more under way, 2 in hand
+    loader.close()
+
+
+@pytest.mark.parametrize("cache", ["none", "ram"])
+def test_memory_does_not_grow_from_epoch_to_epoch(make_dataset, cache):
+    """One batch kept in each epoch, by whichever process, would be 200 MB; the room for batches is 41 MB."""
+    dataset = make_dataset(train=True, height=192, width=640)
+    dataset.cache = build_cache(cache, dataset, "")
+    loader = _loader(dataset, num_workers=2, batch_size=2)
+    others = set(multiprocessing.active_children())
+    memory = []
+    for epoch in range(36):
+        loader.batch_sampler.set_epoch(epoch)
+        for _ in loader:
+            pass
+        workers = set(multiprocessing.active_children()) - others
+        memory.append(sum(map(_memory_of, (os.getpid(), *(worker.pid for worker in workers)))))
+    assert len(workers) == 2
+    loader.close()
+    assert memory[-1] - memory[1] < 60e6, [f"{size / 1e6:.0f} MB" for size in memory]
+
+
+def _memory_of(pid: int) -> int:
+    """Bytes, those that processes share divided among them."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except FileNotFoundError:
+        pytest.skip("needs Linux")
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
 def test_workers_end_with_a_killed_parent(make_dataset, tmp_path):
     script = tmp_path / "load.py"
     script.write_text(
@@ -148,7 +234,9 @@ def test_workers_end_with_a_killed_parent(make_dataset, tmp_path):
     (tmp_path / "dataset").write_bytes(pickle.dumps(make_dataset()))
     parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
     workers = [int(pid) for pid in parent.stdout.readline().split()]
-    assert workers
+    assert len(workers) == 2
+    maps = [Path(f"/proc/{pid}/maps").read_text() for pid in workers if Path("/proc").exists()]
+    assert all("memfd:shared" in text and "/dev/shm/" not in text for text in maps)  # nothing that could be left
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 20

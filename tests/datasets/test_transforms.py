@@ -2,12 +2,14 @@ import colorsys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from datasets.transforms import (
     ColourJitter,
     image_to_array,
+    load_frame,
     load_image,
+    mirror,
     mirror_intrinsics,
     resize_lanczos,
     scale_intrinsics,
@@ -19,8 +21,22 @@ NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 
 
 def _jitter(image, **strengths):
-    """The steps named, in their order, alone."""
-    return np.asarray(ColourJitter(**{**NEUTRAL, **strengths}, order=tuple(strengths))(image)).astype(int)
+    """The steps named, in their order, alone: (H, W, 3)."""
+    jitter = ColourJitter(**{**NEUTRAL, **strengths}, order=tuple(strengths))
+    return jitter(image_to_array(image)).transpose(1, 2, 0).astype(int)
+
+
+def _jitter_by_pillow(jitter, image):
+    """The same draw as the original implementation has it."""
+    for name in jitter.order:
+        if name == "hue":
+            hue, saturation, value = image.convert("HSV").split()
+            turned = (np.asarray(hue).astype(int) + int(jitter.hue * 255)) % 256
+            image = Image.merge("HSV", (Image.fromarray(turned.astype(np.uint8)), saturation, value)).convert("RGB")
+        else:
+            kinds = {"brightness": "Brightness", "contrast": "Contrast", "saturation": "Color"}
+            image = getattr(ImageEnhance, kinds[name])(image).enhance(getattr(jitter, name))
+    return np.asarray(image).transpose(2, 0, 1).astype(int)
 
 
 def _plain(*colours):
@@ -50,10 +66,40 @@ def test_lanczos_is_pillows_to_the_pixel(tree):
     np.testing.assert_array_equal(array, expected.transpose(2, 0, 1))
 
 
-def test_a_grey_image_becomes_three_equal_channels(tmp_path):
-    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "grey.png")
-    array = image_to_array(load_image(tmp_path / "grey.png"))
-    np.testing.assert_array_equal(array, np.tile(np.arange(64).reshape(8, 8), (3, 1, 1)))
+def test_a_grey_file_is_one_channel_and_all_others_three(tmp_path):
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(image_to_array(load_image(tmp_path / "grey.png")), grey[None])
+    for mode in ("RGB", "RGBA", "LA", "P", "1", "CMYK", "I;16"):
+        path = tmp_path / ("image.tiff" if mode in ("CMYK", "I;16") else "image.png")
+        image = (
+            Image.fromarray(grey).convert("I").convert(mode) if mode == "I;16" else Image.fromarray(grey).convert(mode)
+        )
+        image.save(path)
+        with Image.open(path) as stored:
+            expected = np.asarray(stored.convert("RGB")).transpose(2, 0, 1)
+        np.testing.assert_array_equal(image_to_array(load_image(path)), expected, err_msg=mode)
+
+
+@pytest.mark.parametrize("sample", ["kitti_sample", "kitti_sample_colour"])
+@pytest.mark.parametrize("size", [(192, 640), (320, 1024)])
+def test_frames_of_real_drives_are_pillows_lanczos_to_the_pixel(request, sample, size):
+    """Grey files too, of which one channel is resized and not three: there is no chroma that could differ."""
+    paths = sorted(request.getfixturevalue(sample).glob("*/*/image_02/data/*.jpg"))
+    for path in paths[:: len(paths) // 4]:
+        with Image.open(path) as image:
+            file_size = image.height, image.width
+            expected = np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.LANCZOS))
+        frame = load_frame(path, *size)
+        assert frame.file_size == file_size and len(frame.pixels) == {"L": 1, "RGB": 3}[load_image(path).mode]
+        np.testing.assert_array_equal(np.broadcast_to(frame.pixels, (3, *size)), expected.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mirror_flips_left_to_right(channels):
+    pixels = np.arange(channels * 4 * 6, dtype=np.uint8).reshape(channels, 4, 6)
+    pixels.flags.writeable = False  # as those of a cache are
+    np.testing.assert_array_equal(mirror(pixels), pixels[:, :, ::-1])
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
@@ -94,8 +140,8 @@ def test_brightness_contrast_and_saturation_by_hand():
     image = _plain((100, 50, 20), (200, 250, 0))
     np.testing.assert_array_equal(_jitter(image, brightness=1.2)[0], [[120, 60, 24], [240, 255, 0]])
     # Grey is 0.299 R + 0.587 G + 0.114 B: 61.53 and 206.55, stored as 62 and 207; their mean is 134.5.
-    np.testing.assert_array_equal(_jitter(image, saturation=0.0)[0], [[62] * 3, [207] * 3])
-    np.testing.assert_array_equal(_jitter(image, saturation=0.5)[0, 0], [81, 56, 41])
+    np.testing.assert_allclose(_jitter(image, saturation=0.0)[0], [[62] * 3, [207] * 3], atol=1)
+    np.testing.assert_allclose(_jitter(image, saturation=0.5)[0, 0], [81, 56, 41], atol=1)
     np.testing.assert_array_equal(_jitter(image, contrast=0.0), np.full((4, 2, 3), 135))
 
 
@@ -114,6 +160,41 @@ def test_the_order_matters_and_is_kept():
     bright = Image.fromarray(_jitter(image, brightness=1.2).astype(np.uint8))
     np.testing.assert_array_equal(bright_first, _jitter(bright, saturation=0.8))
     assert (bright_first != _jitter(image, saturation=0.8, brightness=1.2)).any()
+
+
+def test_grey_images_are_jittered_as_by_pillow_to_the_pixel(kitti_sample):
+    rng = np.random.default_rng(0)
+    paths = sorted(kitti_sample.glob("*/*/image_02/data/*.jpg"))[:3]
+    for path in [*paths, *paths, *paths]:
+        jitter, grey = ColourJitter.sample(rng), load_image(path)
+        assert grey.mode == "L"
+        expected = _jitter_by_pillow(jitter, grey.convert("RGB"))
+        np.testing.assert_array_equal(np.broadcast_to(jitter(image_to_array(grey)), expected.shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("strengths", "most", "mean"),
+    [
+        ({"brightness": 1.2}, 0, 0),
+        ({"contrast": 0.8}, 0, 0),
+        ({"saturation": 0.8}, 1, 0.25),
+        ({"saturation": 1.2}, 1, 0.25),
+        ({"hue": -0.1}, 16, 0.3),  # both round the colour circle to some 256 steps, each in its own way
+        ({"hue": 0.1}, 16, 0.3),
+        ({"hue": 0.1, "saturation": 1.2, "contrast": 1.2, "brightness": 0.8}, 20, 0.6),
+        ({"brightness": 1.2, "contrast": 0.8, "saturation": 0.8, "hue": -0.1}, 20, 0.6),
+    ],
+    ids=str,
+)
+def test_colours_are_jittered_nearly_as_by_pillow(kitti_sample_colour, strengths, most, mean):
+    """Grey levels apart, over real images."""
+    jitter = ColourJitter(**{**NEUTRAL, **strengths}, order=tuple(strengths))
+    for path in sorted(kitti_sample_colour.glob("*/*/image_02/data/*.jpg"))[::10]:
+        image = resize_lanczos(load_image(path), 192, 640)
+        expected = _jitter_by_pillow(jitter, image)
+        difference = abs(jitter(image_to_array(image)) - expected)
+        assert difference.max() <= most and difference.mean() <= mean
+        assert difference.mean() < 0.25 * abs(expected - image_to_array(image)).mean()  # what the jitter does
 
 
 def test_draws_cover_the_ranges_and_all_orders():

@@ -1,18 +1,82 @@
-"""The benchmark's line can be read by a program."""
+"""The benchmark's lines can be read by a program, and its baseline does the work that it says."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from tools.benchmarks import original_loader
+
 ROOT = Path(__file__).resolve().parents[2]
+TINY = ["--repeat", "1", "--height", "64", "--width", "64", "--batch_size", "1"]
+FACTS = {"name", "unit", "median", "min", "max", "baseline", "baseline_median", "ratio", "peak_memory_mb"}
+FACTS |= {"python", "paddle", "numpy", "pillow", "opencv", "processor", "cores", "threads", "device"}
 
 
-def test_step_prints_one_line_of_json():
-    command = [sys.executable, "tools/benchmark.py", "--repeat", "1", "--use_stereo"]
-    command += ["--height", "64", "--width", "64", "--batch_size", "1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    result = json.loads(done.stdout)
-    assert result["name"] == "step" and result["unit"] == "s"
-    assert 0 < result["min"] <= result["median"] <= result["max"]
-    assert result["ratio"] > 0 and result["baseline_median"] > 0
+def benchmark(*arguments, status: int = 0) -> subprocess.CompletedProcess:
+    command = [sys.executable, "tools/benchmark.py", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def lines(*arguments) -> dict[str, dict]:
+    found = [json.loads(line) for line in benchmark(*arguments).stdout.splitlines()]
+    for line in found:
+        assert set(line) >= FACTS
+        assert 0 < line["min"] <= line["median"] <= line["max"] and line["peak_memory_mb"] > 50
+        if line["baseline"]:
+            # A ratio of two decimals, of medians of three.
+            assert line["ratio"] == pytest.approx(line["baseline_median"] / line["median"], rel=0.05, abs=0.006)
+        else:
+            assert line["baseline_median"] is line["ratio"] is None
+    return {line["name"]: line for line in found}
+
+
+def test_step_evaluate_and_predict_print_a_line_each():
+    found = lines("--only", "step", "--only", "evaluate", "--only", "predict", *TINY, "--use_stereo")
+    assert {name: line["unit"] for name, line in found.items()} == {
+        "step": "s/step",
+        "evaluate": "ms/frame",
+        "predict": "ms/image",
+    }
+    assert found["step"]["baseline"] == "not compiled" and found["step"]["frames"] == [0, -1, 1, "s"]
+    assert found["evaluate"]["baseline"] is None and found["predict"]["batch_size"] == 1
+
+
+def test_the_loader_is_timed_beside_the_original(kitti_sample):
+    found = lines("--only", "loader", *TINY, "--data_path", kitti_sample, "--split", "kitti_sample")
+    assert all(line["unit"] == "ms/sample" and line["samples"] == 24 for line in found.values())
+    assert all("Lanczos" in line["baseline"] for line in found.values())
+
+
+def test_mistakes_are_told(tmp_path):
+    assert "--only" in benchmark("--only", "lodaer", status=2).stderr
+    assert "--repeat: got 0" in benchmark("--repeat", 0, status=2).stderr
+    failed = benchmark("--only", "loader", "--only", "step", "--data_path", tmp_path, status=2)
+    assert "not found" in failed.stderr and "Traceback" not in failed.stderr and not failed.stdout
+
+
+def test_the_baseline_does_what_the_original_does(tmp_path):
+    """Frames, scales and jitter of one sample, against torchvision's steps by hand."""
+    values = np.random.default_rng(0).integers(0, 256, (48, 128), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "frame.png")
+    paths = [str(tmp_path / "frame.png")] * 3
+    sample = original_loader.load_sample(paths, 32, 64, (0, 1, 2, 3), flip=True, jitter=False)
+    assert len(sample) == 2 * 3 * 4
+    image = Image.fromarray(values[:, ::-1]).convert("RGB")
+    for scale, size in enumerate(((64, 32), (32, 16), (16, 8), (8, 4))):
+        image = image.resize(size, Image.Resampling.LANCZOS)
+        expected = np.asarray(image).transpose(2, 0, 1) / 255
+        for i in range(3):
+            for name in ("color", "color_aug"):
+                assert sample[name, i, scale].dtype == np.float32
+                np.testing.assert_allclose(sample[name, i, scale], expected, rtol=1e-6)
+    jittered = original_loader.load_sample(paths, 32, 64, (0, 1), flip=False, jitter=True)
+    for scale in (0, 1):
+        assert (jittered["color_aug", 0, scale] != jittered["color", 0, scale]).mean() > 0.5
+        np.testing.assert_array_equal(jittered["color_aug", 0, scale], jittered["color_aug", 2, scale])

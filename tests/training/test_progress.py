@@ -15,7 +15,7 @@ SCRIPT = """
 from training.progress import Progress
 progress = Progress(8)
 progress.start_epoch(0, 2)
-progress.update(4, 0.25)
+progress.update(4, 0.25, 0.034)
 progress.update(2)
 progress.note("validated")
 progress.update(2, 0.125)
@@ -48,9 +48,9 @@ def run_on_a_terminal() -> str:
 def test_away_from_a_terminal_only_news_is_printed():
     lines = run_away_from_a_terminal().splitlines()
     assert len(lines) == 4
-    assert re.search(r"epoch 0/1 +50% .* 4/8 samples, .* samples/s, .* left, loss 0.2500", lines[0])
+    assert re.search(r"epoch 0/1 +50% .* 4/8 samples, .* samples/s, .* left, loss 0.2500, data 3%", lines[0])
     assert lines[1] == "validated"
-    assert "8/8 samples" in lines[2] and "loss 0.1250" in lines[2]
+    assert "8/8 samples" in lines[2] and "loss 0.1250, data 0%" in lines[2]
     assert lines[3] == "after"
 
 

@@ -1,6 +1,7 @@
 """A run that was resumed is the run that never ended, to the bit; and what may differ between the two."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def test_a_stopped_run_goes_on_from_where_it_was(whole_run, tiny_options, run, m
     assert stop.value.signum == signal.SIGTERM and str(stop.value).endswith(f"--resume {checkpoint}")
     run(model_name="stopped", max_steps=7, batch_size=2, resume=str(checkpoint))
     assert_same_run(whole_run, tmp_path / "stopped", "step_7")
+
+
+@pytest.mark.parametrize(("cache", "num_workers"), [("disk", 2), pytest.param("ram", 0, marks=pytest.mark.slow)])
+def test_a_cache_changes_nothing(whole_run, run, tmp_path, capsys, cache, num_workers):
+    """Begun without, and gone on with: that may change too."""
+    common = {"batch_size": 2, "num_workers": num_workers, "cache_dir": str(tmp_path / "cache")}
+    run(model_name="cached", max_steps=2, **common)
+    assert "frames to keep" not in capsys.readouterr().out and not (tmp_path / "cache").exists()
+    trainer = run(model_name="cached", max_steps=7, cache=cache, resume="auto", **common)
+    assert trainer.opt.cache == cache
+    printed = capsys.readouterr().out
+    for part in ("train", "val"):
+        assert re.search(rf"^{part}: \d+ frames to keep in .*, 0.0 GB at most; there is room", printed, re.MULTILINE)
+    assert re.search(r", loss \d\.\d{4}, data \d+%$", printed, re.MULTILINE)
+    frames = len(list((tmp_path / "cache").rglob("*.frame")))
+    assert (frames > 12) == (cache == "disk")
+    assert_same_run(whole_run, tmp_path / "cached", "step_7")
 
 
 def test_the_learning_rate_and_the_best_so_far_go_on(run):

@@ -1,0 +1,327 @@
+"""Caches of resized frames: the same samples, kept once, never stale or half-written, and within bounds."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets import frame_cache
+from datasets.build import build_cache, build_loader
+from datasets.frame_cache import DiskCache, RamCache
+from datasets.transforms import load_frame
+from errors import DataError, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+HEIGHT, WIDTH = 32, 64
+KINDS = ["ram", "disk"]
+
+
+@pytest.fixture
+def paths(tree) -> list[str]:
+    """The images of the tiny tree."""
+    return sorted(map(str, tree.glob("*/*/image_0*/data/*.jpg")))
+
+
+@pytest.fixture
+def make_cache(paths, tmp_path):
+    """A cache of this kind, for frames of 64x32 unless told otherwise; leaves nothing free for others."""
+
+    def make(kind, height=HEIGHT, width=WIDTH, spare_bytes=0):
+        if kind == "ram":
+            return RamCache(height, width, paths, spare_bytes)
+        return DiskCache(height, width, tmp_path / "cache", spare_bytes)
+
+    return make
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The paths that were decoded."""
+    found = []
+    monkeypatch.setattr(frame_cache, "load_frame", lambda path, *size: found.append(path) or load_frame(path, *size))
+    return found
+
+
+def entries(tmp_path) -> list[Path]:
+    return sorted((tmp_path / "cache").rglob("*.frame"))
+
+
+def assert_same(frame, expected):
+    assert frame.file_size == expected.file_size and frame.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(frame.pixels, expected.pixels)
+
+
+def epochs_of(dataset, num_workers) -> list[dict]:
+    """The bytes of two epochs."""
+    loader = build_loader(dataset, batch_size=3, shuffle=True, num_workers=num_workers, seed=0, drop_last=False)
+    batches = []
+    for epoch in range(2):
+        loader.batch_sampler.set_epoch(epoch)
+        batches += [
+            {key: repr(value) if key == "name" else value.tobytes() for key, value in b.items()} for b in loader
+        ]
+    loader.close()
+    return batches
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_are_the_same_byte_for_byte(make_dataset, make_cache, kind, num_workers):
+    dataset = make_dataset(train=True)
+    expected = epochs_of(dataset, 0)
+    dataset.cache = make_cache(kind)
+    assert epochs_of(dataset, num_workers) == expected  # decoded, and kept
+    assert epochs_of(dataset, num_workers) == expected  # found
+
+
+def test_real_frames_grey_and_colour(kitti_sample, kitti_sample_colour, tmp_path):
+    """Grey ones are kept as one channel."""
+    paths = [str(next(root.glob("*/*/image_02/data/*.jpg"))) for root in (kitti_sample, kitti_sample_colour)]
+    for cache in (RamCache(192, 640, paths, 0), DiskCache(192, 640, tmp_path / "cache", 0)):
+        for path, channels in zip(paths, (1, 3), strict=True):
+            for _ in range(2):
+                frame = cache.load(path)
+                assert frame.pixels.shape == (channels, 192, 640)
+                assert_same(frame, load_frame(path, 192, 640))
+    sizes = sorted(path.stat().st_size - DiskCache.HEADER.size for path in entries(tmp_path))
+    assert sizes == [192 * 640, 3 * 192 * 640]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_file_is_decoded_once(make_cache, paths, decoded, kind):
+    cache = make_cache(kind)
+    expected = [load_frame(path, HEIGHT, WIDTH) for path in paths]
+    for _ in range(3):
+        for path, frame in zip(paths, expected, strict=True):
+            assert_same(cache.load(path), frame)
+    assert decoded == paths
+
+
+def test_later_runs_find_what_is_on_disk(make_cache, paths, decoded, tmp_path):
+    make_cache("disk").load(paths[0])
+    make_cache("disk").load(paths[0])
+    assert decoded == paths[:1]
+    (entry,) = entries(tmp_path)
+    assert str(entry) == f"{tmp_path}/cache/64x32{paths[0]}.frame"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_changes_is_decoded_anew(make_cache, paths, decoded, write_image, kind):
+    cache = make_cache(kind)
+    before = cache.load(paths[0])
+    write_image(Path(paths[0]), 99)
+    assert not np.array_equal(load_frame(paths[0], HEIGHT, WIDTH).pixels, before.pixels)
+    for _ in range(2):
+        assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
+    # Its time alone: the content may be another.
+    status = os.stat(paths[1])
+    cache.load(paths[1])
+    os.utime(paths[1], ns=(status.st_atime_ns, status.st_mtime_ns + 1000))
+    assert_same(cache.load(paths[1]), load_frame(paths[1], HEIGHT, WIDTH))
+    # Memory keeps one version of each, the disk the last.
+    assert decoded == [paths[0]] * (2 if kind == "disk" else 3) + [paths[1]] * 2
+    os.unlink(paths[2])
+    with pytest.raises(DataError, match="not found"):
+        cache.load(paths[2])
+
+
+def test_other_sizes_are_kept_apart(make_cache, paths):
+    for height, width in ((HEIGHT, WIDTH), (WIDTH, HEIGHT), (16, 32)):  # the second has as many pixels as the first
+        for _ in range(2):
+            assert_same(make_cache("disk", height, width).load(paths[0]), load_frame(paths[0], height, width))
+
+
+def test_other_extensions_are_kept_apart(make_dataset, make_cache, tree):
+    from PIL import Image
+
+    for path in tree.glob("*/*/image_0*/data/*.jpg"):
+        with Image.open(path) as image:
+            image.transpose(Image.Transpose.ROTATE_180).save(path.with_suffix(".png"))
+    for extension in (".jpg", ".png", ".jpg"):
+        dataset = make_dataset(extension=extension)
+        expected = dataset[0]["color", 0, 0]
+        dataset.cache = make_cache("disk")
+        np.testing.assert_array_equal(dataset[0]["color", 0, 0], expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_images_are_named_and_not_kept(make_cache, paths, kind):
+    with open(paths[0], "r+b") as file:
+        file.truncate(200)
+    for _ in range(2):
+        with pytest.raises(DataError, match="cannot be read"):
+            make_cache(kind).load(paths[0])
+
+
+@pytest.mark.parametrize("content", [b"", b"frame", b"frame v1" + bytes(100), "shorter", "longer", "another kind"])
+def test_an_entry_that_is_not_whole_is_not_served(make_cache, paths, tmp_path, content):
+    cache = make_cache("disk")
+    cache.load(paths[0])
+    (entry,) = entries(tmp_path)
+    whole = entry.read_bytes()
+    changed = {"shorter": whole[:-1], "longer": whole + b"x", "another kind": b"FRAME V9" + whole[8:]}
+    entry.write_bytes(changed.get(content, content))
+    assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
+    assert entry.read_bytes() == whole
+
+
+def test_a_place_in_memory_that_is_half_filled_is_not_served(make_cache, paths, monkeypatch):
+    """As by a worker that is killed while it writes: at whatever point, the mark that it is whole comes last."""
+    cache = make_cache("ram")
+    frame, version = load_frame(paths[0], HEIGHT, WIDTH), frame_cache._version(paths[0])
+
+    class Killed(BaseException):
+        pass
+
+    class Record(dict):
+        def __setitem__(self, name, value):
+            if name == "channels":
+                raise Killed
+            real[name] = value
+
+    real = cache._record(paths[0])
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(cache, "_holds", lambda _: False)
+        patch.setattr(cache, "_record", lambda _: Record())
+        cache._keep(paths[0], version, frame._replace(pixels=frame.pixels + 1))
+    assert real["version"][0].tolist() == list(version)
+    assert_same(cache.load(paths[0]), frame)
+    assert_same(cache._find(paths[0], version), frame)
+
+
+WRITER = """
+import pathlib, sys
+from datasets.frame_cache import DiskCache
+folder, *paths = sys.argv[1:]
+cache = DiskCache(192, 640, folder, 0)
+print("begun", flush=True)
+while True:
+    for path in paths:
+        cache.load(path)
+        pathlib.Path(cache._path(path)).unlink(missing_ok=True)  # so that it is written again
+        cache.load(path)
+"""
+
+
+def test_writers_that_are_killed_leave_nothing_half_written(paths, tmp_path):
+    folder, paths = tmp_path / "cache", paths[:3]
+    expected = {path: load_frame(path, 192, 640) for path in paths}
+    for delay in (0, 0.001, 0.003, 0.01, 0.03, 0.1):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, folder, *paths], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(delay)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        cache = DiskCache(192, 640, folder, 0)
+        for path in paths:
+            found = cache._find(path, frame_cache._version(path))
+            if found is not None:
+                assert_same(found, expected[path])
+            assert_same(cache.load(path), expected[path])
+    # What they had not finished goes an hour later.
+    unfinished = folder / "640x192" / ".unfinished"
+    for name, hours in (("old", 1.1), ("new", 0.9)):
+        (unfinished / name).write_bytes(b"frame")
+        os.utime(unfinished / name, (time.time() - 3600 * hours,) * 2)
+    DiskCache(192, 640, folder, 0)
+    assert not (unfinished / "old").exists() and (unfinished / "new").exists()
+
+
+def test_several_processes_keep_frames_at_once(paths, tmp_path):
+    expected = [load_frame(path, 192, 640) for path in paths]
+    command = [sys.executable, "-c", WRITER.replace("while True", "for _ in range(4)"), tmp_path / "cache", *paths]
+    writers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
+    cache = DiskCache(192, 640, tmp_path / "cache", 0)
+    while any(writer.poll() is None for writer in writers):
+        for path, frame in zip(paths, expected, strict=True):
+            assert_same(cache.load(path), frame)
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    for path, frame in zip(paths, expected, strict=True):
+        assert_same(cache.load(path), frame)
+    assert not list((tmp_path / "cache" / "640x192" / ".unfinished").iterdir())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_kept_where_there_is_no_room(make_cache, paths, decoded, tmp_path, kind):
+    cache = make_cache(kind, spare_bytes=1e18)
+    for _ in range(2):
+        assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
+    assert decoded == paths[:1] * 2 and not entries(tmp_path)
+
+
+def test_a_disk_that_fills_up_ends_no_training(make_cache, paths, monkeypatch, tmp_path):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    cache = make_cache("disk")
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
+    assert not entries(tmp_path)
+
+
+def test_a_folder_that_is_removed_ends_no_training(make_cache, paths, tmp_path):
+    cache = make_cache("disk")
+    kept = cache.load(paths[0])
+    shutil.rmtree(tmp_path / "cache")
+    for path in paths[:2]:
+        assert_same(cache.load(path), load_frame(path, HEIGHT, WIDTH))
+    assert_same(kept, load_frame(paths[0], HEIGHT, WIDTH))  # still mapped
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_room_is_told_beforehand(make_cache, paths, monkeypatch, tmp_path, kind):
+    """12 frames of 3 * 1000 * 2000 bytes are 72 MB; one is there already."""
+    cache = make_cache(kind, 1000, 2000)
+    cache.load(paths[0])
+    cache.spare_bytes = 4e9
+    where = "memory" if kind == "ram" else f"{tmp_path}/cache/2000x1000"
+    monkeypatch.setattr(type(cache), "free_bytes", lambda _: 5e9)
+    assert cache.describe_room(paths) == f"11 frames to keep in {where}, 0.1 GB at most; there is room for 1.0 GB"
+    monkeypatch.setattr(type(cache), "free_bytes", lambda _: 4e9 + 33e6)
+    assert cache.describe_room(paths).endswith("so that 50% of them may have to be decoded each time")
+    monkeypatch.setattr(type(cache), "free_bytes", lambda _: 1e9)
+    assert "there is room for 0.0 GB, so that 100% of them" in cache.describe_room(paths)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot be kept in .*cache/64x32: .*--cache_dir"):
+        DiskCache(HEIGHT, WIDTH, tmp_path / "cache")
+
+
+def test_the_limit_of_a_container_counts(tmp_path):
+    free = lambda: frame_cache._free_memory_of_container(tmp_path)  # noqa: E731
+    assert free() == float("inf")
+    (tmp_path / "memory").mkdir()
+    for name, value in (("limit_in_bytes", 9000), ("usage_in_bytes", 5000), ("stat", "total_inactive_file 500")):
+        (tmp_path / "memory" / f"memory.{name}").write_text(f"{value}\n")
+    assert free() == 4500
+    for name, value in (("max", "max"), ("current", 2000), ("stat", "anon 7\ninactive_file 100")):
+        (tmp_path / f"memory.{name}").write_text(f"{value}\n")
+    assert free() == 4500
+    (tmp_path / "memory.max").write_text("3000\n")
+    assert free() == 1100
+
+
+def test_free_memory_is_that_of_the_machine(make_cache):
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if not Path("/proc/meminfo").exists():
+        pytest.skip("needs /proc")
+    assert 0 < make_cache("ram").free_bytes() <= total
+
+
+def test_kinds_by_name(make_dataset, tmp_path):
+    dataset = make_dataset()
+    assert build_cache("none", dataset, str(tmp_path / "cache")) is None
+    assert type(build_cache("ram", dataset, str(tmp_path / "cache"))) is RamCache
+    assert not (tmp_path / "cache").exists()
+    disk = build_cache("disk", dataset, str(tmp_path / "cache"))
+    assert type(disk) is DiskCache and (disk.height, disk.width) == (32, 64) and (tmp_path / "cache").is_dir()

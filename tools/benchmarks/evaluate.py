@@ -1,0 +1,31 @@
+"""The metrics of made-up frames with as many pixels of ground truth as lidar gives; predicting is not in it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluation.depth_protocol import DepthProtocol, evaluate_depths
+from options import Options
+from tools.benchmarks.measure import result_line, time_in_turn
+
+FRAMES = 40
+FRAME_SIZE = (375, 1242)
+POINTS = 20_000
+
+
+def run(opt: Options, repeat: int) -> Iterator[dict]:
+    """Yields the line; there is no baseline."""
+    random = np.random.default_rng(0)
+    scaled_disps = random.uniform(0.01, 1, (FRAMES, opt.height, opt.width)).astype(np.float32)
+    ground_truths = [_ground_truth(random) for _ in range(FRAMES)]
+    seconds = time_in_turn({"ours": lambda: evaluate_depths(scaled_disps, ground_truths, DepthProtocol())}, repeat)
+    about = {"frames": FRAMES, "points": POINTS, "size": f"{opt.width}x{opt.height}"}
+    yield result_line("evaluate", "ms/frame", seconds["ours"], FRAMES, **about)
+
+
+def _ground_truth(random: np.random.Generator) -> np.ndarray:
+    """Depth float32 (h, w), metres, at ``POINTS`` pixels."""
+    depth = np.zeros(FRAME_SIZE, dtype=np.float32)
+    chosen = random.choice(depth.size, POINTS, replace=False)
+    depth.flat[chosen] = random.uniform(1, 80, POINTS)
+    return depth

@@ -1,0 +1,53 @@
+"""What the original implementation's loader does for a sample, written plainly with Pillow and NumPy: the baseline.
+
+Each frame is opened as RGB, flipped or not, and resized by Lanczos to every scale, each from the one before; each
+scale's image is colour-jittered or not; all of them become float tensors in [0, 1].
+"""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+STEPS = ("brightness", "contrast", "saturation", "hue")
+
+
+def load_sample(
+    paths: Sequence[str], height: int, width: int, scales: Sequence[int], *, flip: bool, jitter: bool
+) -> dict[tuple[str, int, int], np.ndarray]:
+    """Float32 (3, H / 2**s, W / 2**s) in [0, 1] by ("color", i, s) and ("color_aug", i, s), of the i-th path."""
+    order = random.sample(STEPS, 4)
+    strengths = {step: random.uniform(0.8, 1.2) for step in STEPS[:3]} | {"hue": random.uniform(-0.1, 0.1)}
+    sample = {}
+    for i, path in enumerate(paths):
+        with open(path, "rb") as file, Image.open(file) as opened:
+            image = opened.convert("RGB")
+        if flip:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        for scale in scales:
+            image = image.resize((width >> scale, height >> scale), Image.Resampling.LANCZOS)
+            jittered = _jitter(image, order, strengths) if jitter else image
+            sample["color", i, scale] = _to_tensor(image)
+            sample["color_aug", i, scale] = _to_tensor(jittered)
+    return sample
+
+
+def _jitter(image: Image.Image, order: Sequence[str], strengths: dict[str, float]) -> Image.Image:
+    for step in order:
+        strength = strengths[step]
+        if step == "brightness":
+            image = ImageEnhance.Brightness(image).enhance(strength)
+        elif step == "contrast":
+            image = ImageEnhance.Contrast(image).enhance(strength)
+        elif step == "saturation":
+            image = ImageEnhance.Color(image).enhance(strength)
+        else:
+            hue, saturation, value = image.convert("HSV").split()
+            turned = np.asarray(hue) + np.uint8(int(strength * 255) % 256)
+            image = Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert("RGB")
+    return image
+
+
+def _to_tensor(image: Image.Image) -> np.ndarray:
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32) / 255
