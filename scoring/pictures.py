@@ -64,7 +64,7 @@ def extreme_panels(
         for place, i in enumerate(numbers, start=1):
             path, gt = Path(dataset.frame_paths(dataset.lines[i])[0]), truths[i]
             if gt is not None and path.is_file():
-                image = np.asarray(load_image(path))
+                image = np.asarray(load_image(path).convert("RGB"))
                 yield f"{kind}_{place}", i, frame_panel(image, scaled_disps[i], gt, protocol, result.ratios[i])
 
 

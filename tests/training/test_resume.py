@@ -36,8 +36,8 @@ def assert_same_run(first: Path, second: Path, checkpoint: str) -> None:
 @pytest.mark.parametrize(
     ("use_stereo", "num_workers"),
     [
-        (False, 0),
         (True, 2),
+        pytest.param(False, 0, marks=pytest.mark.slow),
         pytest.param(False, 2, marks=pytest.mark.slow),
         pytest.param(True, 0, marks=pytest.mark.slow),
     ],
@@ -78,7 +78,13 @@ class StopAt:
 
 
 @pytest.mark.parametrize(
-    ("step", "validating"), [(2, False), (6, False), (6, True), (7, True)], ids=["step", "epoch", "validation", "end"]
+    ("step", "validating"),
+    [
+        pytest.param(2, False, id="step"),
+        pytest.param(6, False, id="epoch", marks=pytest.mark.slow),
+        pytest.param(6, True, id="validation"),
+        pytest.param(7, True, id="end", marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_run_goes_on_from_where_it_was(whole_run, tiny_options, run, monkeypatch, tmp_path, step, validating):
     """Six steps of batch 2 are an epoch."""
