@@ -168,7 +168,7 @@ def _serve(dataset: MonoDataset, pipe: Connection, slots: SharedSlots, position:
     while True:
         try:
             slot, keys = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # the latter where an answer had not been taken
             return
         writer = slots.writer(slot)
         try:

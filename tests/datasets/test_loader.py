@@ -226,7 +226,7 @@ def test_workers_end_with_a_killed_parent(make_dataset, tmp_path):
         f"    dataset = pickle.load(open({str(tmp_path / 'dataset')!r}, 'rb'))\n"
         "    settings = dict(batch_size=1, shuffle=False, num_workers=2, seed=0, drop_last=False)\n"
         "    batches = iter(build_loader(dataset, **settings))\n"
-        "    next(batches)\n"
+        "    next(batches), next(batches), next(batches)  # by then the second process has answered as well\n"
         "    import multiprocessing\n"
         "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "    time.sleep(60)\n"
