@@ -99,6 +99,12 @@ class Options:
         "and tracing works",
         choices=("auto", "on", "off"),
     )
+    kernels: str = _optimisation(
+        "auto",
+        "operators in C++ for the CPU, compiled by its compiler once: auto uses them where the run is long enough to "
+        "gain by it and they can be compiled",
+        choices=("auto", "on", "off"),
+    )
     freeze_bn: bool = _optimisation(False, "keep the encoders' batch-norm statistics as they are")
 
     weights_init: str = _weights(

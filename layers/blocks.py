@@ -2,9 +2,15 @@
 
 import math
 
+import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.initializer import Uniform
+
+from kernels import operator
+
+# Below, Paddle's matrix product is as fast as the operator, since there are many channels.
+PIXELS_FOR_OPERATOR = 400
 
 
 def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0) -> nn.Conv2D:
@@ -33,7 +39,22 @@ class Conv3x3(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W); H and W at least 2, for the reflection."""
-        return self.conv(F.pad(x, [1, 1, 1, 1], mode="reflect"))
+        return _convolve(x, None, self.conv, doubled=False, elu=False)
+
+
+class ZeroPaddedConv3x3(nn.Conv2D):
+    """3x3 convolution without bias that keeps the size, padded by zeros, as ResNets have it."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias_attr=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
+        fused = operator("convolution", x, self.weight)
+        if fused is None or math.prod(x.shape[2:]) < PIXELS_FOR_OPERATOR:
+            return super().forward(x)
+        no_bias = paddle.zeros(self.weight.shape[:1])
+        return fused(x, self.weight, no_bias, False, False, False)
 
 
 class ConvBlock(nn.Layer):
@@ -45,9 +66,27 @@ class ConvBlock(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        return F.elu(self.conv(x))
+        return _convolve(x, None, self.conv.conv, doubled=False, elu=True)
+
+    def upsampled(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """The block on ``x`` (B, C, H / 2, W / 2), every pixel doubled both ways, and ``skip`` (B, S, H, W) beside it.
+
+        Returns:
+            (B, out_channels, H, W); C and S together are in_channels.
+        """
+        return _convolve(x, skip, self.conv.conv, doubled=True, elu=True)
 
 
-def upsample_nearest(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, 2H, 2W), every pixel repeated."""
-    return F.interpolate(x, scale_factor=2, mode="nearest")
+def _convolve(x: Tensor, skip: Tensor | None, conv: nn.Conv2D, *, doubled: bool, elu: bool) -> Tensor:
+    """Doubling, stacking, padding, convolution and ELU: one operator where there is one."""
+    pixels = math.prod(x.shape[2:]) * (4 if doubled else 1)
+    inputs = [x, conv.weight, conv.bias] if skip is None else [x, skip, conv.weight, conv.bias]
+    fused = operator("convolution" if skip is None else "skip_convolution", *inputs)
+    if fused and pixels >= PIXELS_FOR_OPERATOR:
+        return fused(*inputs, doubled, True, elu)
+    if doubled:
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+    if skip is not None:
+        x = paddle.concat([x, skip], axis=1)
+    x = conv(F.pad(x, [1, 1, 1, 1], mode="reflect"))
+    return F.elu(x) if elu else x

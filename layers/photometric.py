@@ -1,10 +1,12 @@
 """How much two images differ, pixel by pixel: structural similarity and L1 (paper, section 3.1)."""
 
-from typing import NamedTuple
+from functools import cached_property
 
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
+
+from kernels import operator
 
 C1 = 0.01**2
 C2 = 0.03**2
@@ -16,18 +18,21 @@ def mean_3x3(x: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(x, [1, 1, 1, 1], mode="reflect"), kernel_size=3, stride=1)
 
 
-class Target(NamedTuple):
-    """An image to compare others with, and what SSIM needs of it, computed once; each (B, C, H, W)."""
+class Target:
+    """An image (B, C, H, W) in [0, 1] to compare others with, and what SSIM needs of it, computed once at most."""
 
-    image: Tensor
-    mean: Tensor
-    variance: Tensor
+    def __init__(self, image: Tensor) -> None:
+        self.image = image
 
+    @cached_property
+    def mean(self) -> Tensor:
+        """Over each pixel's window: (B, C, H, W)."""
+        return mean_3x3(self.image)
 
-def prepare_target(image: Tensor) -> Target:
-    """Local statistics of ``image`` (B, C, H, W) in [0, 1]."""
-    mean = mean_3x3(image)
-    return Target(image, mean, mean_3x3(image * image) - mean * mean)
+    @cached_property
+    def variance(self) -> Tensor:
+        """Over each pixel's window: (B, C, H, W)."""
+        return mean_3x3(self.image * self.image) - self.mean * self.mean
 
 
 def ssim_error(prediction: Tensor, target: Target) -> Tensor:
@@ -50,6 +55,9 @@ def photometric_error(prediction: Tensor, target: Target, use_ssim: bool = True)
     Returns:
         (B, 1, H, W), 0 where both agree.
     """
+    fused = operator("photometric", prediction, target.image)
+    if use_ssim and fused:
+        return fused(prediction, target.image)
     l1_error = (target.image - prediction).abs().mean(axis=1, keepdim=True)
     if not use_ssim:
         return l1_error

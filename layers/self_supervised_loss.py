@@ -13,7 +13,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from layers.geometry import disp_to_depth
-from layers.photometric import Target, photometric_error, prepare_target
+from layers.photometric import Target, photometric_error
 from layers.smoothness import mean_normalised, smoothness_loss
 from layers.view_synthesis import ViewSynthesis, resize_bilinear
 
@@ -170,7 +170,7 @@ class _AtSize:
         self, loss: SelfSupervisedLoss, batch: Mapping, scale: int, transforms: Mapping[FrameId, Tensor]
     ) -> None:
         sources = {f: batch["color", f, scale] for f in loss.source_frames}
-        self.target: Target = prepare_target(batch["color", 0, scale])
+        self.target = Target(batch["color", 0, scale])
         self.size = tuple(self.target.image.shape[2:])
         self.synthesis = ViewSynthesis(sources, batch["K", scale], batch["inv_K", scale], transforms)
         self.use_ssim = loss.use_ssim

@@ -2,14 +2,16 @@
 
 from collections.abc import Hashable, Mapping
 
+import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from layers.geometry import pixel_rays, project_rays, reproject, sample_image
+from kernels import operator
+from layers.geometry import pixel_grid, project_pixels, reproject, sample_image
 
 
 class ViewSynthesis:
-    """Warps several sources to one target at one size; rays are computed once, whatever the number of depth maps.
+    """Warps several sources to one target at one size; what depth has no part in is computed once.
 
     Args:
         sources: source id -> image (B, 3, H, W).
@@ -21,9 +23,8 @@ class ViewSynthesis:
         self, sources: Mapping[Hashable, Tensor], K: Tensor, inv_K: Tensor, transforms: Mapping[Hashable, Tensor]
     ) -> None:
         self.sources = sources
-        height, width = next(iter(sources.values())).shape[2:]
-        rays = pixel_rays(inv_K, height, width)
-        self.projections = {f: project_rays(rays, K, transforms[f]) for f in sources}
+        self._projections = {f: project_pixels(K, inv_K, transforms[f]) for f in sources}
+        self._directions: dict[Hashable, Tensor] = {}
 
     def warp(self, source: Hashable, depth: Tensor, translation_scale: Tensor | None = None) -> Tensor:
         """What the target would look like, seen by ``source``.
@@ -36,10 +37,17 @@ class ViewSynthesis:
         Returns:
             (B, 3, H, W).
         """
-        directions, offset = self.projections[source]
+        image = self.sources[source]
+        homography, offset = self._projections[source]
         if translation_scale is not None:
             offset = offset * translation_scale
-        return sample_image(self.sources[source], reproject(depth, directions, offset))
+        fused = operator("warp", image, depth, homography, offset)
+        if fused:
+            return fused(image, depth, homography, offset)
+        if source not in self._directions:
+            pixels = pixel_grid(*image.shape[2:], dtype=homography.dtype)
+            self._directions[source] = paddle.matmul(homography, pixels)  # (B, 3, H * W)
+        return sample_image(image, reproject(depth, self._directions[source], offset))
 
 
 def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
-from layers.blocks import Conv3x3, ConvBlock, upsample_nearest
+from layers.blocks import Conv3x3, ConvBlock
 
 NUM_CH_DEC = (16, 32, 64, 128, 256)
 
@@ -43,10 +42,8 @@ class DepthDecoder(nn.Layer):
         outputs = {}
         x = features[-1]
         for i, stage in enumerate(reversed(range(5))):
-            x = upsample_nearest(self.decoder[2 * i](x))
-            if stage > 0:
-                x = paddle.concat([x, features[stage - 1]], axis=1)
-            x = self.decoder[2 * i + 1](x)
+            x = self.decoder[2 * i](x)
+            x = self.decoder[2 * i + 1].upsampled(x, features[stage - 1] if stage > 0 else None)
             if stage in self.scales:
                 to_disp = self.decoder[10 + self.scales.index(stage)]
                 outputs[stage] = F.sigmoid(to_disp(x))

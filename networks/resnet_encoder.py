@@ -1,11 +1,26 @@
 """ResNet encoders for one image or several stacked ones (supplementary material, table 5)."""
 
+from typing import Any
+
 import paddle
 from paddle import Tensor, nn
 from paddle.nn.initializer import Constant, KaimingNormal
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock, ResNet
 
-BLOCKS = {18: BasicBlock, 34: BasicBlock, 50: BottleneckBlock, 101: BottleneckBlock, 152: BottleneckBlock}
+from layers.blocks import ZeroPaddedConv3x3
+
+
+class _BasicBlock(BasicBlock):
+    """The block of the smaller ResNets, with convolutions that our operators can take."""
+
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, *others: Any, **more: Any) -> None:
+        super().__init__(inplanes, planes, stride, *others, **more)
+        if stride == 1:
+            self.conv1 = ZeroPaddedConv3x3(inplanes, planes)
+        self.conv2 = ZeroPaddedConv3x3(planes, planes)
+
+
+BLOCKS = {18: _BasicBlock, 34: _BasicBlock, 50: BottleneckBlock, 101: BottleneckBlock, 152: BottleneckBlock}
 
 # What the published weights were trained with, for all three colours.
 IMAGE_MEAN = 0.45

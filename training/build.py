@@ -5,10 +5,12 @@ from pathlib import Path
 import paddle
 from paddle import nn
 
+import kernels
 from datasets.build import build_cache, build_dataset, build_loader
 from datasets.checks import check_split
 from datasets.loader import BatchLoader
 from datasets.splits import find_split, read_split_lines
+from errors import UserError
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
 from networks.resnet_encoder import stack_first_convolution
@@ -29,6 +31,31 @@ def with_weights_size(opt: Options) -> Options:
     if info is None:
         return opt
     return opt.replace(**{name: getattr(info, name) for name in ("height", "width") if name not in opt.given})
+
+
+def use_kernels(mode: str) -> bool:
+    """Turns the operators of `kernels` on or off for all that this process computes from now on.
+
+    Args:
+        mode: "auto" goes on without where they cannot be had, and says why; "on" insists; "off".
+
+    Returns:
+        Whether they are on; on another device than the CPU they never are.
+
+    Raises:
+        UserError: they cannot be had, and the mode insists.
+    """
+    kernels.disable()
+    if mode == "off" or paddle.get_device() != "cpu":
+        return False
+    try:
+        kernels.enable()
+    except kernels.BuildError as error:
+        if mode == "on":
+            raise UserError(f"--kernels on: {error}. Use --kernels auto to train without.") from error
+        print(f"Without the operators in C++, which is slower but the same: {error}", flush=True)
+        return False
+    return True
 
 
 def build_model(opt: Options) -> Monodepth:

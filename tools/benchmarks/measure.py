@@ -68,13 +68,13 @@ def result_line(
         "baseline": baseline,
         "baseline_median": round(factor * baseline_median, 3) if baseline_median else None,
         "ratio": round(baseline_median / median, 2) if baseline_median else None,
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": peak_memory_mb(),
         **about,
         **describe_machine(),
     }
 
 
-def _peak_memory_mb() -> int:
-    """Of this process, baseline and ours together."""
+def peak_memory_mb() -> int:
+    """Of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes there, KiB elsewhere

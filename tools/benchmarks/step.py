@@ -1,47 +1,123 @@
 """A training step on random images, forward, backward and update; loading is not in it.
 
-The baseline is the same step uncompiled.
+The baseline is a plain port of the published code (`plain_port`): the dynamic graph, without the setting for AMD
+processors, nor operators of our own. Each runs in a process of its own, which has its own peak of memory too, and both
+take steps in turn.
 """
 
-from collections.abc import Callable, Iterator
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import paddle
 
-from datasets.batch import prepare_batch
-from options import Options
-from tools.benchmarks.measure import result_line, time_in_turn
-from training.build import build_loss, build_model
-from training.step import TrainingStep
+from environment import prepare_environment, run_script, set_device
+from errors import UserError
+from option_values import checked_mapping
+from options import OPTION_FIELDS, Options
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(opt: Options, repeat: int) -> Iterator[dict]:
     """Yields the line."""
-    steps = {"baseline": make_step(opt, "off"), "ours": make_step(opt, "on")}
-    seconds = time_in_turn(steps, repeat)
-    yield result_line(
+    from tools.benchmarks.measure import result_line, time_in_turn
+
+    runners = {"baseline": StepProcess("plain", opt), "ours": StepProcess("ours", opt)}
+    try:
+        seconds = time_in_turn({name: runner.step for name, runner in runners.items()}, repeat)
+        peaks = {name: runner.end()["peak_memory_mb"] for name, runner in runners.items()}
+    finally:
+        for runner in runners.values():
+            runner.close()
+    line = result_line(
         "step",
         "s/step",
         seconds["ours"],
-        baseline="not compiled",
+        baseline="plain port",
         baseline_seconds=seconds["baseline"],
         batch_size=opt.batch_size,
         size=f"{opt.width}x{opt.height}",
         frames=list(opt.all_frames),
+        compile=opt.compile,
+        kernels=opt.kernels,
+        baseline_peak_memory_mb=peaks["baseline"],
     )
+    yield {**line, "peak_memory_mb": peaks["ours"]}
 
 
-def make_step(opt: Options, compile_mode: str) -> Callable[[], float]:
-    """A function that runs one step and waits for its loss."""
-    raw = _random_batch(opt)
-    model, compute_loss = build_model(opt), build_loss(opt)
+class StepProcess:
+    """A process that takes a training step whenever it is asked to.
+
+    Args:
+        kind: "plain" or "ours".
+        opt: the options of the step.
+    """
+
+    def __init__(self, kind: str, opt: Options) -> None:
+        environment = dict(os.environ)
+        if kind == "plain":
+            environment["MKL_DEBUG_CPU_TYPE"] = ""  # the same as if it were not there, and kept so
+        command = [sys.executable, "-m", "tools.benchmarks.step", kind, json.dumps(opt.as_dict())]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._ask("")
+
+    def step(self) -> None:
+        """Returns when a step is done."""
+        self._ask("step")
+
+    def end(self) -> dict[str, Any]:
+        """Ends the process; what it says of itself."""
+        return json.loads(self._ask("end"))
+
+    def close(self) -> None:
+        """Ends it, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _ask(self, question: str) -> str:
+        if question:
+            print(question, file=self._process.stdin, flush=True)
+        for line in self._process.stdout:
+            if line.startswith("answer: "):
+                return line.removeprefix("answer: ")
+        raise UserError("a process that takes training steps has ended; its message stands above.")
+
+
+def make_step(kind: str, opt: Options) -> Callable[[], float]:
+    """A function that takes one step and waits for its loss."""
+    import paddle
+
+    from datasets.batch import prepare_batch
+    from tools.benchmarks.plain_port import PlainLoss
+    from training.build import build_loss, build_model, use_kernels
+    from training.step import TrainingStep
+
+    use_kernels("off" if kind == "plain" else opt.kernels)
+    paddle.seed(opt.seed)
+    raw = random_batch(opt)
+    model = build_model(opt)
     model.train()
-    compute_loss.train()
-    training_step = TrainingStep(model, compute_loss, compile_mode)
     optimizer = paddle.optimizer.Adam(opt.learning_rate, parameters=model.parameters())
+    if kind == "plain":
+        plain_loss = PlainLoss(opt.source_frames, opt.scales)
+    else:
+        compute_loss = build_loss(opt)
+        compute_loss.train()
+        training_step = TrainingStep(model, compute_loss, opt.compile)
 
     def step() -> float:
-        loss = training_step(prepare_batch(raw, opt.scales, opt.v1_multiscale)).losses["loss"]
+        batch = prepare_batch(raw, opt.scales, opt.v1_multiscale)
+        if kind == "plain":
+            loss = plain_loss(batch, model({f: batch["color_aug", f, 0] for f in opt.frame_ids}))
+        else:
+            loss = training_step(batch).losses["loss"]
         loss.backward()
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
@@ -50,7 +126,7 @@ def make_step(opt: Options, compile_mode: str) -> Callable[[], float]:
     return step
 
 
-def _random_batch(opt: Options) -> dict:
+def random_batch(opt: Options) -> dict:
     """A batch as the loader gives it."""
     random = np.random.default_rng(0)
     shape = (opt.batch_size, 3, opt.height, opt.width)
@@ -67,3 +143,25 @@ def _random_batch(opt: Options) -> dict:
         raw["stereo_T"] = np.stack([np.eye(4, dtype=np.float32)] * opt.batch_size)
         raw["stereo_T"][:, 0, 3] = -0.1
     return raw
+
+
+def serve(arguments: Sequence[str]) -> None:
+    """Takes a step for each line "step" that comes in, until "end"."""
+    from tools.benchmarks.measure import peak_memory_mb
+
+    kind, options = arguments
+    opt = Options(**checked_mapping(OPTION_FIELDS, json.loads(options), "the benchmark's options"))
+    prepare_environment()
+    set_device(opt.device)
+    step = make_step(kind, opt)
+    print("answer: ready", flush=True)
+    for line in sys.stdin:
+        if line.strip() == "end":
+            break
+        step()
+        print("answer: done", flush=True)
+    print("answer:", json.dumps({"peak_memory_mb": peak_memory_mb()}), flush=True)
+
+
+if __name__ == "__main__":
+    run_script(lambda: serve(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""Compiles the operators for the processor of this machine, once; later processes load what they find."""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import platform
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import paddle
+
+SOURCE_DIR = Path(__file__).resolve().parent / "source"
+NAME = "monodepth_operators"
+# GCC fuses products and sums in its own dialect of C++ alone, unless told; Paddle asks for the standard's.
+COMPILER_FLAGS = (
+    "-O3",
+    "-march=native",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fopenmp",
+    "-Wno-attributes",
+)
+OPENMP = "libiomp5.so"  # Paddle's; a second one would start threads of its own
+
+
+class BuildError(Exception):
+    """The operators cannot be compiled or loaded; the message says why, in a line."""
+
+
+def load_operators() -> ModuleType:
+    """The operators' Python module, compiled first where there is none for this machine, Paddle and source.
+
+    Raises:
+        BuildError: see there.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if platform.system() != "Linux":
+        raise BuildError(f"the operators are for Linux; this is {platform.system()}")
+    if not (Path(paddle.sysconfig.get_lib()) / OPENMP).exists():
+        raise BuildError(f"this build of Paddle has no {OPENMP}")
+    if shutil.which(compiler) is None:
+        raise BuildError(f"there is no C++ compiler: {compiler} was looked for")
+    folder = _cache_dir() / _fingerprint(compiler)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes, one compiles
+            return _load(folder)
+    except OSError as error:
+        raise BuildError(f"they cannot be compiled in {folder}: {error}") from error
+
+
+def _load(folder: Path) -> ModuleType:
+    from paddle.utils.cpp_extension import load
+
+    finished = folder / "finished"
+    if not finished.exists():
+        print("Compiling operators for this processor, once: about a minute.", flush=True)
+        shutil.rmtree(folder / NAME, ignore_errors=True)  # what an interrupted build has left
+    said = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            warnings.simplefilter("ignore")  # no ccache, no CUDA
+            operators = load(
+                name=NAME,
+                sources=[str(path) for path in sorted(SOURCE_DIR.glob("*.cc"))],
+                extra_cxx_cflags=list(COMPILER_FLAGS),
+                extra_ldflags=[f"-L{paddle.sysconfig.get_lib()}", f"-l:{OPENMP}"],
+                build_directory=str(folder),
+            )
+    except (RuntimeError, SystemExit, ImportError, subprocess.CalledProcessError) as error:
+        lines = [line for line in f"{said.getvalue()}\n{error}".splitlines() if "error" in line.lower()]
+        raise BuildError((lines or [str(error)])[0].strip()) from error
+    finished.touch()
+    return operators
+
+
+def _cache_dir() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "monodepth-paddle"
+
+
+def _fingerprint(compiler: str) -> str:
+    """Eight digits that change with whatever the compiled file depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCE_DIR.iterdir()):
+        digest.update(path.name.encode() + path.read_bytes())
+    about_cpu = Path("/proc/cpuinfo").read_text(errors="ignore").splitlines()
+    flags = next((line for line in about_cpu if line.startswith(("flags", "Features"))), platform.machine())
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+    parts = (*COMPILER_FLAGS, flags, version, paddle.__version__, paddle.sysconfig.get_lib(), platform.python_version())
+    digest.update("\n".join(parts).encode())
+    return digest.hexdigest()[:8]
