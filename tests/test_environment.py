@@ -72,7 +72,8 @@ def test_other_processors_are_left_alone(monkeypatch):
 def test_processes_share_the_cores(monkeypatch):
     monkeypatch.setattr(environment, "_available_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    environment.prepare_environment(processes=3)
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", "3")
+    environment.prepare_environment()
     assert os.environ["OMP_NUM_THREADS"] == "2"
 
 

@@ -24,7 +24,7 @@ DEFAULTS = {
     "v1_multiscale": False, "avg_reprojection": False, "disable_automasking": False, "predictive_mask": False,
     "no_ssim": False, "separate_stereo": False,
     "batch_size": 12, "learning_rate": 1e-4, "num_epochs": 20, "max_steps": None, "scheduler_step_size": 15,
-    "freeze_bn": False, "compile": "auto",
+    "freeze_bn": False, "compile": "auto", "scale_lr": False, "sync_bn": False,
     "weights_init": "pretrained", "load_weights_folder": None, "resume": None,
     "models_to_load": ("encoder", "depth", "pose_encoder", "pose"),
     "log_frequency": 50, "visualdl_frequency": 500, "save_frequency": 1,

@@ -9,6 +9,7 @@ from datasets.build import build_cache, build_dataset, build_loader
 from datasets.checks import check_split
 from datasets.loader import BatchLoader
 from datasets.splits import find_split, read_split_lines
+from errors import OptionsError
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
 from networks.resnet_encoder import stack_first_convolution
@@ -16,6 +17,7 @@ from options import Options
 from serialization.backbone import find_backbone, read_backbone
 from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, read_weights_info
+from training.peers import Peers
 
 
 def with_weights_size(opt: Options) -> Options:
@@ -32,8 +34,12 @@ def with_weights_size(opt: Options) -> Options:
 
 
 def build_model(opt: Options) -> Monodepth:
-    """The networks that the options ask for, with their first values."""
-    return Monodepth(
+    """The networks that the options ask for, with their first values.
+
+    Raises:
+        OptionsError: ``--sync_bn`` without a GPU.
+    """
+    model = Monodepth(
         num_layers=opt.num_layers,
         frame_ids=opt.frame_ids,
         scales=opt.scales,
@@ -42,6 +48,11 @@ def build_model(opt: Options) -> Monodepth:
         predictive_mask=opt.predictive_mask,
         num_sources=len(opt.source_frames),
     )
+    if not opt.sync_bn:
+        return model
+    if paddle.get_device() == "cpu":
+        raise OptionsError("sync_bn: Paddle synchronises batch norm on GPUs alone; leave it out on the CPU")
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def build_loss(opt: Options) -> SelfSupervisedLoss:
@@ -98,13 +109,16 @@ def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
     return load_into(resnet, arrays, path)
 
 
-def build_data(opt: Options, part: str) -> BatchLoader:
+def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoader:
     """The loader of the "train" or "val" part of the split; lines that cannot be used are dropped and listed.
+
+    Among several processes each has its own share of the batches.
 
     Raises:
         DataError: the split is missing, or holds too few usable lines.
         UserError: the folder of the cache cannot be written.
     """
+    peers = peers or Peers()
     train = part == "train"
     folder = find_split(opt.split, opt.data_path)
     dataset = build_dataset(
@@ -122,7 +136,7 @@ def build_data(opt: Options, part: str) -> BatchLoader:
         mean_intrinsics=opt.kitti_mean_intrinsics,
         seed=opt.seed,
     )
-    check = check_split(dataset, part, opt.run_dir)
+    check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
     if check.dropped:
         print(
             f"{part}: {len(check.dropped)} of {len(dataset.lines)} lines dropped, whose frames or neighbours are "
@@ -140,4 +154,6 @@ def build_data(opt: Options, part: str) -> BatchLoader:
         num_workers=opt.num_workers,
         seed=opt.seed,
         drop_last=train,
+        rank=peers.rank,
+        processes=peers.size,
     )

@@ -21,7 +21,7 @@ def test_a_signal_is_noted_and_told_at_the_next_check(capfd):
 
 def test_items_end_where_a_signal_came():
     with StopSignals() as stop, pytest.raises(Stopped):
-        for item in stop.until_stopped(range(5)):
+        for item in stop.until_stopped(range(5), 5):
             if item == 2:
                 signal.raise_signal(signal.SIGTERM)
     assert item == 2
