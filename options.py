@@ -294,6 +294,8 @@ def _contradictions(options: Options) -> Iterator[str]:
         yield "models_to_load names predictive_mask, which there is only with the option predictive_mask"
     if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
         yield "separate_stereo needs both use_stereo and temporal sources (frame_ids 0 -1 1)"
+    if options.sync_bn and options.freeze_bn:
+        yield "freeze_bn leaves no statistics to synchronise: leave out sync_bn"
     if options.eval_mono and options.eval_stereo:
         yield "eval_mono and eval_stereo are two ways of scaling: choose one"
     if options.eval_eigen_to_benchmark and options.ext_disp_to_eval is None:

@@ -1,8 +1,6 @@
 """The training loop: batches in, weights and logs out. The mathematics lies in ``layers`` and ``networks``."""
 
-import hashlib
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from paddle import nn
 
 from datasets.batch import prepare_batch
 from datasets.build import DATASETS
+from datasets.splits import fingerprint
 from errors import DataError, Stopped, TrainingError, UserError
 from options import Options
 from serialization.atomic import write_json
@@ -21,7 +20,7 @@ from serialization.optimizer_state import schedule_state
 from serialization.weights_folder import save_weights
 from training.build import build_data, build_loss, build_model, initialise_weights, with_weights_size
 from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
-from training.distributed import average_statistics
+from training.distributed import average_statistics, synchronise_batch_norm, training_command
 from training.event_log import EventLog, drop_scalars_from
 from training.peers import Peers
 from training.pictures import batch_pictures
@@ -68,7 +67,7 @@ class Trainer:
         self.step = 0
         self.best: float = math.inf
         seed_everything(opt.seed)
-        self.model = build_model(opt)
+        self.model = synchronise_batch_norm(build_model(opt), peers) if opt.sync_bn else build_model(opt)
         self.compute_loss = build_loss(opt)
         self.scheduler = paddle.optimizer.lr.StepDecay(
             opt.learning_rate * (peers.size if opt.scale_lr else 1),
@@ -85,8 +84,8 @@ class Trainer:
             resumed = restore_checkpoint(checkpoint, self.model.networks(), self.model, self.optimizer)
             self._go_on(resumed, checkpoint)
         self.record = RunRecord(opt.run_dir, self.samples_a_step, resumed and resumed.seconds)
-        lines = "\n".join(map(str, self.train_loader.dataset.lines))
-        peers.check_alike(step=self.step, checkpoint=str(checkpoint), lines=hashlib.sha256(lines.encode()).hexdigest())
+        train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
+        peers.check_alike(step=self.step, training_lines=train, validation_lines=val)
         self.training_step = TrainingStep(self.model, self.compute_loss, self._compile_mode(resumed), peers)
 
     def _go_on(self, state: RunState, checkpoint: Path) -> None:
@@ -227,7 +226,9 @@ class Trainer:
         # Beforehand, and by all together: gloo waits 30 s for the gradients of a process that is late.
         own_failure = None if math.isfinite(loss.item()) else (loss.item(), batch["name"])
         if failures := [failure for failure in self.peers.gather(own_failure) if failure]:
-            raise TrainingError(self._describe_failure(*failures[0]))
+            message = self._describe_failure(*failures[0])
+            self.peers.wait()  # for the main one to save
+            raise TrainingError(message)
         loss.backward()
         self.optimizer.step()
         self.optimizer.clear_grad(set_to_zero=False)
@@ -320,10 +321,7 @@ class Trainer:
     def _way_on(self) -> str:
         """How to go on from the newest checkpoint, as the end of a message."""
         steps = self.checkpoints.steps()
-        script = "train.py"
-        if self.peers.size > 1:
-            script = f"-m paddle.distributed.launch --nproc_per_node={os.environ['PADDLE_LOCAL_SIZE']} {script}"
-        return f"\nTo go on: python {script} --resume {self.checkpoints.path(steps[0])}" if steps else ""
+        return f"\nTo go on: {training_command(self.peers)} --resume {self.checkpoints.path(steps[0])}" if steps else ""
 
     def _save(self, name: str) -> None:
         if self.peers.is_main:

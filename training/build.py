@@ -9,7 +9,6 @@ from datasets.build import build_cache, build_dataset, build_loader
 from datasets.checks import check_split
 from datasets.loader import BatchLoader
 from datasets.splits import find_split, read_split_lines
-from errors import OptionsError
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
 from networks.resnet_encoder import stack_first_convolution
@@ -34,12 +33,8 @@ def with_weights_size(opt: Options) -> Options:
 
 
 def build_model(opt: Options) -> Monodepth:
-    """The networks that the options ask for, with their first values.
-
-    Raises:
-        OptionsError: ``--sync_bn`` without a GPU.
-    """
-    model = Monodepth(
+    """The networks that the options ask for, with their first values."""
+    return Monodepth(
         num_layers=opt.num_layers,
         frame_ids=opt.frame_ids,
         scales=opt.scales,
@@ -48,11 +43,6 @@ def build_model(opt: Options) -> Monodepth:
         predictive_mask=opt.predictive_mask,
         num_sources=len(opt.source_frames),
     )
-    if not opt.sync_bn:
-        return model
-    if paddle.get_device() == "cpu":
-        raise OptionsError("sync_bn: Paddle synchronises batch norm on GPUs alone; leave it out on the CPU")
-    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def build_loss(opt: Options) -> SelfSupervisedLoss:

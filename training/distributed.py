@@ -11,6 +11,7 @@ import paddle.distributed as dist
 from paddle import nn
 
 from environment import quiet_errors
+from errors import OptionsError
 from training.peers import Peers
 
 
@@ -33,11 +34,31 @@ def join_peers() -> Peers:
     return peers
 
 
+def training_command(peers: Peers) -> str:
+    """How a run like this one is started."""
+    if peers.size == 1:
+        return "python train.py"
+    return f"python -m paddle.distributed.launch --nproc_per_node={os.environ['PADDLE_LOCAL_SIZE']} train.py"
+
+
 def _first_value(value: object) -> object:
     """The value that the first process has."""
     values: list = []
     dist.all_gather_object(values, value)
     return values[0]
+
+
+def synchronise_batch_norm(model: nn.Layer, peers: Peers) -> nn.Layer:
+    """The model with batch norm by the statistics of the batches of all processes; the same state dict.
+
+    Raises:
+        OptionsError: on a CPU, for which Paddle has no such layer.
+    """
+    if peers.size == 1:
+        return model
+    if paddle.get_device() == "cpu":
+        raise OptionsError("sync_bn: Paddle synchronises batch norm on GPUs alone; leave it out on the CPU")
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def synchronise_gradients(layer: nn.Layer, peers: Peers) -> nn.Layer:
@@ -54,12 +75,13 @@ def average_statistics(model: nn.Layer, peers: Peers) -> None:
 
     The statistics of a step count in them linearly, so that it does not matter how often they are averaged.
     """
-    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-    if peers.size == 1 or not buffers:
+    if peers.size == 1:
         return
+    # Paddle keeps them among the parameters.
+    statistics = [value for value in model.state_dict().values() if value.stop_gradient]
     peers.wait()  # gloo gives up after 30 s
-    flat = paddle.concat([buffer.flatten() for buffer in buffers])
+    flat = paddle.concat([value.flatten() for value in statistics])
     dist.all_reduce(flat)
-    parts = paddle.split(flat / peers.size, [buffer.size for buffer in buffers])
-    for buffer, part in zip(buffers, parts, strict=True):
-        buffer.set_value(part.reshape(buffer.shape))
+    parts = paddle.split(flat / peers.size, [value.size for value in statistics])
+    for value, part in zip(statistics, parts, strict=True):
+        value.set_value(part.reshape(value.shape))
