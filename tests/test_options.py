@@ -242,6 +242,7 @@ def test_values_that_a_config_may_hold(config):
         ("--log_frequency 0", ["log_frequency", "at least 1"]),
         ("--predictive_mask", ["predictive_mask", "disable_automasking"]),
         ("--models_to_load predictive_mask", ["models_to_load", "predictive_mask"]),
+        ("--sync_bn --freeze_bn", ["sync_bn", "freeze_bn"]),
         ("--separate_stereo", ["separate_stereo", "use_stereo"]),
         ("--separate_stereo --use_stereo --frame_ids 0", ["separate_stereo", "frame_ids"]),
         ("--eval_mono --eval_stereo", ["eval_mono", "eval_stereo"]),

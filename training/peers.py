@@ -59,7 +59,8 @@ class Link:
 
     def _listen(self) -> None:
         last_words = None
-        with contextlib.suppress(OSError), self._connection.makefile("r", encoding="utf-8") as lines:
+        # ValueError: a line that was cut off.
+        with contextlib.suppress(OSError, ValueError), self._connection.makefile("r", encoding="utf-8") as lines:
             for line in lines:
                 kind, content = json.loads(line)
                 if kind == "leave":
