@@ -37,7 +37,10 @@ def prepare_environment() -> None:
 
     The cores are divided among the processes that Paddle's launcher started on this machine.
     """
-    threads = max(1, _available_cores() // int(os.environ.get("PADDLE_LOCAL_SIZE", "1")))
+    processes = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    if processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        del os.environ["OMP_NUM_THREADS"]  # the launcher's, which sets it where the user has not
+    threads = max(1, _available_cores() // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     if _is_amd():
         # The CPU wheel's MKL takes a slow path on AMD processors unless told which instructions there are.
