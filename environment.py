@@ -23,17 +23,23 @@ _NOISE = (
     "we now always track global mean",
     "OMP_NUM_THREADS set to",
     "USE OMP_NUM_THREADS WISELY",
+    # Paddle tells the flags that differ from its defaults whenever processes join, its own among them.
+    "= Modified FLAGS detected =",
+    ", current_value=",
+    "=" * 71,
 )
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
-def prepare_environment(processes: int = 1) -> None:
+def prepare_environment() -> None:
     """Imports Paddle, with what makes it fast on this processor set before, where the user has not, and less noise.
 
-    Args:
-        processes: how many of them share the machine; the cores are divided among them.
+    The cores are divided among the processes that Paddle's launcher started on this machine.
     """
+    processes = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    if processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        del os.environ["OMP_NUM_THREADS"]  # the launcher's, which sets it where the user has not
     threads = max(1, _available_cores() // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     if _is_amd():
@@ -43,12 +49,21 @@ def prepare_environment(processes: int = 1) -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=f".*{message}.*")
-    printed = io.StringIO()
-    with ended_by_ctrl_c(), contextlib.redirect_stderr(printed):
+    with ended_by_ctrl_c(), quiet_errors():
         import paddle  # noqa: F401
-    for line in printed.getvalue().splitlines():
-        if not any(message in line for message in _NOISE):
-            print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def quiet_errors() -> Iterator[None]:
+    """Within the block, what is printed as errors but means nothing to a user is dropped; the rest comes at its end."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            yield
+    finally:
+        for line in printed.getvalue().splitlines():
+            if not any(message in line for message in _NOISE):
+                print(line, file=sys.stderr)
 
 
 def _keep_freed_memory() -> None:

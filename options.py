@@ -88,8 +88,9 @@ class Options:
         "must then explain the stereo pair too, which fixes its scale",
     )
 
-    batch_size: int = _optimisation(12, "samples in a batch", at_least=1)
+    batch_size: int = _optimisation(12, "samples in a batch, of each process", at_least=1)
     learning_rate: float = _optimisation(1e-4, "learning rate of Adam", above=0)
+    scale_lr: bool = _optimisation(False, "multiply the learning rate by the number of processes")
     num_epochs: int = _optimisation(20, "epochs to train", at_least=1)
     max_steps: int | None = _optimisation(None, "end after so many steps, resumes counted", at_least=1)
     scheduler_step_size: int = _optimisation(15, "epochs between divisions of the learning rate by 10", at_least=1)
@@ -106,6 +107,7 @@ class Options:
         choices=("auto", "on", "off"),
     )
     freeze_bn: bool = _optimisation(False, "keep the encoders' batch-norm statistics as they are")
+    sync_bn: bool = _optimisation(False, "batch-norm statistics of the batches of all processes (GPUs alone)")
 
     weights_init: str = _weights(
         "pretrained", "what encoders start from: pretrained (ImageNet), scratch, a file or a folder"
@@ -298,6 +300,8 @@ def _contradictions(options: Options) -> Iterator[str]:
         yield "models_to_load names predictive_mask, which there is only with the option predictive_mask"
     if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
         yield "separate_stereo needs both use_stereo and temporal sources (frame_ids 0 -1 1)"
+    if options.sync_bn and options.freeze_bn:
+        yield "freeze_bn leaves no statistics to synchronise: leave out sync_bn"
     if options.eval_mono and options.eval_stereo:
         yield "eval_mono and eval_stereo are two ways of scaling: choose one"
     if options.eval_eigen_to_benchmark and options.ext_disp_to_eval is None:

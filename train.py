@@ -10,9 +10,11 @@ def main() -> None:
     prepare_environment()
     with ended_by_ctrl_c():
         from trainer import Trainer
+        from training.distributed import join_peers
 
     set_device(opt.device)
-    Trainer(opt).train()
+    with join_peers() as peers:
+        Trainer(opt, peers).train()
 
 
 if __name__ == "__main__":

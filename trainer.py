@@ -1,18 +1,17 @@
 """The training loop: batches in, weights and logs out. The mathematics lies in ``layers`` and ``networks``."""
 
 import math
-import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
 from paddle import nn
 
 from datasets.batch import prepare_batch
 from datasets.build import DATASETS
+from datasets.splits import fingerprint
 from errors import DataError, Stopped, TrainingError, UserError
 from options import Options
 from serialization.atomic import write_json
@@ -20,15 +19,18 @@ from serialization.checkpoint import OPTIONS_FILE, RunState, restore_checkpoint,
 from serialization.optimizer_state import schedule_state
 from serialization.weights_folder import save_weights
 from training.build import build_data, build_loss, build_model, initialise_weights, with_weights_size
-from training.checkpoints import Checkpoints, check_no_newer, check_space, find_checkpoint
+from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
+from training.distributed import average_statistics, synchronise_batch_norm, training_command
 from training.event_log import EventLog, drop_scalars_from
+from training.peers import Peers
 from training.pictures import batch_pictures
 from training.progress import Progress
 from training.resume import resumed_options
 from training.run_record import RunRecord
+from training.seeding import seed_everything
 from training.step import StepResult, TrainingStep
 from training.stop_signals import StopSignals
-from training.validation import Validation, validate
+from training.validation import validate
 
 LEARNING_RATE_DECAY = 0.1
 # Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
@@ -44,6 +46,7 @@ class Trainer:
 
     Args:
         opt: the options; frozen. With ``resume``, those of the run to go on with take their place.
+        peers: the processes that train together, each with batches of its own; the main one logs and saves.
 
     Raises:
         DataError: the split cannot be used.
@@ -51,25 +54,28 @@ class Trainer:
         OptionsError: the options contradict those of the run to go on with.
     """
 
-    def __init__(self, opt: Options) -> None:
+    def __init__(self, opt: Options, peers: Peers | None = None) -> None:
+        self.peers = peers = peers or Peers()
         checkpoint = find_checkpoint(opt.resume, opt.run_dir)
         self.opt = opt = with_weights_size(opt) if checkpoint is None else resumed_options(opt, checkpoint)
         self.models_dir = opt.run_dir / "models"
         self.checkpoints = Checkpoints(opt.run_dir, opt.keep_checkpoints)
-        self.train_loader = build_data(opt, "train")
-        self.val_loader = build_data(opt, "val")
+        self.train_loader = build_data(opt, "train", peers)
+        self.val_loader = build_data(opt, "val", peers)
         self.epoch = 0
-        self.batches_done = 0
+        self.samples_done = 0
         self.step = 0
         self.best: float = math.inf
-        _seed_everything(opt.seed)
-        self.model = build_model(opt)
+        seed_everything(opt.seed)
+        self.model = synchronise_batch_norm(build_model(opt), peers) if opt.sync_bn else build_model(opt)
         self.compute_loss = build_loss(opt)
         self.scheduler = paddle.optimizer.lr.StepDecay(
-            opt.learning_rate, step_size=opt.scheduler_step_size, gamma=LEARNING_RATE_DECAY
+            opt.learning_rate * (peers.size if opt.scale_lr else 1),
+            step_size=opt.scheduler_step_size,
+            gamma=LEARNING_RATE_DECAY,
         )
         self.optimizer = paddle.optimizer.Adam(self.scheduler, parameters=self.model.parameters())
-        self.stop = StopSignals()
+        self.stop = StopSignals(peers)
         resumed = None
         if checkpoint is None:
             for line in initialise_weights(self.model, opt):
@@ -77,8 +83,10 @@ class Trainer:
         else:
             resumed = restore_checkpoint(checkpoint, self.model.networks(), self.model, self.optimizer)
             self._go_on(resumed, checkpoint)
-        self.record = RunRecord(opt.run_dir, opt.batch_size, resumed and resumed.seconds)
-        self.training_step = TrainingStep(self.model, self.compute_loss, self._compile_mode(resumed))
+        self.record = RunRecord(opt.run_dir, self.samples_a_step, resumed and resumed.seconds)
+        train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
+        peers.check_alike(step=self.step, training_lines=train, validation_lines=val)
+        self.training_step = TrainingStep(self.model, self.compute_loss, self._compile_mode(resumed), peers)
 
     def _go_on(self, state: RunState, checkpoint: Path) -> None:
         """Stands where the run stood."""
@@ -90,7 +98,8 @@ class Trainer:
                 "another run from the weights, by --load_weights_folder and another --model_name."
             )
         check_no_newer(checkpoint, self.opt.run_dir, state.step)
-        self.step, self.epoch, self.batches_done = state.step, state.epoch, state.batches_done
+        self.step, self.epoch, self.samples_done = state.step, state.epoch, state.samples_done
+        self.scheduler.last_lr = self.scheduler.get_lr()  # by the number of processes that there are now
         self.best = math.inf if state.best is None else state.best
         print(f"Going on from {checkpoint}: step {self.step}, epoch {self.epoch}")
 
@@ -102,9 +111,20 @@ class Trainer:
         return "auto" if compiled else "off"
 
     @property
+    def samples_a_step(self) -> int:
+        """Samples of all processes together."""
+        return self.train_loader.batch_sampler.round_size
+
+    @property
+    def steps_left_of_epoch(self) -> int:
+        """Steps of the epoch under way that are still to be done."""
+        return self.train_loader.batch_sampler.rounds(self.samples_done)
+
+    @property
     def total_steps(self) -> int:
-        """Steps of the whole run."""
-        steps = self.opt.num_epochs * len(self.train_loader)
+        """Steps of the whole run, which earlier processes may have begun with batches of another size."""
+        later_epochs = self.opt.num_epochs - 1 - self.epoch
+        steps = self.step + self.steps_left_of_epoch + later_epochs * len(self.train_loader)
         return min(steps, self.opt.max_steps or steps)
 
     def train(self) -> None:
@@ -115,16 +135,18 @@ class Trainer:
             UserError: the run's folder cannot be written, or its disk has too little room.
             Stopped: SIGTERM or Ctrl-C; a checkpoint has been saved.
         """
-        self._prepare_folder()
+        if self.peers.is_main:
+            self._prepare_folder()
+            drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.samples_done)
+            self.log = EventLog(self.opt.run_dir)
         self._announce()
-        drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.batches_done)
-        self.log = EventLog(self.opt.run_dir)
-        self.progress = Progress(self.total_steps * self.opt.batch_size, done=self.step * self.opt.batch_size)
+        done = self.epoch * len(self.train_loader) * self.samples_a_step + self.samples_done
+        self.progress = Progress(done + (self.total_steps - self.step) * self.samples_a_step, done=done)
         started, first_step = time.monotonic(), self.step
         try:
             with self.stop:
                 # A run that ended within an epoch had its validation yet to come.
-                while self.step < self.total_steps or self.batches_done:
+                while self.step < self.total_steps or self.samples_done:
                     self._run_epoch()
                     self._finish_epoch()
         except Stopped as stop:
@@ -133,7 +155,8 @@ class Trainer:
                 stop.signum, f"Stopped after step {self.step} of {self.total_steps}.{self._way_on()}"
             ) from None
         except DataError as error:
-            self._save_checkpoint()
+            if self.peers.size == 1:  # the others are within a step, which all have to finish together
+                self._save_checkpoint()
             raise DataError(f"{error}{self._way_on()}") from error
         except TrainingError:  # which would come again
             raise
@@ -141,7 +164,8 @@ class Trainer:
             raise UserError(f"{error}{self._way_on()}") from error
         finally:
             self.progress.close()
-            self.log.close()
+            if self.peers.is_main:
+                self.log.close()
             self.train_loader.close()
             self.val_loader.close()
         minutes = (time.monotonic() - started) / 60
@@ -153,16 +177,11 @@ class Trainer:
         except UserError as error:
             raise UserError(f"the run cannot begin: {error} Name another --log_dir.") from error
         self.checkpoints.clear_leftovers()
-        check_space(self.opt.run_dir, self._bytes_to_write())
-
-    def _bytes_to_write(self) -> float:
-        """What the rest of the run takes on disk: checkpoints with two moments, weights without."""
-        weights = sum(value.size * value.element_size() for value in self.model.state_dict().values())
         epochs_left = self.opt.num_epochs - self.epoch
         if self.opt.max_steps:
             epochs_left = min(epochs_left, math.ceil((self.total_steps - self.step) / len(self.train_loader)))
-        folders = 2 + epochs_left // self.opt.save_frequency  # weights_best is written beside the old one
-        return weights * (folders + 3 * (1 + self.opt.keep_checkpoints))
+        needed = bytes_to_write(self.model, epochs_left // self.opt.save_frequency, self.opt.keep_checkpoints)
+        check_space(self.opt.run_dir, needed)
 
     def _announce(self) -> None:
         """What is about to run, and where its results go."""
@@ -172,7 +191,8 @@ class Trainer:
             f"{opt.type}, ResNet{opt.num_layers}, {parameters / 1e6:.1f} M parameters, at {opt.width}x{opt.height}; "
             f"frames {' '.join(map(str, opt.all_frames))}\n"
             f"split {opt.split_name}: {len(self.train_loader.dataset)} samples to train on, "
-            f"{len(self.val_loader.dataset)} to validate on; {self.total_steps} steps of batch {opt.batch_size}\n"
+            f"{len(self.val_loader.dataset)} to validate on; {self.total_steps} steps of batch {opt.batch_size}"
+            f"{f' in each of {self.peers.size} processes' if self.peers.size > 1 else ''}\n"
             f"results in {opt.run_dir}",
             flush=True,
         )
@@ -182,20 +202,20 @@ class Trainer:
         self.progress.start_epoch(self.epoch, self.opt.num_epochs)
         if self.step >= self.total_steps:
             return
-        self.train_loader.batch_sampler.set_epoch(self.epoch, self.batches_done)
+        self.train_loader.batch_sampler.set_epoch(self.epoch, self.samples_done)
         self._set_training_mode()
         for raw in self.record.waiting(self.train_loader):
             # All that is random in a step comes from its number: a resumed run needs no more than that.
-            _seed_everything(self.opt.seed, self.step)
+            seed_everything(self.opt.seed, self.step, self.peers.rank)
             with self.record.step():
                 batch = prepare_batch(raw, self.opt.scales, self.opt.v1_multiscale)
                 result = self._run_step(batch)
             self._log_step(batch, result)
             self.step += 1
-            self.batches_done += 1
+            self.samples_done += self.samples_a_step
             if self.step == self.total_steps:
                 break
-            if self.step % self.opt.checkpoint_frequency == 0 and self.batches_done < len(self.train_loader):
+            if self.step % self.opt.checkpoint_frequency == 0 and self.steps_left_of_epoch:
                 self._save_checkpoint()
             self.stop.check()
 
@@ -203,8 +223,12 @@ class Trainer:
         """Forward, backward, update."""
         result = self.training_step(batch)
         loss = result.losses["loss"]
-        if not math.isfinite(loss.item()):
-            raise TrainingError(self._describe_failure(batch, loss.item()))
+        # Beforehand, and by all together: gloo waits 30 s for the gradients of a process that is late.
+        own_failure = None if math.isfinite(loss.item()) else (loss.item(), batch["name"])
+        if failures := [failure for failure in self.peers.gather(own_failure) if failure]:
+            message = self._describe_failure(*failures[0])
+            self.peers.wait()  # for the main one to save
+            raise TrainingError(message)
         loss.backward()
         self.optimizer.step()
         self.optimizer.clear_grad(set_to_zero=False)
@@ -222,12 +246,16 @@ class Trainer:
         """Counts the step; now and then reads the loss, and more rarely draws pictures."""
         draw = self.step % self.opt.visualdl_frequency == 0
         report = self.step % self.opt.log_frequency == 0 or self.step + 1 == self.total_steps
-        news = (result.losses["loss"].item(), self.record.waiting_share()) if report else ()
-        self.progress.update(self.opt.batch_size, *news)
+        scalars = {}
+        if draw or report:
+            means = self.peers.mean([value.item() for value in result.losses.values()])
+            scalars = dict(zip(result.losses, means, strict=True))
+        self.progress.update(self.samples_a_step, *((scalars["loss"], self.record.waiting_share()) if report else ()))
+        if not self.peers.is_main:
+            return
         if draw:
             self.log.pictures("train", self.step, batch_pictures(batch, result.outputs, result.maps))
-        if draw or report:
-            scalars = {name: value.item() for name, value in result.losses.items()}
+        if scalars:
             self.log.scalars("train", self.step, {**scalars, "learning_rate": self.optimizer.get_lr()})
 
     def _finish_epoch(self) -> None:
@@ -236,36 +264,45 @@ class Trainer:
         An epoch that ``--max_steps`` cut short is validated too, but its checkpoint is that before the validation: a
         run with more steps, resumed from there, goes on as if there had been none.
         """
-        whole = self.batches_done == len(self.train_loader)
+        whole = not self.steps_left_of_epoch
         if not whole:
             self._save_checkpoint()
+        average_statistics(self.model, self.peers)
         stereo_factor = DATASETS[self.opt.dataset].STEREO_SCALE_FACTOR if self.opt.use_stereo else None
         with self.record.validation():
-            batches = self.stop.until_stopped(self.val_loader)
-            result = validate(self.model, self.compute_loss, batches, stereo_factor)
-        self.log.scalars("val", self.step, result.scalars)
-        self.log.pictures("val", self.step, result.pictures)
+            batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
+            result = validate(self.model, self.compute_loss, batches, stereo_factor, self.peers)
+        if self.peers.is_main:
+            self.log.scalars("val", self.step, result.scalars)
+            self.log.pictures("val", self.step, result.pictures)
         improved = result.criterion < self.best
-        self.progress.note(self._describe_validation(result) + (" (best so far)" if improved else ""))
+        self.progress.note(f"epoch {self.epoch}: {result}" + (" (best so far)" if improved else ""))
         if improved:
             self.best = result.criterion
             self._save("weights_best")
         last = self.step == self.total_steps
         if last or (self.epoch + 1) % self.opt.save_frequency == 0:
             self._save(f"weights_{self.epoch}")
-        self.record.save(compiled=self.training_step.compiled)
+        if self.peers.is_main:
+            self.record.save(compiled=self.training_step.compiled)
         self.epoch += 1
-        self.batches_done = 0
+        self.samples_done = 0
         # After the epoch: epochs 0 to scheduler_step_size - 1 run at the full rate.
         self.scheduler.step()
         if whole:
             self._save_checkpoint()
 
     def _save_checkpoint(self) -> None:
+        average_statistics(self.model, self.peers)
+        if self.peers.is_main:
+            self._write_checkpoint()
+        self.peers.wait()
+
+    def _write_checkpoint(self) -> None:
         state = RunState(
             step=self.step,
             epoch=self.epoch,
-            batches_done=self.batches_done,
+            samples_done=self.samples_done,
             samples=len(self.train_loader.dataset),
             best=self.best if math.isfinite(self.best) else None,
             schedule=schedule_state(self.optimizer),
@@ -284,29 +321,20 @@ class Trainer:
     def _way_on(self) -> str:
         """How to go on from the newest checkpoint, as the end of a message."""
         steps = self.checkpoints.steps()
-        return f"\nTo go on: python train.py --resume {self.checkpoints.path(steps[0])}" if steps else ""
-
-    def _describe_validation(self, result: Validation) -> str:
-        scalars = result.scalars
-        line = f"epoch {self.epoch}: validation loss {scalars['loss']:.4f}"
-        if result.depth_frames:
-            line += f", abs_rel {scalars['abs_rel']:.3f} on {result.depth_frames} frames with ground truth"
-        if "stereo/abs_rel" in scalars:
-            line += f" ({scalars['stereo/abs_rel']:.3f} by the stereo scale)"
-        shares = [f"{name[7:]} {share:.0%}" for name, share in scalars.items() if name.startswith("source/")]
-        return f"{line}; pixels explained by source {', '.join(shares)}"
+        return f"\nTo go on: {training_command(self.peers)} --resume {self.checkpoints.path(steps[0])}" if steps else ""
 
     def _save(self, name: str) -> None:
-        save_weights(self.models_dir / name, self.model.networks(), self._weights_info())
+        if self.peers.is_main:
+            save_weights(self.models_dir / name, self.model.networks(), self._weights_info())
 
     def _weights_info(self) -> dict[str, Any]:
         """What must be known to use the weights."""
         return {"height": self.opt.height, "width": self.opt.width, "use_stereo": self.opt.use_stereo}
 
-    def _describe_failure(self, batch: Mapping, loss: float) -> str:
+    def _describe_failure(self, loss: float, names: Sequence[str]) -> str:
         """What was in the batch, and which weights are good; keeps the present ones if they are."""
         dataset = self.train_loader.dataset
-        lines = [line for line in dataset.lines if str(line) in batch["name"]]
+        lines = [line for line in dataset.lines if str(line) in names]
         message = f"the loss is {loss} at step {self.step} (epoch {self.epoch}). The batch:\n  "
         message += "\n  ".join(dataset.image_path(line, 0, line.side) for line in lines)
         if all(bool(p.isfinite().all()) for p in self.model.parameters()):
@@ -317,11 +345,3 @@ class Trainer:
             f"{message}\nThe weights are no longer finite. "
             f"Saved before in {self.models_dir}: {', '.join(kept) or 'none yet'}. Try a lower --learning_rate."
         )
-
-
-def _seed_everything(*numbers: int) -> None:
-    """Seeds every generator by one number, or by several together."""
-    seed = numbers[0] if len(numbers) == 1 else int(np.random.SeedSequence(numbers).generate_state(1)[0])
-    random.seed(seed)
-    np.random.seed(seed)
-    paddle.seed(seed)

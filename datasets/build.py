@@ -36,13 +36,13 @@ def build_cache(kind: str, dataset: MonoDataset, folder: str) -> FrameCache | No
 
 
 def build_loader(
-    dataset: MonoDataset, *, batch_size: int, shuffle: bool, num_workers: int, seed: int, drop_last: bool
+    dataset: MonoDataset, *, batch_size: int, num_workers: int, drop_last: bool, **sampling: int
 ) -> BatchLoader:
-    """The loader of a dataset. Raises DataError where `drop_last` leaves no batch."""
-    if drop_last and len(dataset) < batch_size:
+    """The loader of a dataset; `sampling` is `EpochSampler`'s. Raises DataError where `drop_last` leaves no batch."""
+    sampler = EpochSampler(len(dataset), batch_size, drop_last=drop_last, **sampling)
+    if drop_last and not len(sampler):
         raise DataError(
-            f"The split has {len(dataset)} usable lines, fewer than one batch of {batch_size}: "
-            "use a smaller --batch_size."
+            f"The split has {len(dataset)} usable lines, fewer than one batch of {sampler.round_size}"
+            f"{f' ({batch_size} in each process)' if sampler.processes > 1 else ''}: use a smaller --batch_size."
         )
-    sampler = EpochSampler(len(dataset), batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last)
     return BatchLoader(dataset, sampler, num_workers)

@@ -4,6 +4,8 @@ A split is a folder with `train_files.txt`, `val_files.txt` and `test_files.txt`
 `folder frame side`.
 """
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,11 @@ class SplitLine(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.folder} {self.frame} {self.side}"
+
+
+def fingerprint(lines: Sequence[SplitLine]) -> str:
+    """How many they are and a hash of them: the same for the same lines in the same order."""
+    return f"{len(lines)} lines ({hashlib.sha256(repr([str(line) for line in lines]).encode()).hexdigest()[:8]})"
 
 
 def find_split(name_or_path: str | Path, data_path: str | Path) -> Path:

@@ -41,7 +41,7 @@ class RunState:
     Attributes:
         step: steps done.
         epoch: the epoch under way, from 0.
-        batches_done: of that epoch.
+        samples_done: of that epoch, by all processes together.
         samples: usable lines of the training split, which the order of an epoch depends on.
         best: the best validation's criterion so far; None before the first.
         schedule: of the learning rate, as Paddle keeps it.
@@ -51,7 +51,7 @@ class RunState:
 
     step: int
     epoch: int
-    batches_done: int
+    samples_done: int
     samples: int
     best: float | None
     schedule: dict[str, Any]

@@ -14,9 +14,11 @@ from options import Options, parse_options
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "monodepthv2"
 MAIN_JOB = CONFIGS / "mdp.sh"
+LAUNCHER = ["-m", "paddle.distributed.launch"]
 VARIABLES = (
     "DATA_PATH", "LOG_DIR", "SPLIT", "EVAL_SPLIT", "EPOCHS", "FINETUNE_EPOCHS", "HEIGHT", "WIDTH",
     "FINETUNE_HEIGHT", "FINETUNE_WIDTH", "GPUS", "PYTHON", "CUDA_VISIBLE_DEVICES",
+    "PADDLE_NNODES", "PADDLE_NPROC_PER_NODE", "PADDLE_RANK",
 )  # fmt: skip
 
 
@@ -68,6 +70,8 @@ def main_job(tmp_path):
         recorded = tmp_path / "calls"
         lines = recorded.read_text().splitlines() if recorded.exists() else []
         calls = [line.split("\0")[:-1] for line in lines]
+        run.launched = [call[3:5] for call in calls if call[1:3] == LAUNCHER]
+        calls = [call[:1] + call[5:] if call[1:3] == LAUNCHER else call for call in calls]
         parsed = [(Path(script), parse_options(argv), gpu) for gpu, script, *argv in calls]
         return done, [call for call in parsed if call[0].name != "options.py"]
 
@@ -178,11 +182,34 @@ def test_main_job_without_a_gpu(main_job, gpus):
     assert [(options.device, gpu) for _, options, gpu in calls] == [("cpu", "none")] * 4
 
 
-@pytest.mark.parametrize("gpus", ["0,1", "0 1"])
-def test_main_job_refuses_several_gpus(main_job, gpus):
-    done, calls = main_job(GPUS=gpus)
-    assert (done.returncode, calls) == (2, [])
-    assert f'GPUS="{gpus}"' in done.stderr and "name one" in done.stderr
+@pytest.mark.parametrize(
+    ("variables", "gpu"),
+    [
+        ({"GPUS": "0,1,2,3"}, "0,1,2,3"),
+        ({"GPUS": "4 5"}, "4,5"),
+        ({"GPUS": "cpu", "PADDLE_NPROC_PER_NODE": "2"}, "none"),
+        ({"GPUS": "0", "PADDLE_NNODES": "2"}, "0"),
+    ],
+)
+def test_main_job_trains_in_several_processes_and_evaluates_in_one(main_job, variables, gpu):
+    done, calls = main_job(**variables)
+    assert done.returncode == 0, done.stderr
+    assert main_job.launched == [["--log_dir", "logs/pretrain/launch"], ["--log_dir", "logs/finetune/launch"]]
+    assert [script.name for script, _, _ in calls] == ["train.py"] * 2 + ["evaluate_depth.py"] * 2
+    assert [used for _, _, used in calls] == [gpu] * 4
+    assert calls[1][1].load_weights_folder == "logs/pretrain/monodepthv2/models/weights_best"
+
+
+def test_main_job_evaluates_on_the_first_machine_alone(main_job):
+    done, calls = main_job(PADDLE_NNODES="2", PADDLE_RANK="1")
+    assert done.returncode == 0, done.stderr
+    assert [script.name for script, _, _ in calls] == ["train.py"] * 2 and len(main_job.launched) == 2
+
+
+@pytest.mark.parametrize("gpus", ["0", "3", "cpu"])
+def test_main_job_on_one_device_needs_no_launcher(main_job, gpus):
+    main_job(GPUS=gpus)
+    assert main_job.launched == []
 
 
 @pytest.mark.parametrize(

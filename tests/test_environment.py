@@ -69,11 +69,14 @@ def test_other_processors_are_left_alone(monkeypatch):
     assert not environment._is_amd()
 
 
-def test_processes_share_the_cores(monkeypatch):
+@pytest.mark.parametrize(("given", "threads"), [("1", "2"), ("4", "4")])
+def test_processes_of_the_launcher_share_the_cores(monkeypatch, given, threads):
+    """The launcher itself hands on 1 where the user has set nothing."""
     monkeypatch.setattr(environment, "_available_cores", lambda: 8)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    environment.prepare_environment(processes=3)
-    assert os.environ["OMP_NUM_THREADS"] == "2"
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    environment.prepare_environment()
+    assert os.environ["OMP_NUM_THREADS"] == threads
 
 
 def test_auto_falls_back_to_the_cpu_and_says_so(capsys):

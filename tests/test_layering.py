@@ -26,7 +26,7 @@ ALLOWED = {
     "predict": {"prediction", "inference", "training", "environment", "errors"},
     "training": {
         *("training", "options", "datasets", "networks", "layers", "serialization"),
-        *("evaluation", "inference", "errors"),
+        *("evaluation", "inference", "environment", "errors"),
     },
     "trainer": {"training", "options", "datasets", "serialization", "errors"},
     "scoring": {
@@ -36,7 +36,7 @@ ALLOWED = {
         *("reporting", "training", "scoring", "options", "datasets", "networks", "layers", "serialization"),
         *("evaluation", "inference", "environment", "errors"),
     },
-    "train": {"trainer", "options", "environment"},
+    "train": {"trainer", "training", "options", "environment"},
     "evaluate_depth": {
         *("scoring", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
     },

@@ -47,8 +47,8 @@ def finish_epochs(monkeypatch, make_trainer):
         trainer.log, trainer.progress = trainer_module.EventLog(trainer.opt.run_dir), trainer_module.Progress(1)
         for epoch in range(len(criteria)):
             rates.append(trainer.optimizer.get_lr())
-            trainer.batches_done = len(trainer.train_loader)
-            trainer.step = (epoch + 1) * trainer.batches_done
+            trainer.samples_done = len(trainer.train_loader) * trainer.samples_a_step
+            trainer.step = (epoch + 1) * len(trainer.train_loader)
             trainer._finish_epoch()
         return saved, rates
 

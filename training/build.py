@@ -18,6 +18,7 @@ from options import Options
 from serialization.backbone import find_backbone, read_backbone
 from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, read_weights_info
+from training.peers import Peers
 
 
 def with_weights_size(opt: Options) -> Options:
@@ -125,13 +126,16 @@ def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
     return load_into(resnet, arrays, path)
 
 
-def build_data(opt: Options, part: str) -> BatchLoader:
+def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoader:
     """The loader of the "train" or "val" part of the split; lines that cannot be used are dropped and listed.
+
+    Among several processes each has its own share of the batches.
 
     Raises:
         DataError: the split is missing, or holds too few usable lines.
         UserError: the folder of the cache cannot be written.
     """
+    peers = peers or Peers()
     train = part == "train"
     folder = find_split(opt.split, opt.data_path)
     dataset = build_dataset(
@@ -149,7 +153,7 @@ def build_data(opt: Options, part: str) -> BatchLoader:
         mean_intrinsics=opt.kitti_mean_intrinsics,
         seed=opt.seed,
     )
-    check = check_split(dataset, part, opt.run_dir)
+    check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
     if check.dropped:
         print(
             f"{part}: {len(check.dropped)} of {len(dataset.lines)} lines dropped, whose frames or neighbours are "
@@ -167,4 +171,6 @@ def build_data(opt: Options, part: str) -> BatchLoader:
         num_workers=opt.num_workers,
         seed=opt.seed,
         drop_last=train,
+        rank=peers.rank,
+        processes=peers.size,
     )

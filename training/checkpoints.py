@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from paddle import nn
+
 from errors import UserError, WeightsError
 from serialization.atomic import whole_folder
 from serialization.checkpoint import STATE_FILE, check_checkpoint
@@ -133,6 +135,13 @@ def check_no_newer(checkpoint: Path, run_dir: Path, step: int) -> None:
             f"{run_dir} has checkpoints newer than {checkpoint} (up to step {newer[0]}). To go back to this one, give "
             "the run another --model_name, or remove the newer ones; --resume auto goes on with the newest."
         )
+
+
+def bytes_to_write(model: nn.Layer, weights_kept: int, checkpoints_kept: int) -> float:
+    """What the rest of a run takes on disk: checkpoints with two moments, weights without."""
+    weights = sum(value.size * value.element_size() for value in model.state_dict().values())
+    folders = 2 + weights_kept  # weights_best is written beside the old one
+    return weights * (folders + 3 * (1 + checkpoints_kept))
 
 
 def check_space(run_dir: Path, needed: float) -> None:

@@ -9,6 +9,8 @@ from paddle import Tensor, nn
 from datasets.mono_dataset import LISTS
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
+from training.distributed import synchronise_gradients
+from training.peers import Peers
 
 
 class StepResult(NamedTuple):
@@ -27,15 +29,23 @@ class TrainingStep:
         compile_mode: "on" traces the first batch to a static graph (``paddle.jit.to_static``), which all others, of
             the same shapes, run through: slower at first, then faster. "auto" does so too, but goes on without, and
             says why, where tracing fails. "off" runs as it is.
+        peers: the processes that the gradients are averaged over.
     """
 
-    def __init__(self, model: Monodepth, compute_loss: SelfSupervisedLoss, compile_mode: str = "off") -> None:
+    def __init__(
+        self,
+        model: Monodepth,
+        compute_loss: SelfSupervisedLoss,
+        compile_mode: str = "off",
+        peers: Peers | None = None,
+    ) -> None:
         self._step = _Step(model, compute_loss)
         self.compiled = compile_mode != "off"
         """Whether batches run through a static graph; with "auto", known after the first."""
         if self.compiled:
             paddle.jit.to_static(self._step, full_graph=True)  # exchanges its forward
         self._may_fall_back = compile_mode == "auto"
+        self._run = synchronise_gradients(self._step, peers or Peers())
 
     def __call__(self, batch: Mapping) -> StepResult:
         """Runs a prepared batch; gradients can then flow back from ``losses["loss"]``."""
@@ -49,16 +59,16 @@ class TrainingStep:
 
     def _run_values(self, values: list[Tensor]) -> list[Tensor]:
         if not self._may_fall_back:
-            return self._step(values)
+            return self._run(values)
         self._may_fall_back = False
         try:
-            return self._step(values)
+            return self._run(values)
         except Exception as error:  # tracing can fail anywhere in the framework, in any way
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             print(f"Not compiled, which is slower but the same: {reason[0].strip()}", flush=True)
             self._step.forward = self._step.forward.rollback()
             self.compiled = False
-            return self._step(values)
+            return self._run(values)
 
 
 class _Step(nn.Layer):

@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C as requests: the step under way is finished and the run saved before the process ends."""
 
+import itertools
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from errors import Stopped
+from training.peers import Peers
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _Item = TypeVar("_Item")
@@ -15,11 +17,15 @@ _Item = TypeVar("_Item")
 class StopSignals:
     """Within its ``with`` block the first signal is only noted; a second one ends the process as it always would.
 
+    Among several processes a signal to one stops all, at the same ``check``; further ones are ignored, since the
+    launcher sends several, and kills what has not ended after 30 s.
+
     A signal that was ignored before, as Ctrl-C is for what a script runs in the background, stays so. Signals reach the
     main thread alone; elsewhere, as in a notebook's worker, nothing is changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, peers: Peers | None = None) -> None:
+        self._peers = peers or Peers()
         self._received: signal.Signals | None = None
         self._before: dict[signal.Signals, object] = {}
 
@@ -33,21 +39,28 @@ class StopSignals:
         self._restore()
 
     def check(self) -> None:
-        """Raises ``Stopped`` if a signal has come."""
-        if self._received is not None:
-            raise Stopped(self._received)
+        """Raises ``Stopped`` if a signal has come to any process; all must call it."""
+        received = [signum for signum in self._peers.gather(self._received) if signum is not None]
+        if received:
+            raise Stopped(received[0])
 
-    def until_stopped(self, items: Iterable[_Item]) -> Iterator[_Item]:
-        """The items, with a ``check`` before each."""
-        for item in items:
+    def until_stopped(self, items: Iterable[_Item], rounds: int) -> Iterator[_Item]:
+        """At most ``rounds`` items, with a ``check`` before each, and for those that are not there."""
+        iterator = iter(items)
+        for _ in range(rounds):
             self.check()
-            yield item
+            yield from itertools.islice(iterator, 1)
 
     def _note(self, signum: int, _: object) -> None:
+        if self._received is not None:
+            return
         self._received = signal.Signals(signum)
-        self._restore()
+        once_more = ""
+        if self._peers.size == 1:
+            self._restore()
+            once_more = " (once more ends at once)"
         # Not print: the signal may have come in the middle of one.
-        os.write(2, f"\n{self._received.name}: finishing the step, then saving (once more ends at once)\n".encode())
+        os.write(2, f"\n{self._received.name}: finishing the step, then saving{once_more}\n".encode())
 
     def _restore(self) -> None:
         for signum, handler in self._before.items():

@@ -1,7 +1,9 @@
 """The whole validation split: loss, depth errors where there is ground truth, and which of two results is better."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import paddle
@@ -12,6 +14,7 @@ from evaluation.depth_protocol import DepthProtocol, evaluate_frame
 from inference import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
+from training.peers import Peers
 from training.pictures import batch_pictures
 
 
@@ -35,43 +38,69 @@ class Validation:
         """What decides which weights are best, less is better: abs_rel, or the loss where no frame has ground truth."""
         return self.scalars["abs_rel" if self.depth_frames else "loss"]
 
+    def __str__(self) -> str:
+        line = f"validation loss {self.scalars['loss']:.4f}"
+        if self.depth_frames:
+            line += f", abs_rel {self.scalars['abs_rel']:.3f} on {self.depth_frames} frames with ground truth"
+        if "stereo/abs_rel" in self.scalars:
+            line += f" ({self.scalars['stereo/abs_rel']:.3f} by the stereo scale)"
+        shares = [f"{name[7:]} {share:.0%}" for name, share in self.scalars.items() if name.startswith("source/")]
+        return f"{line}; pixels explained by source {', '.join(shares)}"
+
 
 @paddle.no_grad()
 def validate(
-    model: Monodepth, compute_loss: SelfSupervisedLoss, batches: Iterable, stereo_factor: float | None = None
+    model: Monodepth,
+    compute_loss: SelfSupervisedLoss,
+    batches: Iterable,
+    stereo_factor: float | None = None,
+    peers: Peers | None = None,
 ) -> Validation:
     """Runs the model on every batch, in evaluation mode; the caller sets training mode again.
 
     Args:
-        batches: collated, with "depth_gt".
+        batches: collated, with "depth_gt"; among several processes this one's, which takes every so many-th.
         stereo_factor: metres in a scene unit, for weights trained with stereo pairs; None without.
+        peers: the processes that validate together; all of them get the same scalars, those that one alone would get.
     """
     model.eval()
     compute_loss.eval()
     protocols = {"": DepthProtocol()}
     if stereo_factor:
         protocols["stereo/"] = DepthProtocol(median_scaling=False, scale_factor=stereo_factor)
-    sums: dict[str, float] = {}
-    count, pictures = 0, {}
-    depth_errors: dict[str, list[np.ndarray]] = {prefix: [] for prefix in protocols}
+    own: list[dict[str, Any]] = []
+    pictures: dict[str, np.ndarray] = {}
     for raw in batches:
         batch = prepare_batch(raw, compute_loss.scales, compute_loss.v1_multiscale)
         outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids})
         losses, maps = compute_loss(batch, outputs)
-        size = len(batch["name"])
-        count += size
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + size * value.item()
         pictures = pictures or batch_pictures(batch, outputs, maps)
+        depth_errors: dict[str, list[list[float]]] = {prefix: [] for prefix in protocols}
         scaled_disps = to_scaled_disp(outputs["disp", 0], *compute_loss.depth_range)
         for disp, gt, name in zip(scaled_disps, batch["depth_gt"], batch["name"], strict=True):
             for prefix, protocol in protocols.items():
                 score = None if gt is None else evaluate_frame(disp, np.asarray(gt), protocol, name)
                 if score is not None:
-                    depth_errors[prefix].append(score.metrics)
-    scalars = {name: value / count for name, value in sums.items()}
-    for prefix, rows in depth_errors.items():
+                    depth_errors[prefix].append(list(map(float, score.metrics)))
+        scalars = {name: value.item() for name, value in losses.items()}
+        own.append({"size": len(batch["name"]), "losses": scalars, "depth_errors": depth_errors})
+    by_round = itertools.zip_longest(*(peers or Peers()).gather(own))
+    return _summarise([result for round_ in by_round for result in round_ if result is not None], pictures)
+
+
+def _summarise(results: list[dict[str, Any]], pictures: dict[str, np.ndarray]) -> Validation:
+    """Means over the frames of all batches, which stand in the order of the split."""
+    count = sum(result["size"] for result in results)
+    scalars = {
+        name: sum(result["size"] * result["losses"][name] for result in results) / count
+        for name in results[0]["losses"]
+    }
+    depth_frames = 0
+    for prefix in results[0]["depth_errors"]:
+        rows = [row for result in results for row in result["depth_errors"][prefix]]
         if rows:
             means = np.mean(rows, axis=0)
             scalars.update((prefix + name, float(mean)) for name, mean in zip(METRIC_NAMES, means, strict=True))
-    return Validation(scalars, len(depth_errors[""]), pictures)
+        if not prefix:
+            depth_frames = len(rows)
+    return Validation(scalars, depth_frames, pictures)

@@ -16,8 +16,12 @@
 #     WIDTH            640
 #     FINETUNE_HEIGHT  320
 #     FINETUNE_WIDTH   1024
-#     GPUS             0            the GPU to train on; "cpu" or empty for none
+#     GPUS             0            the GPUs to train on, as 0,1,2,3; "cpu" or empty for none
 #     PYTHON                        the interpreter; by default `python` if it has Paddle, else .venv, made here
+#
+# On several GPUs each stage trains in a process for each of them, started by Paddle's launcher, which takes its own
+# settings from the environment too: PADDLE_NNODES, PADDLE_MASTER and PADDLE_RANK for several machines,
+# PADDLE_NPROC_PER_NODE for several processes on a CPU (docs/distributed.md).
 #
 # A job that was stopped goes on with `--resume auto` added: stages that are done are passed over.
 #
@@ -37,13 +41,14 @@ data=(--data_path "${DATA_PATH:-data/kitti}" --split "${SPLIT:-eigen_zhou}" --ev
 defaults=(--config "$root/configs/monodepthv2/mdp.yml")
 
 gpus="${GPUS-0}"
+gpus="${gpus// /,}"
 case "$gpus" in
     "" | cpu) defaults+=(--device cpu) ;;
-    *[,\ ]*)
-        echo "mdp.sh: got GPUS=\"$gpus\", but several GPUs cannot train together yet: name one, as GPUS=0" >&2
-        exit 2
-        ;;
     *) export CUDA_VISIBLE_DEVICES="$gpus" ;;
+esac
+launch=false
+case "$gpus ${PADDLE_NNODES:-}${PADDLE_NPROC_PER_NODE:-}" in
+    *,* | *" "?*) launch=true ;;
 esac
 
 # The run's name is part of its weights' path, and only one way of scaling can be evaluated.
@@ -63,7 +68,11 @@ done
 stage() {
     local script="$1" name="$2" epochs="$3"
     shift 3
-    "$python" "$root/$script" "$@" "${data[@]}" --num_epochs "$epochs" \
+    local command=("$python")
+    if $launch && [ "$script" = train.py ]; then
+        command+=(-m paddle.distributed.launch --log_dir "$log_dir/$name/launch")
+    fi
+    "${command[@]}" "$root/$script" "$@" "${data[@]}" --num_epochs "$epochs" \
         --log_dir "$log_dir/$name" --model_name "$model_name"
 }
 
@@ -87,6 +96,8 @@ finetune() {
 finetune options.py "$@" > /dev/null
 stage train.py pretrain "${EPOCHS:-20}" "${defaults[@]}" "$@" "${pretrain_size[@]}"
 finetune train.py "$@"
+# Of several machines the first one does the rest.
+if [ "${PADDLE_RANK:-0}" != 0 ]; then exit; fi
 evaluate "$pretrained" "$@" "${pretrain_size[@]}"
 evaluate "$finetuned" "$@" "${finetune_size[@]}"
 

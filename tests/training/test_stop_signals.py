@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from errors import Stopped
+from training.peers import Peers
 from training.stop_signals import StopSignals
 
 
@@ -21,7 +22,7 @@ def test_a_signal_is_noted_and_told_at_the_next_check(capfd):
 
 def test_items_end_where_a_signal_came():
     with StopSignals() as stop, pytest.raises(Stopped):
-        for item in stop.until_stopped(range(5)):
+        for item in stop.until_stopped(range(5), 5):
             if item == 2:
                 signal.raise_signal(signal.SIGTERM)
     assert item == 2
@@ -65,3 +66,41 @@ def test_another_thread_changes_nothing():
     thread.start()
     thread.join()
     assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.fixture
+def second_of_two(monkeypatch):
+    """The second of two processes, and what the first one has received."""
+    peers = Peers(1, 2)
+    peers.received_by_first, peers.asked = None, 0
+
+    def gather(own):
+        peers.asked += 1
+        return [peers.received_by_first, own]
+
+    monkeypatch.setattr(peers, "gather", gather)
+    return peers
+
+
+def test_a_signal_to_another_process_stops_this_one(second_of_two):
+    with StopSignals(second_of_two) as stop:
+        stop.check()
+        second_of_two.received_by_first = 15
+        with pytest.raises(Stopped) as stopped:
+            stop.check()
+    assert stopped.value.signum == signal.SIGTERM
+
+
+def test_among_several_processes_the_launcher_s_further_signals_are_ignored(second_of_two, capfd):
+    with StopSignals(second_of_two) as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+        assert capfd.readouterr().err == "\nSIGTERM: finishing the step, then saving\n"
+        with pytest.raises(Stopped):
+            stop.check()
+
+
+def test_a_process_with_fewer_items_is_asked_as_often(second_of_two):
+    with StopSignals(second_of_two) as stop:
+        assert list(stop.until_stopped("ab", 3)) == ["a", "b"]
+    assert second_of_two.asked == 3

@@ -1,0 +1,269 @@
+"""Two processes on the CPU, as Paddle starts them: they compute what one would, and end and go on together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from paddle import nn
+
+from datasets.batch import prepare_batch
+from errors import OptionsError
+from options import parse_options
+from serialization.checkpoint import check_checkpoint
+from trainer import Trainer
+from training.build import build_data
+from training.distributed import synchronise_batch_norm
+from training.peers import Peers
+from training.validation import validate
+
+ROOT = Path(__file__).resolve().parents[1]
+STEREO_FACTOR = 5.4
+# What each process does for the comparison: one backward pass and the validation, as in a run.
+COMPARED = """
+import json, sys
+sys.path.insert(0, {root!r})
+from environment import prepare_environment, run_script, set_device
+from options import parse_options
+
+def main():
+    opt = parse_options(sys.argv[2:])
+    prepare_environment()
+    import numpy, paddle
+    from test_distributed import one_gradient
+    from trainer import Trainer
+    from training.distributed import average_statistics, join_peers
+    from training.validation import validate
+    set_device(opt.device)
+    with join_peers() as peers:
+        trainer = Trainer(opt, peers)
+        gradients = one_gradient(trainer)
+        numpy.savez(sys.argv[1] + f"/gradients_{{peers.rank}}.npz", **gradients)
+        result = validate(trainer.model, trainer.compute_loss, trainer.val_loader, {factor}, peers)
+        mean = trainer.model.encoder.encoder.bn1._mean
+        mean.set_value(paddle.full_like(mean, peers.rank + 2.0))
+        average_statistics(trainer.model, peers)
+        told = dict(scalars=result.scalars, frames=result.depth_frames, mean=mean.numpy().tolist())
+        told["rate"] = trainer.optimizer.get_lr()
+        with open(sys.argv[1] + f"/told_{{peers.rank}}.json", "w") as stream:
+            json.dump(told, stream)
+        print(f"printed by {{peers.rank}}")
+
+run_script(main)
+"""
+
+
+def one_gradient(trainer: Trainer) -> dict[str, np.ndarray]:
+    """The gradients of the first step, without the noise that breaks ties, by parameter."""
+    trainer.compute_loss.tie_breaking_noise = 0.0
+    trainer._set_training_mode()
+    batch = prepare_batch(next(iter(trainer.train_loader)), trainer.opt.scales, trainer.opt.v1_multiscale)
+    trainer.training_step(batch).losses["loss"].backward()
+    parameters = trainer.model.named_parameters()
+    return {name: parameter.grad.numpy() for name, parameter in parameters if not parameter.stop_gradient}
+
+
+@pytest.fixture(scope="module")
+def split(stereo_drive, tmp_path_factory) -> Path:
+    """Twelve lines to train on; five to validate on, which are three batches of two."""
+    folder = tmp_path_factory.mktemp("splits") / "two"
+    folder.mkdir()
+    for part, count in (("train", 12), ("val", 5)):
+        lines = (stereo_drive / "splits" / "kitti_sample" / f"{part}_files.txt").read_text().splitlines()
+        (folder / f"{part}_files.txt").write_text("\n".join(lines[:count]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def options(stereo_drive, split, tmp_path):
+    """Arguments of a small run in the test's own folder; later ones win."""
+
+    def make(*arguments: object) -> list[str]:
+        common = (
+            *("--data_path", stereo_drive, "--split", split, "--log_dir", tmp_path / "logs", "--device", "cpu"),
+            *("--height", 64, "--width", 64, "--weights_init", "scratch", "--pose_model_type", "posecnn"),
+            *("--num_workers", 0, "--batch_size", 2, "--log_frequency", 1, "--compile", "off"),
+        )
+        return [str(word) for word in (*common, *arguments)]
+
+    return make
+
+
+def launch(script: Path, arguments: list[str], folder: Path, processes: int = 2) -> subprocess.Popen:
+    """Paddle's launcher; its process's output can be read."""
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
+    return subprocess.Popen(
+        [*command, "--log_dir", str(folder / "launch"), str(script), *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dict[str, np.ndarray]]]:
+    """What two processes of batch 2 told and their gradients; held to those of one process with batch 4."""
+    script = tmp_path / "compared.py"
+    script.write_text(COMPARED.format(root=str(ROOT), factor=STEREO_FACTOR))
+    process = launch(script, [str(tmp_path), *options("--freeze_bn", *arguments)], tmp_path)
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    assert "printed by 0" in output and "printed by 1" not in (tmp_path / "launch" / "workerlog.1").read_text()
+    told = [json.loads((tmp_path / f"told_{rank}.json").read_text()) for rank in range(2)]
+    gradients = [dict(np.load(tmp_path / f"gradients_{rank}.npz")) for rank in range(2)]
+
+    alone = Trainer(parse_options(options("--freeze_bn", *arguments, "--batch_size", 4, "--compile", "off")))
+    for name, expected in one_gradient(alone).items():
+        for got in (gradients[0][name], gradients[1][name]):
+            assert np.linalg.norm(got - expected) <= 1e-3 * np.linalg.norm(expected), name
+    loader = build_data(alone.opt.replace(batch_size=2), "val")
+    result = validate(alone.model, alone.compute_loss, loader, STEREO_FACTOR)
+    for one in told:
+        assert one["frames"] == result.depth_frames and one["scalars"].keys() == result.scalars.keys()
+        for name, value in result.scalars.items():
+            assert one["scalars"][name] == pytest.approx(value, rel=1e-5), name
+    return told, gradients
+
+
+def test_two_processes_compute_what_one_with_all_samples_would(options, tmp_path):
+    told, gradients = compare(options, tmp_path)
+    assert told[0]["scalars"] == told[1]["scalars"]
+    assert all(np.array_equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
+    assert told[0]["rate"] == told[1]["rate"] == 1e-4  # as given
+    assert {*told[0]["mean"], *told[1]["mean"]} == {2.5}  # of 2 and 3
+
+
+@pytest.mark.slow
+def test_compiled_too(options, tmp_path):
+    compare(options, tmp_path, "--compile", "on")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--pose_model_type", "shared", "--use_stereo"),
+        ("--pose_model_type", "separate_resnet", "--pose_model_input", "all"),
+        ("--predictive_mask", "--disable_automasking", "--scales", "0", "2"),
+        ("--frame_ids", "0", "--use_stereo", "--v1_multiscale"),
+    ],
+    ids=lambda arguments: arguments[1],
+)
+def test_other_networks_and_losses_too(options, tmp_path, arguments):
+    """Each parameter gets a gradient, which the averaging waits for."""
+    compare(options, tmp_path, *arguments)
+
+
+class Runs:
+    """Runs without an end, of three steps an epoch, six where there is one process, and a checkpoint after each."""
+
+    def __init__(self, options, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.common = ("--num_epochs", 1000, "--checkpoint_frequency", 1, "--resume", "auto")
+
+    def start(self, *arguments: object, processes: int = 2) -> subprocess.Popen:
+        """The launcher."""
+        return launch(ROOT / "train.py", self.options(*self.common, *arguments), self.folder, processes)
+
+    def victim(self, launcher: subprocess.Popen, rank: int) -> int:
+        """The process of this rank."""
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(status.read_text().rpartition(")")[2].split()[1])
+                variables = status.with_name("environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if parent == launcher.pid and f"PADDLE_TRAINER_ID={rank}".encode() in variables:
+                return int(status.parent.name)
+        raise AssertionError(f"no process of rank {rank}")
+
+    def state(self) -> dict:
+        """Of the newest checkpoint, which is whole."""
+        folders = (self.folder / "logs" / "monodepthv2" / "checkpoints").glob("step_*")
+        newest = max(folders, key=lambda folder: int(folder.name[5:]))
+        check_checkpoint(newest)
+        return json.loads((newest / "state.json").read_text())
+
+
+@pytest.fixture
+def runs(options, tmp_path):
+    return Runs(options, tmp_path)
+
+
+def samples(state: dict) -> int:
+    """Seen by the run: twelve an epoch, none dropped."""
+    return 12 * state["epoch"] + state["samples_done"]
+
+
+def read_until(process: subprocess.Popen, words: str) -> None:
+    """Reads its output up to a line with these words."""
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if words in line:
+            return
+    raise AssertionError(f"it ended without {words!r}:\n{printed}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks Linux for the processes")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_process_ends_the_run_which_goes_on_with_one_process(runs, rank):
+    process = runs.start()
+    read_until(process, "| 4/")  # samples of the second step
+    killed = time.monotonic()
+    os.kill(runs.victim(process, rank), signal.SIGKILL)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode != 0 and time.monotonic() - killed < 60
+    told = printed if rank == 1 else (runs.folder / "launch" / "workerlog.1").read_text()
+    assert f"error: process {rank} of 2 ended without a word: it was killed" in told
+    assert "Traceback" not in told
+    before = runs.state()
+    assert samples(before) == 4 * before["step"] > 0
+    done = runs.start("--max_steps", before["step"] + 4, processes=1)
+    printed, _ = done.communicate(timeout=400)
+    assert done.returncode == 0 and f"step {before['step']}, epoch {before['epoch']}" in printed, printed
+    assert samples(runs.state()) == samples(before) + 4 * 2
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_launcher_saves_once_and_the_run_goes_on(runs):
+    process = runs.start("--checkpoint_frequency", 1000)
+    read_until(process, "| 4/")
+    os.kill(process.pid, signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == signal.SIGTERM
+    log = (runs.folder / "launch" / "workerlog.0").read_text()
+    assert log.count("SIGTERM: finishing the step") == 1 and "--nproc_per_node=2 train.py --resume" in log, log
+    checkpoints = list((runs.folder / "logs" / "monodepthv2" / "checkpoints").iterdir())
+    state = runs.state()
+    assert [path.name for path in checkpoints] == [f"step_{state['step']}"]
+    done = runs.start("--max_steps", state["step"] + 1)
+    printed, _ = done.communicate(timeout=400)
+    assert done.returncode == 0 and runs.state()["step"] == state["step"] + 1, printed
+
+
+def test_the_learning_rate_is_scaled_if_asked(options, monkeypatch):
+    peers = Peers(0, 2)
+    monkeypatch.setattr(peers, "check_alike", lambda **_: None)
+    monkeypatch.setattr("trainer.TrainingStep", lambda *_: None)
+    trainer = Trainer(parse_options(options("--scale_lr", "--learning_rate", 3e-4)), peers)
+    assert trainer.optimizer.get_lr() == pytest.approx(6e-4)
+
+
+def test_batch_norm_is_synchronised_where_there_are_several_on_gpus(monkeypatch):
+    plain = nn.Sequential(nn.Conv2D(3, 4, 1), nn.BatchNorm2D(4))
+    keys = list(plain.state_dict())
+    assert isinstance(synchronise_batch_norm(plain, Peers())[1], nn.BatchNorm2D)
+    with pytest.raises(OptionsError, match="sync_bn: Paddle synchronises batch norm on GPUs alone"):
+        synchronise_batch_norm(plain, Peers(0, 2))
+    monkeypatch.setattr("paddle.get_device", lambda: "gpu:0")
+    synchronised = synchronise_batch_norm(plain, Peers(0, 2))
+    assert isinstance(synchronised[1], nn.SyncBatchNorm) and list(synchronised.state_dict()) == keys
