@@ -106,6 +106,12 @@ class Options:
         "gain by it and they can be compiled",
         choices=("auto", "on", "off"),
     )
+    amp: str = _optimisation(
+        "off", "mixed precision of the networks, on GPUs; the loss stays in float32", choices=("off", "fp16", "bf16")
+    )
+    grad_accumulation: int = _optimisation(1, "batches whose gradients a step averages", at_least=1)
+    clip_grad_norm: float | None = _optimisation(None, "shrink longer gradients to this norm", above=0)
+    recompute: bool = _optimisation(False, "compute the depth decoder twice, to save the memory of its features")
     freeze_bn: bool = _optimisation(False, "keep the encoders' batch-norm statistics as they are")
     sync_bn: bool = _optimisation(False, "batch-norm statistics of the batches of all processes (GPUs alone)")
 

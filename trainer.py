@@ -1,5 +1,6 @@
 """The training loop: batches in, weights and logs out. The mathematics lies in ``layers`` and ``networks``."""
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -7,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import paddle
-from paddle import nn
+from paddle import Tensor, nn
 
-from datasets.batch import prepare_batch
+from datasets.batch import prepare_batch, split_batch
 from datasets.build import DATASETS
 from datasets.splits import fingerprint
 from errors import DataError, Stopped, TrainingError, UserError
@@ -18,7 +19,15 @@ from serialization.atomic import write_json
 from serialization.checkpoint import OPTIONS_FILE, RunState, restore_checkpoint, write_checkpoint
 from serialization.optimizer_state import schedule_state
 from serialization.weights_folder import save_weights
-from training.build import build_data, build_loss, build_model, initialise_weights, with_weights_size
+from training.build import (
+    build_data,
+    build_loss,
+    build_model,
+    build_optimizer,
+    initialise_weights,
+    use_kernels,
+    with_weights_size,
+)
 from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
 from training.distributed import average_statistics, synchronise_batch_norm, training_command
 from training.event_log import EventLog, drop_scalars_from
@@ -30,9 +39,9 @@ from training.run_record import RunRecord
 from training.seeding import seed_everything
 from training.step import StepResult, TrainingStep
 from training.stop_signals import StopSignals
+from training.update import Update, check_amp
 from training.validation import validate
 
-LEARNING_RATE_DECAY = 0.1
 # Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
 STEPS_WORTH_COMPILING = 50
 
@@ -56,6 +65,7 @@ class Trainer:
 
     def __init__(self, opt: Options, peers: Peers | None = None) -> None:
         self.peers = peers = peers or Peers()
+        check_amp(opt.amp)
         checkpoint = find_checkpoint(opt.resume, opt.run_dir)
         self.opt = opt = with_weights_size(opt) if checkpoint is None else resumed_options(opt, checkpoint)
         self.models_dir = opt.run_dir / "models"
@@ -69,12 +79,8 @@ class Trainer:
         seed_everything(opt.seed)
         self.model = synchronise_batch_norm(build_model(opt), peers) if opt.sync_bn else build_model(opt)
         self.compute_loss = build_loss(opt)
-        self.scheduler = paddle.optimizer.lr.StepDecay(
-            opt.learning_rate * (peers.size if opt.scale_lr else 1),
-            step_size=opt.scheduler_step_size,
-            gamma=LEARNING_RATE_DECAY,
-        )
-        self.optimizer = paddle.optimizer.Adam(self.scheduler, parameters=self.model.parameters())
+        self.optimizer, self.scheduler = build_optimizer(opt, self.model, peers.size)
+        self.update = Update(self.optimizer, opt.amp)
         self.stop = StopSignals(peers)
         resumed = None
         if checkpoint is None:
@@ -86,7 +92,8 @@ class Trainer:
         self.record = RunRecord(opt.run_dir, self.samples_a_step, resumed and resumed.seconds)
         train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
         peers.check_alike(step=self.step, training_lines=train, validation_lines=val)
-        self.training_step = TrainingStep(self.model, self.compute_loss, self._compile_mode(resumed), peers)
+        self.kernels = use_kernels(self._kernels_mode(resumed))
+        self.training_step = TrainingStep(self.model, self.compute_loss, self._compile_mode(resumed), peers, opt.amp)
 
     def _go_on(self, state: RunState, checkpoint: Path) -> None:
         """Stands where the run stood."""
@@ -100,15 +107,23 @@ class Trainer:
         check_no_newer(checkpoint, self.opt.run_dir, state.step)
         self.step, self.epoch, self.samples_done = state.step, state.epoch, state.samples_done
         self.scheduler.last_lr = self.scheduler.get_lr()  # by the number of processes that there are now
+        self.update.loss_scale = state.loss_scale
         self.best = math.inf if state.best is None else state.best
         print(f"Going on from {checkpoint}: step {self.step}, epoch {self.epoch}")
 
+    def _kernels_mode(self, resumed: RunState | None) -> str:
+        """What ``--kernels`` comes to; a resumed run goes on as it began, since the two round differently."""
+        if self.opt.kernels != "auto":
+            return self.opt.kernels
+        wanted = self.total_steps >= STEPS_WORTH_COMPILING if resumed is None else resumed.kernels
+        return "auto" if wanted else "off"
+
     def _compile_mode(self, resumed: RunState | None) -> str:
-        """What ``--compile`` comes to; a resumed run goes on as it began, since the two round differently."""
+        """What ``--compile`` comes to; with the kernels, a static graph is as fast and takes much more memory."""
         if self.opt.compile != "auto":
             return self.opt.compile
-        compiled = self.total_steps >= STEPS_WORTH_COMPILING if resumed is None else resumed.compiled
-        return "auto" if compiled else "off"
+        worth = self.total_steps >= STEPS_WORTH_COMPILING and not self.kernels and not self.opt.recompute
+        return "auto" if (worth if resumed is None else resumed.compiled) else "off"
 
     @property
     def samples_a_step(self) -> int:
@@ -208,8 +223,7 @@ class Trainer:
             # All that is random in a step comes from its number: a resumed run needs no more than that.
             seed_everything(self.opt.seed, self.step, self.peers.rank)
             with self.record.step():
-                batch = prepare_batch(raw, self.opt.scales, self.opt.v1_multiscale)
-                result = self._run_step(batch)
+                batch, result = self._run_step(raw)
             self._log_step(batch, result)
             self.step += 1
             self.samples_done += self.samples_a_step
@@ -219,20 +233,42 @@ class Trainer:
                 self._save_checkpoint()
             self.stop.check()
 
-    def _run_step(self, batch: Mapping) -> StepResult:
-        """Forward, backward, update."""
-        result = self.training_step(batch)
-        loss = result.losses["loss"]
-        # Beforehand, and by all together: gloo waits 30 s for the gradients of a process that is late.
-        own_failure = None if math.isfinite(loss.item()) else (loss.item(), batch["name"])
+    def _run_step(self, raw: dict) -> tuple[Mapping, StepResult]:
+        """Forward and backward of each batch that the step accumulates, then the update.
+
+        Returns:
+            The last of these batches, as the networks take it, and what came of it.
+        """
+        parts = split_batch(raw, self.opt.grad_accumulation)
+        for i, part in enumerate(parts):
+            batch = prepare_batch(part, self.opt.scales, self.opt.v1_multiscale)
+            more_to_come = i + 1 < len(parts)
+            with self.training_step.local_gradients() if more_to_come else contextlib.nullcontext():
+                result = self.training_step(batch)
+                self._check_loss(result.losses["loss"], batch["name"])
+                self.update.backward(result.losses["loss"], 1 / len(parts))
+        self.update.apply()
+        return batch, result
+
+    def _check_loss(self, loss: Tensor, names: Sequence[str]) -> None:
+        """Raises TrainingError where the loss is not finite.
+
+        On a GPU, which would have to wait, that is looked at before something is told or saved alone.
+        """
+        saves = (self.step + 1) % self.opt.checkpoint_frequency == 0 or self.steps_left_of_epoch == 1
+        if paddle.get_device() != "cpu" and not (self._reports or saves):
+            return
+        # By all together, before the backward pass: gloo waits 30 s for the gradients of a process that is late.
+        own_failure = None if math.isfinite(loss.item()) else (loss.item(), list(names))
         if failures := [failure for failure in self.peers.gather(own_failure) if failure]:
             message = self._describe_failure(*failures[0])
             self.peers.wait()  # for the main one to save
             raise TrainingError(message)
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.clear_grad(set_to_zero=False)
-        return result
+
+    @property
+    def _reports(self) -> bool:
+        """Whether the step under way is one whose loss is read."""
+        return self.step % self.opt.log_frequency == 0 or self.step + 1 == self.total_steps
 
     def _set_training_mode(self) -> None:
         self.model.train()
@@ -245,7 +281,7 @@ class Trainer:
     def _log_step(self, batch: Mapping, result: StepResult) -> None:
         """Counts the step; now and then reads the loss, and more rarely draws pictures."""
         draw = self.step % self.opt.visualdl_frequency == 0
-        report = self.step % self.opt.log_frequency == 0 or self.step + 1 == self.total_steps
+        report = self._reports
         scalars = {}
         if draw or report:
             means = self.peers.mean([value.item() for value in result.losses.values()])
@@ -256,7 +292,10 @@ class Trainer:
         if draw:
             self.log.pictures("train", self.step, batch_pictures(batch, result.outputs, result.maps))
         if scalars:
-            self.log.scalars("train", self.step, {**scalars, "learning_rate": self.optimizer.get_lr()})
+            scalars["learning_rate"] = self.optimizer.get_lr()
+            if self.update.loss_scale is not None:
+                scalars |= {"loss_scale": self.update.loss_scale, "skipped_updates": self.update.skipped}
+            self.log.scalars("train", self.step, scalars)
 
     def _finish_epoch(self) -> None:
         """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate.
@@ -284,7 +323,7 @@ class Trainer:
         if last or (self.epoch + 1) % self.opt.save_frequency == 0:
             self._save(f"weights_{self.epoch}")
         if self.peers.is_main:
-            self.record.save(compiled=self.training_step.compiled)
+            self.record.save(compiled=self.training_step.compiled, kernels=self.kernels)
         self.epoch += 1
         self.samples_done = 0
         # After the epoch: epochs 0 to scheduler_step_size - 1 run at the full rate.
@@ -307,6 +346,8 @@ class Trainer:
             best=self.best if math.isfinite(self.best) else None,
             schedule=schedule_state(self.optimizer),
             compiled=self.training_step.compiled,
+            kernels=self.kernels,
+            loss_scale=self.update.loss_scale,
             seconds=self.record.totals(),
         )
         networks, options = self.model.networks(), self.opt.as_dict()
@@ -316,7 +357,7 @@ class Trainer:
                 folder, networks, self._weights_info(), self.model, self.optimizer, state, options
             ),
         )
-        self.record.save(compiled=self.training_step.compiled)
+        self.record.save(compiled=self.training_step.compiled, kernels=self.kernels)
 
     def _way_on(self) -> str:
         """How to go on from the newest checkpoint, as the end of a message."""

@@ -26,6 +26,18 @@ def prepare_batch(batch: dict, scales: Sequence[int], pyramid_of_sources: bool =
     return prepared
 
 
+def split_batch(batch: dict, parts: int) -> list[dict]:
+    """The batch in equal parts, in order; for one, itself.
+
+    Args:
+        batch: as `prepare_batch` takes or gives it, of a size that ``parts`` divides.
+    """
+    if parts == 1:
+        return [batch]
+    size = len(batch["name"]) // parts
+    return [{key: value[i * size : (i + 1) * size] for key, value in batch.items()} for i in range(parts)]
+
+
 def _on_device(value: np.ndarray | paddle.Tensor) -> paddle.Tensor:
     if isinstance(value, paddle.Tensor):
         return value.to(paddle.get_device())

@@ -64,25 +64,49 @@ def transformation_from_parameters(axis_angle: Tensor, translation: Tensor, inve
     return paddle.concat([top, bottom], axis=1)
 
 
-def pixel_grid(height: int, width: int, dtype: paddle.dtype) -> Tensor:
-    """The homogeneous pixels (x, y, 1) of an image, row by row: (3, height * width)."""
-    y, x = paddle.meshgrid(paddle.arange(height, dtype=dtype), paddle.arange(width, dtype=dtype))  # (height, width)
-    return paddle.stack([x.flatten(), y.flatten(), paddle.ones([height * width], dtype=dtype)])
-
-
-def project_pixels(K: Tensor, inv_K: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
-    """How the target's pixels are seen by the source, so that depth alone remains.
-
-    A target pixel p at depth d lies at K (d R inv_K p + t) = d (K R inv_K) p + K t in the source's homogeneous pixels.
+def pixel_rays(inv_K: Tensor, height: int, width: int) -> Tensor:
+    """Rays through the pixel centres, in the camera's frame, of length 1 along z.
 
     Args:
+        inv_K: (B, 4, 4), the inverse intrinsics in pixels.
+
+    Returns:
+        (B, 3, height * width), row by row.
+    """
+    y, x = paddle.meshgrid(
+        paddle.arange(height, dtype=inv_K.dtype), paddle.arange(width, dtype=inv_K.dtype)
+    )  # each (height, width)
+    pixels = paddle.stack([x.flatten(), y.flatten(), paddle.ones([height * width], dtype=inv_K.dtype)])
+    return paddle.matmul(inv_K[:, :3, :3], pixels)
+
+
+def project_rays(rays: Tensor, K: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
+    """Rays of the target seen by the source, so that depth alone remains: ``depth * directions + offset``.
+
+    A point at depth d on a target ray r lies at K (d R r + t) in the source's homogeneous pixels. K R r and K t do not
+    depend on depth: they are computed once for all scales.
+
+    Args:
+        rays: (B, 3, N), target frame.
         K: (B, 4, 4), the source's intrinsics in pixels.
-        inv_K: (B, 4, 4), the inverse of the target's.
         T_target_to_source: (B, 4, 4).
 
     Returns:
-        ``homography`` K R inv_K (B, 3, 3), which is the source's view of what is infinitely far, and ``offset`` K t
-        (B, 3, 1).
+        ``directions`` (B, 3, N) and ``offset`` (B, 3, 1), homogeneous source pixels.
+    """
+    P = paddle.matmul(K[:, :3, :3], T_target_to_source[:, :3, :])  # (B, 3, 4)
+    return paddle.matmul(P[:, :, :3], rays), P[:, :, 3:]
+
+
+def project_plane_at_infinity(inv_K: Tensor, K: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
+    """As ``project_rays``, for pixels: a target pixel p at depth d appears at ``d * homography p + offset``.
+
+    Args:
+        inv_K: (B, 4, 4), the inverse of the target's intrinsics.
+        K, T_target_to_source: as there.
+
+    Returns:
+        ``homography`` K R inv_K (B, 3, 3) and ``offset`` K t (B, 3, 1).
     """
     P = paddle.matmul(K[:, :3, :3], T_target_to_source[:, :3, :])  # (B, 3, 4)
     return paddle.matmul(P[:, :, :3], inv_K[:, :3, :3]), P[:, :, 3:]
@@ -93,8 +117,7 @@ def reproject(depth: Tensor, directions: Tensor, offset: Tensor) -> Tensor:
 
     Args:
         depth: (B, 1, H, W), scene units.
-        directions: (B, 3, H * W), ``homography`` of ``project_pixels`` times ``pixel_grid``.
-        offset: (B, 3, 1), of ``project_pixels``.
+        directions, offset: from ``project_rays``, N = H * W.
 
     Returns:
         (B, H, W, 2), source pixels (x, y).

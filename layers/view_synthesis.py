@@ -2,12 +2,11 @@
 
 from collections.abc import Hashable, Mapping
 
-import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
 from kernels import operator
-from layers.geometry import pixel_grid, project_pixels, reproject, sample_image
+from layers.geometry import pixel_rays, project_plane_at_infinity, project_rays, reproject, sample_image
 
 
 class ViewSynthesis:
@@ -23,8 +22,8 @@ class ViewSynthesis:
         self, sources: Mapping[Hashable, Tensor], K: Tensor, inv_K: Tensor, transforms: Mapping[Hashable, Tensor]
     ) -> None:
         self.sources = sources
-        self._projections = {f: project_pixels(K, inv_K, transforms[f]) for f in sources}
-        self._directions: dict[Hashable, Tensor] = {}
+        self.K, self.inv_K, self.transforms = K, inv_K, transforms
+        self._seen: dict[Hashable, tuple[Tensor, Tensor]] = {}
 
     def warp(self, source: Hashable, depth: Tensor, translation_scale: Tensor | None = None) -> Tensor:
         """What the target would look like, seen by ``source``.
@@ -38,16 +37,22 @@ class ViewSynthesis:
             (B, 3, H, W).
         """
         image = self.sources[source]
-        homography, offset = self._projections[source]
+        fused = operator("warp", image, depth, self.K, self.inv_K)
+        if source not in self._seen:
+            self._seen[source] = self._view(source, of_pixels=fused is not None)
+        directions, offset = self._seen[source]
         if translation_scale is not None:
             offset = offset * translation_scale
-        fused = operator("warp", image, depth, homography, offset)
         if fused:
-            return fused(image, depth, homography, offset)
-        if source not in self._directions:
-            pixels = pixel_grid(*image.shape[2:], dtype=homography.dtype)
-            self._directions[source] = paddle.matmul(homography, pixels)  # (B, 3, H * W)
-        return sample_image(image, reproject(depth, self._directions[source], offset))
+            return fused(image, depth, directions, offset)
+        return sample_image(image, reproject(depth, directions, offset))
+
+    def _view(self, source: Hashable, of_pixels: bool) -> tuple[Tensor, Tensor]:
+        """How the source sees the target's rays, or its pixels, but for their depth."""
+        if of_pixels:
+            return project_plane_at_infinity(self.inv_K, self.K, self.transforms[source])
+        rays = pixel_rays(self.inv_K, *self.sources[source].shape[2:])
+        return project_rays(rays, self.K, self.transforms[source])
 
 
 def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import paddle
 from paddle import Tensor, nn
+from paddle.distributed.fleet.utils import recompute
 
 from layers.geometry import transformation_from_parameters
 from networks.build import build_networks
@@ -18,6 +19,7 @@ class Monodepth(nn.Layer):
     Args:
         frame_ids: frame 0 first, then the temporal sources; without "s".
         num_sources: sources of the loss, the stereo frame counted.
+        recompute_decoder: keep none of the depth decoder's features for the backward pass, which makes them again.
         See ``networks.build.build_networks`` for the others.
     """
 
@@ -31,8 +33,10 @@ class Monodepth(nn.Layer):
         pose_model_input: str = "pairs",
         predictive_mask: bool = False,
         num_sources: int = 2,
+        recompute_decoder: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute_decoder = recompute_decoder
         self.frame_ids = tuple(frame_ids)
         self.temporal_sources = self.frame_ids[1:]
         self.pose_model_type = pose_model_type
@@ -69,7 +73,7 @@ class Monodepth(nn.Layer):
         else:
             features = {0: self.encoder(images[0])}
             pose_inputs = images
-        outputs = {("disp", s): disp for s, disp in self.depth(features[0]).items()}
+        outputs = {("disp", s): disp for s, disp in self._decode(features[0]).items()}
         if "predictive_mask" in self.roles:
             outputs.update((("predictive_mask", s), mask) for s, mask in self.predictive_mask(features[0]).items())
         outputs.update(self._motions(pose_inputs))
@@ -80,6 +84,13 @@ class Monodepth(nn.Layer):
         if self.pose_model_type == "shared":
             return self._motions({f: levels[-1] for f, levels in self._features_of_all(images).items()})
         return self._motions(images)
+
+    def _decode(self, features: Sequence[Tensor]) -> Mapping[int, Tensor]:
+        if not (self.recompute_decoder and self.training):
+            return self.depth(features)
+        # Tensors in, tensors out, as Paddle's recomputation takes and gives them.
+        disps = recompute(lambda *levels: tuple(self.depth(levels)[s] for s in self.depth.scales), *features)
+        return dict(zip(self.depth.scales, disps, strict=True))
 
     def _features_of_all(self, images: Mapping[int, Tensor]) -> dict[int, list[Tensor]]:
         """The encoder's features of every frame, finest first."""
@@ -93,21 +104,30 @@ class Monodepth(nn.Layer):
         if self.pose_model_input == "all" and self.temporal_sources:
             axis_angle, translation = self._predict_pose([inputs[f] for f in self.frame_ids])
             for i, f in enumerate(self.temporal_sources):
-                motions["cam_T_cam", 0, f] = transformation_from_parameters(axis_angle[:, i], translation[:, i])
+                motions["cam_T_cam", 0, f] = _transformation(axis_angle[:, i], translation[:, i])
             return motions
         for f in self.temporal_sources:
             # In the order of time, so that the network always sees the camera's motion forward.
             first, second = (f, 0) if f < 0 else (0, f)
             axis_angle, translation = self._predict_pose([inputs[first], inputs[second]])
-            motions["cam_T_cam", 0, f] = transformation_from_parameters(
-                axis_angle[:, 0], translation[:, 0], invert=f < 0
-            )
+            motions["cam_T_cam", 0, f] = _transformation(axis_angle[:, 0], translation[:, 0], invert=f < 0)
         return motions
 
     def _predict_pose(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Axis angle and translation, in float32 whatever the networks compute in."""
+        axis_angle, translation = self._run_pose_network(inputs)
+        return axis_angle.astype("float32"), translation.astype("float32")
+
+    def _run_pose_network(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         if self.pose_model_type == "shared":
             return self.pose(inputs)
         stacked = paddle.concat(list(inputs), axis=1)
         if self.pose_model_type == "posecnn":
             return self.pose(stacked)
         return self.pose([self.pose_encoder(stacked)[-1]])
+
+
+def _transformation(axis_angle: Tensor, translation: Tensor, invert: bool = False) -> Tensor:
+    """The rigid transform, (B, 4, 4), in float32 in the midst of mixed precision too."""
+    with paddle.amp.auto_cast(enable=False):
+        return transformation_from_parameters(axis_angle, translation, invert)

@@ -213,6 +213,8 @@ def timing_rows(record: Mapping[str, Any], evaluation: str) -> list[tuple[str, s
         training, waiting = float(record["training_seconds"]), float(record["waiting_seconds"])
         steps, batch_size = int(record["steps"]), int(record["batch_size"])
         compiled = "through a static graph" if record["compiled"] else "not compiled"
+        if record.get("kernels"):  # which runs of an earlier version did not say
+            compiled += ", with the operators in C++"
         rows = [
             ("training", f"{_duration(training)} in {steps} steps of batch {batch_size}, {compiled}"),
             ("a step", f"{float(record['median_step_seconds']):.3g} s, the median"),

@@ -46,6 +46,8 @@ class RunState:
         best: the best validation's criterion so far; None before the first.
         schedule: of the learning rate, as Paddle keeps it.
         compiled: whether steps run through a static graph.
+        kernels: whether steps run through the operators of ``kernels``.
+        loss_scale: of mixed precision; None without.
         seconds: where the time went, as ``training.run_record`` counts it.
     """
 
@@ -56,6 +58,8 @@ class RunState:
     best: float | None
     schedule: dict[str, Any]
     compiled: bool
+    kernels: bool
+    loss_scale: float | None
     seconds: dict[str, float]
 
 

@@ -24,7 +24,8 @@ DEFAULTS = {
     "v1_multiscale": False, "avg_reprojection": False, "disable_automasking": False, "predictive_mask": False,
     "no_ssim": False, "separate_stereo": False,
     "batch_size": 12, "learning_rate": 1e-4, "num_epochs": 20, "max_steps": None, "scheduler_step_size": 15,
-    "freeze_bn": False, "compile": "auto", "scale_lr": False, "sync_bn": False,
+    "freeze_bn": False, "compile": "auto", "scale_lr": False, "sync_bn": False, "kernels": "auto", "amp": "off",
+    "grad_accumulation": 1, "clip_grad_norm": None, "recompute": False,
     "weights_init": "pretrained", "load_weights_folder": None, "resume": None,
     "models_to_load": ("encoder", "depth", "pose_encoder", "pose"),
     "log_frequency": 50, "visualdl_frequency": 500, "save_frequency": 1,
@@ -39,6 +40,8 @@ GROUPS = ("run", "data", "networks", "loss", "ablations", "optimisation", "weigh
 CHOICES = {
     "cache": {"none", "ram", "disk"},
     "compile": {"auto", "on", "off"},
+    "kernels": {"auto", "on", "off"},
+    "amp": {"off", "fp16", "bf16"},
     "type": {"MonoDepthv2"},
     "device": {"auto", "gpu", "cpu", "xpu"},
     "dataset": {"kitti", "kitti_odom", "kitti_depth"},

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import paddle
 from paddle import nn
+from paddle.optimizer import Optimizer
+from paddle.optimizer.lr import StepDecay
 
 import kernels
 from datasets.build import build_cache, build_dataset, build_loader
@@ -19,6 +21,8 @@ from serialization.backbone import find_backbone, read_backbone
 from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, read_weights_info
 from training.peers import Peers
+
+LEARNING_RATE_DECAY = 0.1
 
 
 def with_weights_size(opt: Options) -> Options:
@@ -69,6 +73,7 @@ def build_model(opt: Options) -> Monodepth:
         pose_model_input=opt.pose_model_input,
         predictive_mask=opt.predictive_mask,
         num_sources=len(opt.source_frames),
+        recompute_decoder=opt.recompute,
     )
 
 
@@ -88,6 +93,16 @@ def build_loss(opt: Options) -> SelfSupervisedLoss:
         scale_translation=opt.pose_model_type == "posecnn",
         separate_stereo=opt.separate_stereo,
     )
+
+
+def build_optimizer(opt: Options, model: Monodepth, processes: int = 1) -> tuple[Optimizer, StepDecay]:
+    """Adam, and the schedule of its learning rate, which steps once an epoch."""
+    learning_rate = opt.learning_rate * (processes if opt.scale_lr else 1)
+    schedule = StepDecay(learning_rate, step_size=opt.scheduler_step_size, gamma=LEARNING_RATE_DECAY)
+    clip = paddle.nn.ClipGradByGlobalNorm(opt.clip_grad_norm) if opt.clip_grad_norm else None
+    # One launch on a GPU updates all parameters.
+    adam = paddle.optimizer.Adam(schedule, parameters=model.parameters(), grad_clip=clip, use_multi_tensor=True)
+    return adam, schedule
 
 
 def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
@@ -166,7 +181,7 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         print(f"{part}: {dataset.cache.describe_room(paths)}")
     return build_loader(
         dataset,
-        batch_size=opt.batch_size,
+        batch_size=opt.batch_size * (opt.grad_accumulation if train else 1),
         shuffle=train,
         num_workers=opt.num_workers,
         seed=opt.seed,

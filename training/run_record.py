@@ -86,11 +86,12 @@ class RunRecord:
         self._told = (len(self._step_seconds), self._waiting)
         return waiting / total if total else 0.0
 
-    def save(self, *, compiled: bool) -> None:
+    def save(self, *, compiled: bool, kernels: bool) -> None:
         """Writes the record of the run so far.
 
         Args:
             compiled: whether the steps ran through a static graph.
+            kernels: whether they ran through the operators of `kernels`.
 
         Raises:
             UserError: the file cannot be written.
@@ -98,6 +99,7 @@ class RunRecord:
         content = {
             **self._facts,
             "compiled": compiled,
+            "kernels": kernels,
             "updated": _now(),
             **self.totals(),
             "median_step_seconds": round(statistics.median(self._step_seconds), 4) if self._step_seconds else None,

@@ -1,5 +1,6 @@
 """One training step's forward pass, as it is or compiled to a static graph."""
 
+import contextlib
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
 from training.distributed import synchronise_gradients
 from training.peers import Peers
+from training.update import AMP_TYPES
 
 
 class StepResult(NamedTuple):
@@ -30,6 +32,7 @@ class TrainingStep:
             the same shapes, run through: slower at first, then faster. "auto" does so too, but goes on without, and
             says why, where tracing fails. "off" runs as it is.
         peers: the processes that the gradients are averaged over.
+        amp: "fp16" or "bf16" runs the networks in mixed precision; geometry and loss stay in float32.
     """
 
     def __init__(
@@ -38,8 +41,9 @@ class TrainingStep:
         compute_loss: SelfSupervisedLoss,
         compile_mode: str = "off",
         peers: Peers | None = None,
+        amp: str = "off",
     ) -> None:
-        self._step = _Step(model, compute_loss)
+        self._step = _Step(model, compute_loss, AMP_TYPES.get(amp))
         self.compiled = compile_mode != "off"
         """Whether batches run through a static graph; with "auto", known after the first."""
         if self.compiled:
@@ -56,6 +60,10 @@ class TrainingStep:
         for (group, key), value in zip(self._step.output_keys, values, strict=True):
             groups[group][key] = value
         return StepResult(*groups)
+
+    def local_gradients(self) -> contextlib.AbstractContextManager:
+        """Within it, the gradients of backward passes stay this process's own; the first pass after it averages all."""
+        return self._run.no_sync() if isinstance(self._run, paddle.DataParallel) else contextlib.nullcontext()
 
     def _run_values(self, values: list[Tensor]) -> list[Tensor]:
         if not self._may_fall_back:
@@ -74,17 +82,24 @@ class TrainingStep:
 class _Step(nn.Layer):
     """Lists in, lists out, since Paddle's tracer takes no dict whose keys cannot be sorted; the keys stand beside."""
 
-    def __init__(self, model: Monodepth, compute_loss: SelfSupervisedLoss) -> None:
+    def __init__(self, model: Monodepth, compute_loss: SelfSupervisedLoss, amp_type: str | None) -> None:
         super().__init__()
         self.model = model
         self.compute_loss = compute_loss
+        self.amp_type = amp_type
         self.input_keys: tuple[Hashable, ...] = ()
         self.output_keys: list[tuple[int, Hashable]] = []
 
     def forward(self, values: list[Tensor]) -> list[Tensor]:
         """The batch's values in, the result's values out."""
         batch = {key: values[i] for i, key in enumerate(self.input_keys)}  # the tracer knows no strict zip
-        outputs = self.model({f: batch["color_aug", f, 0] for f in self.model.frame_ids})
+        images = {f: batch["color_aug", f, 0] for f in self.model.frame_ids}
+        if self.amp_type:
+            with paddle.amp.auto_cast(dtype=self.amp_type):
+                outputs = self.model(images)
+            outputs = {key: value.astype("float32") for key, value in outputs.items()}
+        else:
+            outputs = self.model(images)
         losses, maps = self.compute_loss(batch, outputs)
         groups = (losses, maps, {("disp", 0): outputs["disp", 0].detach()})
         self.output_keys = [(i, key) for i, group in enumerate(groups) for key in group]
