@@ -166,7 +166,7 @@ class Runs:
 
     def __init__(self, options, folder: Path) -> None:
         self.options, self.folder = options, folder
-        self.common = ("--num_epochs", 1000, "--checkpoint_frequency", 1, "--resume", "auto")
+        self.common = ("--num_epochs", 1000, "--save_frequency", 1000, "--checkpoint_frequency", 1, "--resume", "auto")
 
     def start(self, *arguments: object, processes: int = 2) -> subprocess.Popen:
         """The launcher."""
@@ -217,7 +217,7 @@ def read_until(process: subprocess.Popen, words: str) -> None:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_ends_the_run_which_goes_on_with_one_process(runs, rank):
     process = runs.start()
-    read_until(process, "| 4/")  # samples of the second step
+    read_until(process, "| 8/")  # samples of the second step
     killed = time.monotonic()
     os.kill(runs.victim(process, rank), signal.SIGKILL)
     printed, _ = process.communicate(timeout=60)
