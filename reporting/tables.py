@@ -29,6 +29,7 @@ from training.run_record import describe_machine
 
 MAX_BASELINE_FRAMES = 1000  # a thousand scans take a minute, and their mean has long settled
 LESS_IS_BETTER = METRIC_NAMES[:4]
+PART_TITLES = {"aligned": "scale and shift aligned", "above": "above the ground"}
 Summaries = Mapping[str, Mapping[str, Any]]  # as scoring.results.summarise has them
 
 
@@ -120,7 +121,7 @@ def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
     for part in names:
         means = [summaries[f"{part}/{metric}"]["mean"] for metric in METRIC_NAMES]
         if any(mean is not None for mean in means):
-            title = {"aligned": "scale and shift aligned"}.get(part, f"{part} third" if part in THIRDS else part)
+            title = f"{part} third" if part in (*THIRDS[0], *THIRDS[1]) else PART_TITLES.get(part, part)
             rows.append((title, tuple("–" if mean is None else f"{mean:.3f}" for mean in means)))
     return tuple(rows)
 

@@ -245,7 +245,6 @@ def test_values_that_a_config_may_hold(config):
         ("--separate_stereo", ["separate_stereo", "use_stereo"]),
         ("--separate_stereo --use_stereo --frame_ids 0", ["separate_stereo", "frame_ids"]),
         ("--eval_mono --eval_stereo", ["eval_mono", "eval_stereo"]),
-        ("--eval_eigen_to_benchmark --eval_mono", ["eval_eigen_to_benchmark", "ext_disp_to_eval"]),
     ],
 )
 def test_combinations_that_make_no_sense(line, words):
@@ -285,6 +284,10 @@ def test_all_contradictions_are_named_at_once():
         ("--eval_mono --ext_disp_to_eval F.npy --save_pred_disps", ["save_pred_disps"]),
         ("--eval_mono --load_weights_folder W --no_eval", ["no_eval", "save_pred_disps"]),
         ("--eval_stereo --load_weights_folder W --pred_depth_scale_factor 2", ["pred_depth_scale_factor"]),
+        (
+            "--eval_mono --load_weights_folder W --eval_eigen_to_benchmark --eval_split mine",
+            ["eigen_benchmark", "mine"],
+        ),
     ],
 )
 def test_what_evaluation_refuses(line, words):
@@ -302,6 +305,7 @@ def test_what_evaluation_refuses(line, words):
         "--eval_stereo --load_weights_folder W --post_process",
         "--eval_mono --load_weights_folder W --no_eval --save_pred_disps",
         "--eval_mono --ext_disp_to_eval F.npy --eval_eigen_to_benchmark",
+        "--eval_mono --load_weights_folder W --eval_eigen_to_benchmark",
         "--eval_mono --disable_median_scaling --pred_depth_scale_factor 5.4 --load_weights_folder W",
     ],
 )

@@ -23,7 +23,9 @@ def written(tmp_path):
     result = DepthEvaluation(metrics, np.array([10.0, np.nan, 12.0]), means, ("a 2 l",))
     details = {"top/rmse": np.array([np.nan, np.nan, 4.0]), "edges/accuracy": np.full(3, np.nan)}
     protocol = DepthProtocol.choose("improved", "auto")
-    summary = write_results(tmp_path, "w", FRAMES, result, details, protocol, GroundTruth([], "improved", "there"))
+    summary = write_results(
+        tmp_path, "w", FRAMES, result, details, protocol, GroundTruth([], np.asarray, "improved", "there")
+    )
     return tmp_path, summary
 
 
