@@ -313,7 +313,7 @@ def _evaluation_problems(options: Options) -> Iterator[str]:
         if options.load_weights_folder is None:
             yield "name what to evaluate: load_weights_folder, or ext_disp_to_eval (saved disparities)"
         if options.eval_eigen_to_benchmark and options.eval_split not in ("eigen", "eigen_benchmark"):
-            yield f"eval_eigen_to_benchmark scores eigen_benchmark, but eval_split is {options.eval_split}: leave one out"
+            yield f"eval_eigen_to_benchmark scores eigen_benchmark: leave eval_split {options.eval_split} out"
         return
     for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval"):
         if getattr(options, name):
