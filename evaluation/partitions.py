@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from evaluation.depth_metrics import METRIC_NAMES, compute_depth_metrics
-from evaluation.ground import heights_above_ground
+from evaluation.road_plane import RoadPlane
 
 DISTANCES = (0, 10, 20, 40, 80)  # metres
 THIRDS = (("top", "middle", "bottom"), ("left", "centre", "right"))
@@ -49,21 +49,20 @@ def metrics_by_third(
     return scores
 
 
-def metrics_by_ground(gt: np.ndarray, pred: np.ndarray, points: np.ndarray | None) -> dict[str, float]:
+def metrics_by_ground(gt: np.ndarray, pred: np.ndarray, points: np.ndarray, road: RoadPlane | None) -> dict[str, float]:
     """The seven metrics of the ground, and of what stands on it.
 
     Args:
         gt, pred: (P,) true and predicted depths in metres, positive.
-        points: (P, 3), where the pixels truly are; None where no camera tells.
+        points: (P, 3), where the pixels truly are, metres, in the camera's frame.
+        road: in that frame; None where none is seen.
 
     Returns:
-        "ground/abs_rel", "above/abs_rel" and so on; NaN where a part has no pixel, or there is no ground to be seen.
+        "ground/abs_rel", "above/abs_rel" and so on; NaN where a part has no pixel, and without a road.
     """
-    heights = None if points is None else heights_above_ground(points)
-    if heights is None:
-        ground = above = np.zeros(len(gt), dtype=bool)
-    else:
-        ground = heights <= GROUND_HEIGHT
+    ground = above = np.zeros(len(gt), dtype=bool)
+    if road is not None:
+        ground = road.height - points @ road.normal <= GROUND_HEIGHT
         above = ~ground
     return {**_of_part("ground", gt, pred, ground), **_of_part("above", gt, pred, above)}
 

@@ -137,7 +137,7 @@ def _beyond(scores: SplitScores) -> tuple[str, ...]:
     if values["edges/accuracy"]["mean"] is not None:
         near, found = (values[f"edges/{name}"]["mean"] for name in ("accuracy", "completeness"))
         texts.append(f"Depth edges: accuracy {near:.2f} and completeness {found:.2f} pixels, less is better.")
-    if values["cloud/f_score"]["mean"] is not None:
+    if "cloud/f_score" in values:
         distance, score = (values[f"cloud/{name}"]["mean"] for name in ("chamfer", "f_score"))
         texts.append(f"Point clouds: Chamfer distance {distance:.2f} m, F-score at 0.1 m {score:.3f}.")
     return tuple(texts)

@@ -12,6 +12,7 @@ from evaluation.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
 from evaluation.edges import edge_scores
 from evaluation.partitions import metrics_by_distance, metrics_by_ground, metrics_by_third
 from evaluation.point_cloud import back_project, cloud_scores
+from evaluation.road_plane import find_road
 
 DENSE_SHARE = 0.5  # of the pixels, where edges are looked for; a lidar reaches 5 %, KITTI's improved ground truth 20 %
 
@@ -27,9 +28,9 @@ def details_of_frame(
         K: (3, 3), the camera in pixels of ``gt``; None where it is not known.
 
     Returns:
-        "0-10m/abs_rel", "top/abs_rel", "ground/abs_rel", ... (``evaluation.partitions``); "aligned/abs_rel", ..., the
-        seven after ``align_disparity``; "edges/accuracy", ..., NaN unless most of the truth is known, what is not (the
-        sky) being taken for the cap; "cloud/chamfer", .... Of the ground and clouds NaN without K.
+        "0-10m/abs_rel", "top/abs_rel", ... (``evaluation.partitions``); "aligned/abs_rel", ..., the seven after
+        ``align_disparity``; "edges/accuracy", ..., NaN unless most of the truth is known, what is not (the sky) being
+        taken for the cap; with K "ground/abs_rel", ... and "cloud/chamfer", ... too.
     """
     window = protocol.window(gt.shape)
     gt_window, disp_window = gt[window], resize_disparity(scaled_disp, gt.shape)[window]
@@ -42,17 +43,23 @@ def details_of_frame(
     if (gt_window > 0).mean() > DENSE_SHARE:
         filled = np.where(gt_window > 0, np.minimum(gt_window, protocol.cap), protocol.cap)
         edges = edge_scores(filled, pred_window)
-    clouds = dict.fromkeys(("chamfer", "precision", "recall", "f_score"), np.nan)
-    points = None
-    if K is not None:
-        points, predicted = (back_project(depth, rows, columns, K) for depth in (true, pred))
-        clouds = cloud_scores(points, predicted)
     return {
         **metrics_by_distance(true, pred),
         **metrics_by_third(true, pred, rows, columns, gt.shape),
-        **metrics_by_ground(true, pred, points),
         **{f"aligned/{name}": value for name, value in compute_depth_metrics(true, aligned).items()},
         **{f"edges/{name}": value for name, value in edges.items()},
+        **({} if K is None else _details_in_space(gt, true, pred, rows, columns, K)),
+    }
+
+
+def _details_in_space(
+    gt: np.ndarray, true: np.ndarray, pred: np.ndarray, rows: np.ndarray, columns: np.ndarray, K: np.ndarray
+) -> dict[str, float]:
+    """What takes points in the camera's frame: those of the scored pixels, at (P,) true and predicted depths."""
+    points, predicted = (back_project(depth, rows, columns, K) for depth in (true, pred))
+    clouds = cloud_scores(points, predicted)
+    return {
+        **metrics_by_ground(true, pred, points, find_road(gt, K)),
         **{f"cloud/{name}": value for name, value in clouds.items()},
     }
 

@@ -30,10 +30,21 @@ def test_a_shift_of_disparity_is_what_alignment_undoes(gt, camera, perfect):
     assert scores["aligned/abs_rel"] < 1e-4 < scores["20-40m/abs_rel"] + scores["0-10m/abs_rel"]
 
 
+def test_the_ground_of_the_truth_is_apart_from_what_stands_on_it(perfect):
+    rows, _ = np.indices((200, 60))
+    K = np.array([[100.0, 0, 29.5], [0, 100, 80], [0, 0, 1]])
+    depth = np.where(rows > 84, 165 / np.maximum(rows - 80, 1), 0).astype(np.float32)  # a road 1.65 m below
+    depth[60:97, 20:28] = 8  # what stands on it, down to 0.29 m above
+    disp = perfect(depth, 1)
+    disp[60:97, 20:28] *= 2
+    scores = details_of_frame(disp, depth, DepthProtocol("none", median_scaling=False), 1.0, K)
+    assert scores["ground/abs_rel"] == pytest.approx(0, abs=1e-5) and scores["above/abs_rel"] == pytest.approx(0.5)
+
+
 def test_sparse_truth_has_no_edges_and_no_camera_no_cloud(gt, perfect):
     sparse = np.where(np.arange(60) % 10 == 0, gt, 0).astype(np.float32)
     scores = details_of_frame(perfect(gt, 1), sparse, PROTOCOL, 1.0, None)
-    assert np.isnan([scores["edges/accuracy"], scores["cloud/f_score"]]).all()
+    assert np.isnan(scores["edges/accuracy"]) and "cloud/f_score" not in scores and "ground/a1" not in scores
     assert scores["20-40m/abs_rel"] == pytest.approx(0, abs=1e-6)
 
 

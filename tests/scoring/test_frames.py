@@ -44,7 +44,7 @@ def test_without_calibration_there_is_no_cloud_and_no_ground(dataset, gt, perfec
     (tmp_path / "day/calib_cam_to_cam.txt").unlink()
     prediction = Prediction(np.stack([perfect(gt, 2)] * 3), PROTOCOL)
     _, details = score_frames([prediction], of([gt] * 3), dataset, 0, with_details=True)
-    assert np.isnan(details["cloud/f_score"]).all() and np.isnan(details["ground/abs_rel"]).all()
+    assert not any(name.startswith(("cloud", "ground")) for name in details)
     assert np.isfinite(details["aligned/rmse"]).all()
 
 
