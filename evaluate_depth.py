@@ -25,7 +25,7 @@ from scoring.ground_truth import (
     find_ground_truth,
 )
 from scoring.pictures import extreme_panels, write_panels
-from scoring.results import FRAMES_FILE, SUMMARY_FILE, write_results
+from scoring.results import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
 from scoring.training_frames import refuse_training_frames
 from serialization.atomic import atomic_file
 
@@ -96,7 +96,9 @@ def _write_scores(
         print(f"{write_panels(folder, panels)} of the worst and best frames drawn in {folder}")
     name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
     names = [str(line) for line in dataset.lines]
-    interval = write_results(folder, name, names, result, details, prediction.protocol, truth)["metrics"]["abs_rel"]
+    files, summary = result_files(name, names, result, details, prediction.protocol, truth)
+    write_results(folder, files)
+    interval = summary["metrics"]["abs_rel"]
     print(
         f"abs_rel {interval['mean']:.3f}, 95 % of bootstrap means over frames {interval['low']:.3f} to "
         f"{interval['high']:.3f}; each frame in {folder / FRAMES_FILE}, the summary in {SUMMARY_FILE} beside it"

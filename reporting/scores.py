@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,13 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from errors import DataError
 from evaluation.baselines import constant_disparity, mean_disparity
-from evaluation.depth_metrics import METRIC_NAMES
 from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from options import Options
 from scoring.disparities import predict_frames
 from scoring.frames import Prediction, score_frames
 from scoring.ground_truth import GroundTruth, build_test_dataset, find_ground_truth
 from scoring.pictures import extreme_panels
-from scoring.results import summarise
+from scoring.results import result_files
 
 EXTREMES = 2  # frames shown of each kind, the worst and the best
 CONSTANT, MEAN_MAP = "constant depth", "mean depth map"
@@ -55,6 +55,7 @@ class SplitScores:
         num_frames: how many were predicted.
         seconds: how long predicting and scoring took, details among it.
         summaries: of the median-scaled row's metrics and details, as ``scoring.results.summarise`` has them.
+        files: name -> text, of the median-scaled row, as ``scoring.results.result_files`` has them.
         extremes: its worst and best frames, as ``scoring.pictures.extreme_panels`` has them.
     """
 
@@ -62,6 +63,7 @@ class SplitScores:
     num_frames: int
     seconds: float
     summaries: dict[str, dict[str, Any]]
+    files: dict[str, str]
     extremes: tuple[tuple[str, int, np.ndarray], ...]
 
 
@@ -103,10 +105,12 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
     predictions = [Prediction(scaled_disps, protocol) for protocol in protocols.values()]
     results, details = score_frames(predictions, test.truth, test.dataset, opt.num_workers, with_details=True)
     seconds = time.perf_counter() - started
-    columns = dict(zip(METRIC_NAMES, results[0].metrics.T, strict=True))
+    name = Path(str(opt.load_weights_folder)).absolute().name
+    files, summary = result_files(name, test.frame_names, results[0], details, predictions[0].protocol, test.truth)
+    summaries = {**summary["metrics"], **summary["details"]}
     panels = tuple(extreme_panels(test.dataset, predictions[0], test.truth, results[0], EXTREMES))
     rows = dict(zip(protocols, results, strict=True))
-    return SplitScores(rows, len(test.dataset), seconds, summarise({**columns, **details}), panels)
+    return SplitScores(rows, len(test.dataset), seconds, summaries, files, panels)
 
 
 def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None) -> dict[str, DepthEvaluation]:

@@ -1,7 +1,8 @@
 """The report's tables: metrics beside the baselines, options, versions, timings."""
 
+import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from reporting.scores import (
     score_baselines,
     score_weights,
 )
+from scoring.results import FRAMES_FILE, LATEX_FILE, MARKDOWN_FILE, SUMMARY_FILE
 from scoring.training_frames import training_overlap
 from training.run_record import describe_machine
 
@@ -54,6 +56,8 @@ class Scores:
         parts: rows by distance and region, and after aligning: name, and a mean, or "–", for each metric.
         beyond: sentences on what the metrics do not tell.
         extremes: the worst and best frames: title, and picture.
+        rows_for_papers: name of a format -> text.
+        files: name -> data URI, what evaluate_depth.py would have written.
     """
 
     verdict: str
@@ -63,6 +67,8 @@ class Scores:
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     beyond: tuple[str, ...] = ()
     extremes: tuple[tuple[str, Picture], ...] = ()
+    rows_for_papers: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,13 @@ def score_run(run: RunFolder, test: EvalSplit) -> Scores:
         _parts(scores.summaries),
         _beyond(scores),
         tuple((_title(name, i, test), make_picture("", "", panel)) for name, i, panel in scores.extremes),
+        {title: scores.files[name] for title, name in (("Markdown", MARKDOWN_FILE), ("LaTeX", LATEX_FILE))},
+        {name: _data_uri(scores.files[name]) for name in (FRAMES_FILE, SUMMARY_FILE)},
     )
+
+
+def _data_uri(text: str) -> str:
+    return f"data:text/plain;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -190,8 +202,8 @@ def option_rows(opt: Options) -> list[OptionRow]:
     """All options of a training."""
     values = opt.as_dict()
     rows = []
-    for name, field in OPTION_FIELDS.items():
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
+    for name, option in OPTION_FIELDS.items():
+        default = list(option.default) if isinstance(option.default, tuple) else option.default
         rows.append(OptionRow(name, _text(values[name]), _text(default), values[name] != default))
     return rows
 
