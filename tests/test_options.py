@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from errors import OptionsError
+from option_values import OptionParser
 from options import OPTION_FIELDS, Options, parse_options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -370,3 +371,15 @@ def test_load_refuses(tmp_path, text, words):
         Options.load(path)
     for word in (str(path), *words):
         assert word in str(error.value)
+
+
+def test_a_tool_tells_a_mistyped_option_before_what_is_missing():
+    parser = OptionParser()
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--source")
+    for line in (["--splti", "eigen"], ["--splti=eigen"]):
+        with pytest.raises(OptionsError, match="unknown option --splti; the nearest is --split "):
+            parser.parse_args(line)
+    with pytest.raises(OptionsError, match="required: --split"):
+        parser.parse_args(["--source", "there"])
+    assert parser.parse_args(["--split=eigen"]).split == "eigen"
