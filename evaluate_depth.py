@@ -9,23 +9,23 @@ import numpy as np
 
 from datasets.mono_dataset import MonoDataset
 from environment import prepare_environment, run_script
-from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, evaluate_depths
+from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.report import format_metrics_table, save_metrics
 from evaluation.statistics import scale_consistency
 from options import Options, parse_options
 from scoring.benchmark import write_submission
-from scoring.details import score_details
 from scoring.disparities import benchmark_ids, predict_frames, read_disparities
+from scoring.frames import Prediction, score_frames
 from scoring.ground_truth import (
     BENCHMARK_SPLIT,
     IMPROVED_SPLIT,
     GroundTruth,
     build_test_dataset,
     choose_protocol,
-    load_ground_truth,
+    find_ground_truth,
 )
 from scoring.pictures import extreme_panels, write_panels
-from scoring.results import FRAMES_FILE, SUMMARY_FILE, write_results
+from scoring.results import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
 from scoring.training_frames import refuse_training_frames
 from serialization.atomic import atomic_file
 
@@ -49,7 +49,7 @@ def evaluate(opt: Options) -> dict[str, float] | None:
     Raises:
         DataError, WeightsError: what is needed is missing, damaged, or does not fit together.
     """
-    if opt.eval_eigen_to_benchmark and "eval_split" not in opt.given and opt.eval_split == "eigen":
+    if opt.eval_eigen_to_benchmark and opt.eval_split == "eigen":
         opt = opt.replace(eval_split=IMPROVED_SPLIT)
     dataset, split_dir = build_test_dataset(opt)
     names = [str(line) for line in dataset.lines]
@@ -70,35 +70,35 @@ def evaluate(opt: Options) -> dict[str, float] | None:
         write_submission(path, scaled_disps, dataset.lines, choose_protocol(opt, dataset, "improved"))
         print(f"{len(names)} depth maps for the benchmark's server, which alone can score them, in {path}")
         return None
-    truth = load_ground_truth(opt, dataset, split_dir)
-    protocol = choose_protocol(opt, dataset, truth.kind)
-    result = evaluate_depths(scaled_disps, truth.depths, protocol, names)
-    print(_describe(truth, protocol, result, len(names)))
+    truth = find_ground_truth(opt, dataset, split_dir)
+    prediction = Prediction(scaled_disps, choose_protocol(opt, dataset, truth.kind))
+    (result,), details = score_frames([prediction], truth, dataset, opt.num_workers, opt.eval_details)
+    print(_describe(truth, prediction.protocol, result, len(names)))
     print(format_metrics_table(result.means))
     save_metrics(output_dir / "metrics.json", result.means)
     print(f"Metrics in {output_dir / 'metrics.json'}")
-    _write_scores(opt, dataset, scaled_disps, truth, protocol, result)
+    _write_scores(opt, dataset, prediction, truth, result, details)
     return result.means
 
 
 def _write_scores(
     opt: Options,
     dataset: MonoDataset,
-    scaled_disps: np.ndarray,
+    prediction: Prediction,
     truth: GroundTruth,
-    protocol: DepthProtocol,
     result: DepthEvaluation,
+    details: dict[str, np.ndarray],
 ) -> None:
-    """Writes the folder ``scores_SPLIT``, with ``--eval_details`` the details too, and says what is in it."""
+    """Writes the folder ``scores_SPLIT``, with ``--eval_details`` its pictures too, and says what is in it."""
     folder = _output_dir(opt) / f"scores_{opt.eval_split_name}"
-    details = {}
     if opt.eval_details:
-        details = score_details(scaled_disps, truth.depths, protocol, result, dataset, opt.num_workers)
-        panels = extreme_panels(dataset, scaled_disps, truth.depths, protocol, result, EXTREMES)
+        panels = extreme_panels(dataset, prediction, truth, result, EXTREMES)
         print(f"{write_panels(folder, panels)} of the worst and best frames drawn in {folder}")
     name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
     names = [str(line) for line in dataset.lines]
-    interval = write_results(folder, name, names, result, details, protocol, truth)["metrics"]["abs_rel"]
+    files, summary = result_files(name, names, result, details, prediction.protocol, truth)
+    write_results(folder, files)
+    interval = summary["metrics"]["abs_rel"]
     print(
         f"abs_rel {interval['mean']:.3f}, 95 % of bootstrap means over frames {interval['low']:.3f} to "
         f"{interval['high']:.3f}; each frame in {folder / FRAMES_FILE}, the summary in {SUMMARY_FILE} beside it"

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -56,6 +57,15 @@ def add_argument(group: Any, field: dataclasses.Field) -> None:
 
 class OptionParser(argparse.ArgumentParser):
     """A parser that raises OptionsError for what argparse would exit with."""
+
+    def parse_args(self, args=None, namespace=None):
+        """As argparse's, but a mistyped option is told by itself, before that one is missing."""
+        words = sys.argv[1:] if args is None else list(args)
+        flags = [word for word in words if word.startswith("--") and word != "--"]
+        unknown = [flag for flag in flags if flag.split("=")[0] not in self._option_string_actions]
+        if unknown:
+            refuse_unknown(unknown, self._option_string_actions)
+        return super().parse_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises the message."""

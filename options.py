@@ -169,7 +169,7 @@ class Options:
     ext_disp_to_eval: str | None = _evaluation(None, "score the disparities of this .npy file")
     save_pred_disps: bool = _evaluation(False, "write disps_SPLIT_split.npy")
     no_eval: bool = _evaluation(False, "predict, but score nothing")
-    eval_eigen_to_benchmark: bool = _evaluation(False, "of disparities for eigen, score the frames of eigen_benchmark")
+    eval_eigen_to_benchmark: bool = _evaluation(False, "score the frames of eigen_benchmark, of disparities for eigen")
     eval_out_dir: str | None = _evaluation(None, "folder of what evaluation writes")
 
     given: frozenset[str] = dataclasses.field(default=frozenset(), repr=False, compare=False)
@@ -310,8 +310,6 @@ def _contradictions(options: Options) -> Iterator[str]:
         yield "freeze_bn leaves no statistics to synchronise: leave out sync_bn"
     if options.eval_mono and options.eval_stereo:
         yield "eval_mono and eval_stereo are two ways of scaling: choose one"
-    if options.eval_eigen_to_benchmark and options.ext_disp_to_eval is None:
-        yield "eval_eigen_to_benchmark picks from saved disparities: name their file by ext_disp_to_eval"
 
 
 def _evaluation_problems(options: Options) -> Iterator[str]:
@@ -330,6 +328,8 @@ def _evaluation_problems(options: Options) -> Iterator[str]:
     if options.ext_disp_to_eval is None:
         if options.load_weights_folder is None:
             yield "name what to evaluate: load_weights_folder, or ext_disp_to_eval (saved disparities)"
+        if options.eval_eigen_to_benchmark and options.eval_split not in ("eigen", "eigen_benchmark"):
+            yield f"eval_eigen_to_benchmark scores eigen_benchmark: leave eval_split {options.eval_split} out"
         return
     for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval"):
         if getattr(options, name):

@@ -144,22 +144,36 @@ def evaluate_depths(
             f"there are disparities for {len(scaled_disps)} frames, ground truth for {len(ground_truths)}, "
             f"and {len(names)} names: they must be those of one split, in its order."
         )
-    metrics = np.full((len(names), len(METRIC_NAMES)), np.nan)
-    ratios = np.full(len(names), np.nan)
-    skipped = []
-    for i, (scaled_disp, gt, name) in enumerate(zip(scaled_disps, ground_truths, names, strict=True)):
-        score = None if gt is None else evaluate_frame(scaled_disp, gt, protocol, name)
-        if score is None:
-            skipped.append(name)
-        else:
-            metrics[i], ratios[i] = score
+    scores = [
+        None if gt is None else evaluate_frame(scaled_disp, gt, protocol, name)
+        for scaled_disp, gt, name in zip(scaled_disps, ground_truths, names, strict=True)
+    ]
+    return collect_scores(scores, protocol, names)
+
+
+def collect_scores(
+    scores: Sequence[FrameScore | None], protocol: DepthProtocol, names: Sequence[str]
+) -> DepthEvaluation:
+    """The scores of N frames together.
+
+    Args:
+        scores: of `evaluate_frame`; None for a frame without ground truth that counts.
+        protocol: of all of them.
+        names: of the frames.
+
+    Raises:
+        DataError: no frame has ground truth that counts.
+    """
+    skipped = tuple(name for name, score in zip(names, scores, strict=True) if score is None)
     if len(skipped) == len(names):
         raise DataError(
             f"none of the {len(names)} frames has ground truth that counts (crop {protocol.crop}, "
             f"{protocol.min_depth:g} to {protocol.max_depth:g} m): check it, or use --eval_crop none."
         )
+    nothing = FrameScore(np.full(len(METRIC_NAMES), np.nan), np.nan)
+    metrics, ratios = map(np.stack, zip(*(score or nothing for score in scores), strict=True))
     means = dict(zip(METRIC_NAMES, np.nanmean(metrics, axis=0).tolist(), strict=True))
-    return DepthEvaluation(metrics, ratios, means, tuple(skipped))
+    return DepthEvaluation(metrics, ratios, means, skipped)
 
 
 def evaluate_frame(

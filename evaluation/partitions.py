@@ -5,9 +5,11 @@ from itertools import pairwise
 import numpy as np
 
 from evaluation.depth_metrics import METRIC_NAMES, compute_depth_metrics
+from evaluation.road_plane import RoadPlane
 
 DISTANCES = (0, 10, 20, 40, 80)  # metres
-THIRDS = ("top", "middle", "bottom")
+THIRDS = (("top", "middle", "bottom"), ("left", "centre", "right"))
+GROUND_HEIGHT = 0.25  # metres: what rises higher stands on the ground
 
 
 def metrics_by_distance(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
@@ -25,22 +27,44 @@ def metrics_by_distance(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
     return scores
 
 
-def metrics_by_third(gt: np.ndarray, pred: np.ndarray, rows: np.ndarray, height: int) -> dict[str, float]:
-    """The seven metrics of the image's thirds, from top to bottom: of a car's camera sky and trees, cars, road.
+def metrics_by_third(
+    gt: np.ndarray, pred: np.ndarray, rows: np.ndarray, columns: np.ndarray, size: tuple[int, int]
+) -> dict[str, float]:
+    """The seven metrics of the image's thirds, from top to bottom and from left to right.
+
+    At the sides lies what leaves the view of the neighbouring frames and of the other camera.
 
     Args:
         gt, pred: (P,) true and predicted depths in metres, positive.
-        rows: (P,) the pixels' rows, from 0.
-        height: of the image.
+        rows, columns: (P,) of the pixels, from 0.
+        size: (height, width) of the image.
 
     Returns:
-        "top/abs_rel" and so on; NaN where a third has no pixel.
+        "top/abs_rel", "left/abs_rel" and so on; NaN where a third has no pixel.
     """
-    third = rows * 3 // height
     scores = {}
-    for i, name in enumerate(THIRDS):
-        scores |= _of_part(name, gt, pred, third == i)
+    for pixels, length, names in zip((rows, columns), size, THIRDS, strict=True):
+        for i, name in enumerate(names):
+            scores |= _of_part(name, gt, pred, pixels * 3 // length == i)
     return scores
+
+
+def metrics_by_ground(gt: np.ndarray, pred: np.ndarray, points: np.ndarray, road: RoadPlane | None) -> dict[str, float]:
+    """The seven metrics of the ground, and of what stands on it.
+
+    Args:
+        gt, pred: (P,) true and predicted depths in metres, positive.
+        points: (P, 3), where the pixels truly are, metres, in the camera's frame.
+        road: in that frame; None where none is seen.
+
+    Returns:
+        "ground/abs_rel", "above/abs_rel" and so on; NaN where a part has no pixel, and without a road.
+    """
+    ground = above = np.zeros(len(gt), dtype=bool)
+    if road is not None:
+        ground = road.height - points @ road.normal <= GROUND_HEIGHT
+        above = ~ground
+    return {**_of_part("ground", gt, pred, ground), **_of_part("above", gt, pred, above)}
 
 
 def _of_part(part: str, gt: np.ndarray, pred: np.ndarray, mask: np.ndarray) -> dict[str, float]:

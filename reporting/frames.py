@@ -1,6 +1,6 @@
 """The whole model on a few fixed frames: what it sees, what it makes of it, and the truth beside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,12 @@ def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[F
     reasons = []
     for part in ("test", "val"):
         try:
-            lines, depths = _lines_of(opt, test, part)
+            lines, depth_of = _lines_of(opt, test, part)
             dataset = _dataset(opt, lines, opt.all_frames)
             shown = evenly_spaced([i for i in range(len(lines)) if _is_there(dataset, lines[i], 1)], count)
             if not shown:
                 raise DataError(f"no image of the {part} split's is under {opt.data_path}")
-            return [_run_frame(opt, model, compute_loss, dataset, i, depths.get(i), note) for i in shown], part
+            return [_run_frame(opt, model, compute_loss, dataset, i, depth_of(i), note) for i in shown], part
         except DataError as error:
             reasons.append(str(error))
     return [], "; ".join(reasons)
@@ -105,16 +105,17 @@ def _load(model: Monodepth, weights: Path) -> str:
     return f"Nothing is warped: the weights hold no whole {', '.join(absent)}." if absent else ""
 
 
-def _lines_of(opt: Options, test: EvalSplit | None, part: str) -> tuple[list[SplitLine], dict[int, np.ndarray]]:
-    """The lines of a part, and the ground truth of those that have some, by their number."""
+def _lines_of(
+    opt: Options, test: EvalSplit | None, part: str
+) -> tuple[list[SplitLine], Callable[[int], np.ndarray | None]]:
+    """The lines of a part, and what gives the ground truth of a line by its number."""
     if part == "test":
         if test is None:
             raise DataError("there is no test split")
-        return test.dataset.lines, {i: depth for i, depth in enumerate(test.truth.depths) if depth is not None}
+        return test.dataset.lines, test.truth.__getitem__
     lines = read_split_lines(find_split(opt.split, opt.data_path), "val")
     dataset = _dataset(opt, lines, (0,))
-    depths = ((i, dataset.ground_truth(line)) for i, line in enumerate(lines))
-    return lines, {i: depth for i, depth in depths if depth is not None}
+    return lines, lambda i: dataset.ground_truth(lines[i])
 
 
 def _dataset(opt: Options, lines: Sequence[SplitLine], frame_ids: Sequence[int | str]) -> MonoDataset:

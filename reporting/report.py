@@ -20,6 +20,7 @@ from reporting.pictures import ColourBar, depth_bar, error_bar, frame_pictures
 from reporting.run_folder import RunFolder
 from reporting.scores import EvalSplit, open_test_split
 from reporting.tables import LESS_IS_BETTER, Scores, option_rows, score_run, timing_rows, version_rows
+from reporting.trajectories import read_trajectories
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,6 +51,7 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         scores=scores,
         metric_names=METRIC_NAMES,
         less_is_better=LESS_IS_BETTER,
+        trajectories=read_trajectories(run.weights),
         curves=draw_curves(run.scalars),
         shown=shown,
         part=part,

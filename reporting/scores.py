@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,13 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from errors import DataError
 from evaluation.baselines import constant_disparity, mean_disparity
-from evaluation.depth_metrics import METRIC_NAMES
-from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, evaluate_depths
+from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from options import Options
-from scoring.details import score_details
 from scoring.disparities import predict_frames
-from scoring.ground_truth import GroundTruth, build_test_dataset, load_ground_truth
+from scoring.frames import Prediction, score_frames
+from scoring.ground_truth import GroundTruth, build_test_dataset, find_ground_truth
 from scoring.pictures import extreme_panels
-from scoring.results import summarise
+from scoring.results import result_files
 
 EXTREMES = 2  # frames shown of each kind, the worst and the best
 CONSTANT, MEAN_MAP = "constant depth", "mean depth map"
@@ -53,8 +53,9 @@ class SplitScores:
     Attributes:
         rows: name of a row -> its evaluation.
         num_frames: how many were predicted.
-        seconds: how long predicting and scoring took.
+        seconds: how long predicting and scoring took, details among it.
         summaries: of the median-scaled row's metrics and details, as ``scoring.results.summarise`` has them.
+        files: name -> text, of the median-scaled row, as ``scoring.results.result_files`` has them.
         extremes: its worst and best frames, as ``scoring.pictures.extreme_panels`` has them.
     """
 
@@ -62,6 +63,7 @@ class SplitScores:
     num_frames: int
     seconds: float
     summaries: dict[str, dict[str, Any]]
+    files: dict[str, str]
     extremes: tuple[tuple[str, int, np.ndarray], ...]
 
 
@@ -78,7 +80,7 @@ def open_test_split(opt: Options) -> EvalSplit:
             raise
         opt = opt.replace(eval_split=opt.split)
         dataset, folder = build_test_dataset(opt)
-    return EvalSplit(opt.eval_split_name, dataset, load_ground_truth(opt, dataset, folder))
+    return EvalSplit(opt.eval_split_name, dataset, find_ground_truth(opt, dataset, folder))
 
 
 def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
@@ -100,16 +102,15 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
         protocols[STEREO_SCALED] = DepthProtocol.choose(
             test.truth.kind, opt.eval_crop, median_scaling=False, scale_factor=factor
         )
-    rows = {
-        name: evaluate_depths(scaled_disps, test.truth.depths, protocol, test.frame_names)
-        for name, protocol in protocols.items()
-    }
+    predictions = [Prediction(scaled_disps, protocol) for protocol in protocols.values()]
+    results, details = score_frames(predictions, test.truth, test.dataset, opt.num_workers, with_details=True)
     seconds = time.perf_counter() - started
-    scored = (scaled_disps, test.truth.depths, protocols[MEDIAN_SCALED], rows[MEDIAN_SCALED])
-    details = score_details(*scored, test.dataset, opt.num_workers)
-    columns = dict(zip(METRIC_NAMES, rows[MEDIAN_SCALED].metrics.T, strict=True))
-    panels = tuple(extreme_panels(test.dataset, *scored, EXTREMES))
-    return SplitScores(rows, len(test.dataset), seconds, summarise({**columns, **details}), panels)
+    name = Path(str(opt.load_weights_folder)).absolute().name
+    files, summary = result_files(name, test.frame_names, results[0], details, predictions[0].protocol, test.truth)
+    summaries = {**summary["metrics"], **summary["details"]}
+    panels = tuple(extreme_panels(test.dataset, predictions[0], test.truth, results[0], EXTREMES))
+    rows = dict(zip(protocols, results, strict=True))
+    return SplitScores(rows, len(test.dataset), seconds, summaries, files, panels)
 
 
 def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None) -> dict[str, DepthEvaluation]:
@@ -122,7 +123,8 @@ def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None
         DataError: a split is missing, or its frames have no ground truth.
     """
     truth = test.truth
-    size = next((depth.shape for depth in truth.depths if depth is not None), (opt.height, opt.width))
+    depths = (truth[i] for i in range(len(test.dataset)))
+    size = next((depth.shape for depth in depths if depth is not None), (opt.height, opt.width))
     train = build_dataset(
         opt.dataset,
         opt.data_path,
@@ -139,12 +141,11 @@ def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None
         MEAN_MAP: mean_disparity((train.ground_truth(line) for line in lines), size),
     }
     protocol = DepthProtocol.choose(truth.kind, opt.eval_crop)
-    return {
-        name: evaluate_depths(
-            np.broadcast_to(disp, (len(truth.depths), *size)), truth.depths, protocol, test.frame_names
-        )
-        for name, disp in baselines.items()
-    }
+    predictions = [
+        Prediction(np.broadcast_to(disp, (len(test.dataset), *size)), protocol) for disp in baselines.values()
+    ]
+    results, _ = score_frames(predictions, truth, test.dataset, opt.num_workers)
+    return dict(zip(baselines, results, strict=True))
 
 
 def evenly_spaced(items: Sequence, count: int) -> list:

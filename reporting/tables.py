@@ -1,7 +1,8 @@
 """The report's tables: metrics beside the baselines, options, versions, timings."""
 
+import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,13 @@ from reporting.scores import (
     score_baselines,
     score_weights,
 )
+from scoring.results import FRAMES_FILE, LATEX_FILE, MARKDOWN_FILE, SUMMARY_FILE
 from scoring.training_frames import training_overlap
 from training.run_record import describe_machine
 
 MAX_BASELINE_FRAMES = 1000  # a thousand scans take a minute, and their mean has long settled
 LESS_IS_BETTER = METRIC_NAMES[:4]
+PART_TITLES = {"aligned": "scale and shift aligned", "above": "above the ground"}
 Summaries = Mapping[str, Mapping[str, Any]]  # as scoring.results.summarise has them
 
 
@@ -53,6 +56,8 @@ class Scores:
         parts: rows by distance and region, and after aligning: name, and a mean, or "–", for each metric.
         beyond: sentences on what the metrics do not tell.
         extremes: the worst and best frames: title, and picture.
+        rows_for_papers: name of a format -> text.
+        files: name -> data URI, what evaluate_depth.py would have written.
     """
 
     verdict: str
@@ -62,6 +67,8 @@ class Scores:
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     beyond: tuple[str, ...] = ()
     extremes: tuple[tuple[str, Picture], ...] = ()
+    rows_for_papers: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,13 @@ def score_run(run: RunFolder, test: EvalSplit) -> Scores:
         _parts(scores.summaries),
         _beyond(scores),
         tuple((_title(name, i, test), make_picture("", "", panel)) for name, i, panel in scores.extremes),
+        {title: scores.files[name] for title, name in (("Markdown", MARKDOWN_FILE), ("LaTeX", LATEX_FILE))},
+        {name: _data_uri(scores.files[name]) for name in (FRAMES_FILE, SUMMARY_FILE)},
     )
+
+
+def _data_uri(text: str) -> str:
+    return f"data:text/plain;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -120,7 +133,7 @@ def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
     for part in names:
         means = [summaries[f"{part}/{metric}"]["mean"] for metric in METRIC_NAMES]
         if any(mean is not None for mean in means):
-            title = {"aligned": "scale and shift aligned"}.get(part, f"{part} third" if part in THIRDS else part)
+            title = f"{part} third" if part in (*THIRDS[0], *THIRDS[1]) else PART_TITLES.get(part, part)
             rows.append((title, tuple("–" if mean is None else f"{mean:.3f}" for mean in means)))
     return tuple(rows)
 
@@ -136,7 +149,7 @@ def _beyond(scores: SplitScores) -> tuple[str, ...]:
     if values["edges/accuracy"]["mean"] is not None:
         near, found = (values[f"edges/{name}"]["mean"] for name in ("accuracy", "completeness"))
         texts.append(f"Depth edges: accuracy {near:.2f} and completeness {found:.2f} pixels, less is better.")
-    if values["cloud/f_score"]["mean"] is not None:
+    if "cloud/f_score" in values:
         distance, score = (values[f"cloud/{name}"]["mean"] for name in ("chamfer", "f_score"))
         texts.append(f"Point clouds: Chamfer distance {distance:.2f} m, F-score at 0.1 m {score:.3f}.")
     return tuple(texts)
@@ -189,8 +202,8 @@ def option_rows(opt: Options) -> list[OptionRow]:
     """All options of a training."""
     values = opt.as_dict()
     rows = []
-    for name, field in OPTION_FIELDS.items():
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
+    for name, option in OPTION_FIELDS.items():
+        default = list(option.default) if isinstance(option.default, tuple) else option.default
         rows.append(OptionRow(name, _text(values[name]), _text(default), values[name] != default))
     return rows
 

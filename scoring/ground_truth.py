@@ -1,14 +1,15 @@
 """The frames to score, and their ground truth."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from datasets.build import build_dataset
 from datasets.kitti_benchmark import KITTIBenchmarkDataset, read_benchmark_lines
 from datasets.mono_dataset import MonoDataset
-from datasets.parallel import map_in_processes
 from datasets.splits import find_split, read_split_lines
 from errors import DataError
 from evaluation.depth_protocol import DepthProtocol
@@ -17,16 +18,27 @@ from serialization.depth_npz import read_gt_depths
 
 IMPROVED_SPLIT = "eigen_benchmark"
 BENCHMARK_SPLIT = "benchmark"  # whose ground truth only the server has
-FEW_FRAMES = 32  # these are sooner read than processes are started
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Depth of every frame of a split: metres, 0 where unknown, None for a frame without; and where it comes from."""
+    """Depth of the frames of a split: metres, 0 where unknown, None for a frame without; made when it is asked for.
 
-    depths: list[np.ndarray | None]
+    Attributes:
+        keys: of each frame, what ``read`` makes its depth of.
+        read: can be sent to other processes.
+        kind: "lidar" or "improved".
+        source: where it comes from.
+    """
+
+    keys: Sequence[Any]
+    read: Callable[[Any], np.ndarray | None]
     kind: str
     source: str
+
+    def __getitem__(self, number: int) -> np.ndarray | None:
+        """Depth of a frame, by its number in the split."""
+        return self.read(self.keys[number])
 
 
 def build_test_dataset(opt: Options) -> tuple[MonoDataset, Path]:
@@ -52,11 +64,11 @@ def build_test_dataset(opt: Options) -> tuple[MonoDataset, Path]:
     return dataset, split_dir
 
 
-def load_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> GroundTruth:
+def find_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> GroundTruth:
     """The split's ``gt_depths.npz`` if it is there and of the kind and axis asked for, else the dataset's own files.
 
     Raises:
-        DataError: the file is damaged, or its number of frames is not the split's.
+        DataError: the file is damaged, or its number of frames is not the split's; also where a frame is asked for.
     """
     path = split_dir / "gt_depths.npz"
     if path.is_file():
@@ -74,10 +86,14 @@ def load_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> Gr
                     f"{path} holds {len(exported.depths)} depth maps, but the split has {len(dataset.lines)} test "
                     "frames; export it again, or remove it: ground truth then comes straight from the dataset"
                 )
-            return GroundTruth(list(exported.depths), kind, str(path))
-    num_workers = opt.num_workers if len(dataset) > FEW_FRAMES else 0
-    depths = list(map_in_processes(dataset.ground_truth, dataset.lines, num_workers))
-    return GroundTruth(depths, dataset.GROUND_TRUTH, opt.data_path)
+            if isinstance(exported.depths, list):  # in memory: each is sent to whom it is asked of
+                return GroundTruth(exported.depths, _itself, kind, str(path))
+            return GroundTruth(range(len(exported.depths)), exported.depths.__getitem__, kind, str(path))
+    return GroundTruth(dataset.lines, dataset.ground_truth, dataset.GROUND_TRUTH, opt.data_path)
+
+
+def _itself(depth: np.ndarray) -> np.ndarray:
+    return depth
 
 
 def choose_protocol(opt: Options, dataset: MonoDataset, kind: str) -> DepthProtocol:

@@ -1,6 +1,6 @@
 """Frames as pictures: input, prediction and error, one below the other."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,8 @@ from datasets.mono_dataset import MonoDataset
 from datasets.transforms import load_image
 from evaluation.colormap import colourise_disparity
 from evaluation.depth_protocol import MIN_DEPTH, DepthEvaluation, DepthProtocol, resize_disparity
+from scoring.frames import Prediction
+from scoring.ground_truth import GroundTruth
 from serialization.atomic import atomic_file
 
 MAX_ERROR = 0.5
@@ -46,12 +48,7 @@ def frame_panel(
 
 
 def extreme_panels(
-    dataset: MonoDataset,
-    scaled_disps: np.ndarray,
-    truths: Sequence[np.ndarray | None],
-    protocol: DepthProtocol,
-    result: DepthEvaluation,
-    count: int,
+    dataset: MonoDataset, prediction: Prediction, truth: GroundTruth, result: DepthEvaluation, count: int
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """The worst and best frames by abs_rel: ("worst_1", number of the frame, its `frame_panel`) and so on.
 
@@ -62,10 +59,11 @@ def extreme_panels(
     """
     for kind, numbers in extreme_frames(result.metrics[:, 0], count).items():
         for place, i in enumerate(numbers, start=1):
-            path, gt = Path(dataset.frame_paths(dataset.lines[i])[0]), truths[i]
+            path, gt = Path(dataset.frame_paths(dataset.lines[i])[0]), truth[i]
             if gt is not None and path.is_file():
                 image = np.asarray(load_image(path).convert("RGB"))
-                yield f"{kind}_{place}", i, frame_panel(image, scaled_disps[i], gt, protocol, result.ratios[i])
+                scored = gt, prediction.protocol, result.ratios[i]
+                yield f"{kind}_{place}", i, frame_panel(image, prediction.scaled_disps[i], *scored)
 
 
 def write_panels(folder: Path, panels: Iterable[tuple[str, int, np.ndarray]]) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,25 +17,34 @@ from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.report import latex_table, markdown_table
 from evaluation.statistics import DRAWS, LEVEL, intervals, scale_consistency
 from scoring.ground_truth import GroundTruth
-from serialization.atomic import atomic_file, write_json
+from serialization.atomic import atomic_file
 
-FRAMES_FILE, SUMMARY_FILE = "frames.csv", "summary.json"
+FRAMES_FILE, SUMMARY_FILE, MARKDOWN_FILE, LATEX_FILE = "frames.csv", "summary.json", "table.md", "table.tex"
 FRAME_COLUMN, RATIO_COLUMN = "frame", "ratio"
 
 
-def write_results(
-    folder: Path,
+def write_results(folder: Path, files: Mapping[str, str]) -> None:
+    """Writes `result_files`; those of the same names are replaced.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for name, text in files.items():
+        with atomic_file(folder / name) as stream:
+            stream.write(text.encode())
+
+
+def result_files(
     name: str,
     frames: Sequence[str],
     result: DepthEvaluation,
     details: Mapping[str, np.ndarray],
     protocol: DepthProtocol,
     truth: GroundTruth,
-) -> dict[str, Any]:
-    """Writes ``frames.csv``, ``summary.json``, ``table.md`` and ``table.tex``.
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """What there is to keep of an evaluation.
 
     Args:
-        folder: gets the files; those of the same names are replaced.
         name: of what was scored, for the tables.
         frames: N names.
         result: of the N frames.
@@ -42,13 +52,9 @@ def write_results(
         protocol, truth: how, and against what.
 
     Returns:
-        The summary.
-
-    Raises:
-        UserError: a file cannot be written.
+        The texts of ``frames.csv``, ``summary.json``, ``table.md`` and ``table.tex`` by these names; the summary.
     """
     columns = dict(zip(METRIC_NAMES, result.metrics.T, strict=True))
-    _write_frames(folder / FRAMES_FILE, frames, {**columns, RATIO_COLUMN: result.ratios, **details})
     summary = {
         "name": name,
         "frames": len(frames) - len(result.skipped),
@@ -60,11 +66,13 @@ def write_results(
         "scale": scale_consistency(result.ratios) if protocol.median_scaling else None,
         "details": summarise(details),
     }
-    write_json(folder / SUMMARY_FILE, summary)
-    for file, table in (("table.md", markdown_table), ("table.tex", latex_table)):
-        with atomic_file(folder / file) as stream:
-            stream.write((table(name, summary["metrics"]) + "\n").encode())
-    return summary
+    files = {
+        FRAMES_FILE: _frames_table(frames, {**columns, RATIO_COLUMN: result.ratios, **details}),
+        SUMMARY_FILE: json.dumps(summary, indent=2, allow_nan=False) + "\n",
+        MARKDOWN_FILE: markdown_table(name, summary["metrics"]) + "\n",
+        LATEX_FILE: latex_table(name, summary["metrics"]) + "\n",
+    }
+    return files, summary
 
 
 def summarise(columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
@@ -89,15 +97,14 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_frames(path: Path, frames: Sequence[str], columns: Mapping[str, np.ndarray]) -> None:
+def _frames_table(frames: Sequence[str], columns: Mapping[str, np.ndarray]) -> str:
     """A row a frame, unrounded; empty where there is no value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([FRAME_COLUMN, *columns])
     for name, row in zip(frames, np.stack(list(columns.values()), axis=1).tolist(), strict=True):
         writer.writerow([name, *(repr(value) if math.isfinite(value) else "" for value in row)])
-    with atomic_file(path) as stream:
-        stream.write(text.getvalue().encode())
+    return text.getvalue()
 
 
 def read_frames(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:

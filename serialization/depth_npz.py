@@ -1,7 +1,8 @@
 """Exported ground truth, ``gt_depths.npz``: this project's own, and the community's with a pickled array."""
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,12 +23,30 @@ _COMMUNITY_KEY = "data"
 class GroundTruthFile:
     """Depth maps of a split's test frames, in its order."""
 
-    depths: list[np.ndarray]
-    """Each float32 (h, w), metres, 0 where unknown."""
+    depths: Sequence[np.ndarray]
+    """Each float32 (h, w), metres, 0 where unknown. The community's are a list; of this project's file each is read,
+    and checked, when it is asked for."""
     kind: str | None
     """One of ``KINDS``; None where the file does not say, as in the community's."""
     axis: str | None
     """One of ``AXES``: along which of the lidar's or the camera's axes depth is measured; None as above."""
+
+
+@dataclass(frozen=True)
+class _NumberedDepths(Sequence):
+    """The arrays "0" to "N-1" of this project's file; only the path is kept, so that other processes can read too."""
+
+    path: Path
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        with _opened(self.path) as archive:
+            return _checked_depth(_read_array(archive, f"{index}.npy", self.path), index, self.path)
 
 
 def read_gt_depths(path: Path) -> GroundTruthFile:
@@ -37,27 +56,34 @@ def read_gt_depths(path: Path) -> GroundTruthFile:
     of arrays under "data".
 
     Raises:
-        DataError: the file is missing, damaged, unsafe, or of another format.
+        DataError: the file is missing, damaged, unsafe, or of another format; also in reading one of ``depths``.
     """
+    with _opened(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        about = {key: str(_read_array(archive, f"{key}.npy", path)) for key in ("kind", "axis") if key in names}
+        depths: Sequence[np.ndarray]
+        if _COMMUNITY_KEY in names:
+            arrays = _read_array(archive, f"{_COMMUNITY_KEY}.npy", path)
+            depths = [_checked_depth(depth, i, path) for i, depth in enumerate(arrays)]
+        else:
+            depths = _NumberedDepths(path, max(len(set(names) - {"kind", "axis"}), 1))
+            missing = [str(i) for i in range(len(depths)) if str(i) not in names]
+            if missing:
+                raise DataError(
+                    f"{path} is no exported ground truth: it lacks the array '{missing[0]}' and holds "
+                    f'{", ".join(names)}. Expected were "0" to "N-1", "kind" and "axis", or "{_COMMUNITY_KEY}".'
+                )
+    return GroundTruthFile(depths, _choice(about, "kind", KINDS, path), _choice(about, "axis", AXES, path))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever goes wrong with it is a DataError that names it."""
     try:
         with zipfile.ZipFile(path) as archive:
-            arrays = {name.removesuffix(".npy"): _read_array(archive, name, path) for name in archive.namelist()}
-        if _COMMUNITY_KEY in arrays:
-            depths = list(arrays[_COMMUNITY_KEY])
-        else:
-            depths = [arrays[str(i)] for i in range(len(arrays.keys() - {"kind", "axis"}))]
-        return GroundTruthFile(
-            depths=[_checked_depth(depth, i, path) for i, depth in enumerate(depths)],
-            kind=_choice(arrays, "kind", KINDS, path),
-            axis=_choice(arrays, "axis", AXES, path),
-        )
+            yield archive
     except DataError:
         raise
-    except KeyError as missing:
-        raise DataError(
-            f"{path} is no exported ground truth: it lacks the array {missing} and holds "
-            f'{", ".join(arrays)}. Expected were "0" to "N-1", "kind" and "axis", or "{_COMMUNITY_KEY}".'
-        ) from missing
     except Exception as fault:  # Foreign bytes can fail anywhere in the readers, with any exception.
         raise DataError(
             f"{path} cannot be read as exported ground truth: {fault or type(fault).__name__}. "
@@ -106,10 +132,7 @@ def _checked_depth(depth: object, index: int, path: Path) -> np.ndarray:
     return array
 
 
-def _choice(arrays: dict[str, np.ndarray], key: str, allowed: tuple[str, ...], path: Path) -> str | None:
-    if key not in arrays:
-        return None
-    value = str(arrays[key])
-    if value not in allowed:
-        raise DataError(f"{path}: {key} is {value!r}; one of {', '.join(allowed)} was expected.")
-    return value
+def _choice(about: dict[str, str], key: str, allowed: tuple[str, ...], path: Path) -> str | None:
+    if key in about and about[key] not in allowed:
+        raise DataError(f"{path}: {key} is {about[key]!r}; one of {', '.join(allowed)} was expected.")
+    return about.get(key)

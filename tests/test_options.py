@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from errors import OptionsError
+from option_values import OptionParser
 from options import OPTION_FIELDS, Options, parse_options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -249,7 +250,6 @@ def test_values_that_a_config_may_hold(config):
         ("--separate_stereo", ["separate_stereo", "use_stereo"]),
         ("--separate_stereo --use_stereo --frame_ids 0", ["separate_stereo", "frame_ids"]),
         ("--eval_mono --eval_stereo", ["eval_mono", "eval_stereo"]),
-        ("--eval_eigen_to_benchmark --eval_mono", ["eval_eigen_to_benchmark", "ext_disp_to_eval"]),
     ],
 )
 def test_combinations_that_make_no_sense(line, words):
@@ -289,6 +289,10 @@ def test_all_contradictions_are_named_at_once():
         ("--eval_mono --ext_disp_to_eval F.npy --save_pred_disps", ["save_pred_disps"]),
         ("--eval_mono --load_weights_folder W --no_eval", ["no_eval", "save_pred_disps"]),
         ("--eval_stereo --load_weights_folder W --pred_depth_scale_factor 2", ["pred_depth_scale_factor"]),
+        (
+            "--eval_mono --load_weights_folder W --eval_eigen_to_benchmark --eval_split mine",
+            ["eigen_benchmark", "mine"],
+        ),
     ],
 )
 def test_what_evaluation_refuses(line, words):
@@ -306,6 +310,7 @@ def test_what_evaluation_refuses(line, words):
         "--eval_stereo --load_weights_folder W --post_process",
         "--eval_mono --load_weights_folder W --no_eval --save_pred_disps",
         "--eval_mono --ext_disp_to_eval F.npy --eval_eigen_to_benchmark",
+        "--eval_mono --load_weights_folder W --eval_eigen_to_benchmark",
         "--eval_mono --disable_median_scaling --pred_depth_scale_factor 5.4 --load_weights_folder W",
     ],
 )
@@ -370,3 +375,15 @@ def test_load_refuses(tmp_path, text, words):
         Options.load(path)
     for word in (str(path), *words):
         assert word in str(error.value)
+
+
+def test_a_tool_tells_a_mistyped_option_before_what_is_missing():
+    parser = OptionParser()
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--source")
+    for line in (["--splti", "eigen"], ["--splti=eigen"]):
+        with pytest.raises(OptionsError, match="unknown option --splti; the nearest is --split "):
+            parser.parse_args(line)
+    with pytest.raises(OptionsError, match="required: --split"):
+        parser.parse_args(["--source", "there"])
+    assert parser.parse_args(["--split=eigen"]).split == "eigen"

@@ -46,7 +46,10 @@ def compare(a: Path, b: Path, details: bool = False) -> str:
     (frames_a, columns_a), (frames_b, columns_b) = (read_frames(path) for path in paths)
     names = list(METRIC_NAMES)
     if details:
-        names += [name for name in columns_a if name in columns_b and name not in (*METRIC_NAMES, RATIO_COLUMN)]
+        valued = [{name for name, values in c.items() if np.isfinite(values).any()} for c in (columns_a, columns_b)]
+        names += [
+            name for name in columns_a if name in valued[0] & valued[1] and name not in (*METRIC_NAMES, RATIO_COLUMN)
+        ]
     for path, columns in zip(paths, (columns_a, columns_b), strict=True):
         missing = [name for name in METRIC_NAMES if name not in columns]
         if missing:

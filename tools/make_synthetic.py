@@ -17,11 +17,12 @@ from tqdm import tqdm
 
 from datasets.synthetic.world import SPLIT, World, generate
 from environment import run_script
+from option_values import OptionParser
 
 
 def main() -> None:
     """Parses the options and writes the world."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--out", type=Path, required=True, help="folder to write, new or empty")
     parser.add_argument("--height", type=int, default=96, help="of the images (default %(default)s)")
     parser.add_argument("--width", type=int, default=320, help="of the images (default %(default)s)")

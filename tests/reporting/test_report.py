@@ -293,6 +293,12 @@ def test_distances_thirds_intervals_and_extremes_are_those_of_evaluate_depth(run
     assert f"spreads by {summary['scale']['relative_std']:.1%}" in parsed.text
     with open(tmp_path / "scores_kitti_sample/frames.csv", newline="") as stream:
         errors = {row["frame"]: float(row["abs_rel"]) for row in csv.DictReader(stream)}
+    links = {attrs["download"]: attrs["href"] for tag, attrs in parsed.tags if "download" in attrs}
+    for name in ("frames.csv", "summary.json"):
+        text = base64.b64decode(links[name].partition(";base64,")[2]).decode()
+        assert text == (tmp_path / "scores_kitti_sample" / name).read_text()
+    for name in ("table.md", "table.tex"):
+        assert (tmp_path / "scores_kitti_sample" / name).read_text() in parsed.text
     shown = [alt for alt in parsed.images() if alt.startswith(("worst", "best"))]
     order = sorted(errors, key=errors.get)
     assert shown == [f"worst 1: {order[-1]}", f"worst 2: {order[-2]}", f"best 1: {order[0]}", f"best 2: {order[1]}"]
@@ -308,3 +314,14 @@ def test_frames_that_were_trained_on_are_pointed_out(copied_run, stereo_drive, c
         (lists / f"{part}_files.txt").write_text(f"{line}\n")
     change_options(copied_run, split=str(lists))
     assert "1 of the frames were trained on" in Page(build_report(read_run(copied_run), 1)).text
+
+
+def test_odometry_is_shown_where_it_was_scored(copied_run):
+    weights = read_run(copied_run).weights
+    metrics = {"ate_5": 0.01712, "ate_5_std": 0.008, "ate_sim3": 7.1, "ate_se3": 99.0, "t_rel": None, "by_length": {}}
+    (weights / "pose_metrics_odom_9.json").write_text(json.dumps({"frames": 1591, **metrics}))
+    (weights / "pose_metrics_odom_10.json").write_text('{"of": "another version"}')
+    cv2.imwrite(str(weights / "trajectory_odom_9.png"), np.full((20, 20, 3), 200, np.uint8))
+    page = Page(build_report(read_run(copied_run), 1))
+    assert "odom_9, 1591 frames" in page.text and "0.0171 +- 0.0080" in page.text and "odom_10" not in page.text
+    assert (decode(page.images()["trajectory of odom_9, from above"]) == 200).all()

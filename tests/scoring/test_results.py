@@ -10,7 +10,7 @@ from errors import DataError
 from evaluation.depth_metrics import METRIC_NAMES
 from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from scoring.ground_truth import GroundTruth
-from scoring.results import read_frames, summarise, write_results
+from scoring.results import read_frames, result_files, summarise, write_results
 
 FRAMES = ["a 1 l", "a 2 l", "b 3 r"]
 
@@ -23,7 +23,9 @@ def written(tmp_path):
     result = DepthEvaluation(metrics, np.array([10.0, np.nan, 12.0]), means, ("a 2 l",))
     details = {"top/rmse": np.array([np.nan, np.nan, 4.0]), "edges/accuracy": np.full(3, np.nan)}
     protocol = DepthProtocol.choose("improved", "auto")
-    summary = write_results(tmp_path, "w", FRAMES, result, details, protocol, GroundTruth([], "improved", "there"))
+    truth = GroundTruth([], np.asarray, "improved", "there")
+    files, summary = result_files("w", FRAMES, result, details, protocol, truth)
+    write_results(tmp_path, files)
     return tmp_path, summary
 
 

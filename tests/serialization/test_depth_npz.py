@@ -63,7 +63,7 @@ def test_hostile_entries_run_nothing(tmp_path, monkeypatch, key):
     hostile[0], hostile[1] = DEPTHS[0], RunsACommand()
     np.savez("gt_depths.npz", **{"0": DEPTHS[0], key: hostile})
     with pytest.raises(DataError, match=r"asks for (posix|nt)\.system"):
-        read_gt_depths(tmp_path / "gt_depths.npz")
+        list(read_gt_depths(tmp_path / "gt_depths.npz").depths)
     assert [path.name for path in tmp_path.iterdir()] == ["gt_depths.npz"]
 
 
@@ -132,7 +132,7 @@ def test_unsuitable_content_is_named(tmp_path, arrays, message):
     path = tmp_path / "gt_depths.npz"
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=rf"gt_depths\.npz.*{message}"):
-        read_gt_depths(path)
+        list(read_gt_depths(path).depths)
 
 
 def test_foreign_and_cut_off_files_are_named(tmp_path):
@@ -144,10 +144,10 @@ def test_foreign_and_cut_off_files_are_named(tmp_path):
     for content in [*contents, b"junk", plain.getvalue(), pickle.dumps(RunsACommand())]:
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"gt_depths\.npz"):
-            read_gt_depths(path)
+            list(read_gt_depths(path).depths)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("0.npy", b"no array")
     with pytest.raises(DataError, match=r"gt_depths\.npz"):
-        read_gt_depths(path)
+        list(read_gt_depths(path).depths)
     with pytest.raises(DataError, match=r"absent\.npz cannot be read.*No such file"):
         read_gt_depths(tmp_path / "absent.npz")
