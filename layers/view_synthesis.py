@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from layers.camera_models import distort_pixels, undistort_rays
 from layers.geometry import pixel_rays, project_rays, reproject, sample_image
 
 
@@ -15,14 +16,23 @@ class ViewSynthesis:
         sources: source id -> image (B, 3, H, W).
         K, inv_K: (B, 4, 4), pixels of that size.
         transforms: source id -> T_target_to_source (B, 4, 4).
+        distortion: (B, 9) of `layers.camera_models`, the lens of target and sources; None where lines are straight.
     """
 
     def __init__(
-        self, sources: Mapping[Hashable, Tensor], K: Tensor, inv_K: Tensor, transforms: Mapping[Hashable, Tensor]
+        self,
+        sources: Mapping[Hashable, Tensor],
+        K: Tensor,
+        inv_K: Tensor,
+        transforms: Mapping[Hashable, Tensor],
+        distortion: Tensor | None = None,
     ) -> None:
         self.sources = sources
+        self.K, self.distortion = K, distortion
         height, width = next(iter(sources.values())).shape[2:]
         rays = pixel_rays(inv_K, height, width)
+        if distortion is not None:
+            rays = undistort_rays(rays, distortion)
         self.projections = {f: project_rays(rays, K, transforms[f]) for f in sources}
 
     def warp(self, source: Hashable, depth: Tensor, translation_scale: Tensor | None = None) -> Tensor:
@@ -39,7 +49,10 @@ class ViewSynthesis:
         directions, offset = self.projections[source]
         if translation_scale is not None:
             offset = offset * translation_scale
-        return sample_image(self.sources[source], reproject(depth, directions, offset))
+        pixels = reproject(depth, directions, offset)
+        if self.distortion is not None:
+            pixels = distort_pixels(pixels, self.K, self.distortion)
+        return sample_image(self.sources[source], pixels)
 
 
 def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:

@@ -55,7 +55,15 @@ THIRD_PARTY = {
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 # Inside layers: each may import those to its right.
-LAYERS_ORDER = ["self_supervised_loss", "view_synthesis", "photometric", "smoothness", "geometry", "blocks"]
+LAYERS_ORDER = [
+    "self_supervised_loss",
+    "view_synthesis",
+    "photometric",
+    "smoothness",
+    "camera_models",
+    "geometry",
+    "blocks",
+]
 
 
 def imports(path: Path) -> set[str]:
