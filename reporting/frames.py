@@ -184,8 +184,7 @@ def _truth(opt: Options, line: SplitLine, depth: np.ndarray | None) -> Truth | N
             return Truth(improved, protocol.valid_mask(improved))
     if depth is None:
         return None
-    kind = "improved" if opt.dataset == "kitti_depth" else "lidar"
-    return Truth(depth, DepthProtocol.choose(kind, opt.eval_crop).valid_mask(depth))
+    return Truth(depth, DepthProtocol.choose(DATASETS[opt.dataset].GROUND_TRUTH, opt.eval_crop).valid_mask(depth))
 
 
 @dataclass(frozen=True)

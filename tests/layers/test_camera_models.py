@@ -90,4 +90,4 @@ def test_a_plane_seen_from_aside_is_warped_to_what_the_target_sees(lens):
     warped = ViewSynthesis({1: source}, K, paddle.linalg.inv(K), {1: T}, distortion).warp(1, plane)
     inside = np.s_[0, 0, 6:-6, 16:-16]
     assert np.abs(warped.numpy()[inside] - target[6:-6, 16:-16]).max() < 0.005
-    assert np.abs(straight.numpy()[inside] - target[6:-6, 16:-16]).max() > 0.05
+    assert np.abs(straight.numpy()[inside] - target[6:-6, 16:-16]).max() > 0.03

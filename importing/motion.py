@@ -1,0 +1,132 @@
+"""How much moves from frame to frame, and how far apart frames are to be taken.
+
+Motion is the median over an image of the length of its optical flow, as a share of the image's width. Where it is less
+than on KITTI, there is little parallax to learn depth from; where it is much more, neighbours no longer show the same.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from errors import DataError
+from importing.sources import Source
+
+# KITTI's, which the method was made for: the median over the 297 pairs of successive frames of a drive through a
+# residential street at 10 frames a second, left camera, measured by `measure_motion` at MEASURED_WIDTH; half of the pairs
+# lie between 0.0145 and 0.0207.
+TARGET_MOTION = 0.0181
+STILL = 0.15  # of the target: less counts as standing
+MEASURED_WIDTH = 320
+STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
+MOST_PLACES = 48  # of a source at which strides are measured
+PLACES_APART = 8  # frames, at least
+ENOUGH = 1.4  # of the target: with a larger stride there is more motion still, which need not be measured
+
+
+def measure_motion(before: np.ndarray, after: np.ndarray) -> float:
+    """The median length of the flow between two grey images, uint8 (h, w), as a share of their width.
+
+    Right up to about 0.03, too small above: there the flow that is searched for is not found everywhere.
+    """
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(before, after, None)
+    return float(np.median(np.hypot(flow[..., 0], flow[..., 1]))) / before.shape[1]
+
+
+@dataclass(frozen=True)
+class Stride:
+    """The decision for one source.
+
+    Attributes:
+        frames: every so many frames one is taken.
+        motion: what the median motion then is.
+        by_stride: stride -> median motion, of those that were looked at.
+        places: at how many places motion was measured, and at how many of them nothing moved.
+    """
+
+    frames: int
+    motion: float
+    by_stride: dict[int, float]
+    places: tuple[int, int]
+
+
+def choose_stride(source: Source) -> Stride:
+    """The stride whose motion is nearest to the target's, by ratio; of places where something moves.
+
+    Raises:
+        DataError: nothing moves anywhere, or nothing could be decoded.
+    """
+    places = _places(len(source))
+    rows = [row for place in places if (row := _motions_from(source, place))]
+    if not rows:
+        raise DataError(f"{source.path} cannot be decoded at any of {len(places)} places.")
+    moving = [row for row in rows if max(row.values()) > STILL * TARGET_MOTION]
+    if not moving:
+        raise DataError(
+            f"{source.path}: the camera stands still all the time (motion below {STILL * TARGET_MOTION:.2%} of the "
+            "width even between frames far apart), so that there is no depth to learn from."
+        )
+    by_stride: dict[int, float] = {}
+    for stride in STRIDES:
+        motions = [row[stride] for row in moving if stride in row]
+        if len(motions) < (len(moving) + 1) // 2:
+            break
+        by_stride[stride] = float(np.median(motions))
+        if by_stride[stride] >= TARGET_MOTION:
+            break
+    chosen = min(by_stride, key=lambda stride: abs(np.log(max(by_stride[stride], 1e-9) / TARGET_MOTION)))
+    return Stride(chosen, by_stride[chosen], by_stride, (len(rows), len(rows) - len(moving)))
+
+
+def _places(frames: int) -> list[int]:
+    """First frames of the stretches that are measured."""
+    reach = min((frames - 1) // 2, STRIDES[-1])
+    count = min(MOST_PLACES, max(1, (frames - reach) // PLACES_APART))
+    return np.unique(np.linspace(0, frames - 1 - reach, count).round().astype(int)).tolist()
+
+
+def _motions_from(source: Source, place: int) -> dict[int, float]:
+    """Stride -> motion from the frame at a place to the one so much later; where it is enough, at least so much."""
+    strides = [stride for stride in STRIDES if place + stride < len(source)]
+    motions: dict[int, float] = {}
+    first = None
+    for frame in source.read([place, *(place + stride for stride in strides)], MEASURED_WIDTH):
+        if frame.index == place:
+            first = frame.pixels
+        elif first is not None:
+            stride = frame.index - place
+            motions[stride] = measure_motion(first, frame.pixels)
+            if motions[stride] >= ENOUGH * TARGET_MOTION:
+                return {**{larger: motions[stride] for larger in strides if larger > stride}, **motions}
+    return motions
+
+
+def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
+    """Number on a grid of times -> the frame that is taken for it.
+
+    Frame rates may vary: a place of the grid from which the nearest frame is more than a quarter of the interval away
+    stays empty.
+
+    Args:
+        times: (N,) seconds, ascending.
+        interval: seconds between neighbours of the grid.
+    """
+    numbers = np.arange(int(np.floor((times[-1] - times[0]) / interval + 0.25)) + 1)
+    wanted = times[0] + numbers * interval
+    after = np.searchsorted(times, wanted).clip(1, len(times) - 1)
+    nearest = np.where(wanted - times[after - 1] <= times[after] - wanted, after - 1, after)
+    is_near = abs(times[nearest] - wanted) <= interval / 4
+    return dict(zip(numbers[is_near].tolist(), nearest[is_near].tolist(), strict=True))
+
+
+def still_numbers(motions: Iterable[tuple[int, float | None]]) -> set[int]:
+    """Frames in which nothing moves: neither since the frame before nor until the next.
+
+    Args:
+        motions: (number, motion since the number before; None where that has no frame), ascending.
+    """
+    since = dict(motions)
+    still = {number for number, motion in since.items() if motion is not None and motion < STILL * TARGET_MOTION}
+    # The first frame of a standing stretch has moved before, or has none before it; the last moves on.
+    return {number for number in still if number + 1 in still or since.get(number + 1) is None}
