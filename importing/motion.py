@@ -14,8 +14,8 @@ from errors import DataError
 from importing.sources import Source
 
 # KITTI's, which the method was made for: the median over the 297 pairs of successive frames of a drive through a
-# residential street at 10 frames a second, left camera, measured by `measure_motion` at MEASURED_WIDTH; half of the pairs
-# lie between 0.0145 and 0.0207.
+# residential street at 10 frames a second, left camera, measured by `measure_motion` at MEASURED_WIDTH; half of the
+# pairs lie between 0.0145 and 0.0207.
 TARGET_MOTION = 0.0181
 STILL = 0.15  # of the target: less counts as standing
 MEASURED_WIDTH = 320
@@ -103,21 +103,29 @@ def _motions_from(source: Source, place: int) -> dict[int, float]:
 
 
 def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
-    """Number on a grid of times -> the frame that is taken for it.
+    """Number -> the frame that is taken for it; successive numbers are about an interval apart.
 
-    Frame rates may vary: a place of the grid from which the nearest frame is more than a quarter of the interval away
-    stays empty.
+    Frame rates may vary: each frame is followed by the one that is nearest to an interval later. Where that is off by
+    more than half an interval, numbers are left out, so that the two are no neighbours.
 
     Args:
         times: (N,) seconds, ascending.
-        interval: seconds between neighbours of the grid.
+        interval: seconds.
     """
-    numbers = np.arange(int(np.floor((times[-1] - times[0]) / interval + 0.25)) + 1)
-    wanted = times[0] + numbers * interval
-    after = np.searchsorted(times, wanted).clip(1, len(times) - 1)
-    nearest = np.where(wanted - times[after - 1] <= times[after] - wanted, after - 1, after)
-    is_near = abs(times[nearest] - wanted) <= interval / 4
-    return dict(zip(numbers[is_near].tolist(), nearest[is_near].tolist(), strict=True))
+    taken = {0: 0}
+    number = frame = 0
+    while frame < len(times) - 1:
+        wanted = times[frame] + interval
+        after = max(frame + 1, min(int(np.searchsorted(times, wanted)), len(times) - 1))
+        if after - 1 > frame and wanted - times[after - 1] <= times[after] - wanted:
+            after -= 1
+        elapsed = (times[after] - times[frame]) / interval
+        if elapsed < 0.5:  # the source ends here
+            break
+        number += 1 if elapsed <= 1.5 else max(2, round(elapsed))
+        frame = after
+        taken[number] = frame
+    return taken
 
 
 def still_numbers(motions: Iterable[tuple[int, float | None]]) -> set[int]:

@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 
 from datasets.batch import prepare_batch
-from datasets.build import build_dataset
+from datasets.build import DATASETS, build_dataset
 from datasets.kitti_dataset import KITTIDepthDataset
 from datasets.loader import collate
 from datasets.mono_dataset import MonoDataset
