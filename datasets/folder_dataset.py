@@ -69,6 +69,12 @@ def read_camera(path: str | Path) -> FolderCamera:
     )
 
 
+def stored_size(data_path: str | Path) -> tuple[int, int] | None:
+    """(height, width) of the frames of all sequences in a folder; None where there is none."""
+    file = next(Path(data_path).glob(f"*/{CALIBRATION}"), None)
+    return read_camera(file).size if file else None
+
+
 class FolderDataset(MonoDataset):
     """Sequences of different cameras and pairs mix freely: K, lens and baseline are each sample's own."""
 
@@ -111,7 +117,8 @@ class FolderDataset(MonoDataset):
         metres = self.camera(line.folder).baseline
         if metres is None:
             raise DataError(
-                f"{line.folder} has no stereo pair: train without --use_stereo, or import it with --right and --baseline."
+                f"{line.folder} has no stereo pair: train without --use_stereo, or import it with --right and "
+                "--baseline."
             )
         return metres / self.STEREO_SCALE_FACTOR
 

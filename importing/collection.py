@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL.ExifTags import IFD, Base
 
+from datasets.folder_dataset import stored_size
 from datasets.transforms import open_image
 from errors import DataError, OptionsError
 from importing.camera_files import read_camera_file
 from importing.cameras import Camera, fitted
-from importing.lists import stored_size
 from importing.motion import TARGET_MOTION, choose_stride, take_frames
 from importing.sequence import PLAN, Plan, import_sequence, read_record
 from importing.sources import ImageSource, Source, open_source
@@ -184,8 +184,8 @@ def describe_plan(plan: Plan) -> Iterator[str]:
     yield text
     every = "each frame" if stride.frames == 1 else f"every {stride.frames} frames one"
     yield (
-        f"takes {every}: the image then moves by {stride.motion:.2%} of its width, as the method needs "
-        f"({TARGET_MOTION:.2%}); measured at {stride.places[0]} places, {stride.places[1]} of them still"
+        f"takes {every}: the image then moves by {stride.motion:.2%} of its width, KITTI's by "
+        f"{TARGET_MOTION:.2%}; measured at {stride.places[0]} places, {stride.places[1]} of them still"
     )
     yield f"camera: {plan.camera.describe()}"
     if stride.motion > 2 * TARGET_MOTION:

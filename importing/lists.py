@@ -33,7 +33,8 @@ def write_lists(out: Path) -> dict[str, Any]:
     Raises:
         DataError: no sequence is whole.
     """
-    records = {folder.name: record for folder in sorted(out.iterdir()) if (record := _record_of(folder))}
+    folders = sorted(out.iterdir()) if out.is_dir() else []
+    records = {folder.name: record for folder in folders if (record := _record_of(folder))}
     if not records:
         raise DataError(f"{out} holds no whole sequence: nothing was imported.")
     before = _read_manifest(out).get("sequences", {})
@@ -68,12 +69,6 @@ def write_lists(out: Path) -> dict[str, Any]:
     }
     write_json(out / MANIFEST, manifest)
     return manifest
-
-
-def stored_size(out: Path) -> tuple[int, int] | None:
-    """(height, width) of the frames of a data set; None where there is none."""
-    manifest = _read_manifest(out)
-    return (manifest["height"], manifest["width"]) if manifest else None
 
 
 def _record_of(folder: Path) -> dict[str, Any] | None:

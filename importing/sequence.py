@@ -2,7 +2,7 @@
 
 SEQUENCE/left/, right/, depth/, calib.txt  as `datasets.folder_dataset` reads them
 SEQUENCE/frames.csv                        each frame that was taken: its number, the source's frame and its time, the
-                                           motion since the number before as a share of the width, and whether it was kept
+                                           motion since the number before as a share of the width, whether it was kept
 SEQUENCE/sequence.json                     what was decided; written last, so that it marks a whole sequence
 SEQUENCE/import.json, import.csv           what is there of one that is not whole: its plan, and the frames so far
 """

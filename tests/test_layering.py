@@ -19,6 +19,7 @@ ALLOWED = {
     "evaluation": {"evaluation", "errors"},
     "serialization": {"serialization", "errors"},
     "preparation": {"preparation", "datasets", "serialization", "errors"},
+    "importing": {"importing", "datasets", "prediction", "serialization", "errors"},
     "inference": {"networks", "layers", "datasets", "serialization", "errors"},
     "prediction": {
         *("prediction", "options", "option_values", "inference", "datasets", "evaluation", "serialization", "errors"),
@@ -52,6 +53,7 @@ THIRD_PARTY = {
     "networks": {"paddle"},
     "evaluation": {"numpy", "cv2", "scipy"},
     "preparation": {"numpy", "PIL", "requests"},
+    "importing": {"numpy", "cv2", "av", "PIL", "yaml"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 # Inside layers: each may import those to its right.
