@@ -1,6 +1,5 @@
 """Files that say what a camera is: this project's own, OpenCV's and ROS's, and Kalibr's; JSON or YAML."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,10 +68,8 @@ def write_camera_file(path: Path, camera: Camera, **about: Any) -> None:
 def _entries(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        if text.lstrip().startswith("{"):
-            content = json.loads(text)
-        else:  # OpenCV's first line is no YAML
-            content = yaml.load(text.replace("%YAML:1.0", "%YAML 1.1"), _Loader)
+        # JSON is YAML but for tabs; OpenCV's first line is no YAML.
+        content = yaml.load(text.replace("\t", " ").replace("%YAML:1.0", "%YAML 1.1"), _Loader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"--camera {path} cannot be read ({reason}). {EXPECTED}") from error

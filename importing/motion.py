@@ -62,21 +62,30 @@ def choose_stride(source: Source) -> Stride:
     if not rows:
         raise DataError(f"{source.path} cannot be decoded at any of {len(places)} places.")
     moving = [row for row in rows if max(row.values()) > STILL * TARGET_MOTION]
-    if not moving:
-        raise DataError(
-            f"{source.path}: the camera stands still all the time (motion below {STILL * TARGET_MOTION:.2%} of the "
-            "width even between frames far apart), so that there is no depth to learn from."
-        )
+    while moving:
+        chosen, by_stride = _nearest_stride(moving)
+        # A place from which the camera sets off only later counts as still.
+        still_moving = [row for row in moving if row.get(chosen, np.inf) > STILL * TARGET_MOTION]
+        if len(still_moving) == len(moving):
+            return Stride(chosen, by_stride[chosen], by_stride, (len(rows), len(rows) - len(moving)))
+        moving = still_moving
+    raise DataError(
+        f"{source.path}: the camera stands still all the time (motion below {STILL * TARGET_MOTION:.2%} of the width "
+        "even between frames far apart), so that there is no depth to learn from."
+    )
+
+
+def _nearest_stride(rows: list[dict[int, float]]) -> tuple[int, dict[int, float]]:
+    """The stride whose median motion is nearest to the target's by ratio; and the medians up to it."""
     by_stride: dict[int, float] = {}
     for stride in STRIDES:
-        motions = [row[stride] for row in moving if stride in row]
-        if len(motions) < (len(moving) + 1) // 2:
+        motions = [row[stride] for row in rows if stride in row]
+        if len(motions) < (len(rows) + 1) // 2:
             break
         by_stride[stride] = float(np.median(motions))
         if by_stride[stride] >= TARGET_MOTION:
             break
-    chosen = min(by_stride, key=lambda stride: abs(np.log(max(by_stride[stride], 1e-9) / TARGET_MOTION)))
-    return Stride(chosen, by_stride[chosen], by_stride, (len(rows), len(rows) - len(moving)))
+    return min(by_stride, key=lambda stride: abs(np.log(max(by_stride[stride], 1e-9) / TARGET_MOTION))), by_stride
 
 
 def _places(frames: int) -> list[int]:
@@ -120,7 +129,10 @@ def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
         if after - 1 > frame and wanted - times[after - 1] <= times[after] - wanted:
             after -= 1
         elapsed = (times[after] - times[frame]) / interval
-        if elapsed < 0.5:  # the source ends here
+        is_last = after == len(times) - 1
+        if elapsed < 0.5 and not is_last:  # that much too early is nearest only where frames are missing
+            after, elapsed = after + 1, (times[after + 1] - times[frame]) / interval
+        elif elapsed < 0.75 and is_last:  # the source ends here
             break
         number += 1 if elapsed <= 1.5 else max(2, round(elapsed))
         frame = after

@@ -246,7 +246,6 @@ def _record(
         "turned_degrees": source.rotation,
         "frames_per_second": 1 / float(np.median(steps)) if has_times else None,
         "frame_rate_varies": bool(has_times and np.ptp(steps) > 0.1 * np.median(steps)),
-        "damaged_pieces": source.damaged,
         "stride": plan.stride.frames,
         "seconds_apart": plan.interval if has_times else None,
         "motion": float(np.median(motions)) if motions else None,

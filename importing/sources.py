@@ -31,7 +31,6 @@ class Source:
         size: (height, width) of the upright frames.
         rotation: degrees counterclockwise that frames were turned by to stand upright.
         pixel_aspect: width of a pixel over its height.
-        damaged: pieces of the file that could not be decoded so far.
     """
 
     path: Path
@@ -39,7 +38,6 @@ class Source:
     size: tuple[int, int]
     rotation = 0
     pixel_aspect = 1.0
-    damaged = 0
 
     def __len__(self) -> int:
         return len(self.times)
@@ -179,9 +177,10 @@ class VideoSource(Source):
     def _frames(self, container, stream) -> Iterator[av.VideoFrame]:
         for packet in container.demux(stream):
             try:
-                yield from packet.decode()
+                frames = packet.decode()
             except FFmpegError:  # the decoder goes on after it
-                self.damaged += 1
+                continue
+            yield from (frame for frame in frames if not frame.is_corrupt)
 
     def _upright(self, frame: av.VideoFrame, grey_width: int | None) -> np.ndarray:
         self.rotation = 90 * round(frame.rotation / 90) % 360
