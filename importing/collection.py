@@ -54,11 +54,11 @@ class Input:
     depth: Path | None = None
 
 
-def choose_size(settings: Settings, first: Source) -> tuple[int, int]:
-    """(height, width) that all frames of the data set are stored at.
+def settled_size(settings: Settings) -> tuple[int, int] | None:
+    """(height, width) that all frames of the data set are stored at; None where its first source decides.
 
     Raises:
-        OptionsError: the data set has another one.
+        OptionsError: the data set has another one than is asked for.
     """
     stored = stored_size(settings.out)
     if stored and settings.size not in (None, stored):
@@ -66,9 +66,12 @@ def choose_size(settings: Settings, first: Source) -> tuple[int, int]:
             f"{settings.out} holds frames of {stored[1]}x{stored[0]}: leave out --height and --width, or name another "
             "--out."
         )
-    if stored or settings.size:
-        return stored or settings.size
-    height, width = first.size
+    return stored or settings.size
+
+
+def suiting_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) that the networks take, with about the shape of images of this size and the usual area."""
+    height, width = size
     ideal = math.sqrt(USUAL_PIXELS * height / width), math.sqrt(USUAL_PIXELS * width / height)
     return tuple(max(LEAST_SIDE, MULTIPLE * round(side / MULTIPLE)) for side in ideal)
 
@@ -124,7 +127,7 @@ def plan_import(settings: Settings, given: Input, size: tuple[int, int] | None) 
         depths,
         camera,
         settings.keep_lens,
-        size or choose_size(settings, source),
+        size or suiting_size(source.size),
         settings.baseline,
         choose_stride(source),
     )

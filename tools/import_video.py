@@ -21,8 +21,10 @@ from importing.collection import (
     import_or_skip,
     name_of,
     plan_import,
+    settled_size,
 )
 from importing.lists import write_lists
+from importing.sequence import Plan
 from option_values import OptionParser
 from training.progress import Progress
 
@@ -35,7 +37,7 @@ def main() -> None:
     inputs, settings = _checked(args)
     failed = 0
     taken: set[str] = set()
-    size = settings.size
+    size = settled_size(settings)
     for given in inputs:
         print(f"{given.left}", flush=True)
         try:
@@ -59,7 +61,7 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _import(plan, folder: Path) -> None:
+def _import(plan: Plan, folder: Path) -> None:
     for line in describe_plan(plan):
         print(f"  {line}", flush=True)
     progress = Progress(frames_to_take(plan), "frames", SECONDS_BETWEEN_LINES)

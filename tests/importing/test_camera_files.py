@@ -66,7 +66,8 @@ def test_what_opencv_writes(tmp_path, ending):
 def test_older_opencv_s_first_line(tmp_path):
     path = tmp_path / "camera.yml"
     path.write_text(
-        f"%YAML:1.0\n---\ncamera_matrix: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: {[*K[0], *K[1], *K[2]]}\n"
+        "%YAML:1.0\n---\ncamera_matrix: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n"
+        f"   data: {[*K[0], *K[1], *K[2]]}\n"
     )
     np.testing.assert_allclose(read_camera_file(path, (480, 640)).K, K)
 
