@@ -1,6 +1,6 @@
 """Films the built-in driving world, as somebody's own camera would: videos, the true depth of each frame, the camera.
 
-``python tools/make_video.py --out data/videos``, then ``python tools/import_video.py data/videos/street_1.mp4 ...``
+``python tools/make_video.py --out data/videos``, then ``python tools/import_video.py data/videos/street_01.mp4 ...``
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
         for number in range(1, args.videos + 1):
             film = Film((args.seed, number), count, args.fps, camera)
             views = map_in_processes(film, range(count), args.num_workers)
-            for _ in write_film(args.out / f"street_{number}", views, args.fps):
+            for _ in write_film(args.out / f"street_{number:02d}", views, args.fps):
                 bar.update(1)
     write_camera_file(args.out / "camera.json", camera)
     print(
