@@ -73,7 +73,7 @@ def test_the_camera_that_filmed_the_board_is_found(tmp_path, board_film, run):
         "",
     )
     rays = camera.rays(np.array([[80.0, 110], [540, 110], [320, 240], [80, 390], [540, 390]]))
-    assert abs(made.pixels(rays) - camera.pixels(rays)).max() < 1
+    assert abs(made.pixels(rays) - camera.pixels(rays)).max() < 1.5
 
 
 def test_a_film_without_the_board_is_refused(tmp_path, film, run):
