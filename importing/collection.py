@@ -136,14 +136,14 @@ def plan_import(settings: Settings, given: Input, size: tuple[int, int] | None) 
 def name_of(given: Input, out: Path, taken: set[str]) -> str:
     """The folder of a source in the data set: its own name, with its parents' where another source has that."""
     parts = [given.left.resolve().stem if given.left.is_file() else given.left.resolve().name]
-    for parent in [*given.left.resolve().parents, None]:
+    for parent in given.left.resolve().parents:
         name = re.sub(r"[^\w.-]+", "_", "_".join(parts)).lstrip(".") or "sequence"
         record = read_record(out / name)
         path = record and record["plan"]["source"][0]
         if name not in taken and path in (None, str(given.left.resolve())):
             return name
-        parts.insert(0, parent.name if parent else "")
-    raise OptionsError(f"{given.left} is named twice.")
+        parts.insert(0, parent.name)
+    raise DataError(f"{given.left}: there is a sequence of each of its names in {out}; name another --out.")
 
 
 def import_or_skip(plan: Plan, folder: Path, on_frame: Callable[[], None]) -> tuple[dict[str, Any], bool]:

@@ -109,6 +109,8 @@ def _parser() -> OptionParser:
 
 def _checked(args: argparse.Namespace) -> tuple[list[Input], Settings]:
     """Raises OptionsError where options make no sense together."""
+    if len({path.resolve() for path in args.inputs}) < len(args.inputs):
+        raise OptionsError("a source is named twice: its frames would be trained and tested on")
     for name in ("right", "depth"):
         if getattr(args, name) and len(getattr(args, name)) != len(args.inputs):
             raise OptionsError(f"--{name}: got {len(getattr(args, name))}, expected one for each of {len(args.inputs)}")

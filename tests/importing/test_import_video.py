@@ -262,6 +262,17 @@ def test_mistakes_are_told_in_a_line(tmp_path, film, run, arguments, message):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_source_named_twice_is_refused_and_namesakes_are_told_apart(tmp_path, film, run):
+    out, size = tmp_path / "data", ("--height", 64, "--width", 192)
+    status, printed = run(film, film, "--out", out, *size)
+    assert status == 2 and "named twice" in printed
+    namesake = tmp_path / "other day" / film.name
+    namesake.parent.mkdir()
+    namesake.write_bytes(film.read_bytes())
+    assert run(film, namesake, "--out", out, *size)[0] == 0
+    assert {line.folder for line in lines_of(out, "train")} == {"drive", "other_day_drive"}
+
+
 def test_nothing_is_left_of_a_camera_that_cannot_be_meant(tmp_path, film, run):
     camera = tmp_path / "cam.json"
     camera.write_text('{"fx": 0.58, "fy": 1.9, "cx": 0.5, "cy": 0.5}')
