@@ -42,8 +42,8 @@ class Options:
     data_path: str = _data("data/kitti", "folder of the dataset")
     dataset: str = _data(
         "kitti",
-        "layout of the dataset: raw, odometry, or raw with the improved ground truth",
-        choices=("kitti", "kitti_odom", "kitti_depth"),
+        "layout of the dataset: KITTI raw, odometry, raw with the improved ground truth, or imported videos",
+        choices=("kitti", "kitti_odom", "kitti_depth", "folder"),
     )
     split: str = _data("eigen_zhou", "a folder, or a name in splits/ or data_path/splits/")
     png: bool = _data(False, "read .png images, not .jpg")
@@ -261,7 +261,10 @@ def parse_options(argv: Sequence[str] | None = None) -> Options:
     if "config" in values:
         in_file = {name: field for name, field in OPTION_FIELDS.items() if name != "config"}
         values = {**read_config(in_file, Path(values["config"])), **values}
-    return Options(**values, given=frozenset(values))
+    given = frozenset(values)
+    if values.get("dataset") == "folder":  # whose lists are its own
+        values = {"split": "folder", "eval_split": "folder", **values}
+    return Options(**values, given=given)
 
 
 def _parser() -> OptionParser:

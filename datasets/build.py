@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from datasets.folder_dataset import FolderDataset
 from datasets.frame_cache import DiskCache, FrameCache, RamCache
 from datasets.kitti_dataset import KITTIDepthDataset, KITTIOdomDataset, KITTIRawDataset
 from datasets.loader import BatchLoader
@@ -14,6 +15,7 @@ DATASETS: dict[str, type[MonoDataset]] = {
     "kitti": KITTIRawDataset,
     "kitti_odom": KITTIOdomDataset,
     "kitti_depth": KITTIDepthDataset,
+    "folder": FolderDataset,
 }
 
 

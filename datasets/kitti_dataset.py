@@ -3,8 +3,8 @@
 import os
 
 import numpy as np
-from PIL import Image
 
+from datasets.depth_maps import read_depth_map
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
 from datasets.kitti_poses import oxts_poses, read_poses
 from datasets.mono_dataset import MonoDataset
@@ -121,17 +121,7 @@ class KITTIDepthDataset(KITTIRawDataset):
 
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
         """The improved depth map of the frame. Raises DataError where it is damaged or not of 16 bits."""
-        path = self.ground_truth_path(line)
-        if not os.path.isfile(path):
-            return None
-        try:
-            with Image.open(path) as image:
-                mode, depth = image.mode, np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"Depth map {path} cannot be read ({error}). Copy it again.") from error
-        if not mode.startswith("I"):
-            raise DataError(f"Depth map {path}: got a PNG of mode {mode}, expected 16-bit grey.")
-        return depth.astype(np.float32) / 256
+        return read_depth_map(self.ground_truth_path(line))
 
 
 class KITTIOdomDataset(_KITTIDataset):

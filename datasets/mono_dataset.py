@@ -8,7 +8,8 @@ A sample is a dict (a batch: arrays stacked to (B, ...), `depth_gt` and `name` a
 | ("color_aug", f, 0) | uint8 (3, H, W) | the same after the sample's colour jitter: what the networks see |
 | ("K", s) | float32 (4, 4) | intrinsics of this sample in pixels of scale s, for s in scales |
 | ("inv_K", s) | float32 (4, 4) | its inverse |
-| "stereo_T" | float32 (4, 4) | T_target_to_source of frame "s", baseline 0.1; only with "s" in frame_ids |
+| "stereo_T" | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
+| "distortion" | float32 (9,) | the lens, as in `layers.camera_models`; only where a camera of the split has one |
 | "depth_gt" | float32 (h, w), None | metres, 0 where unknown, at its own size; only with load_depth |
 | "name" | str | the split line, for messages |
 
@@ -23,7 +24,14 @@ import numpy as np
 
 from datasets.frame_cache import FrameCache
 from datasets.splits import SplitLine
-from datasets.transforms import ColourJitter, load_frame, mirror, mirror_intrinsics, scale_intrinsics
+from datasets.transforms import (
+    ColourJitter,
+    load_frame,
+    mirror,
+    mirror_distortion,
+    mirror_intrinsics,
+    scale_intrinsics,
+)
 from errors import DataError, UserError
 
 LISTS = ("depth_gt", "name")  # stay lists in a batch: ground truths differ in size from frame to frame
@@ -94,6 +102,14 @@ class MonoDataset:
         """K (3, 3) in pixels, and the image size (height, width) it holds for; None: the image file's own."""
         raise NotImplementedError
 
+    def distortion(self, line: SplitLine) -> np.ndarray | None:
+        """What the line's lens does, (9,) as in `layers.camera_models`; None where no camera of the lines has one."""
+        return None
+
+    def baseline(self, line: SplitLine) -> float:
+        """How far apart the cameras of the line's pair are, in scene units."""
+        return self.BASELINE
+
     def ground_truth_path(self, line: SplitLine) -> str | None:
         """The file that the line's ground truth is made of, there or not; None where the collection has no depth."""
         raise NotImplementedError
@@ -134,7 +150,7 @@ class MonoDataset:
     def sample_bytes(self) -> int:
         """What the arrays of a sample take, but for the ground truth."""
         images = 2 * len(self.frame_ids) * 3 * self.height * self.width
-        return images + 4 * 16 * (2 * len(self.scales) + 1)
+        return images + 4 * 16 * (2 * len(self.scales) + 2)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -169,7 +185,7 @@ class MonoDataset:
         if self.scales:
             self._add_intrinsics(sample, line, file_sizes[0], flip)
         if "s" in self.frame_ids:
-            sample["stereo_T"] = self._stereo_transform(line.side, flip)
+            sample["stereo_T"] = self._stereo_transform(line, flip)
         if self.load_depth:
             sample["depth_gt"] = self.ground_truth(line)
         return sample
@@ -190,10 +206,13 @@ class MonoDataset:
                     K[:3, :3] = mirror_intrinsics(K[:3, :3], width)
             sample["K", scale] = K.astype(np.float32)
             sample["inv_K", scale] = np.linalg.inv(K).astype(np.float32)
+        distortion = self.distortion(line)
+        if distortion is not None:
+            sample["distortion"] = (mirror_distortion(distortion) if flip else distortion).astype(np.float32)
 
-    def _stereo_transform(self, side: str, flip: bool) -> np.ndarray:
+    def _stereo_transform(self, line: SplitLine, flip: bool) -> np.ndarray:
         """T_target_to_source (4, 4): points lie further left for the right camera; a mirror swaps the two."""
-        sign = -1 if (side == "l") != flip else 1
+        sign = -1 if (line.side == "l") != flip else 1
         transform = np.eye(4, dtype=np.float32)
-        transform[0, 3] = sign * self.BASELINE
+        transform[0, 3] = sign * self.baseline(line)
         return transform

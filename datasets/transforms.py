@@ -146,3 +146,14 @@ def mirror_intrinsics(K: np.ndarray, width: int) -> np.ndarray:
     mirrored = np.array(K, dtype=np.float64)
     mirrored[0, 2] = width - 1 - mirrored[0, 2]
     return mirrored
+
+
+def mirror_distortion(distortion: np.ndarray) -> np.ndarray:
+    """The lens (9,), as in `layers.camera_models`, of the camera that sees the image flipped left to right.
+
+    All but Brown's p2, of which what it does to x is even in x, are the same.
+    """
+    mirrored = np.array(distortion, dtype=np.float64)
+    if mirrored[0] == 0:
+        mirrored[4] = -mirrored[4]
+    return mirrored

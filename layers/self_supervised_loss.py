@@ -80,7 +80,7 @@ class SelfSupervisedLoss(nn.Layer):
 
         Args:
             batch: ("color", f, s) in [0, 1] for frame 0 at every scale and for the sources at the scale compared
-                at, ("K", s) and ("inv_K", s), and "stereo_T" where "s" is a source.
+                at, ("K", s) and ("inv_K", s), "stereo_T" where "s" is a source, and "distortion" where lenses bend.
             outputs: ("disp", s) (B, 1, H / 2**s, W / 2**s) for every scale, ("cam_T_cam", 0, f) (B, 4, 4) for every
                 temporal source, and ("predictive_mask", s) (B, sources, ...) if it is used.
 
@@ -172,7 +172,9 @@ class _AtSize:
         sources = {f: batch["color", f, scale] for f in loss.source_frames}
         self.target = Target(batch["color", 0, scale])
         self.size = tuple(self.target.image.shape[2:])
-        self.synthesis = ViewSynthesis(sources, batch["K", scale], batch["inv_K", scale], transforms)
+        self.synthesis = ViewSynthesis(
+            sources, batch["K", scale], batch["inv_K", scale], transforms, batch.get("distortion")
+        )
         self.use_ssim = loss.use_ssim
         self._identity_errors = self._unwarped_errors(loss, sources) if loss.automasking else {}
 

@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 
 from datasets.batch import prepare_batch
-from datasets.build import build_dataset
+from datasets.build import DATASETS, build_dataset
 from datasets.kitti_dataset import KITTIDepthDataset
 from datasets.loader import collate
 from datasets.mono_dataset import MonoDataset
@@ -185,8 +185,7 @@ def _truth(opt: Options, line: SplitLine, depth: np.ndarray | None) -> Truth | N
             return Truth(improved, protocol.valid_mask(improved))
     if depth is None:
         return None
-    kind = "improved" if opt.dataset == "kitti_depth" else "lidar"
-    return Truth(depth, DepthProtocol.choose(kind, opt.eval_crop).valid_mask(depth))
+    return Truth(depth, DepthProtocol.choose(DATASETS[opt.dataset].GROUND_TRUTH, opt.eval_crop).valid_mask(depth))
 
 
 @dataclass(frozen=True)

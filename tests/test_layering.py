@@ -20,6 +20,7 @@ ALLOWED = {
     "evaluation": {"evaluation", "errors"},
     "serialization": {"serialization", "errors"},
     "preparation": {"preparation", "datasets", "serialization", "errors"},
+    "importing": {"importing", "datasets", "prediction", "serialization", "errors"},
     "inference": {"networks", "layers", "datasets", "serialization", "errors"},
     "prediction": {
         *("prediction", "options", "option_values", "inference", "datasets", "evaluation", "serialization", "errors"),
@@ -54,10 +55,19 @@ THIRD_PARTY = {
     "networks": {"paddle"},
     "evaluation": {"numpy", "cv2", "scipy"},
     "preparation": {"numpy", "PIL", "requests"},
+    "importing": {"numpy", "cv2", "av", "PIL", "yaml"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 # Inside layers: each may import those to its right.
-LAYERS_ORDER = ["self_supervised_loss", "view_synthesis", "photometric", "smoothness", "geometry", "blocks"]
+LAYERS_ORDER = [
+    "self_supervised_loss",
+    "view_synthesis",
+    "photometric",
+    "smoothness",
+    "camera_models",
+    "geometry",
+    "blocks",
+]
 
 
 def imports(path: Path) -> set[str]:

@@ -10,6 +10,7 @@ from paddle.optimizer.lr import StepDecay
 import kernels
 from datasets.build import build_cache, build_dataset, build_loader
 from datasets.checks import check_split
+from datasets.folder_dataset import stored_size
 from datasets.loader import BatchLoader
 from datasets.splits import find_split, read_split_lines
 from errors import UserError
@@ -28,14 +29,18 @@ LEARNING_RATE_DECAY = 0.1
 def with_weights_size(opt: Options) -> Options:
     """The options with the size that ``--load_weights_folder`` was trained for, where none is given.
 
+    Without weights, imported videos are trained on at the size that they were stored at.
+
     Raises:
         WeightsError: the folder is missing, or what it says of the size is damaged.
         OptionsError: the networks cannot take that size.
     """
     info = read_weights_info(opt.load_weights_folder) if opt.load_weights_folder else None
-    if info is None:
+    size = (info.height, info.width) if info else stored_size(opt.data_path) if opt.dataset == "folder" else None
+    if size is None:
         return opt
-    return opt.replace(**{name: getattr(info, name) for name in ("height", "width") if name not in opt.given})
+    sides = zip(("height", "width"), size, strict=True)
+    return opt.replace(**{name: side for name, side in sides if name not in opt.given})
 
 
 def use_kernels(mode: str) -> bool:

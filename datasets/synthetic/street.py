@@ -47,8 +47,9 @@ class Street:
 
     Args:
         seed: what decides everything, a sequence of integers.
-        num_frames: how many frames of 0.1 s the drive has.
+        num_frames: how many frames the drive has.
         leading_car: whether a car drives ahead at the camera's own speed; None lets the seed decide.
+        frame_seconds: between frames; the same seed and length in seconds give nearly the same drive.
 
     Attributes:
         road: its centre line.
@@ -59,10 +60,17 @@ class Street:
         sun: (3,) the direction to the sun.
     """
 
-    def __init__(self, seed: tuple[int, ...], num_frames: int, leading_car: bool | None = None):
+    def __init__(
+        self,
+        seed: tuple[int, ...],
+        num_frames: int,
+        leading_car: bool | None = None,
+        frame_seconds: float = FRAME_SECONDS,
+    ):
         rng = np.random.default_rng(seed)
-        self.speeds = _speeds(rng, num_frames)
-        self.along = 2.0 + np.concatenate([[0], np.cumsum(self.speeds[:-1] * FRAME_SECONDS)])
+        self.frame_seconds = frame_seconds
+        self.speeds = _speeds(rng, np.arange(num_frames) * (frame_seconds / FRAME_SECONDS))
+        self.along = 2.0 + np.concatenate([[0], np.cumsum(self.speeds[:-1] * frame_seconds)])
         self.road = Road(rng, self.along[-1] + VIEW)
         elevation, azimuth = np.radians(rng.uniform(30, 60)), rng.uniform(0, 2 * np.pi)
         self.sun = np.array(
@@ -77,9 +85,10 @@ class Street:
     def _camera_poses(self, rng: np.random.Generator) -> np.ndarray:
         """Follows the lane, with the slight pitching and swaying of a car."""
         count = len(self.along)
+        steps = np.arange(count) * (self.frame_seconds / FRAME_SECONDS)
         (x, y), heading = self.road.at(self.along, LANE)[0].T, self.road.at(self.along)[1]
         pitch, sway, bounce = (
-            size * np.sin(2 * np.pi * (np.arange(count) / period + rng.random()))
+            size * np.sin(2 * np.pi * (steps / period + rng.random()))
             for size, period in ((np.radians(0.12), 13), (np.radians(0.08), 17), (0.01, 9))
         )
         poses = np.tile(np.eye(4), (count, 1, 1))
@@ -146,7 +155,7 @@ class Street:
         add_car(self.shapes, tint, instance_id("parked car", len(self.shapes.quads)), position, heading)
 
     def _traffic(self, rng: np.random.Generator, leading_car: bool | None) -> list[MovingCar]:
-        times = np.arange(len(self.along)) * FRAME_SECONDS
+        times = np.arange(len(self.along)) * self.frame_seconds
         tints = [CAR_TINTS[i] for i in rng.permutation(len(CAR_TINTS))]
         moving = []
         for number in range(rng.integers(0, 3)):
@@ -175,12 +184,12 @@ class Street:
         return poses
 
 
-def _speeds(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Metres a second, from frame to frame: what a driver does between 3 and 11, now and then a short stop."""
-    knots = rng.uniform(3.5, 11, count // 20 + 2)
+def _speeds(rng: np.random.Generator, steps: np.ndarray) -> np.ndarray:
+    """Metres a second at steps of 0.1 s: what a driver does between 3 and 11, now and then a short stop."""
+    knots = rng.uniform(3.5, 11, int(steps[-1] + 1) // 20 + 2)
     if rng.random() < 0.2 and len(knots) > 3:
         knots[rng.integers(1, len(knots) - 1)] = 0.0
-    at = np.arange(count) / 20
+    at = steps / 20
     share = at % 1
     eased = share * share * (3 - 2 * share)
     before = at.astype(int)

@@ -57,7 +57,7 @@ def test_the_share_of_waiting_is_that_since_it_was_last_asked_for(tmp_path, cloc
 
 
 def test_versions_and_machine_are_named(tmp_path):
-    RunRecord(tmp_path, 1).save(compiled=False)
+    RunRecord(tmp_path, 1).save(compiled=False, kernels=True)
     content = json.loads((tmp_path / "run.json").read_text())
     assert content["paddle"] == paddle.__version__ and content["numpy"] == np.__version__
     assert content["pillow"] == PIL.__version__

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Films the built-in world as somebody's own camera would, imports the films, trains on video alone, and evaluates.
+#
+#     bash configs/own_camera/own_camera.sh [--OPTION VALUE ...]
+#
+# From the environment, with the defaults:
+#
+#     OWN_DIR     logs/own_camera   gets videos/, data/ and the run; what is there is gone on with
+#     VIDEOS      16                streets that are filmed, of every eight one to validate and one to test on
+#     SECONDS_EACH 20               of each film
+#     FPS         30
+#     HEIGHT      96
+#     WIDTH       320
+#     STEPS       4000
+#     CAMERA      known             or unknown: its field of view is then guessed
+#     PYTHON                        the interpreter; by default `python` if it has Paddle, else .venv, made here
+#
+# Further arguments go to the training, after all else.
+set -euo pipefail
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
+
+python="$(bash "$root/tools/venv.sh")"
+dir="${OWN_DIR:-logs/own_camera}"
+data=(--dataset folder --data_path "$dir/data" --num_workers 1)
+weights="$dir/own/models/weights_best"
+camera=(--camera "$dir/videos/camera.json")
+[ "${CAMERA:-known}" = known ] || camera=()
+
+if [ ! -f "$dir/videos/camera.json" ]; then
+    "$python" "$root/tools/make_video.py" --out "$dir/videos" --videos "${VIDEOS:-16}" --seconds "${SECONDS_EACH:-20}" \
+        --fps "${FPS:-30}" --height "${HEIGHT:-96}" --width "${WIDTH:-320}"
+fi
+"$python" "$root/tools/import_video.py" "$dir"/videos/*.mp4 --depth "$dir"/videos/*_depth --out "$dir/data" \
+    --height "${HEIGHT:-96}" --width "${WIDTH:-320}" ${camera[@]+"${camera[@]}"}
+"$python" "$root/train.py" "${data[@]}" --log_dir "$dir" --model_name own --resume auto --weights_init scratch \
+    --batch_size 4 --learning_rate 2e-4 --num_epochs 1000 --max_steps "${STEPS:-4000}" --save_frequency 1000 \
+    --scheduler_step_size 1000 "$@"
+"$python" "$root/tools/evaluate_baselines.py" "${data[@]}"
+"$python" "$root/evaluate_depth.py" "${data[@]}" --eval_mono --load_weights_folder "$weights"

@@ -1,0 +1,1 @@
+"""Videos of any camera made into a data set that `train.py --dataset folder` trains on."""

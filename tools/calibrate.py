@@ -1,0 +1,61 @@
+"""Finds a camera's intrinsics and lens from a film, or a folder of images, of a checkerboard.
+
+``python tools/calibrate.py VIDEO_OR_FOLDER --corners 9x6 --out camera.json``, then ``python tools/import_video.py ...
+--camera camera.json``. The board may be shown on a flat screen. Film with the zoom, resolution and stabilisation of the
+films to come.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from environment import run_script
+from errors import OptionsError
+from importing.camera_files import write_camera_file
+from importing.cameras import fitted
+from importing.checkerboard import GOOD_FIT, calibrate, find_boards, frames_to_search
+from importing.sources import open_source
+from option_values import OptionParser
+from training.progress import Progress
+
+WIDE_SPREAD = 0.5  # of the image
+
+
+def main() -> None:
+    """Calibrates, prints what was found, and writes it."""
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("input", type=Path, metavar="VIDEO_OR_FOLDER", help="the film of the board")
+    parser.add_argument(
+        "--corners", required=True, metavar="ACROSSxDOWN", help="corners inside of the board: 9x6 for 10x7 squares"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
+    parser.add_argument("--fisheye", action="store_true", help="a fisheye: more than about 100 degrees across")
+    args = parser.parse_args()
+    match = re.fullmatch(r"(\d+)x(\d+)", args.corners)
+    corners = (int(match[1]), int(match[2])) if match else (0, 0)
+    if min(corners) < 3:
+        raise OptionsError(f"--corners: got {args.corners}, expected two numbers of at least 3, as in 9x6")
+    source = open_source(args.input)
+    progress = Progress(len(frames_to_search(source)), "frames", seconds=30)
+    try:
+        boards = find_boards(source, corners, lambda: progress.update(1))
+    finally:
+        progress.close()
+    found = calibrate(boards, corners, source.size, args.fisheye)
+    camera = fitted(found.camera, source.size, str(args.input))
+    write_camera_file(args.out, camera, error_pixels=found.error, boards=found.boards)
+    print(
+        f"{camera.describe()}\n{found.boards} boards, which spread over {found.covered:.0%} of the image, fit to "
+        f"{found.error:.2f} pixels: {args.out}"
+    )
+    if found.error > GOOD_FIT:
+        print("Note: more than 1 pixel is much: is the film sharp, the board flat, and the right --fisheye chosen?")
+    if found.covered < WIDE_SPREAD:
+        print("Note: the lens is known only where the board was: show it at the image's border too.")
+
+
+if __name__ == "__main__":
+    run_script(main)
