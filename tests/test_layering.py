@@ -36,6 +36,10 @@ ALLOWED = {
         *("reporting", "training", "scoring", "options", "datasets", "networks", "layers", "serialization"),
         *("evaluation", "inference", "environment", "errors"),
     },
+    "page": {
+        *("page", "prediction", "reporting", "inference", "options", "option_values", "datasets", "evaluation"),
+        "errors",
+    },
     "train": {"trainer", "options", "environment"},
     "evaluate_depth": {
         *("scoring", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
