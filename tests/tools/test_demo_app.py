@@ -21,7 +21,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1200,1000"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-WAIT = 120  # seconds at most, for a machine that does other things too
+WAIT = 240  # seconds at most, for a machine that does other things too
 DRAWN = """
 const canvas = document.getElementById("points");
 const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -90,7 +90,11 @@ class Server:
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
         self.url = f"http://127.0.0.1:{self.port}/"
-        wait_for(lambda: "The page is at" in self.log.read_text() or self.process.poll() is not None)
+        try:
+            wait_for(lambda: "The page is at" in self.log.read_text() or self.process.poll() is not None, "the server")
+        except AssertionError:
+            self.process.kill()
+            raise
         assert self.process.poll() is None, self.log.read_text()
 
     def visitors(self) -> list[list[str]]:
