@@ -1,4 +1,4 @@
-"""What a visitor gets: pictures and files in their folder, and what the page needs to tell metres and to turn points."""
+"""What a visitor gets: pictures and files in their folder, and what the page tells metres by and makes points of."""
 
 import base64
 import html

@@ -55,7 +55,9 @@ def anchors(path: Path) -> set[str]:
 def commands(text: str) -> list[list[str]]:
     """Words of each call of a script, from the script on, in blocks and within prose."""
     lines = [line for block in blocks(text) for line in block.replace("\\\n", " ").splitlines()]
-    found = (re.search(r"(?:python|bash) +((?:[\w./-]+/)?[\w-]+\.(?:py|sh)\b.*)", line) for line in [*lines, *spans(text)])
+    found = (
+        re.search(r"(?:python|bash) +((?:[\w./-]+/)?[\w-]+\.(?:py|sh)\b.*)", line) for line in [*lines, *spans(text)]
+    )
     return [re.split(r"[\s\[\]]+", match[1].split(" # ")[0]) for match in found if match]
 
 
@@ -152,7 +154,13 @@ def test_the_original_has_no_option_that_is_not_told():
     from options import OPTION_FIELDS
 
     defaults = {"split": "eigen_zhou", "num_layers": 18, "height": 192, "width": 640, "disparity_smoothness": 1e-3}
-    defaults |= {"scales": (0, 1, 2, 3), "min_depth": 0.1, "max_depth": 100.0, "frame_ids": (0, -1, 1), "batch_size": 12}
+    defaults |= {
+        "scales": (0, 1, 2, 3),
+        "min_depth": 0.1,
+        "max_depth": 100.0,
+        "frame_ids": (0, -1, 1),
+        "batch_size": 12,
+    }
     defaults |= {"learning_rate": 1e-4, "num_epochs": 20, "scheduler_step_size": 15, "save_frequency": 1}
     defaults |= {"pose_model_input": "pairs", "pose_model_type": "separate_resnet", "eval_split": "eigen"}
     defaults |= {"pred_depth_scale_factor": 1.0, "models_to_load": ("encoder", "depth", "pose_encoder", "pose")}

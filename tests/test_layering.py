@@ -118,3 +118,8 @@ def test_datasets_and_layers_know_no_cycle():
     for unit, allowed in ALLOWED.items():
         for other in allowed - {unit}:
             assert unit not in ALLOWED[other], f"{unit} and {other} may import each other"
+
+
+def test_of_the_page_its_interface_alone_knows_gradio():
+    for path in files_of("page"):
+        assert ("gradio" in {name.split(".")[0] for name in imports(path)}) == (path.name == "interface.py"), path
