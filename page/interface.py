@@ -112,14 +112,14 @@ class Page:
             if source is None:
                 return _nothing()
             upload = read_upload(source, self._options.max_megabytes, self._options.max_frames)
-            result = predict_upload(
-                self._predictors[weights], upload, source.parent, field_of_view, lambda share: progress(share)
-            )
-            return _shown(result)
+            result = predict_upload(self._predictors[weights], upload, source.parent, field_of_view, progress)
         except UserError as error:
             return _nothing(str(error))
+        except OSError:  # the disk is full, or the visitor has left just now, and the folder with them
+            return _nothing("The result could not be written. Send the file again, or another one.")
         finally:
             self._visitors.sweep()
+        return _shown(result) if result.pair[0].is_file() else _nothing()  # where they have left meanwhile
 
 
 def _shown(result: Result) -> list:

@@ -66,7 +66,7 @@ def predict_upload(
         progress: called with the share of the frames that is done.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError, OSError: a file cannot be written.
     """
     predictions: list[Prediction] = []
     for start in range(0, len(upload.frames), BATCH):

@@ -142,12 +142,14 @@ def test_the_chinese_readme_has_the_same_headings_and_figures():
 
 def test_the_original_has_no_option_that_is_not_told():
     """All options of the original stand in the document for those who come from it."""
-    original = """data_path log_dir model_name split num_layers dataset png height width disparity_smoothness scales min_depth
+    original = """
+        data_path log_dir model_name split num_layers dataset png height width disparity_smoothness scales min_depth
         max_depth use_stereo frame_ids batch_size learning_rate num_epochs scheduler_step_size v1_multiscale
-        avg_reprojection disable_automasking predictive_mask no_ssim weights_init pose_model_input pose_model_type no_cuda
-        num_workers load_weights_folder models_to_load log_frequency save_frequency eval_stereo eval_mono
-        disable_median_scaling pred_depth_scale_factor ext_disp_to_eval eval_split save_pred_disps no_eval
-        eval_eigen_to_benchmark eval_out_dir post_process"""
+        avg_reprojection disable_automasking predictive_mask no_ssim weights_init pose_model_input
+        pose_model_type no_cuda num_workers load_weights_folder models_to_load log_frequency save_frequency
+        eval_stereo eval_mono disable_median_scaling pred_depth_scale_factor ext_disp_to_eval eval_split
+        save_pred_disps no_eval eval_eigen_to_benchmark eval_out_dir post_process
+    """
     told = text_of(ROOT / "docs" / "coming_from_the_original.md")
     assert [name for name in original.split() if f"`--{name}`" not in told] == []
     same = told.split("These have the same name, meaning and default:")[1].split("These differ")[0]

@@ -46,6 +46,23 @@ def test_visitors_with_the_same_file_do_not_meet(page, photo, tmp_path):
     assert not list((tmp_path / "visitors").iterdir()) and photo.is_file()
 
 
+def test_who_leaves_while_it_predicts_leaves_nothing(page, photo, tmp_path):
+    def leave(share):
+        page.forget(visitor("x"))
+
+    outputs = page.show_sent(str(photo), page._predictors.folders[0], 80, visitor("x"), leave)
+    assert not outputs[NAMES.index("shown")].visible and not list((tmp_path / "visitors").iterdir())
+
+
+def test_a_disk_that_is_full_is_told(page, film, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("page.results._write_video", full)
+    outputs = show(page, film)
+    assert "could not be written" in outputs["message"].value and not outputs["shown"].visible
+
+
 def test_other_weights_show_the_same_file_again(page, photo):
     show(page, photo)
     again = page.show_again(page._predictors.folders[1], 80, visitor("x"), lambda share: None)
