@@ -38,6 +38,10 @@ ALLOWED = {
         *("reporting", "training", "scoring", "options", "datasets", "networks", "layers", "serialization"),
         *("evaluation", "inference", "environment", "errors"),
     },
+    "page": {
+        *("page", "prediction", "reporting", "inference", "options", "option_values", "datasets", "evaluation"),
+        "errors",
+    },
     "train": {"trainer", "training", "options", "environment"},
     "evaluate_depth": {
         *("scoring", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
@@ -126,3 +130,8 @@ def test_datasets_and_layers_know_no_cycle():
     for unit, allowed in ALLOWED.items():
         for other in allowed - {unit}:
             assert unit not in ALLOWED[other], f"{unit} and {other} may import each other"
+
+
+def test_of_the_page_its_interface_alone_knows_gradio():
+    for path in files_of("page"):
+        assert ("gradio" in {name.split(".")[0] for name in imports(path)}) == (path.name == "interface.py"), path

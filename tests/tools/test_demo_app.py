@@ -1,0 +1,322 @@
+"""The page's command, and the page in a real browser."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+from networks.build import build_depth_networks
+from serialization.weights_folder import save_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1200,1000"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WAIT = 240  # seconds at most, for a machine that does other things too
+DRAWN = """
+const canvas = document.getElementById("points");
+const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+let drawn = 0, sum = 0;
+for (let i = 0; i < data.length; i += 4) if (data[i + 3]) { drawn++; sum = (sum * 31 + data[i] + i) % 1000003; }
+return [drawn, sum];
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A folder with the weights "stereo", whose depth is metric, and "mono"."""
+    root = tmp_path_factory.mktemp("weights")
+    for seed, name in enumerate(("stereo", "mono")):
+        paddle.seed(seed)
+        networks = build_depth_networks(18, (0,))
+        last = networks["depth"].state_dict()["decoder.10.conv.weight"]
+        last.set_value(30 * last)  # else depth is nearly the same everywhere
+        save_weights(root / name, networks, {"height": 64, "width": 192, "use_stereo": name == "stereo"})
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--prt", 80], ["--prt", "--port"]),
+        (["--load_weights_folder", "nowhere"], ["nowhere"]),
+        (["--host", "no.such.host.invalid", "--load_weights_folder", "WEIGHTS"], ["cannot listen", "--port"]),
+    ],
+)
+def test_mistakes_end_with_a_message(weights, arguments, words):
+    arguments = [str(weights / "mono") if word == "WEIGHTS" else str(word) for word in arguments]
+    command = [sys.executable, "tools/demo_app.py", "--port", str(free_port()), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and "error: " in done.stderr and "Traceback" not in done.stderr, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_port_that_is_taken_is_told(weights):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        command = [sys.executable, "tools/demo_app.py", "--port", str(port), "--load_weights_folder", str(weights)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and f"--port {port}: cannot listen there" in done.stderr
+
+
+class Server:
+    """The page, served by the command in a process of its own."""
+
+    def __init__(self, weights: Path, folder: Path) -> None:
+        self.port = free_port()
+        self.folder = folder  # where the process keeps temporary files
+        command = [sys.executable, "tools/demo_app.py", "--port", str(self.port), "--max_megabytes", "1"]
+        command += ["--load_weights_folder", str(weights / "stereo"), str(weights / "mono"), "--device", "cpu"]
+        environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+        self.log = folder / "log"
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
+        self.url = f"http://127.0.0.1:{self.port}/"
+        try:
+            wait_for(lambda: "The page is at" in self.log.read_text() or self.process.poll() is not None, "the server")
+        except AssertionError:
+            self.process.kill()
+            raise
+        assert self.process.poll() is None, self.log.read_text()
+
+    def visitors(self) -> list[list[str]]:
+        """Names of the files in each visitor's folder."""
+        return [sorted(p.name for p in folder.iterdir()) for folder in self.folder.glob("depth_page_*/visitors/*")]
+
+
+def wait_for(condition, what: str = ""):
+    """The condition's value once it holds."""
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"not within {WAIT} s: {what or condition}")
+
+
+@pytest.fixture(scope="module")
+def server(weights, tmp_path_factory):
+    pytest.importorskip("gradio", reason="gradio is not installed (pip install -r requirements-page.txt)")
+    server = Server(weights, tmp_path_factory.mktemp("server"))
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.fixture
+def open_browser(server, tmp_path):
+    """Opens the page in a new headless Chromium, which keeps what it downloads in tmp_path/downloads."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    browsers = []
+
+    def open_one(phone: bool = False):
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for flag in (*FLAGS, f"--user-data-dir={tmp_path / f'profile{len(browsers)}'}"):
+            options.add_argument(flag)
+        options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "downloads")})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        browsers.append(webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)))
+        browser = browsers[-1]
+        if phone:
+            metrics = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        browser.get(server.url)
+        wait_for(lambda: browser.find_elements("css selector", "#sent input[type=file]"), "the page")
+        wait_for(lambda: len(loaded(browser, "#examples")) >= 3, "pictures of the examples")
+        return browser
+
+    yield open_one
+    for browser in browsers:
+        browser.quit()
+
+
+def loaded(browser, where: str) -> list[str]:
+    """Addresses of the pictures there, once all are loaded."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((i) => i.naturalWidth ? i.src : '')"
+    addresses = browser.execute_script(script, f"{where} img")
+    return addresses if all(addresses) else []
+
+
+def send(browser, path: Path, before: str = "") -> str:
+    """Uploads a file; returns the address of its picture, once one that is not ``before`` is shown."""
+    browser.find_element("css selector", "#sent input[type=file]").send_keys(str(path))
+    return shown(browser, before)
+
+
+def shown(browser, before: str = "") -> str:
+    wait_for(lambda: (found := loaded(browser, "#compare")) and found[0] != before, "a result")
+    return loaded(browser, "#compare")[0]
+
+
+def text(browser, where: str) -> str:
+    return browser.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", where)
+
+
+def downloads(browser) -> dict[str, str]:
+    """Name -> address of the files to download."""
+    links = browser.find_elements("css selector", "#files a[download]")
+    return {link.get_attribute("download"): link.get_attribute("href") for link in links}
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    """160x96, left half dark, right half bright."""
+    image = np.full((96, 160, 3), 40, np.uint8)
+    image[:, 80:] = 210
+    Image.fromarray(image).save(tmp_path / "halves.png")
+    return tmp_path / "halves.png"
+
+
+@pytest.mark.slow
+def test_an_upload_is_shown_compared_pointed_at_turned_and_downloaded(open_browser, server, photo, tmp_path):
+    from selenium.webdriver import ActionChains
+
+    browser = open_browser()
+    send(browser, photo)
+    assert "halves: 160x96. Depth from " in text(browser, "#summary") and text(browser, "#summary").strip()[-2:] == "m."
+
+    names = ["halves_picture.png", "halves_disp.npy", "halves_depth.npy", "halves_depth.png"]
+    wait_for(lambda: list(downloads(browser)) == names, "links")
+    browser.find_element("css selector", '#files a[download="halves_depth.npy"]').click()
+    depth = np.load(wait_for(lambda: [*(tmp_path / "downloads").glob("*.npy")], "the download")[0])
+    assert depth.shape == (96, 160)
+
+    # The slider: what is cut away of the upper picture moves with it.
+    upper = browser.find_elements("css selector", "#compare img")[1]
+    handle = browser.find_element("css selector", "#compare [role=slider], #compare .outer, #compare .handle-wrap")
+    browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", upper)
+    before = upper.get_attribute("style")
+    ActionChains(browser).drag_and_drop_by_offset(handle, -150, 0).perform()
+    wait_for(lambda: upper.get_attribute("style") != before, "the slider")
+
+    # The pointer: metres of the file at the same place.
+    width, height = browser.execute_script(
+        "const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", upper
+    )
+    for share in (0.2, 0.9):
+        ActionChains(browser).move_to_element_with_offset(
+            upper, round((share - 0.5) * width), round(0.2 * height)
+        ).perform()
+        told = float(wait_for(lambda: text(browser, "#metres"), "metres").removesuffix(" m"))
+        row, column = round(0.7 * 95), round(share * 159)
+        near = depth[row - 2 : row + 3, column - 2 : column + 3]
+        assert near.min() - 0.01 <= told <= near.max() + 0.01
+
+    cloud = browser.find_element("css selector", "#cloud iframe")
+    browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", cloud)
+    browser.switch_to.frame(cloud)
+    start = wait_for(lambda: (d := browser.execute_script(DRAWN))[0] > 1000 and d, "points")
+    ActionChains(browser).drag_and_drop_by_offset(browser.find_element("id", "points"), 120, 30).perform()
+    wait_for(lambda: browser.execute_script(DRAWN) != start, "turned points")
+    browser.switch_to.default_content()
+
+    assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
+    assert server.visitors() == [sorted(["input.png", "disparity.png", "halves.png", *names])]
+
+
+@pytest.mark.slow
+def test_nothing_comes_from_outside(open_browser, server, photo):
+    import json
+
+    browser = open_browser()
+    send(browser, photo)
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
+    assert any(url.startswith(server.url) for url in asked)
+    outside = {
+        url for url in asked if not url.startswith((server.url, "data:", "blob:", "chrome:", "chrome-", "about:"))
+    }
+    assert not outside
+
+
+@pytest.mark.slow
+def test_what_is_no_image_or_too_large_is_refused_in_a_sentence(open_browser, photo, tmp_path):
+    browser = open_browser()
+    picture = send(browser, photo)
+    (tmp_path / "notes.txt").write_text("no picture")
+    browser.find_element("css selector", "#sent input[type=file]").send_keys(str(tmp_path / "notes.txt"))
+    wait_for(lambda: "notes.txt is not an image or a video" in text(browser, "#message"), "a sentence")
+    assert not loaded(browser, "#compare")
+    noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    browser.find_element("css selector", "#sent input[type=file]").send_keys(str(tmp_path / "large.png"))
+    wait_for(lambda: "maximum" in text(browser, ".toast-wrap, [data-testid=toast-body]"), "a sentence about the size")
+    send(browser, photo, picture)
+    assert not text(browser, "#message").strip()
+
+
+@pytest.mark.slow
+def test_examples_and_other_weights(open_browser):
+    browser = open_browser()
+    browser.find_elements("css selector", "#examples .thumbnail-item")[1].click()
+    picture = shown(browser)
+    assert "bend: 640x192" in text(browser, "#summary")
+    browser.find_element("css selector", "#weights input").click()
+    options = wait_for(lambda: browser.find_elements("css selector", "#weights [role=option]"), "choices")
+    options[1].click()
+    shown(browser, picture)
+    wait_for(lambda: "scene units" in text(browser, "#summary"), "the other weights")
+    browser.find_elements("css selector", "#examples .thumbnail-item")[3].click()
+    wait_for(lambda: "drive: 416x128, 20 frames at 10 a second" in text(browser, "#summary"), "a video")
+    ready = "const v = document.querySelector('#video video'); return v ? v.videoWidth : 0"
+    wait_for(lambda: browser.execute_script(ready) == 416, "a video that plays")
+
+
+@pytest.mark.slow
+def test_visitors_do_not_meet_and_leave_nothing(open_browser, server, photo, tmp_path):
+    wait_for(lambda: server.visitors() == [], "earlier visitors to be forgotten")
+    first, second = open_browser(), open_browser()
+    Image.new("RGB", (64, 64), (0, 200, 0)).save(tmp_path / "green.png")
+    one, two = send(first, photo), send(second, tmp_path / "green.png")
+    assert "halves" in text(first, "#summary") and "green" in text(second, "#summary")
+    assert len({one, two}) == 2 and len(server.visitors()) == 2
+    first.get("about:blank")
+    wait_for(lambda: len(server.visitors()) == 1, "the first visitor's files to go")
+    assert "green_depth.npy" in server.visitors()[0]
+    assert loaded(second, "#compare")[0] == two
+
+
+@pytest.mark.slow
+def test_a_phone_needs_no_scrolling_sideways(open_browser, photo):
+    browser = open_browser(phone=True)
+    send(browser, photo)
+    wait_for(lambda: downloads(browser), "links")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert browser.execute_script("return document.querySelector('#cloud iframe').getBoundingClientRect().width") > 250
+
+
+@pytest.mark.slow
+def test_it_listens_on_loopback_alone_and_ends_without_a_trace(weights, tmp_path):
+    pytest.importorskip("gradio", reason="gradio is not installed (pip install -r requirements-page.txt)")
+    server = Server(weights, tmp_path)
+    listening = Path("/proc/net/tcp")
+    if listening.is_file():
+        addresses = [line.split()[1] for line in listening.read_text().splitlines()[1:]]
+        assert f"0100007F:{server.port:04X}" in addresses and f"00000000:{server.port:04X}" not in addresses
+    assert list(tmp_path.glob("depth_page_*"))
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=WAIT) == 0
+    assert not list(tmp_path.glob("depth_page_*"))
+    assert "Traceback" not in server.log.read_text()
