@@ -12,6 +12,9 @@ sys.path.insert(0, str(ROOT))
 
 from environment import prepare_environment  # noqa: E402
 
+# The cores are shared by pytest-xdist's workers, and by what they start.
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 prepare_environment()
 
 import numpy as np  # noqa: E402
