@@ -3,14 +3,19 @@
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import io
 import os
 import platform
 import shutil
 import subprocess
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import IO
 
 import paddle
 
@@ -57,28 +62,59 @@ def load_operators() -> ModuleType:
 
 
 def _load(folder: Path) -> ModuleType:
-    from paddle.utils.cpp_extension import load
-
     finished = folder / "finished"
-    if not finished.exists():
-        print("Compiling operators for this processor, once: about a minute.", flush=True)
-        shutil.rmtree(folder / NAME, ignore_errors=True)  # what an interrupted build has left
-    said = io.StringIO()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            warnings.simplefilter("ignore")  # no ccache, no CUDA
-            operators = load(
-                name=NAME,
-                sources=[str(path) for path in sorted(SOURCE_DIR.glob("*.cc"))],
-                extra_cxx_cflags=list(COMPILER_FLAGS),
-                extra_ldflags=[f"-L{paddle.sysconfig.get_lib()}", f"-l:{OPENMP}"],
-                build_directory=str(folder),
-            )
-    except (RuntimeError, SystemExit, ImportError, subprocess.CalledProcessError) as error:
-        lines = [line for line in f"{said.getvalue()}\n{error}".splitlines() if "error" in line.lower()]
-        raise BuildError((lines or [str(error)])[0].strip()) from error
+    if finished.exists():
+        return _load_compiled(folder / NAME)
+    print("Compiling operators for this processor, once: about half a minute.", flush=True)
+    shutil.rmtree(folder / NAME, ignore_errors=True)  # what an interrupted build has left
+    shutil.copytree(SOURCE_DIR, folder / "source", dirs_exist_ok=True)  # no clone's path is compiled in
+    operators = _compile(folder)
+    # The module that Paddle has written looks for this name.
+    (folder / NAME / f"{NAME}_pd_.so").symlink_to(f"{NAME}.so")
     finished.touch()
     return operators
+
+
+def _compile(folder: Path) -> ModuleType:
+    from paddle.utils.cpp_extension import load
+
+    with tempfile.TemporaryFile("w+") as said, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no ccache, no CUDA
+        try:
+            with _redirected(said), contextlib.redirect_stdout(io.StringIO()):
+                return load(
+                    name=NAME,
+                    sources=[str(path) for path in sorted((folder / "source").glob("*.cc"))],
+                    extra_cxx_cflags=list(COMPILER_FLAGS),
+                    extra_ldflags=[f"-L{paddle.sysconfig.get_lib()}", f"-l:{OPENMP}"],
+                    build_directory=str(folder),
+                )
+        except (RuntimeError, SystemExit, ImportError, subprocess.CalledProcessError) as error:
+            said.seek(0)
+            lines = [line for line in f"{said.read()}\n{error}".splitlines() if "error" in line.lower()]
+            raise BuildError((lines or [str(error)])[0].strip()) from error
+
+
+def _load_compiled(folder: Path) -> ModuleType:
+    """What `load` gives, without its looking for something to compile, which takes seconds."""
+    spec = importlib.util.spec_from_file_location(NAME, folder / f"{NAME}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _redirected(file: IO[str]) -> Iterator[None]:
+    """Sends what this process and those that it starts print as errors to a file."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _cache_dir() -> Path:
@@ -89,7 +125,7 @@ def _cache_dir() -> Path:
 def _fingerprint(compiler: str) -> str:
     """Eight digits that change with whatever the compiled file depends on."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCE_DIR.iterdir()):
+    for path in (Path(__file__), *sorted(SOURCE_DIR.iterdir())):
         digest.update(path.name.encode() + path.read_bytes())
     about_cpu = Path("/proc/cpuinfo").read_text(errors="ignore").splitlines()
     flags = next((line for line in about_cpu if line.startswith(("flags", "Features"))), platform.machine())
