@@ -97,10 +97,12 @@ def options(stereo_drive, split, tmp_path):
 def launch(script: Path, arguments: list[str], folder: Path, processes: int = 2) -> subprocess.Popen:
     """Paddle's launcher; its process's output can be read."""
     command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
+    # Not the threads of this process: those that are started divide the cores.
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     return subprocess.Popen(
         [*command, "--log_dir", str(folder / "launch"), str(script), *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
