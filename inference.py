@@ -104,8 +104,8 @@ class DepthPredictor:
             num_layers: depth of the encoder's ResNet.
             height, width: of the images; None takes the weights' own, and 192 and 640 where they do not say.
             min_depth, max_depth: as in training.
-            scale: metres in a scene unit; None takes the dataset's stereo factor where stereo pairs set the weights'
-                scale (``use_stereo`` in weights.json), and leaves it unknown elsewhere.
+            scale: metres in a scene unit; None takes that of weights.json (``metres_per_unit``), else the dataset's
+                stereo factor where stereo pairs set the weights' scale (``use_stereo``); else it is not known.
             dataset: what the weights were trained on, a key of ``DATASETS``.
 
         Raises:
@@ -116,8 +116,8 @@ class DepthPredictor:
         reports = _load_whole(folder, networks, num_layers)
         info = read_weights_info(folder)
         size = _input_size(info, height, width)
-        if scale is None and info and info.use_stereo:
-            scale = DATASETS[dataset].STEREO_SCALE_FACTOR
+        if scale is None and info:
+            scale = info.metres_per_unit or (DATASETS[dataset].STEREO_SCALE_FACTOR if info.use_stereo else None)
         predictor = cls(**networks, size=size, min_depth=min_depth, max_depth=max_depth, scale=scale)
         predictor.info = info
         left_out = (f"{role}: {name}" for role, report in reports.items() for name in report.unexpected)

@@ -21,7 +21,7 @@ _run, _data, _networks = (partial(option, group) for group in ("run", "data", "n
 _loss, _ablations, _optimisation = (partial(option, group) for group in ("loss", "ablations", "optimisation"))
 _weights, _log, _evaluation = (partial(option, group) for group in ("weights", "log", "evaluation"))
 
-ROLES = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
+ROLES = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask", "intrinsics")
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,12 @@ class Options:
         choices=("posecnn", "separate_resnet", "shared"),
     )
     pose_model_input: str = _networks("pairs", "frames that the pose network sees at once", choices=("pairs", "all"))
+    learn_intrinsics: bool = _networks(False, "predict focal length and centre too, in place of the dataset's")
 
     min_depth: float = _loss(0.1, "depth where disparity is 1, scene units", above=0)
     max_depth: float = _loss(100.0, "depth where disparity is 0, scene units", above=0)
     disparity_smoothness: float = _loss(1e-3, "weight of the smoothness loss", at_least=0)
+    velocity_weight: float = _loss(0.0, "weight of the known speed's loss, which sets the scale in metres", at_least=0)
 
     v1_multiscale: bool = _ablations(False, "compare images at each scale's size, not at full size")
     avg_reprojection: bool = _ablations(False, "average errors over the sources, no minimum")
@@ -130,6 +132,9 @@ class Options:
 
     log_frequency: int = _log(50, "steps between lines of progress", at_least=1)
     visualdl_frequency: int = _log(500, "steps between scalars and pictures in VisualDL", at_least=1)
+    watchdog: str = _log(
+        "warn", "where training collapses: warn, stop, or do not look", choices=("warn", "stop", "off")
+    )
     save_frequency: int = _log(1, "epochs between the weights kept as weights_N", at_least=1)
     checkpoint_frequency: int = _log(
         1000, "steps between full checkpoints, which resume takes; each epoch ends with one too", at_least=1
@@ -305,8 +310,14 @@ def _contradictions(options: Options) -> Iterator[str]:
         yield f"min_depth ({options.min_depth}) is not below max_depth ({options.max_depth})"
     if options.predictive_mask and not options.disable_automasking:
         yield "predictive_mask takes the place of auto-masking: set disable_automasking too"
-    if "predictive_mask" in options.models_to_load and not options.predictive_mask:
-        yield "models_to_load names predictive_mask, which there is only with the option predictive_mask"
+    for role, name in (("predictive_mask", "predictive_mask"), ("intrinsics", "learn_intrinsics")):
+        if role in options.models_to_load and not getattr(options, name):
+            yield f"models_to_load names {role}, which there is only with the option {name}"
+    for name in ("learn_intrinsics", "velocity_weight"):
+        if getattr(options, name) and (options.pose_model_type == "posecnn" or not options.frame_ids[1:]):
+            yield f"{name} needs temporal sources (frame_ids 0 -1 1), and pose_model_type separate_resnet or shared"
+    if options.velocity_weight and options.use_stereo:
+        yield "velocity_weight sets the scale of video alone: with use_stereo, the stereo pairs set it"
     if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
         yield "separate_stereo needs both use_stereo and temporal sources (frame_ids 0 -1 1)"
     if options.sync_bn and options.freeze_bn:

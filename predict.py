@@ -76,10 +76,14 @@ def _load(opt: PredictOptions) -> "DepthPredictor":
         if refused:
             raise OptionsError(
                 f"--save {' '.join(refused)} needs depth in metres, but {opt.load_weights_folder} does not say that "
-                "stereo pairs set its scale: give the metres in a scene unit by --scale, or save depth_npy"
+                "stereo pairs set its scale: find the scale by tools/set_scale.py, give the metres in a scene unit by "
+                "--scale, or save depth_npy"
             )
         if "depth_npy" in opt.save:
-            print("Depth is in scene units: these weights do not know their scale, which --scale gives")
+            print(
+                "Depth is in scene units: these weights do not know their scale, which tools/set_scale.py finds, and "
+                "--scale gives"
+            )
     return predictor
 
 

@@ -26,6 +26,7 @@ from training.build import (
     build_optimizer,
     initialise_weights,
     use_kernels,
+    weights_info,
     with_weights_size,
 )
 from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
@@ -40,7 +41,9 @@ from training.seeding import seed_everything
 from training.step import StepResult, TrainingStep
 from training.stop_signals import StopSignals
 from training.update import Update, check_amp
-from training.validation import validate
+from training.validation import describe_intrinsics, validate
+from training.vital_signs import vital_signs
+from training.watchdog import COLLAPSES, Watchdog
 
 # Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
 STEPS_WORTH_COMPILING = 50
@@ -76,12 +79,14 @@ class Trainer:
         self.samples_done = 0
         self.step = 0
         self.best: float = math.inf
+        self.intrinsics: tuple[float, ...] | None = None
         seed_everything(opt.seed)
         self.model = synchronise_batch_norm(build_model(opt), peers) if opt.sync_bn else build_model(opt)
         self.compute_loss = build_loss(opt)
         self.optimizer, self.scheduler = build_optimizer(opt, self.model, peers.size)
         self.update = Update(self.optimizer, opt.amp)
         self.stop = StopSignals(peers)
+        self.watchdog = Watchdog(opt.watchdog, from_start=checkpoint is None and opt.load_weights_folder is None)
         resumed = None
         if checkpoint is None:
             for line in initialise_weights(self.model, opt):
@@ -146,7 +151,7 @@ class Trainer:
         """Runs to the last step; each epoch ends with validation, and with weights as often as asked.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite, or the watchdog ends the run.
             UserError: the run's folder cannot be written, or its disk has too little room.
             Stopped: SIGTERM or Ctrl-C; a checkpoint has been saved.
         """
@@ -183,6 +188,8 @@ class Trainer:
                 self.log.close()
             self.train_loader.close()
             self.val_loader.close()
+        if self.intrinsics:
+            print(describe_intrinsics(self.intrinsics, self.opt.height, self.opt.width))
         minutes = (time.monotonic() - started) / 60
         print(f"{self.step - first_step} steps in {minutes:.1f} min. Best weights: {self.models_dir / 'weights_best'}")
 
@@ -261,6 +268,7 @@ class Trainer:
         # By all together, before the backward pass: gloo waits 30 s for the gradients of a process that is late.
         own_failure = None if math.isfinite(loss.item()) else (loss.item(), list(names))
         if failures := [failure for failure in self.peers.gather(own_failure) if failure]:
+            self._tell(["not_finite"])
             message = self._describe_failure(*failures[0])
             self.peers.wait()  # for the main one to save
             raise TrainingError(message)
@@ -284,18 +292,38 @@ class Trainer:
         report = self._reports
         scalars = {}
         if draw or report:
-            means = self.peers.mean([value.item() for value in result.losses.values()])
-            scalars = dict(zip(result.losses, means, strict=True))
+            scalars = {name: value.item() for name, value in result.losses.items()}
+            if self.watchdog.mode != "off":
+                scalars |= vital_signs(batch, result.outputs, self.compute_loss)
+            scalars = dict(zip(scalars, self.peers.mean(list(scalars.values())), strict=True))
         self.progress.update(self.samples_a_step, *((scalars["loss"], self.record.waiting_share()) if report else ()))
-        if not self.peers.is_main:
-            return
-        if draw:
+        if draw and self.peers.is_main:
             self.log.pictures("train", self.step, batch_pictures(batch, result.outputs, result.maps))
         if scalars:
+            self._log_scalars(scalars)
+            self._watch(scalars)
+
+    def _log_scalars(self, scalars: dict[str, float]) -> None:
+        if self.peers.is_main:
             scalars["learning_rate"] = self.optimizer.get_lr()
             if self.update.loss_scale is not None:
                 scalars |= {"loss_scale": self.update.loss_scale, "skipped_updates": self.update.skipped}
             self.log.scalars("train", self.step, scalars)
+
+    def _watch(self, scalars: Mapping[str, float]) -> None:
+        """Has the watchdog look; all processes see the same means, and come to the same."""
+        found = self.watchdog.look(self.step, scalars)
+        self._tell(found)
+        if found and self.watchdog.mode == "stop":
+            self.peers.wait()  # for the main one to log
+            raise TrainingError(f"--watchdog stop ends the run at step {self.step}: {', '.join(found)}.")
+
+    def _tell(self, collapses: Sequence[str]) -> None:
+        """What the watchdog found: for the reader, and in the logs."""
+        if collapses and self.watchdog.mode != "off" and self.peers.is_main:
+            texts = {name: str(COLLAPSES[name]) for name in collapses}
+            self.log.findings(self.step, texts)
+            self.progress.note("\n".join(f"Watchdog, step {self.step}: {text}" for text in texts.values()))
 
     def _finish_epoch(self) -> None:
         """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate.
@@ -311,6 +339,7 @@ class Trainer:
         with self.record.validation():
             batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
             result = validate(self.model, self.compute_loss, batches, stereo_factor, self.peers)
+        self.intrinsics = result.intrinsics
         if self.peers.is_main:
             self.log.scalars("val", self.step, result.scalars)
             self.log.pictures("val", self.step, result.pictures)
@@ -370,7 +399,7 @@ class Trainer:
 
     def _weights_info(self) -> dict[str, Any]:
         """What must be known to use the weights."""
-        return {"height": self.opt.height, "width": self.opt.width, "use_stereo": self.opt.use_stereo}
+        return weights_info(self.opt, self.intrinsics)
 
     def _describe_failure(self, loss: float, names: Sequence[str]) -> str:
         """What was in the batch, and which weights are good; keeps the present ones if they are."""

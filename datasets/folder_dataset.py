@@ -15,12 +15,14 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.depth_maps import read_depth_map
+from datasets.frame_speeds import Speeds, read_speeds, travel
 from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from errors import DataError
 
 CALIBRATION = "calib.txt"
+FRAMES = "frames.csv"
 ENTRIES = {"S": 2, "K": 9, "D": 9}  # of it -> how many numbers
 FOLDERS = {"l": "left", "r": "right"}
 
@@ -86,6 +88,7 @@ class FolderDataset(MonoDataset):
         if self.mean_intrinsics:
             raise DataError("--kitti_mean_intrinsics are those of KITTI; --dataset folder has each camera's own.")
         self._cameras: dict[str, FolderCamera] = {}
+        self._speeds: dict[str, Speeds] = {}
 
     def camera(self, folder: str) -> FolderCamera:
         """The camera of a sequence; each file is read once in a process."""
@@ -121,6 +124,12 @@ class FolderDataset(MonoDataset):
                 "--baseline."
             )
         return metres / self.STEREO_SCALE_FACTOR
+
+    def travel(self, line: SplitLine, frame_offset: int) -> float | None:
+        """By the speeds of both frames, where the sequence's table has a column of them."""
+        if line.folder not in self._speeds:
+            self._speeds[line.folder] = read_speeds(self._path(line.folder, FRAMES))
+        return travel(self._speeds[line.folder], line.frame, line.frame + frame_offset)
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
         """The sequence's one file."""

@@ -6,12 +6,14 @@ import numpy as np
 
 from datasets.depth_maps import read_depth_map
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
+from datasets.kitti_oxts import read_speed
 from datasets.kitti_poses import oxts_poses, read_poses
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from errors import DataError
 
 CAMERAS = {"l": 2, "r": 3}  # the colour cameras
+FRAME_SECONDS = 0.1  # of KITTI's cameras and of the built-in world's
 
 
 class _KITTIDataset(MonoDataset):
@@ -55,6 +57,11 @@ class KITTIRawDataset(_KITTIDataset):
     def speed_path(self, line: SplitLine, frame_offset: int) -> str:
         """Path of the file of `kitti_oxts`."""
         return os.path.join(self.data_path, line.folder, "oxts", "data", f"{line.frame + frame_offset:010d}.txt")
+
+    def travel(self, line: SplitLine, frame_offset: int) -> float | None:
+        """By the mean of the car's speeds at both ends."""
+        speeds = [read_speed(self.speed_path(line, offset)) for offset in (0, frame_offset)]
+        return None if None in speeds else abs(sum(speeds) / 2 * frame_offset * FRAME_SECONDS)
 
     def poses(self, folder: str) -> np.ndarray:
         """From DRIVE/poses.txt, which the built-in world has; else from the GPS and IMU."""

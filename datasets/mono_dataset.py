@@ -10,6 +10,7 @@ A sample is a dict (a batch: arrays stacked to (B, ...), `depth_gt` and `name` a
 | ("inv_K", s) | float32 (4, 4) | its inverse |
 | "stereo_T" | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
 | "distortion" | float32 (9,) | the lens, as in `layers.camera_models`; only where a camera of the split has one |
+| ("travel", f) | float32 () | metres that the camera moves to frame f, NaN where unknown; only with load_travel |
 | "depth_gt" | float32 (h, w), None | metres, 0 where unknown, at its own size; only with load_depth |
 | "name" | str | the split line, for messages |
 
@@ -49,6 +50,7 @@ class MonoDataset:
         scales: those that K is wanted for; without any, no calibration is read.
         train: augment: one flip and one colour jitter for all frames of a sample, each with probability 1/2.
         extension: of the image files, ".jpg" or ".png".
+        load_travel: add how far the camera moves to the neighbours.
         load_depth: add the ground truth; not together with train, since a flip would have to mirror it.
         gt_depth: the lidar's "legacy" forward axis or "camera" depth, see `kitti_calibration.lidar_to_depth`.
         mean_intrinsics: the method's fixed intrinsics of this collection instead of the calibration's.
@@ -75,6 +77,7 @@ class MonoDataset:
         train: bool,
         extension: str = ".jpg",
         load_depth: bool = False,
+        load_travel: bool = False,
         gt_depth: str = "legacy",
         mean_intrinsics: bool = False,
         seed: int = 0,
@@ -89,6 +92,7 @@ class MonoDataset:
         self.train = train
         self.extension = extension
         self.load_depth = load_depth
+        self.load_travel = load_travel
         self.gt_depth = gt_depth
         self.mean_intrinsics = mean_intrinsics
         self.seed = seed
@@ -125,6 +129,10 @@ class MonoDataset:
         """The file that says how fast the car drives then, there or not; None where the collection has none."""
         return None
 
+    def travel(self, line: SplitLine, frame_offset: int) -> float | None:
+        """Metres between where the camera is in the line's frame and in that frame; None where it is not known."""
+        return None
+
     def poses(self, folder: str) -> np.ndarray:
         """The true poses of the left camera in all frames from 0 on: T_world_from_camera, (N, 4, 4), metres.
 
@@ -150,7 +158,7 @@ class MonoDataset:
     def sample_bytes(self) -> int:
         """What the arrays of a sample take, but for the ground truth."""
         images = 2 * len(self.frame_ids) * 3 * self.height * self.width
-        return images + 4 * 16 * (2 * len(self.scales) + 2)
+        return images + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -186,6 +194,10 @@ class MonoDataset:
             self._add_intrinsics(sample, line, file_sizes[0], flip)
         if "s" in self.frame_ids:
             sample["stereo_T"] = self._stereo_transform(line, flip)
+        if self.load_travel:
+            for frame in self.frame_ids[1:]:
+                travel = None if frame == "s" else self.travel(line, frame)
+                sample["travel", frame] = np.float32(np.nan if travel is None else travel)
         if self.load_depth:
             sample["depth_gt"] = self.ground_truth(line)
         return sample

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
+from datasets.folder_dataset import CALIBRATION, FOLDERS, FRAMES, FolderCamera, write_camera
 from datasets.transforms import resize_lanczos
 from errors import DataError, UserError
 from importing.cameras import Camera, Straightener, check_keeping
@@ -28,7 +28,7 @@ from importing.motion import MEASURED_WIDTH, Stride, measure_motion, still_numbe
 from importing.sources import ImageSource, Source, small_grey
 from serialization.atomic import atomic_file, write_json
 
-RECORD, PLAN, ROWS, FRAMES = "sequence.json", "import.json", "import.csv", "frames.csv"
+RECORD, PLAN, ROWS = "sequence.json", "import.json", "import.csv"
 JPEG_QUALITY = 95
 LEAST_FRAMES = 9  # that a sequence needs to be split
 COLUMNS = ("number", "source_frame", "seconds", "motion", "kept")

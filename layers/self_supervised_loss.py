@@ -82,7 +82,8 @@ class SelfSupervisedLoss(nn.Layer):
             batch: ("color", f, s) in [0, 1] for frame 0 at every scale and for the sources at the scale compared
                 at, ("K", s) and ("inv_K", s), "stereo_T" where "s" is a source, and "distortion" where lenses bend.
             outputs: ("disp", s) (B, 1, H / 2**s, W / 2**s) for every scale, ("cam_T_cam", 0, f) (B, 4, 4) for every
-                temporal source, and ("predictive_mask", s) (B, sources, ...) if it is used.
+                temporal source, ("predictive_mask", s) (B, sources, ...) if it is used, and ("K", s) and ("inv_K", s)
+                where they are predicted: they take the place of the batch's.
 
         Returns:
             Scalars: "loss", the mean over scales; "loss/S" of each; and of the first scale, without gradient,
@@ -90,6 +91,7 @@ class SelfSupervisedLoss(nn.Layer):
             those of its own group where stereo is apart).
             Maps, of the first scale: ("warped", F) (B, 3, H, W) and "auto_mask" (B, 1, H, W), 1 where kept.
         """
+        batch = {**batch, **{key: value for key, value in outputs.items() if key[0] in ("K", "inv_K")}}
         transforms = {f: batch["stereo_T"] if f == "s" else outputs["cam_T_cam", 0, f] for f in self.source_frames}
         at_size = {s: _AtSize(self, batch, s, transforms) for s in (self.scales if self.v1_multiscale else (0,))}
         losses: dict[str, Tensor] = {}

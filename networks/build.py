@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from paddle import nn
 
 from networks.depth_decoder import DepthDecoder
+from networks.intrinsics_decoder import IntrinsicsDecoder
 from networks.pose_cnn import PoseCNN
 from networks.pose_decoder import PoseDecoder
 from networks.resnet_encoder import ResnetEncoder
@@ -53,6 +54,7 @@ def build_networks(
     pose_model_type: str,
     pose_model_input: str,
     num_masks: int,
+    learn_intrinsics: bool = False,
 ) -> Networks:
     """All networks of a training set-up, by role.
 
@@ -63,12 +65,16 @@ def build_networks(
         pose_model_type: a key of ``POSE_MODELS``.
         pose_model_input: "pairs", or "all" frames at once.
         num_masks: channels of the predictive mask; 0 for none.
+        learn_intrinsics: add a network that predicts the camera from the pose network's features; PoseCNN has none.
     """
     networks = build_depth_networks(num_layers, scales)
     num_ch_enc = networks["encoder"].num_ch_enc
     if num_frames > 1:
         num_images = num_frames if pose_model_input == "all" else 2
         networks.update(POSE_MODELS[pose_model_type](num_layers, num_ch_enc, num_images))
+        if learn_intrinsics:
+            num_features = num_ch_enc[-1] * (num_images if pose_model_type == "shared" else 1)
+            networks["intrinsics"] = IntrinsicsDecoder(num_features)
     if num_masks:
         networks["predictive_mask"] = DepthDecoder(num_ch_enc, scales, num_output_channels=num_masks)
     return networks

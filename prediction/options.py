@@ -38,7 +38,7 @@ class PredictOptions:
         choices=tuple(WRITERS),
     )
     scale: float | None = _predict(
-        None, "metres in a scene unit (default: the dataset's, if stereo pairs set the weights' scale)", above=0
+        None, "metres in a scene unit (default: the weights' own, or the dataset's if stereo pairs set it)", above=0
     )
     batch_size: int = _predict(8, "images predicted at once", at_least=1)
     overwrite: bool = _predict(False, "predict images again whose outputs are there")

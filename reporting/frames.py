@@ -77,7 +77,8 @@ def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[F
     Raises:
         WeightsError: the depth networks' weights are missing or damaged, or weights do not fit.
     """
-    model, compute_loss = build_model(opt), build_loss(opt)
+    # What is drawn depends on no speed.
+    model, compute_loss = build_model(opt), build_loss(opt.replace(velocity_weight=0.0))
     note = _load(model, Path(str(opt.load_weights_folder)))
     model.eval()
     compute_loss.eval()
@@ -164,7 +165,7 @@ def _run_frame(
         masks = _masks(opt, outputs, maps)
     scaled_disp = to_scaled_disp(outputs["disp", 0], *compute_loss.depth_range)[0]
     truth = _truth(opt, line, depth)
-    K = batch["K", 0][0, :3, :3].numpy()
+    K = outputs.get(("K", 0), batch["K", 0])[0, :3, :3].numpy()
     return Frame(str(line), to_uint8(batch["color", 0, 0][0]), scaled_disp, K, warped, masks, note, truth)
 
 

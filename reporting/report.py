@@ -21,6 +21,7 @@ from reporting.run_folder import RunFolder
 from reporting.scores import EvalSplit, open_test_split
 from reporting.tables import LESS_IS_BETTER, Scores, option_rows, score_run, timing_rows, version_rows
 from reporting.trajectories import read_trajectories
+from reporting.watchdog import watchdog_notes
 
 HERE = Path(__file__).resolve().parent
 
@@ -53,6 +54,7 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         less_is_better=LESS_IS_BETTER,
         trajectories=read_trajectories(run.weights),
         curves=draw_curves(run.scalars),
+        watchdog=watchdog_notes(run.scalars),
         shown=shown,
         part=part,
         bars=_bars(frames, scales),

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,25 @@ def write_manifest(folder: Path) -> None:
         UserError: it cannot be written.
     """
     files = sorted(path for path in Path(folder).iterdir() if path.is_file() and path.name != MANIFEST_FILE)
-    content = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in files}
-    write_json(Path(folder) / MANIFEST_FILE, content)
+    write_json(Path(folder) / MANIFEST_FILE, {path.name: _entry(path) for path in files})
+
+
+@contextmanager
+def relisted(folder: Path, name: str) -> Iterator[None]:
+    """Within the block the file ``name`` may be replaced: it is not listed meanwhile, and as it is then afterwards.
+
+    Raises:
+        WeightsError: the manifest is damaged. A folder without one stays without.
+        UserError: it cannot be written.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    if not path.is_file():
+        yield
+        return
+    others = {other: entry for other, entry in _read(path).items() if other != name}
+    write_json(path, others)
+    yield
+    write_json(path, {**others, name: _entry(path.with_name(name))})
 
 
 def check_manifest(folder: Path, names: Iterable[str] | None = None) -> bool:
@@ -74,6 +92,10 @@ def _error(path: Path, what: str) -> WeightsError:
         f"{path} {what}. Copy the folder again from where it was written; "
         f"or remove {path.with_name(MANIFEST_FILE)} to load it all the same."
     )
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": _sha256(path)}
 
 
 def _sha256(path: Path) -> str:

@@ -5,8 +5,9 @@
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from paddle import nn
 from errors import WeightsError
 from serialization.atomic import atomic_folder, whole_folder, write_json
 from serialization.formats import WRITERS, any_of, read_arrays
-from serialization.manifest import check_manifest, write_manifest
+from serialization.manifest import check_manifest, relisted, write_manifest
 from serialization.matching import MatchReport, load_into
 from serialization.torch_file import read_torch_file
 
@@ -26,11 +27,24 @@ ENDINGS = (".pdparams", ".safetensors", ".pth")
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What ``weights.json`` holds: the size of the network's input; whether stereo pairs set the scale."""
+    """What ``weights.json`` holds.
+
+    Attributes:
+        height, width: of the network's input.
+        use_stereo: whether stereo pairs set the scale.
+        metres_per_unit: metres in a scene unit, where that was learned or set; None elsewhere.
+        intrinsics: fx, fy, cx, cy that were learned, pixels of the input; None elsewhere.
+    """
 
     height: int
     width: int
     use_stereo: bool
+    metres_per_unit: float | None = None
+    intrinsics: tuple[float, float, float, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is known, as JSON can hold it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Mapping[str, Any]) -> None:
@@ -39,7 +53,7 @@ def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Map
     Args:
         folder: new, or a folder of weights to replace.
         networks: role -> network.
-        info: height, width and use_stereo.
+        info: height, width and use_stereo; the others of ``WeightsInfo`` where they are known.
 
     Raises:
         WeightsError: ``folder`` holds something else, or ``info`` lacks a value.
@@ -92,7 +106,7 @@ def _fill(
     for role, arrays in contents.items():
         WRITERS[ending](folder / f"{role}{ending}", arrays)
     if info is not None:
-        write_json(folder / INFO_FILE, vars(info))
+        write_json(folder / INFO_FILE, info.as_dict())
 
 
 def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: Iterable[str]) -> dict[str, MatchReport]:
@@ -145,6 +159,18 @@ def read_weights_info(folder: str | Path) -> WeightsInfo | None:
     return _parse_info({"use_stereo": False, **others}, encoder) if "height" in others else None
 
 
+def replace_weights_info(folder: str | Path, info: WeightsInfo) -> None:
+    """Puts another ``weights.json`` into a folder of weights, whose other files stay as they are.
+
+    Raises:
+        WeightsError: the folder is missing, or its manifest is damaged.
+        UserError: the folder cannot be written.
+    """
+    folder = _existing(folder)
+    with relisted(folder, INFO_FILE):
+        write_json(folder / INFO_FILE, info.as_dict())
+
+
 def roles_in(folder: Path) -> set[str]:
     """The networks whose weights are in ``folder``."""
     return {path.stem for path in folder.glob("*") if path.suffix in ENDINGS}
@@ -174,9 +200,21 @@ def _file_of(folder: Path, role: str) -> Path:
 def _parse_info(content: Any, path: Path) -> WeightsInfo:
     expected = {"height": int, "width": int, "use_stereo": bool}
     if isinstance(content, Mapping) and all(type(content.get(key)) is kind for key, kind in expected.items()):
-        info = WeightsInfo(**{key: content[key] for key in expected})
-        if info.height > 0 and info.width > 0:
-            return info
+        values = {field.name: content.get(field.name) for field in fields(WeightsInfo)}
+        scale, camera = values["metres_per_unit"], values["intrinsics"]
+        scale_is_meant = scale is None or (_are_numbers([scale], 1) and scale > 0)
+        camera_is_meant = camera is None or (_are_numbers(camera, 4) and min(camera[:2]) > 0)
+        if content["height"] > 0 and content["width"] > 0 and scale_is_meant and camera_is_meant:
+            return WeightsInfo(**{**values, "intrinsics": camera and tuple(camera)})
     raise WeightsError(
-        f"{path} should hold positive height and width, and use_stereo (true or false); it holds {content!r}."
+        f"{path} should hold positive height and width, and use_stereo (true or false); where they are known, a "
+        f"positive metres_per_unit, and as intrinsics fx, fy, cx and cy; it holds {content!r}."
+    )
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == count
+        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
     )

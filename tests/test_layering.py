@@ -64,6 +64,7 @@ THIRD_PARTY = {
 STANDARD = set(__import__("sys").stdlib_module_names)
 # Inside layers: each may import those to its right.
 LAYERS_ORDER = [
+    "velocity_loss",
     "self_supervised_loss",
     "view_synthesis",
     "photometric",

@@ -104,7 +104,7 @@ def _table(files: Mapping[Path, int]) -> str:
 
 def _recipe(folder: Path, roles: list[str], info: "WeightsInfo | None") -> str:
     """How to save the files again with PyTorch, as the original code reads them."""
-    size = vars(info) if info else _DEFAULT_SIZE
+    size = info.as_dict() if info else _DEFAULT_SIZE
     add_size = f'; weights["encoder"].update({size})' if "encoder" in roles else ""
     assumed = "" if info else f"\n(the weights do not say for which size: {size['width']}x{size['height']} is usual)"
     return f"""For the original code, run this where PyTorch is, in the folder that shall hold the .pth files{assumed}:

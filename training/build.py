@@ -1,6 +1,8 @@
 """From options to model, loss and data."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import paddle
 from paddle import nn
@@ -12,15 +14,17 @@ from datasets.build import build_cache, build_dataset, build_loader
 from datasets.checks import check_split
 from datasets.folder_dataset import stored_size
 from datasets.loader import BatchLoader
+from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
-from errors import UserError
+from errors import DataError, UserError
 from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.velocity_loss import METRES_PER_UNIT, MetricLoss
 from networks.monodepth import Monodepth
 from networks.resnet_encoder import stack_first_convolution
 from options import Options
 from serialization.backbone import find_backbone, read_backbone
 from serialization.matching import MatchReport, load_into, match_table
-from serialization.weights_folder import load_weights, read_weights_info
+from serialization.weights_folder import load_weights, read_weights_info, roles_in
 from training.peers import Peers
 
 LEARNING_RATE_DECAY = 0.1
@@ -79,12 +83,14 @@ def build_model(opt: Options) -> Monodepth:
         predictive_mask=opt.predictive_mask,
         num_sources=len(opt.source_frames),
         recompute_decoder=opt.recompute,
+        learn_intrinsics=opt.learn_intrinsics,
     )
 
 
 def build_loss(opt: Options) -> SelfSupervisedLoss:
     """The loss that the options ask for."""
-    return SelfSupervisedLoss(
+    make = partial(MetricLoss, velocity_weight=opt.velocity_weight) if opt.velocity_weight else SelfSupervisedLoss
+    return make(
         opt.source_frames,
         opt.scales,
         min_depth=opt.min_depth,
@@ -123,7 +129,10 @@ def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
     reports: dict[str, MatchReport] = {}
     loaded: tuple[str, ...] = ()
     if opt.load_weights_folder:
-        loaded = tuple(role for role in opt.models_to_load if role in networks)
+        wanted = set(opt.models_to_load)
+        if "models_to_load" not in opt.given:  # the weights' own camera, where they have one
+            wanted |= {"intrinsics"} & roles_in(Path(opt.load_weights_folder))
+        loaded = tuple(role for role in networks if role in wanted)
         reports.update(load_weights(opt.load_weights_folder, networks, loaded))
     encoders = [role for role in ("encoder", "pose_encoder") if role in networks and role not in loaded]
     if encoders and opt.weights_init != "scratch":
@@ -146,13 +155,20 @@ def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
     return load_into(resnet, arrays, path)
 
 
+def weights_info(opt: Options, intrinsics: tuple[float, ...] | None) -> dict[str, Any]:
+    """What ``weights.json`` tells of a training's weights: the size, the scale, and the camera that was learned."""
+    scale = {"metres_per_unit": METRES_PER_UNIT} if opt.velocity_weight else {}
+    size = {name: getattr(opt, name) for name in ("height", "width", "use_stereo")}
+    return {**size, **scale, "intrinsics": intrinsics}
+
+
 def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoader:
     """The loader of the "train" or "val" part of the split; lines that cannot be used are dropped and listed.
 
     Among several processes each has its own share of the batches.
 
     Raises:
-        DataError: the split is missing, or holds too few usable lines.
+        DataError: the split is missing, or holds too few usable lines, or none with the speed that is asked for.
         UserError: the folder of the cache cannot be written.
     """
     peers = peers or Peers()
@@ -171,6 +187,7 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         load_depth=not train,
         gt_depth=opt.gt_depth,
         mean_intrinsics=opt.kitti_mean_intrinsics,
+        load_travel=bool(opt.velocity_weight),
         seed=opt.seed,
     )
     check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
@@ -180,6 +197,8 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
             f"missing; they are listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
         )
         dataset.lines = check.kept
+    if train and opt.velocity_weight:
+        _check_speeds(dataset)
     dataset.cache = build_cache(opt.cache, dataset, opt.cache_dir)
     if dataset.cache is not None:
         paths = {path for line in dataset.lines for path in dataset.frame_paths(line)}
@@ -194,3 +213,14 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         rank=peers.rank,
         processes=peers.size,
     )
+
+
+def _check_speeds(dataset: MonoDataset) -> None:
+    """Raises DataError where no line of a split tells how far the camera moves, so that there is no scale to learn."""
+    sources = dataset.frame_ids[1:]
+    if not any(dataset.travel(line, f) is not None for line in dataset.lines for f in sources):
+        raise DataError(
+            f"--velocity_weight needs the speed of the camera, and in {dataset.data_path} no line to train on has one: "
+            "KITTI raw has it in oxts, imported videos in a column speed of SEQUENCE/frames.csv. Add it, or leave "
+            "out the option."
+        )

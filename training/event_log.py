@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,18 +36,27 @@ class EventLog:
 
     def scalars(self, part: str, step: int, values: Mapping[str, float]) -> None:
         """Logs values of "train" or "val" at a step; the JSON line carries all of them, and both names."""
-        try:
-            self._lines.write(json.dumps({"part": part, "step": step, **values}) + "\n")
-            self._lines.flush()
-        except OSError as fault:
-            raise UserError(f"{self._path} cannot be written: {fault.strerror or fault}.") from fault
+        self._write({"part": part, "step": step, **values})
         for name, value in values.items():
             self._writers[part].add_scalar(tag=name, value=value, step=step)
+
+    def findings(self, step: int, texts: Mapping[str, str]) -> None:
+        """Logs what the watchdog found at a step: name -> text. The JSON line is of a part of its own."""
+        self._write({"part": "watchdog", "step": step, **texts})
+        for name, text in texts.items():
+            self._writers["train"].add_text(tag=f"watchdog/{name}", text_string=text, step=step)
 
     def pictures(self, part: str, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """Logs pictures, uint8 (H, W, 3), for VisualDL."""
         for name, picture in pictures.items():
             self._writers[part].add_image(tag=name, img=picture, step=step)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        try:
+            self._lines.write(json.dumps(line) + "\n")
+            self._lines.flush()
+        except OSError as fault:
+            raise UserError(f"{self._path} cannot be written: {fault.strerror or fault}.") from fault
 
     def close(self) -> None:
         """Flushes and closes all files, as far as that can be done."""

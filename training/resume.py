@@ -12,7 +12,7 @@ from training.checkpoints import FOLDER
 MAY_CHANGE = {
     *("config", "model_name", "log_dir", "device", "data_path", "num_workers", "num_epochs", "max_steps", "compile"),
     *("resume", "keep_checkpoints", "checkpoint_frequency", "log_frequency", "visualdl_frequency", "save_frequency"),
-    *("cache", "cache_dir"),
+    *("cache", "cache_dir", "watchdog"),
     *(name for name, field in OPTION_FIELDS.items() if field.metadata["group"] == "evaluation" and name != "gt_depth"),
 }
 

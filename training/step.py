@@ -14,9 +14,11 @@ from training.distributed import synchronise_gradients
 from training.peers import Peers
 from training.update import AMP_TYPES
 
+SEEN = ("cam_T_cam", "K")  # of the model's outputs, what training looks at beside the finest disparity
+
 
 class StepResult(NamedTuple):
-    """Scalars by name, maps for pictures, and the model's outputs at scale 0."""
+    """Scalars by name, maps for pictures, and of the model's outputs the finest disparity, the motions and K."""
 
     losses: dict[str, Tensor]
     maps: dict[Hashable, Tensor]
@@ -101,6 +103,7 @@ class _Step(nn.Layer):
         else:
             outputs = self.model(images)
         losses, maps = self.compute_loss(batch, outputs)
-        groups = (losses, maps, {("disp", 0): outputs["disp", 0].detach()})
+        seen = {key: value.detach() for key, value in outputs.items() if key[0] in SEEN or key == ("disp", 0)}
+        groups = (losses, maps, seen)
         self.output_keys = [(i, key) for i, group in enumerate(groups) for key in group]
         return [value for group in groups for value in group.values()]

@@ -1,12 +1,14 @@
 """The whole validation split: loss, depth errors where there is ground truth, and which of two results is better."""
 
 import itertools
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import paddle
+from paddle import Tensor
 
 from datasets.batch import prepare_batch
 from evaluation.depth_metrics import METRIC_NAMES
@@ -17,6 +19,8 @@ from networks.monodepth import Monodepth
 from training.peers import Peers
 from training.pictures import batch_pictures
 
+INTRINSICS = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}  # where they stand in K
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -24,7 +28,8 @@ class Validation:
 
     Attributes:
         scalars: loss, its parts, and the depth errors: median-scaled under their own names and, with a stereo
-            factor, scaled by it alone under ``stereo/NAME``.
+            factor, scaled by it alone under ``stereo/NAME``. Where intrinsics are learned, their means in pixels of
+            the networks' input under ``intrinsics/NAME``, of ``INTRINSICS``.
         depth_frames: how many frames had ground truth.
         pictures: name -> uint8 (H, W, 3), of the first batch.
     """
@@ -32,6 +37,12 @@ class Validation:
     scalars: dict[str, float]
     depth_frames: int
     pictures: dict[str, np.ndarray]
+
+    @property
+    def intrinsics(self) -> tuple[float, ...] | None:
+        """fx, fy, cx and cy that were learned, pixels of the networks' input; None where they were not."""
+        names = [f"intrinsics/{name}" for name in INTRINSICS]
+        return tuple(self.scalars[name] for name in names) if names[0] in self.scalars else None
 
     @property
     def criterion(self) -> float:
@@ -44,6 +55,8 @@ class Validation:
             line += f", abs_rel {self.scalars['abs_rel']:.3f} on {self.depth_frames} frames with ground truth"
         if "stereo/abs_rel" in self.scalars:
             line += f" ({self.scalars['stereo/abs_rel']:.3f} by the stereo scale)"
+        if "velocity" in self.scalars:
+            line += f", motions off by {self.scalars['velocity']:.3f} m"
         shares = [f"{name[7:]} {share:.0%}" for name, share in self.scalars.items() if name.startswith("source/")]
         return f"{line}; pixels explained by source {', '.join(shares)}"
 
@@ -82,7 +95,7 @@ def validate(
                 score = None if gt is None else evaluate_frame(disp, np.asarray(gt), protocol, name)
                 if score is not None:
                     depth_errors[prefix].append(list(map(float, score.metrics)))
-        scalars = {name: value.item() for name, value in losses.items()}
+        scalars = {name: value.item() for name, value in {**losses, **_learned_intrinsics(outputs)}.items()}
         own.append({"size": len(batch["name"]), "losses": scalars, "depth_errors": depth_errors})
     by_round = itertools.zip_longest(*(peers or Peers()).gather(own))
     return _summarise([result for round_ in by_round for result in round_ if result is not None], pictures)
@@ -104,3 +117,25 @@ def _summarise(results: list[dict[str, Any]], pictures: dict[str, np.ndarray]) -
         if not prefix:
             depth_frames = len(rows)
     return Validation(scalars, depth_frames, pictures)
+
+
+def _learned_intrinsics(outputs: Mapping) -> dict[str, Tensor]:
+    """``intrinsics/NAME`` -> its mean over the batch; empty where they are not learned."""
+    if ("K", 0) not in outputs:
+        return {}
+    K = outputs["K", 0].mean(axis=0)
+    return {f"intrinsics/{name}": K[i, j] for name, (i, j) in INTRINSICS.items()}
+
+
+def describe_intrinsics(intrinsics: Sequence[float], height: int, width: int) -> str:
+    """Learned intrinsics, fx, fy, cx and cy in pixels of height x width, and the field of view that they come to."""
+    fx, fy, cx, cy = intrinsics
+    # From edge to edge: pixel 0 begins at -0.5.
+    across, down = (
+        math.degrees(math.atan((centre + 0.5) / focal) + math.atan((size - 0.5 - centre) / focal))
+        for focal, centre, size in ((fx, cx, width), (fy, cy, height))
+    )
+    return (
+        f"Learned intrinsics at {width}x{height}: fx {fx:.1f}, fy {fy:.1f}, cx {cx:.1f}, cy {cy:.1f} pixels; "
+        f"field of view {across:.1f} x {down:.1f} degrees"
+    )

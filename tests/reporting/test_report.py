@@ -163,6 +163,10 @@ def test_timings_and_versions_are_the_records(run_dir, page):
     assert "in 2 steps of batch 2, not compiled" in parsed.text
 
 
+def test_a_watchdog_that_found_nothing_is_told(page):
+    assert "The watchdog found nothing." in page
+
+
 def test_the_same_run_gives_the_same_page_but_for_timings(run_dir, page):
     def without_timings(html: str) -> str:
         return html[: html.index('<section id="timings">')]
@@ -183,7 +187,12 @@ def test_without_logs_and_record_the_page_says_so(copied_run):
     (copied_run / "scalars.jsonl").unlink()
     (copied_run / "run.json").unlink()
     text = Page(build_report(read_run(copied_run), 1)).text
-    assert "logged no scalars" in text and "run.json is missing" in text and "not recorded" in text
+    assert (
+        "The watchdog did not look at this run." in text
+        and "logged no scalars" in text
+        and "run.json is missing" in text
+        and "not recorded" in text
+    )
 
 
 def test_without_a_test_split_validation_frames_are_shown(copied_run, stereo_drive, change_options, tmp_path):
@@ -199,8 +208,13 @@ def test_without_a_test_split_validation_frames_are_shown(copied_run, stereo_dri
 
 
 def test_without_data_the_curves_remain(copied_run):
+    finding = {"part": "watchdog", "step": 2, "holes": "holes <here>. Likely cause: a. Remedy: b."}
+    with (copied_run / "scalars.jsonl").open("a") as stream:
+        stream.write(json.dumps(finding) + "\n")
     page = build_report(read_run(copied_run, changes={"data_path": "/nowhere"}), 1)
     parsed = Page(page)
+    assert "Watchdog. Step 2: holes <here>. Likely cause: a. Remedy: b." in parsed.text
+    assert "The watchdog found nothing" not in parsed.text
     assert "No frames can be shown" in parsed.text and "There is no frame to make points of" in parsed.text
     assert sum(tag == "svg" for tag, _ in parsed.tags) == 4
 

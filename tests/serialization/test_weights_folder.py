@@ -9,9 +9,16 @@ from paddle import nn
 from torch_bytes import number, state_dict, storage, tensor, text, write_stream, write_zip
 
 from errors import WeightsError
+from serialization.manifest import check_manifest
 from serialization.pdparams import write_pdparams
 from serialization.safetensors_file import write_safetensors
-from serialization.weights_folder import WeightsInfo, load_weights, read_weights_info, save_weights
+from serialization.weights_folder import (
+    WeightsInfo,
+    load_weights,
+    read_weights_info,
+    replace_weights_info,
+    save_weights,
+)
 
 INFO = {"height": 96, "width": 320, "use_stereo": True}
 
@@ -169,3 +176,29 @@ def test_sizes_beside_the_encoder_are_checked(tmp_path):
         write_zip(path, state_dict(weight=tensor(storage()), height=wrong, width=number(640)))
         with pytest.raises(WeightsError, match=r"encoder\.pth should hold positive height and width"):
             read_weights_info(tmp_path)
+
+
+def test_scale_and_camera_are_kept_where_they_are_known(tmp_path):
+    known = {**INFO, "metres_per_unit": 2.5, "intrinsics": (60.0, 50.0, -1.5, 30.0)}
+    save_weights(tmp_path, small_networks(0), {**INFO, "metres_per_unit": None, "intrinsics": None})
+    assert json.loads((tmp_path / "weights.json").read_text()) == INFO
+    replace_weights_info(tmp_path, WeightsInfo(**known))
+    assert read_weights_info(tmp_path) == WeightsInfo(**known)
+    assert check_manifest(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("weights")) == ["weights.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("metres_per_unit", value) for value in (0, -1.0, "2", True, [2.0], float("nan"))),
+        *(
+            ("intrinsics", value)
+            for value in (1.0, [], [60.0, 50.0, 48.0], [0, 50.0, 48.0, 32.0], [60.0, 50.0, "a", 1])
+        ),
+    ],
+)
+def test_scale_and_camera_that_cannot_be_meant(tmp_path, name, value):
+    (tmp_path / "weights.json").write_text(json.dumps({**INFO, name: value}))
+    with pytest.raises(WeightsError, match="metres_per_unit"):
+        read_weights_info(tmp_path)

@@ -1,0 +1,41 @@
+"""Speeds of a video's frames: by hand."""
+
+import pytest
+
+from datasets.folder_dataset import FolderDataset
+from datasets.frame_speeds import read_speeds, travel
+from datasets.splits import SplitLine
+from errors import DataError
+
+
+def test_mean_speed_times_time(tmp_path):
+    path = tmp_path / "frames.csv"
+    path.write_text("number,source_frame,seconds,speed\n3,9,0.3,10\n4,12,0.5,12\n5,15,0.9,\n")
+    speeds = read_speeds(path)
+    assert travel(speeds, 3, 4) == travel(speeds, 4, 3) == pytest.approx(11 * 0.2)
+    assert travel(speeds, 4, 5) is None and travel(speeds, 4, 6) is None
+
+
+def test_without_the_column_or_the_file_nothing_is_known(tmp_path):
+    assert read_speeds(tmp_path / "absent.csv") == {}
+    for content in ("", "number,seconds\n", "number,seconds\n1,0.1\n"):
+        (tmp_path / "frames.csv").write_text(content)
+        assert read_speeds(tmp_path / "frames.csv") == {}
+
+
+@pytest.mark.parametrize("row", ["x,0.1,3", "1,0.1,fast", "1,,3"])
+def test_a_damaged_row_is_told(tmp_path, row):
+    path = tmp_path / "frames.csv"
+    path.write_text(f"number,seconds,speed\n{row}\n")
+    with pytest.raises(DataError, match=r"frames\.csv, line 2"):
+        read_speeds(path)
+
+
+def test_an_imported_video_takes_them_from_its_table(tmp_path):
+    for name, speed in (("known", ",speed"), ("unknown", "")):
+        rows = "".join(f"{i},{i / 10}{',5' if speed else ''}\n" for i in range(3))
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "frames.csv").write_text(f"number,seconds{speed}\n{rows}")
+    dataset = FolderDataset(str(tmp_path), [], height=32, width=32, frame_ids=(0, -1, 1), train=False)
+    assert dataset.travel(SplitLine("known", 1, "l"), -1) == pytest.approx(0.5)
+    assert dataset.travel(SplitLine("unknown", 1, "l"), -1) is None

@@ -1,0 +1,40 @@
+"""Metric scale: of a flat road by hand, and of the built-in world's exact depth up to an unknown factor."""
+
+import numpy as np
+import pytest
+
+from datasets.synthetic.render import Camera, StreetRenderer
+from datasets.synthetic.street import CAMERA_HEIGHT, Street
+from datasets.synthetic.textures import build_atlas
+from evaluation.metric_scale import scale_from_distance, scale_from_height
+
+UNIT = 2.7  # metres in a scene unit, which nobody is told
+K = np.array([[100.0, 0, 64], [0, 100, 20], [0, 0, 1]])
+
+
+def test_a_flat_road_by_hand():
+    below = (np.arange(64) - 20.0) / 100  # the ray's slope: a road 1.5 m below is met at 1.5 / slope
+    depth = np.where(below > 0, 1.5 / np.where(below > 0, below, 1), 0) / UNIT
+    depth = np.repeat(depth[:, np.newaxis], 128, axis=1)
+    assert scale_from_height(depth, K, 1.5) == pytest.approx(UNIT, rel=1e-6)
+
+
+def test_no_road_no_scale():
+    assert scale_from_height(np.full((64, 128), 3.0), K, 1.5) is None  # a wall
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rendered_depth_within_five_percent(seed):
+    camera = Camera.like_kitti(96, 320)
+    street = Street((11, seed), 3)
+    depth = StreetRenderer(street, build_atlas(0), camera).render(1, street.poses[1]).depth
+    assert scale_from_height(depth / UNIT, camera.K, CAMERA_HEIGHT) == pytest.approx(UNIT, rel=0.05)
+
+
+def test_one_distance_is_measured_straight_from_the_camera():
+    depth = np.full((64, 128), 4.0)
+    depth[30, 70] = 1000  # one odd pixel beside the measured one
+    # At (100, 20) the ray is (0.36, 0, 1): 4 units along the axis are 4 * 1.0628 away.
+    assert scale_from_distance(depth, K, (100, 20), 4 * np.hypot(0.36, 1) * UNIT) == pytest.approx(UNIT)
+    assert scale_from_distance(depth, K, (71, 30), 4 * np.sqrt(1 + 0.07**2 + 0.1**2)) == pytest.approx(1.0)
+    assert scale_from_distance(depth, K, (0, 0), 4 * np.sqrt(1 + 0.64**2 + 0.2**2)) == pytest.approx(1.0)

@@ -1,0 +1,102 @@
+"""Learned intrinsics: where they start, what they come to in each scale, and that the loss reaches them."""
+
+import numpy as np
+import paddle
+import pytest
+
+from layers.self_supervised_loss import SelfSupervisedLoss
+from networks.intrinsics_decoder import IntrinsicsDecoder, intrinsics_outputs
+from networks.monodepth import Monodepth
+
+SIZE = (64, 96)
+
+
+def images(*frames):
+    random = np.random.default_rng(0)
+    return {f: paddle.to_tensor(random.random((1, 3, *SIZE), dtype="float32")) for f in frames}
+
+
+def test_at_first_the_centre_is_in_the_middle_and_the_focal_length_0_69_of_the_longer_side():
+    features = [paddle.randn([2, 5, 2, 3])]
+    log_2 = np.log(2)  # softplus of 0
+    for height, width in (SIZE, SIZE[::-1]):
+        expected = [[96 * log_2, 96 * log_2, (width - 1) / 2, (height - 1) / 2]] * 2
+        np.testing.assert_allclose(IntrinsicsDecoder(5)(features, height, width).numpy(), expected, rtol=1e-6)
+
+
+def test_focal_length_stays_positive_and_bias_moves_what_it_says():
+    decoder = IntrinsicsDecoder(5)
+    decoder.net.bias.set_value(np.array([-100.0, 10.0, 1.0, -1.0], "float32"))
+    fx, fy, cx, cy = decoder([paddle.zeros([1, 5, 2, 3])], 64, 96).numpy()[0]
+    assert 0 < fx < 0.01
+    # A tenth of the bias: softplus(1) = 1.3133; the centre moves by a tenth of the size.
+    assert (fy, cx, cy) == pytest.approx((96 * 1.3133, 47.5 + 9.6, 31.5 - 6.4), rel=1e-4)
+
+
+def test_every_scale_has_the_same_camera():
+    outputs = intrinsics_outputs(paddle.to_tensor([[60.0, 50.0, 47.5, 30.0]]), (0, 2))
+    np.testing.assert_allclose(
+        outputs["K", 2].numpy()[0], [[15, 0, 11.5, 0], [0, 12.5, 7.125, 0], [0, 0, 1, 0], [0, 0, 0, 1]], rtol=1e-6
+    )
+    for scale in (0, 2):
+        product = outputs["K", scale].numpy() @ outputs["inv_K", scale].numpy()
+        np.testing.assert_allclose(product[0], np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pose_model_type", "pose_model_input"),
+    [("separate_resnet", "pairs"), ("separate_resnet", "all"), ("shared", "pairs")],
+)
+def test_the_loss_takes_the_predicted_camera_and_reaches_it(pose_model_type, pose_model_input):
+    paddle.seed(0)
+    model = Monodepth(
+        scales=(0,), pose_model_type=pose_model_type, pose_model_input=pose_model_input, learn_intrinsics=True
+    )
+    frames = images(0, -1, 1)
+    outputs = model(frames)
+    batch = {("color", f, 0): image for f, image in frames.items()}  # no K: it is predicted
+    losses, _ = SelfSupervisedLoss((-1, 1), (0,))(batch, outputs)
+    losses["loss"].backward()
+    gradient = model.intrinsics.net.bias.grad.numpy()
+    assert np.isfinite(gradient).all() and (gradient != 0).all()
+
+
+def test_without_the_option_there_is_no_such_network_and_no_output():
+    model = Monodepth(scales=(0,), pose_model_type="posecnn")
+    assert "intrinsics" not in model.networks()
+    assert not any(key[0] in ("K", "inv_K") for key in model(images(0, -1, 1)))
+
+
+def test_a_focal_length_that_is_wrong_is_found_by_the_loss():
+    """A camera that turns sees by how many pixels the image shifts: Gordon et al., on what rotation tells."""
+    angle, focal, width = 0.05, 80.0, 96
+    random = np.random.default_rng(1)
+    waves = [(random.uniform(0.05, 0.4), random.uniform(0, 6), random.random()) for _ in range(12)]
+
+    def scene(x):  # by the tangent of the angle to the side, the same all the way down
+        return 0.5 + 0.05 * sum(a * np.sin(focal * k * x + p) for k, p, a in waves)
+
+    tangents = (np.arange(width) - (width - 1) / 2) / focal
+    turned = np.tan(np.arctan(tangents) + angle)
+    frames = {0: scene(tangents), 1: scene(turned)}
+    batch = {
+        ("color", f, 0): paddle.to_tensor(np.broadcast_to(row, (1, 3, 8, width)).astype("float32").copy())
+        for f, row in frames.items()
+    }
+    T = np.eye(4, dtype="float32")
+    T[0, [0, 2]], T[2, [0, 2]] = (np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))
+    decoder = IntrinsicsDecoder(1)
+    decoder.net.weight.stop_gradient = True
+    compute_loss = SelfSupervisedLoss((1,), (0,), disparity_smoothness=0.0, automasking=False)
+    optimizer = paddle.optimizer.Adam(0.2, parameters=[decoder.net.bias])
+    for _ in range(30):
+        K = intrinsics_outputs(decoder([paddle.zeros([1, 1, 1, 1])], 8, width), (0,))
+        outputs = {
+            ("disp", 0): paddle.full([1, 1, 8, width], 0.1),
+            ("cam_T_cam", 0, 1): paddle.to_tensor(T[None]),
+            **K,
+        }
+        compute_loss(batch, outputs)[0]["loss"].backward()
+        optimizer.step()
+        optimizer.clear_grad()
+    assert K["K", 0][0, 0, 0].item() == pytest.approx(focal, rel=0.05)  # it began at 66.5

@@ -1,0 +1,136 @@
+"""The scale of weights: found, stored, used; and what is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+import inference
+from errors import DataError, OptionsError
+from inference import DepthPredictor, Prediction
+from networks.build import build_depth_networks
+from serialization.manifest import check_manifest
+from serialization.weights_folder import read_weights_info, save_weights
+from tools import set_scale
+
+ROOT = Path(__file__).resolve().parents[2]
+HEIGHT, WIDTH = 64, 128
+# What the tests predict: a road 1.5 scene units below the camera, and a wall behind.
+FOCAL, HORIZON, WALL = 100.0, 20.0, 40.0
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    paddle.seed(0)
+    folder = tmp_path_factory.mktemp("weights") / "w"
+    save_weights(folder, build_depth_networks(18, (0,)), {"height": HEIGHT, "width": WIDTH, "use_stereo": False})
+    return folder
+
+
+@pytest.fixture
+def weights(saved, tmp_path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "weights"))
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    path = tmp_path / "image.png"
+    Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def road(monkeypatch):
+    """Lets every prediction be of the road."""
+    slope = (np.arange(HEIGHT) - HORIZON) / FOCAL
+    depth = np.minimum(1.5 / np.maximum(slope, 1e-3), WALL).astype(np.float32)
+    depth = np.repeat(depth[:, np.newaxis], WIDTH, axis=1)
+    monkeypatch.setattr(DepthPredictor, "__call__", lambda self, image: Prediction(1 / depth, depth, True))
+
+
+@pytest.fixture
+def set_it(monkeypatch, weights):
+    def set_it_(*words):
+        monkeypatch.setattr(sys, "argv", ["set_scale.py", "--load_weights_folder", str(weights), *map(str, words)])
+        set_scale.main()
+
+    return set_it_
+
+
+@pytest.fixture
+def camera(tmp_path) -> Path:
+    """A file of its intrinsics."""
+    path = tmp_path / "camera.txt"
+    path.write_text(f"{FOCAL} {FOCAL} 64 {HORIZON}")
+    return path
+
+
+def test_by_height_stored_with_the_weights_and_used(set_it, weights, image, camera, road, capsys):
+    set_it(image, "--camera_height", 3.0, "--intrinsics", camera)
+    assert "A scene unit is 2 m by the road in 1 of 1 images" in capsys.readouterr().out
+    info = read_weights_info(weights)
+    assert info.metres_per_unit == pytest.approx(2.0, rel=1e-3)
+    assert (info.height, info.width, info.use_stereo) == (HEIGHT, WIDTH, False)
+    assert check_manifest(weights)  # every file is as the manifest lists it
+    assert DepthPredictor.from_folder(weights).scale == info.metres_per_unit
+    assert DepthPredictor.from_folder(weights, scale=3.0).scale == 3.0
+
+
+def test_by_a_distance_and_the_learned_camera(set_it, weights, image, road):
+    content = json.loads((weights / "weights.json").read_text())
+    (weights / "manifest.json").unlink()
+    (weights / "weights.json").write_text(json.dumps({**content, "intrinsics": [FOCAL, FOCAL, 64, HORIZON]}))
+    set_it(image, "--distance", 2.5 * WALL * np.sqrt(1 + 0.36**2), "--at", 100, 20)  # the ray is (0.36, 0, 1)
+    assert read_weights_info(weights).metres_per_unit == pytest.approx(2.5)
+    assert not (weights / "manifest.json").exists()
+
+
+def test_released_weights_that_say_nothing_of_themselves(set_it, weights, image, road):
+    (weights / "manifest.json").unlink()
+    (weights / "weights.json").unlink()
+    ray = np.sqrt(1 + 0.005**2 + 0.085**2)  # from the middle of the image, by a focal length of 100 pixels
+    set_it(image, "--distance", 2 * 7.5 * ray, "--at", 64, 40, "--fov", 2 * np.degrees(np.arctan(0.64)))
+    info = read_weights_info(weights)
+    assert (info.height, info.width) == inference.DEFAULT_SIZE
+    assert info.metres_per_unit == pytest.approx(2.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ((), "--camera_height METRES, or --distance"),
+        (("--camera_height", 1, "--distance", 2, "--at", 3, 4), "--camera_height METRES, or --distance"),
+        (("--distance", 2), "--at X Y"),
+        (("--camera_height", 1, "--at", 3, 4), "--at X Y"),
+        (("--camera_height", 1), "--fov"),
+        (("--camera_height", 1, "--fov", 60, "--intrinsics", "kitti"), "choose one"),
+        (("--camera_height", 1, "--fov", 180), "below 180"),
+        (("--camera_height", -1), "above 0"),
+        (("--distance", 2, "--at", WIDTH, 4, "--fov", 60), "outside"),
+        (("--camara_height", 1), "camara_height"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(set_it, image, road, words, named):
+    with pytest.raises(OptionsError, match=named):
+        set_it(image, *words)
+
+
+def test_no_road_is_told_and_nothing_stored(set_it, weights, image, camera, monkeypatch):
+    wall = np.full((HEIGHT, WIDTH), 3, np.float32)
+    monkeypatch.setattr(DepthPredictor, "__call__", lambda self, image: Prediction(1 / wall, wall, True))
+    before = (weights / "weights.json").read_bytes()
+    with pytest.raises(DataError, match="in none of the 1 images a road is found"):
+        set_it(image, "--camera_height", 1.5, "--intrinsics", camera)
+    assert (weights / "weights.json").read_bytes() == before
+
+
+def test_the_command_ends_without_a_traceback(weights, tmp_path):
+    command = [sys.executable, "tools/set_scale.py", "--load_weights_folder", str(weights), str(tmp_path / "none.png")]
+    done = subprocess.run([*command, "--camera_height", "1"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: there is no image or folder")

@@ -1,0 +1,117 @@
+"""A run that learns the camera and the scale: what it logs and stores with the weights, and what goes on from them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+from datasets.synthetic.world import World, generate
+from errors import DataError
+from inference import DepthPredictor
+from options import Options
+from reporting.frames import run_frames
+from reporting.run_folder import read_run
+from serialization.weights_folder import read_weights_info, save_weights
+from trainer import Trainer
+from training.build import build_data, build_model, initialise_weights
+from training.validation import describe_intrinsics
+
+SIZE = {"height": 64, "width": 96}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """Three drives of three frames; the split synthetic has two lines to train on."""
+    folder = tmp_path_factory.mktemp("worlds") / "world"
+    generate(World(**SIZE, frames=9, seed=3), folder, num_workers=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(world, tmp_path_factory):
+    def make(**changes) -> Options:
+        settings = {
+            **{"data_path": str(world), "split": "synthetic", "dataset": "kitti_depth", **SIZE, "batch_size": 2},
+            **{"log_dir": str(tmp_path_factory.mktemp("logs")), "num_workers": 0, "weights_init": "scratch"},
+            **{"device": "cpu", "max_steps": 1, "compile": "off", "keep_checkpoints": 1},
+            **{"pose_model_type": "shared", "learn_intrinsics": True, "velocity_weight": 0.05, **changes},
+        }
+        return Options(**settings, given=frozenset(settings))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def trained(options) -> Trainer:
+    trainer = Trainer(options())
+    trainer.train()
+    return trainer
+
+
+def test_the_camera_and_the_scale_are_stored_with_the_weights(trained):
+    weights = trained.models_dir / "weights_best"
+    assert (weights / "intrinsics.pdparams").is_file()
+    info = read_weights_info(weights)
+    assert info.metres_per_unit == 5.4
+    # One step of Adam, at a learning rate of 1e-4, moves nothing far.
+    assert info.intrinsics == pytest.approx((96 * np.log(2), 96 * np.log(2), 47.5, 31.5), rel=0.05)
+    assert DepthPredictor.from_folder(weights).scale == 5.4
+
+
+def test_both_are_logged(trained):
+    lines = [json.loads(line) for line in (trained.opt.run_dir / "scalars.jsonl").read_text().splitlines()]
+    assert lines[0]["velocity"] > 0
+    validation = next(line for line in lines if line["part"] == "val")
+    names = [f"intrinsics/{name}" for name in ("fx", "fy", "cx", "cy")]
+    assert tuple(validation[name] for name in names) == trained.intrinsics
+
+
+def test_its_report_shows_the_learned_camera(trained):
+    run = read_run(trained.opt.run_dir)
+    frames, _ = run_frames(run.options, None, 1)
+    assert frames[0].warped.keys() == {-1, 1}
+    fx, _, cx, _ = trained.intrinsics
+    assert (frames[0].K[0, 0], frames[0].K[0, 2]) == pytest.approx((fx, cx), rel=0.02)  # the dataset's fx is 55.68
+
+
+def test_training_goes_on_with_the_learned_camera(trained, options):
+    weights = str(trained.models_dir / "weights_best")
+    model = build_model(options())
+    initialise_weights(model, options(load_weights_folder=weights))
+    np.testing.assert_array_equal(model.intrinsics.net.bias.numpy(), trained.model.intrinsics.net.bias.numpy())
+
+
+def test_weights_without_a_camera_are_loaded_all_the_same(options, tmp_path):
+    paddle.seed(1)
+    released = build_model(options(learn_intrinsics=False))
+    save_weights(tmp_path / "w", released.networks(), {**SIZE, "use_stereo": False})
+    model = build_model(options())
+    lines = initialise_weights(model, options(load_weights_folder=str(tmp_path / "w")))
+    assert lines[-1] == "not loaded, random: intrinsics"
+    np.testing.assert_array_equal(model.pose.net[0].weight.numpy(), released.pose.net[0].weight.numpy())
+
+
+def test_the_way_that_was_driven_is_that_of_the_true_poses(world, options):
+    dataset = build_data(options(), "train").dataset
+    for i, line in enumerate(dataset.lines):
+        positions = dataset.poses(line.folder)[:, :3, 3]
+        for frame in (-1, 1):
+            true = np.linalg.norm(positions[line.frame + frame] - positions[line.frame])
+            travel = dataset[i]["travel", frame]
+            assert travel.dtype == np.float32 and travel == pytest.approx(true, rel=0.03)
+
+
+def test_a_split_without_speeds_is_refused(world, options, monkeypatch):
+    monkeypatch.setattr("datasets.kitti_dataset.read_speed", lambda path: None)
+    with pytest.raises(DataError, match=r"--velocity_weight needs the speed.*oxts"):
+        build_data(options(), "train")
+    sample = build_data(options(), "val").dataset[0]
+    assert np.isnan(sample["travel", 1])
+
+
+def test_the_camera_in_words():
+    # atan(48 / 48) to each side, and atan(32 / 55.4256) up and down, from edge to edge.
+    text = describe_intrinsics((48, 32 * np.sqrt(3), 47.5, 31.5), 64, 96)
+    assert text.endswith("fx 48.0, fy 55.4, cx 47.5, cy 31.5 pixels; field of view 90.0 x 60.0 degrees")

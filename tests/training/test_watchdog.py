@@ -1,0 +1,212 @@
+"""The watchdog: each seeded collapse is named, and none in runs that were healthy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+from datasets.synthetic.world import World, generate
+from errors import TrainingError
+from layers.self_supervised_loss import SelfSupervisedLoss
+from options import Options
+from trainer import Trainer
+from training.vital_signs import disparity_signs, image_motion, vital_signs
+from training.watchdog import COLLAPSES, FIRST_STEP, LOSS_FIRST_STEP, PATIENCE, Watchdog
+
+HEALTHY_RUNS = json.loads((Path(__file__).parent / "healthy_runs.json").read_text())
+RANGE = (0.1, 100.0)
+SIZE = (64, 96)
+ROAD = np.linspace(0.02, 0.3, SIZE[0] // 2)  # of the sigmoid's output, from the horizon down
+
+
+def street() -> np.ndarray:
+    """Disparity (H, W) of a sky, a road that comes nearer, and a car on it ahead."""
+    disp = np.full(SIZE, 0.003)
+    disp[SIZE[0] // 2 :] = ROAD[:, np.newaxis]
+    disp[30:52, 40:56] = 0.2
+    return disp
+
+
+def turned(degrees: float) -> np.ndarray:
+    """T (4, 4) of a turn about the vertical axis and a way of 0.3 ahead."""
+    T, angle = np.eye(4), np.radians(degrees)
+    T[0, [0, 2]], T[2, [0, 2]] = (np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))
+    T[2, 3] = -0.3
+    return T
+
+
+def signs_of(disp=None, T=None, images=None) -> dict[str, float]:
+    """What a step logs: of this disparity (H, W), motion (4, 4), and images of frames 0, -1 and 1."""
+    random = np.random.default_rng(0)
+    disp = street() if disp is None else disp
+    T = turned(1) if T is None else T
+    K = np.array([[60, 0, 48, 0], [0, 60, 32, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")
+    batch = {("K", 0): tensor(K), ("inv_K", 0): tensor(np.linalg.inv(K))}
+    for frame in (0, -1, 1):
+        image = random.random((3, *SIZE)) if images is None else images[frame]
+        batch["color", frame, 0] = tensor(image)
+    outputs = {("disp", 0): tensor(disp[np.newaxis])}
+    outputs.update({("cam_T_cam", 0, frame): tensor(T) for frame in (-1, 1)})
+    compute_loss = SelfSupervisedLoss((-1, 1), (0,), min_depth=RANGE[0], max_depth=RANGE[1])
+    losses, _ = compute_loss(batch, outputs)
+    return {**{name: value.item() for name, value in losses.items()}, **vital_signs(batch, outputs, compute_loss)}
+
+
+def tensor(array: np.ndarray) -> paddle.Tensor:
+    return paddle.to_tensor(array[np.newaxis].astype("float32"))
+
+
+def watch(logged, first_step=FIRST_STEP, spacing=50, **settings) -> list[str]:
+    """All that a watchdog names in a run that logs these scalars."""
+    watchdog = Watchdog(**{"mode": "warn", "from_start": True, **settings})
+    return [name for i, scalars in enumerate(logged) for name in watchdog.look(first_step + i * spacing, scalars)]
+
+
+def static_video() -> dict[int, np.ndarray]:
+    """Three frames that are the same but for a camera's noise."""
+    random = np.random.default_rng(1)
+    image = random.random((3, *SIZE))
+    return {frame: image + 0.001 * random.standard_normal(image.shape) for frame in (0, -1, 1)}
+
+
+def holed() -> np.ndarray:
+    disp = street()
+    disp[30:52, 40:56] = 0.0
+    return disp
+
+
+SEEDED = {
+    "still_poses": lambda: signs_of(T=np.eye(4)),
+    "constant_disparity": lambda: signs_of(disp=np.full(SIZE, 0.3)),
+    "saturated_disparity": lambda: signs_of(disp=np.full(SIZE, 1e-5)),
+    "auto_mask": lambda: signs_of(images=static_video()),
+    "holes": lambda: signs_of(disp=holed()),
+}
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_seeded_collapse_is_named_alone_and_once(name):
+    assert watch([SEEDED[name]()] * (PATIENCE + 3)) == [name]
+
+
+def test_noise_that_no_depth_explains_and_a_loss_that_stays():
+    healthy = signs_of()
+    assert watch([healthy] * 60) == ["still_loss"]
+    assert watch([healthy] * 60, from_start=False) == []
+    falling = [{**healthy, "loss": 0.2 * 0.99**i} for i in range(60)]
+    assert watch(falling) == []
+
+
+def test_a_loss_is_given_time_to_fall():
+    steps = (LOSS_FIRST_STEP - 1) // 5
+    assert watch([signs_of()] * steps, first_step=0, spacing=5) == []
+
+
+def test_a_sign_must_last():
+    ill, healthy = SEEDED["auto_mask"](), signs_of()
+    assert watch([*[ill] * (PATIENCE - 1), healthy] * 3, from_start=False) == []
+
+
+def test_untrained_networks_are_not_judged():
+    flat = SEEDED["constant_disparity"]()
+    assert watch([flat] * FIRST_STEP, first_step=0, spacing=1) == []
+
+
+def test_off_sees_nothing():
+    assert watch([SEEDED["holes"]()] * 2 * PATIENCE, mode="off") == []
+
+
+@pytest.mark.parametrize("name", HEALTHY_RUNS)
+def test_nothing_is_named_in_a_healthy_run(name):
+    """Recorded by train.py with --log_frequency 5 in the built-in world: see docs/watchdog.md."""
+    logged = HEALTHY_RUNS[name]
+    assert len(logged["loss"]) >= PATIENCE + FIRST_STEP / 5
+    entries = [dict(zip(logged, values, strict=True)) for values in zip(*logged.values(), strict=True)]
+    assert watch(entries, first_step=0, spacing=5) == []
+
+
+def test_every_collapse_has_a_cause_and_a_remedy():
+    for collapse in COLLAPSES.values():
+        assert collapse.title and collapse.cause and collapse.remedy
+
+
+def test_signs_of_a_street_by_hand():
+    disp = np.zeros((1, 20, 8))
+    disp[0, 10:] = 0.5
+    signs = disparity_signs(disp, scaled_disp=disp)
+    # Half of the pixels are 0, half 0.5: mean and standard deviation are 0.25.
+    assert signs == {"disparity": 0.25, "variation": 1.0, "saturated": 0.5, "holes": 0.0}
+    disp[0, 15, 2:4] = 0.09  # less than a fifth of its row's median, 2 of the 7 * 8 pixels below 0.65 of the height
+    disp[0, 5, 0] = 0.001  # above: the sky
+    assert disparity_signs(disp, scaled_disp=disp)["holes"] == 2 / 56
+
+
+def test_motion_in_the_image_by_hand():
+    T = np.stack([np.eye(4), turned(2.0)])
+    # 0.3 ahead at an inverse depth of 0.5 and a focal length of 100 is 15 pixels, two degrees are 3.49 more.
+    expected = (0 + 100 * np.radians(2) + 15) / 2
+    assert image_motion(T, np.array([0.5, 0.5]), np.array([100.0, 100.0])) == pytest.approx(expected)
+
+
+@pytest.fixture
+def collapsing(monkeypatch):
+    """Lets the watchdog name a collapse at every step."""
+    monkeypatch.setattr(Watchdog, "look", lambda self, step, scalars: ["holes"] if self.mode != "off" else [])
+
+
+def lines_of(trainer) -> list[dict]:
+    return [json.loads(line) for line in (trainer.opt.run_dir / "scalars.jsonl").read_text().splitlines()]
+
+
+def test_a_warning_is_told_and_logged(run, collapsing, capsys):
+    trainer = run(max_steps=1)
+    printed = capsys.readouterr().out
+    assert f"Watchdog, step 0: {COLLAPSES['holes']}" in printed and "Likely cause" in printed and "Remedy" in printed
+    found = [line for line in lines_of(trainer) if line["part"] == "watchdog"]
+    assert found == [{"part": "watchdog", "step": 0, "holes": str(COLLAPSES["holes"])}]
+    logged = next(line for line in lines_of(trainer) if line["part"] == "train")
+    assert {"vital/motion", "vital/variation", "vital/saturated", "vital/holes"} <= logged.keys()
+    records = list((trainer.opt.run_dir / "visualdl" / "train").iterdir())
+    assert any(b"watchdog/holes" in path.read_bytes() for path in records)
+
+
+def test_stop_ends_the_run(run, collapsing):
+    with pytest.raises(TrainingError, match="--watchdog stop ends the run at step 0: holes"):
+        run(max_steps=3, watchdog="stop")
+
+
+@pytest.mark.parametrize("mode", ["warn", "off"])
+def test_a_loss_that_is_no_number_is_named(tiny_options, capsys, mode):
+    trainer = Trainer(tiny_options(max_steps=1, watchdog=mode))
+    weight = trainer.model.depth.decoder[0].conv.conv.weight
+    weight.set_value(paddle.full_like(weight, float("nan")))
+    with pytest.raises(TrainingError, match="no longer finite"):
+        trainer.train()
+    told = [line["step"] for line in lines_of(trainer) if line["part"] == "watchdog"]
+    assert told == ([0] if mode == "warn" else [])
+    assert (str(COLLAPSES["not_finite"]) in capsys.readouterr().out) is (mode == "warn")
+
+
+@pytest.mark.slow
+def test_real_runs_in_the_world_and_in_a_world_that_stands_still(tmp_path):
+    world = tmp_path / "world"
+    generate(World(height=64, width=96, frames=60, seed=3), world, num_workers=0)
+    settings = {
+        **{"data_path": str(world), "split": "synthetic", "dataset": "kitti_depth", "height": 64, "width": 96},
+        **{"log_dir": str(tmp_path / "logs"), "num_workers": 0, "weights_init": "scratch", "device": "cpu"},
+        **{"batch_size": 2, "learning_rate": 5e-4, "max_steps": 160, "num_epochs": 200, "save_frequency": 200},
+        **{"log_frequency": 5, "keep_checkpoints": 1},
+    }
+    moving = Trainer(Options(**settings, model_name="moving", frame_ids=(0,), use_stereo=True))
+    moving.train()
+    assert [line for line in lines_of(moving) if line["part"] == "watchdog"] == []
+    for images in world.glob("*/*/image_0*/data"):
+        first, *others = sorted(images.iterdir())
+        for path in others:
+            path.write_bytes(first.read_bytes())
+    still = Trainer(Options(**settings, model_name="still"))
+    still.train()
+    found = [name for line in lines_of(still) if line["part"] == "watchdog" for name in line]
+    assert "auto_mask" in found
