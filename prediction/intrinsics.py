@@ -1,0 +1,77 @@
+"""K of the images to predict: from a file, from the field of view, or KITTI's."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from datasets.kitti_calibration import odometry_intrinsics, rectified_intrinsics
+from datasets.kitti_dataset import KITTIRawDataset
+from datasets.transforms import scale_intrinsics
+from errors import DataError
+
+KITTI = "kitti"
+LEFT_COLOUR_CAMERA = 2
+Intrinsics = Callable[[tuple[int, int]], np.ndarray]  # (height, width) of an image -> its K (3, 3), in pixels
+
+
+def make_intrinsics(source: str | None, fov: float | None) -> Intrinsics | None:
+    """What gives K for an image of any size.
+
+    Args:
+        source: "kitti" for the method's fixed intrinsics, which belong to KITTI's shape of image; else a file, as
+            `read_intrinsics` takes it. What it says holds for images of the size that the file names, or, where it
+            names none, of every image as it is.
+        fov: field of view across, degrees, of a camera with square pixels that looks through the image's middle.
+
+    Returns:
+        None where neither is given.
+
+    Raises:
+        DataError: the file cannot be read or holds no intrinsics.
+    """
+    if fov is not None:
+        return lambda size: _from_fov(fov, *size)
+    if source == KITTI:
+        fx, fy, cx, cy = KITTIRawDataset.MEAN_INTRINSICS
+        return lambda size: np.diag([size[1], size[0], 1.0]) @ np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    if source is None:
+        return None
+    K, own_size = read_intrinsics(Path(source))
+    return lambda size: K if own_size is None else scale_intrinsics(K, own_size, size)
+
+
+def read_intrinsics(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """K (3, 3) of a file, in pixels, and the (height, width) that it holds for, where the file says so.
+
+    The file holds fx fy cx cy, or the nine numbers of K by rows; or it is a calibration file of KITTI,
+    ``calib_cam_to_cam.txt`` of raw drives or ``calib.txt`` of odometry, of which the left colour camera's is taken.
+
+    Raises:
+        DataError: it cannot be read, or holds none of these.
+    """
+    try:
+        words = path.read_text(encoding="utf-8", errors="replace").replace(",", " ").split()
+    except OSError as error:
+        raise DataError(f"--intrinsics {path} cannot be read: {error.strerror}.") from error
+    if path.name == "calib_cam_to_cam.txt":
+        return rectified_intrinsics(path.parent, LEFT_COLOUR_CAMERA)
+    if path.name == "calib.txt":
+        return odometry_intrinsics(path.parent, LEFT_COLOUR_CAMERA), None
+    with suppress(ValueError):
+        numbers = [float(word) for word in words]
+        if len(numbers) == 4:
+            fx, fy, cx, cy = numbers
+            numbers = [fx, 0, cx, 0, fy, cy, 0, 0, 1]
+        if len(numbers) == 9 and numbers[0] > 0 and numbers[4] > 0 and numbers[6:] == [0, 0, 1]:
+            return np.array(numbers).reshape(3, 3), None
+    raise DataError(
+        f"--intrinsics {path}: expected fx fy cx cy, or the nine numbers of K by rows, in pixels, or KITTI's "
+        f"calib_cam_to_cam.txt or calib.txt; got '{' '.join(words)[:60]}'."
+    )
+
+
+def _from_fov(fov: float, height: int, width: int) -> np.ndarray:
+    focal = width / 2 / np.tan(np.radians(fov) / 2)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
