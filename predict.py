@@ -1,125 +1,249 @@
-"""Predicts depth for images, folders of images, or patterns.
+"""Predicts depth for images, folders of images, videos, patterns, or a camera.
 
 ``python predict.py INPUT ... --load_weights_folder DIR --output_dir DIR``
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from environment import prepare_environment, run_script, set_device
 from errors import DataError, OptionsError
-from prediction.inputs import find_images, read_image
+from prediction.inputs import camera_number, find_files, read_image
+from prediction.intrinsics import Intrinsics, make_intrinsics
+from prediction.jobs import Job, VideoJob, claim_folder, common_folder, plan_jobs, plan_video
+from prediction.metres import RoadScale
 from prediction.options import PredictOptions, parse_predict_options
-from prediction.outputs import WRITERS, Job, claim_folder, common_folder, plan_jobs
+from prediction.outputs import WRITERS, Result
+from prediction.video import CAMERA_RATE, Clock, VideoWriter, open_camera, open_video
+from serialization.atomic import atomic_file
 from training.progress import Progress
 
 # What imports Paddle is imported where it is used, so that a mistyped option or path is told at once.
 if TYPE_CHECKING:
-    from inference import DepthPredictor
+    from export.engines import ExportedPredictor
+    from inference import DepthPredictor, Prediction
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
 def main() -> None:
-    """Parses the options and predicts; the exit status is 1 where an image could not be read."""
+    """Parses the options and predicts; the exit status is 1 where an image or video could not be predicted."""
     if predict(parse_predict_options()):
         raise SystemExit(1)
 
 
 def predict(opt: PredictOptions) -> list[DataError]:
-    """Predicts all images whose outputs are not there yet, and writes what is asked for.
+    """Predicts all images and videos whose outputs are not there yet, and writes what is asked for.
 
     Returns:
-        What was wrong with the images that could not be read.
+        What was wrong with the images and videos that could not be read or predicted.
 
     Raises:
         UserError: nothing can be predicted: no images, weights that do not fit, outputs that cannot be written.
     """
-    sources = find_images(opt.inputs)
+    cameras = [text for text in opt.inputs if camera_number(text) is not None]
+    sources = find_files([text for text in opt.inputs if text not in cameras])
     output_dir = Path(opt.output_dir)
     jobs = plan_jobs(sources, output_dir, opt.save)
+    intrinsics = make_intrinsics(opt.intrinsics, opt.fov)
     predictor = _load(opt)
-    since = claim_folder(output_dir, _settings(opt, predictor, common_folder(sources)), opt.overwrite)
+    since = claim_folder(output_dir, _settings(opt, predictor, sources), opt.overwrite)
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} images are predicted already")
-    failures = _run(waiting, predictor, opt) if waiting else []
-    print(f"Predictions of {len(jobs) - len(failures)} images in {output_dir}")
-    if failures:
-        print(f"{len(failures)} of {len(jobs)} images could not be read:", *failures, sep="\n")
-    return failures
+    run = _Run(opt, predictor, intrinsics, since)
+    run.images([job for job in waiting if isinstance(job, Job)])
+    for job in waiting:
+        if isinstance(job, VideoJob):
+            run.video(job)
+    for text in dict.fromkeys(cameras):
+        run.camera(camera_number(text), output_dir)
+    count = len(jobs) + len(cameras)
+    what = "images" if all(isinstance(job, Job) for job in jobs) and not cameras else "images and videos"
+    print(f"Predictions of {count - len(run.failures)} {what} in {output_dir}")
+    if run.failures:
+        print(f"{len(run.failures)} of {count} {what} could not be predicted:", *run.failures, sep="\n")
+    return run.failures
 
 
-def _load(opt: PredictOptions) -> "DepthPredictor":
+def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
     """The predictor, with what the user should know about it printed."""
     prepare_environment()
+    import paddle
+
+    from export.engines import ExportedPredictor
     from inference import DepthPredictor
 
     set_device(opt.device)
-    predictor = DepthPredictor.from_folder(
-        opt.load_weights_folder,
-        num_layers=opt.num_layers,
-        height=opt.height,
-        width=opt.width,
-        min_depth=opt.min_depth,
-        max_depth=opt.max_depth,
-        scale=opt.scale,
-        dataset=opt.dataset,
-    )
+    if opt.engine == "paddle":
+        predictor = DepthPredictor.from_folder(
+            opt.load_weights_folder,
+            num_layers=opt.num_layers,
+            height=opt.height,
+            width=opt.width,
+            min_depth=opt.min_depth,
+            max_depth=opt.max_depth,
+            scale=opt.scale,
+            dataset=opt.dataset,
+        )
+    else:
+        device = paddle.device.get_device().partition(":")[0]
+        predictor = ExportedPredictor(opt.load_weights_folder, opt.engine, device, opt.scale)
     if predictor.left_out:
         print(f"Not in the networks, left out: {', '.join(predictor.left_out)}")
-    if predictor.scale is None:
+    if predictor.scale is None and opt.camera_height is None:
         refused = [kind for kind in opt.save if WRITERS[kind].needs_metres]
         if refused:
             raise OptionsError(
                 f"--save {' '.join(refused)} needs depth in metres, but {opt.load_weights_folder} does not say that "
                 "stereo pairs set its scale: find the scale by tools/set_scale.py, give the metres in a scene unit by "
-                "--scale, or save depth_npy"
+                "--scale, or the camera's height above the road by --camera_height, or save depth_npy"
             )
-        if "depth_npy" in opt.save:
+        if {"depth_npy", "ply"} & set(opt.save):
             print(
                 "Depth is in scene units: these weights do not know their scale, which tools/set_scale.py finds, and "
-                "--scale gives"
+                "--scale or --camera_height gives"
             )
     return predictor
 
 
-def _settings(opt: PredictOptions, predictor: "DepthPredictor", folder: Path) -> dict[str, Any]:
+def _settings(opt: PredictOptions, predictor: "DepthPredictor | ExportedPredictor", sources: Sequence[Path]) -> dict:
     """All that a prediction depends on, as JSON can hold it."""
     return {
-        "folder of the images": str(folder),
+        "folder of the images": str(common_folder(sources)) if sources else "",
         "checksum of the weights": predictor.checksum(),
+        "engine": opt.engine,
         "height and width": list(predictor.size),
         "least and greatest depth": list(predictor.depth_range),
         "metres in a scene unit": predictor.scale,
+        "camera height": opt.camera_height,
+        "intrinsics or field of view": opt.intrinsics or opt.fov,
+        "frames of a video": opt.max_frames,
         "post_process": opt.post_process,
     }
 
 
-def _run(jobs: Sequence[Job], predictor: "DepthPredictor", opt: PredictOptions) -> list[DataError]:
-    """Reads, predicts and writes by batches; images that cannot be read are told and passed over."""
-    failures: list[DataError] = []
-    progress = Progress(len(jobs), unit="images", seconds=SECONDS_BETWEEN_LINES)
-    try:
-        for start in range(0, len(jobs), opt.batch_size):
-            batch = jobs[start : start + opt.batch_size]
-            readable: list[tuple[Job, np.ndarray]] = []
-            for job in batch:
-                try:
-                    readable.append((job, read_image(job.source)))
-                except DataError as error:
-                    failures.append(error)
-                    progress.note(str(error))
-            predictions = predictor([image for _, image in readable], post_process=opt.post_process)
-            for (job, image), prediction in zip(readable, predictions, strict=True):
-                job.write(image, prediction)
+class _Run:
+    """Reads, predicts and writes by batches; what cannot be read is told and passed over.
+
+    Args:
+        since: when what may be resumed began (`claim_folder`).
+
+    Attributes:
+        failures: what was wrong with images and videos that could not be read or predicted.
+    """
+
+    def __init__(
+        self,
+        opt: PredictOptions,
+        predictor: "DepthPredictor | ExportedPredictor",
+        intrinsics: Intrinsics | None,
+        since: int,
+    ) -> None:
+        self._opt, self._predictor, self._intrinsics, self._since = opt, predictor, intrinsics, since
+        self.failures: list[DataError] = []
+
+    def images(self, jobs: Sequence[Job]) -> None:
+        """Predicts images."""
+        if not jobs:
+            return
+        with self._progress(len(jobs), "images") as progress:
+            for start in range(0, len(jobs), self._opt.batch_size):
+                batch = jobs[start : start + self._opt.batch_size]
+                readable: list[tuple[Job, np.ndarray]] = []
+                for job in batch:
+                    with self._told(progress):
+                        readable.append((job, read_image(job.source)))
+                predictions = self._predict([image for _, image in readable])
+                for (job, image), prediction in zip(readable, predictions, strict=True):
+                    with self._told(progress):
+                        job.write(self._result(image, prediction, self._road(keep=False), job.source))
+                progress.update(len(batch))
+
+    def video(self, job: VideoJob) -> None:
+        """Predicts the frames of a video file."""
+        with ExitStack() as stack:
+            # Told before the line of progress is there: a file that is no video has no frames to count.
+            stack.enter_context(self._told())
+            video = stack.enter_context(open_video(job.source))
+            print(f"{job.source.name}: {video.rate:g} frames a second")
+            count = min(filter(None, (video.expected, self._opt.max_frames)), default=None)
+            progress = stack.enter_context(self._progress(count, "frames"))
+            writer = None
+            if not job.has_video(self._since):
+                stream = stack.enter_context(atomic_file(job.video))
+                sound = job.source if video.has_sound else None
+                length = self._opt.max_frames and self._opt.max_frames / video.rate
+                writer = stack.enter_context(VideoWriter(stream, video.rate, sound, length))
+            self._frames(video.frames, job, writer, progress)
+
+    def camera(self, number: int, output_dir: Path) -> None:
+        """Predicts the frames of a camera as they come, until Ctrl-C."""
+        job = plan_video(Path(f"camera:{number}"), output_dir / f"camera{number}", self._opt.save)
+        there = [path for path in (job.video, job.folder) if path is not None and path.exists()]
+        if there and not self._opt.overwrite:
+            raise DataError(f"{there[0]} is there already: name another --output_dir, or --overwrite it.")
+        with ExitStack() as stack:
+            frames = stack.enter_context(open_camera(number))
+            progress = stack.enter_context(self._progress(self._opt.max_frames, "frames"))
+            writer = None
+            if job.video is not None:
+                stream = stack.enter_context(atomic_file(job.video))
+                writer = stack.enter_context(VideoWriter(stream, CAMERA_RATE))
+            with suppress(KeyboardInterrupt):
+                self._frames(frames, job, writer, progress, Clock())
+
+    def _frames(
+        self,
+        frames: Iterator[np.ndarray],
+        job: VideoJob,
+        writer: VideoWriter | None,
+        progress: Progress,
+        clock: Clock | None = None,
+    ) -> None:
+        """Predicts frames; a clock, for a camera, takes them one by one."""
+        numbered = enumerate(itertools.islice(frames, self._opt.max_frames))
+        road = self._road(keep=True)
+        while batch := list(itertools.islice(numbered, 1 if clock else self._opt.batch_size)):
+            waiting = [(i, image) for i, image in batch if writer or not job.frame(i).is_done(self._since)]
+            predictions = self._predict([image for _, image in waiting])
+            for (i, image), prediction in zip(waiting, predictions, strict=True):
+                job.frame(i).write(self._result(image, prediction, road, f"frame {i} of {job.source}"))
+                if writer:
+                    writer.write(image, prediction.scaled_disp, clock.times() if clock else 1)
             progress.update(len(batch))
-    finally:
-        progress.close()
-    return failures
+
+    def _predict(self, images: Sequence[np.ndarray]) -> list["Prediction"]:
+        return self._predictor(images, post_process=self._opt.post_process)
+
+    def _road(self, keep: bool) -> RoadScale | None:
+        return None if self._opt.camera_height is None else RoadScale(self._opt.camera_height, keep)
+
+    def _result(self, image: np.ndarray, prediction: "Prediction", road: RoadScale | None, name: Path | str) -> Result:
+        K = None if self._intrinsics is None else self._intrinsics(image.shape[:2])
+        return Result(image, road(prediction, K, str(name)) if road else prediction, K)
+
+    @contextmanager
+    def _progress(self, total: int | None, unit: str) -> Iterator[Progress]:
+        progress = Progress(total, unit=unit, seconds=SECONDS_BETWEEN_LINES)
+        try:
+            yield progress
+        finally:
+            progress.close()
+
+    @contextmanager
+    def _told(self, progress: Progress | None = None) -> Iterator[None]:
+        """Notes what data is at fault within the block, and goes on after it."""
+        try:
+            yield
+        except DataError as error:
+            self.failures.append(error)
+            (progress.note if progress else print)(str(error))
 
 
 if __name__ == "__main__":

@@ -4,16 +4,22 @@ import cv2
 import numpy as np
 
 
-def colourise_disparity(disp: np.ndarray) -> np.ndarray:
-    """Magma colours from the smallest value (far, dark) to the 95th percentile (near, bright).
+def colour_range(disp: np.ndarray) -> tuple[float, float]:
+    """The values of a picture's ends: the smallest (far, dark) and the 95th percentile (near, bright)."""
+    return float(disp.min()), float(np.percentile(disp, 95))
+
+
+def colourise_disparity(disp: np.ndarray, ends: tuple[float, float] | None = None) -> np.ndarray:
+    """Magma colours, from dark to bright.
 
     Args:
         disp: (H, W), any scale.
+        ends: the values of the darkest and the brightest colour; those of `colour_range` by default.
 
     Returns:
         uint8 (H, W, 3), RGB.
     """
-    low, high = float(disp.min()), float(np.percentile(disp, 95))
+    low, high = colour_range(disp) if ends is None else ends
     scaled = (disp - low) / max(high - low, 1e-12)
     grey = (scaled.clip(0, 1) * 255).round().astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_MAGMA), cv2.COLOR_BGR2RGB)

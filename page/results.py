@@ -15,7 +15,9 @@ from PIL import Image
 
 from evaluation.colormap import colourise_disparity
 from page.upload import Upload
-from prediction.outputs import WRITERS, Job
+from prediction.jobs import Job
+from prediction.outputs import WRITERS
+from prediction.outputs import Result as Written
 from reporting.cloud import encode_cloud
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def predict_upload(
     image, prediction = upload.frames[middle], predictions[middle]
     kinds = [kind for kind in FILES if prediction.metric or not WRITERS[kind].needs_metres]
     job = Job(folder, {kind: folder / f"{upload.name}{WRITERS[kind].ending}" for kind in kinds})
-    job.write(image, prediction)
+    job.write(Written(image, prediction))
     pair = folder / "input.png", folder / "disparity.png"
     for path, pixels in zip(pair, (image, colourise_disparity(prediction.scaled_disp)), strict=True):
         Image.fromarray(pixels).save(path, compress_level=1)

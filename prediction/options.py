@@ -12,6 +12,8 @@ from option_values import OptionParser, add_argument, checked, option, refuse_un
 from options import OPTION_FIELDS
 from prediction.outputs import WRITERS
 
+ENGINES = ("paddle", "inference", "onnx")
+
 _predict = partial(option, "predict")
 
 
@@ -33,13 +35,27 @@ class PredictOptions:
     output_dir: str | None = _predict(None, "folder of what is written; needed")
     save: tuple[str, ...] = _predict(
         ("picture",),
-        "what to write for each image: input and coloured disparity side by side, disparity or depth as float32, "
-        "depth as 16-bit PNG (metres times 256)",
+        "what to write for each image or frame: input and coloured disparity side by side (of a video, a video), "
+        "disparity or depth as float32, depth as 16-bit PNG (metres times 256, or millimetres), points with colours",
         choices=tuple(WRITERS),
     )
     scale: float | None = _predict(
         None, "metres in a scene unit (default: the weights' own, or the dataset's if stereo pairs set it)", above=0
     )
+    camera_height: float | None = _predict(
+        None, "metres from the road up to the camera: finds the road in each picture, and so the scale", above=0
+    )
+    intrinsics: str | None = _predict(
+        None, "K of the images, for ply and camera_height: a file (fx fy cx cy, K, or KITTI's calibration), or kitti"
+    )
+    fov: float | None = _predict(None, "field of view across, degrees, instead of intrinsics", above=0)
+    engine: str = _predict(
+        "paddle",
+        "what runs the networks: paddle, or what tools/export_model.py made of them: inference (Paddle Inference) or "
+        "onnx (ONNX Runtime); the folder of weights is then what that wrote",
+        choices=ENGINES,
+    )
+    max_frames: int | None = _predict(None, "frames of each video or camera (default: all, until Ctrl-C)", at_least=1)
     batch_size: int = _predict(8, "images predicted at once", at_least=1)
     overwrite: bool = _predict(False, "predict images again whose outputs are there")
     height: int | None = _predict(None, "height of the network's input (default: the weights' own)", at_least=64)
@@ -64,7 +80,7 @@ class PredictOptions:
 
     def _problems(self) -> Iterator[str]:
         if not self.inputs:
-            yield "name what to predict: images, folders of images, or patterns such as 'drive/*.jpg'"
+            yield "name what to predict: images, videos, folders, patterns such as 'drive/*.jpg', or camera:0"
         if self.load_weights_folder is None:
             yield "name the folder of the weights: --load_weights_folder DIR"
         if self.output_dir is None:
@@ -73,6 +89,19 @@ class PredictOptions:
             size = getattr(self, name)
             if size is not None and size % 32:
                 yield f"{name}: got {size}, allowed: multiples of 32, for example {size // 32 * 32}"
+        if self.intrinsics is not None and self.fov is not None:
+            yield "--intrinsics and --fov both say what the camera sees: give one of them"
+        if self.fov is not None and self.fov >= 180:
+            yield f"fov: got {self.fov}, allowed: below 180"
+        if self.scale is not None and self.camera_height is not None:
+            yield "--scale and --camera_height both set the scale: give one of them"
+        needing = [f"--save {kind}" for kind in self.save if WRITERS[kind].needs_intrinsics]
+        needing += ["--camera_height"] if self.camera_height is not None else []
+        if needing and self.intrinsics is None and self.fov is None:
+            yield (
+                f"{needing[0]} needs K: --intrinsics FILE, --intrinsics kitti for KITTI's images, or --fov DEGREES, "
+                "the camera's field of view across"
+            )
         if self.min_depth >= self.max_depth:
             yield f"min_depth ({self.min_depth}) is not below max_depth ({self.max_depth})"
 
@@ -89,7 +118,9 @@ def parse_predict_options(argv: Sequence[str] | None = None) -> PredictOptions:
     parser = OptionParser(
         usage="%(prog)s INPUT ... --load_weights_folder DIR --output_dir DIR [--OPTION VALUE ...]", allow_abbrev=False
     )
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="an image, a folder of images, or a pattern")
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="an image, a video, a folder, a pattern, or camera:N"
+    )
     group = parser.add_argument_group("what to predict, and how")
     for field in PREDICT_FIELDS.values():
         add_argument(group, field)

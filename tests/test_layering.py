@@ -22,10 +22,11 @@ ALLOWED = {
     "preparation": {"preparation", "datasets", "serialization", "errors"},
     "importing": {"importing", "datasets", "prediction", "serialization", "errors"},
     "inference": {"networks", "layers", "datasets", "serialization", "errors"},
+    "export": {"export", "inference", "layers", "datasets", "serialization", "errors"},
     "prediction": {
         *("prediction", "options", "option_values", "inference", "datasets", "evaluation", "serialization", "errors"),
     },
-    "predict": {"prediction", "inference", "training", "environment", "errors"},
+    "predict": {"prediction", "export", "inference", "serialization", "training", "environment", "errors"},
     "training": {
         *("training", "options", "datasets", "networks", "layers", "kernels", "serialization"),
         *("evaluation", "inference", "environment", "errors"),

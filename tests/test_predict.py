@@ -6,18 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import paddle
 import pytest
 from PIL import Image
+from plyfile import PlyData
 
 from datasets.kitti_dataset import KITTIOdomDataset
-from errors import DataError, OptionsError, WeightsError
+from errors import DataError, OptionsError, UserError, WeightsError
 from evaluation.colormap import colourise_disparity
 from inference import DepthPredictor
 from networks.build import build_depth_networks
 from predict import predict
-from prediction.inputs import find_images, read_image
+from prediction.inputs import find_files, read_image
 from prediction.options import parse_predict_options
 from serialization.weights_folder import save_weights
 
@@ -73,21 +75,21 @@ def names(folder):
 
 def test_folders_are_sorted_naturally_and_each_image_comes_once(images):
     (images / "._2.png").write_bytes(b"what some systems leave")
-    found = find_images([str(images / "10.jpg"), str(images), str(images / "*.png")])
+    found = find_files([str(images / "10.jpg"), str(images), str(images / "*.png")])
     assert [path.name for path in found] == ["10.jpg", "1.bmp", "2.png"]
-    assert [path.name for path in find_images([str(images)])] == ["1.bmp", "2.png", "10.jpg"]
-    assert find_images([str(images.parent / "im*")]) == find_images([str(images)])
+    assert [path.name for path in find_files([str(images)])] == ["1.bmp", "2.png", "10.jpg"]
+    assert find_files([str(images.parent / "im*")]) == find_files([str(images)])
 
 
 def test_a_name_with_signs_of_patterns_is_a_name_first(images):
     (images / "2.png").rename(images / "a[2].png")
-    assert [path.name for path in find_images([str(images / "a[2].png")])] == ["a[2].png"]
+    assert [path.name for path in find_files([str(images / "a[2].png")])] == ["a[2].png"]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{}/missing.png", ["there is no image or folder", "missing.png"]),
+        ("{}/missing.png", ["there is no image or video or folder", "missing.png"]),
         ("{}/*.webp", ["matches nothing"]),
         ("{}/*.txt", ["matches no image", ".jpeg"]),
         ("{}/empty", ["holds no image", ".jpeg"]),
@@ -96,7 +98,7 @@ def test_a_name_with_signs_of_patterns_is_a_name_first(images):
 def test_inputs_without_images(images, text, words):
     (images / "empty").mkdir()
     with pytest.raises(DataError) as error:
-        find_images([str(images / "2.png"), text.format(images)])
+        find_files([str(images / "2.png"), text.format(images)])
     for word in words:
         assert word in str(error.value)
 
@@ -218,6 +220,122 @@ def test_options_of_the_network_reach_it(run, images, weights, tmp_path):
         run(images / "2.png", "--num_layers", 50)
 
 
+def test_a_cloud_lies_where_intrinsics_say(run, images, tmp_path):
+    run(images / "2.png", "--save", "ply", "depth_npy", "--fov", 90)
+    vertex = PlyData.read(tmp_path / "out/2_cloud.ply")["vertex"]
+    depth = np.load(tmp_path / "out/2_depth.npy")
+    np.testing.assert_allclose(vertex["z"], depth.ravel(), rtol=1e-6)
+    # 70 pixels across 90 degrees: the focal length is 35, the middle at 34.5.
+    np.testing.assert_allclose(vertex["x"].reshape(50, 70)[:, 69], 34.5 / 35 * depth[:, 69], rtol=1e-5)
+
+
+def test_without_a_road_the_cameras_height_says_nothing(run, images, tmp_path):
+    """The networks are random, and so is what they predict."""
+    failures = run(images, "--save", "depth_mm", "--camera_height", 1.65, "--fov", 80)
+    assert len(failures) == 3 and "no road is found" in str(failures[0])
+    assert names(tmp_path / "out") == ["predict.json"]
+
+
+# Videos
+
+
+@pytest.fixture
+def video(images):
+    """A video of seven frames, without sound, beside the images."""
+    writer = cv2.VideoWriter(str(images / "drive.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (96, 64))
+    for i in range(7):
+        writer.write(cv2.resize(picture(4, 6, seed=i), (96, 64)))
+    writer.release()
+    return images / "drive.avi"
+
+
+def frames_of(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (got := capture.read())[0]:
+        frames.append(got[1][:, :, ::-1])
+    return frames
+
+
+def test_a_video_becomes_a_video_and_files_of_its_frames(run, video, weights, tmp_path):
+    assert run(video.parent, "--save", "picture", "disp_npy", "--batch_size", 3) == []
+    out, frames = tmp_path / "out", frames_of(video)
+    assert {f"drive_frames/{i:06d}_disp.npy" for i in range(7)} | {"drive_picture.mp4", "2_picture.png"} < set(
+        names(out)
+    )
+    predictor = DepthPredictor.from_folder(weights / "mono")
+    for i in (0, 6):
+        expected = predictor(np.ascontiguousarray(frames[i])).scaled_disp
+        # Two decoders, which round differently.
+        np.testing.assert_allclose(np.load(out / f"drive_frames/{i:06d}_disp.npy"), expected, rtol=0.02)
+    written = frames_of(out / "drive_picture.mp4")
+    assert len(written) == 7 and written[0].shape == (64, 192, 3)
+    assert abs(written[3][:, :96].astype(int) - frames[3]).mean() < 10
+
+
+def test_a_video_is_resumed_by_frames_and_ends_where_it_shall(run, video, tmp_path, capsys):
+    words = (video, "--save", "picture", "disp_npy", "--max_frames", 4)
+    run(*words)
+    out = tmp_path / "out"
+    kept, lost = out / "drive_frames/000000_disp.npy", out / "drive_frames/000002_disp.npy"
+    assert len(names(out)) == 6
+    np.save(kept, np.zeros(1))
+    lost.unlink()
+    before = (out / "drive_picture.mp4").stat().st_mtime_ns
+    run(*words)
+    assert np.load(kept).shape == (1,) and np.load(lost).shape == (64, 96)
+    assert (out / "drive_picture.mp4").stat().st_mtime_ns == before
+    with pytest.raises(DataError, match="frames of a video: there 4, now None"):
+        run(video, "--save", "picture", "disp_npy")
+    run(video, "--max_frames", 2, out="short")
+    run(video, "--max_frames", 2, out="short")
+    assert "1 of 1 images are predicted already" in capsys.readouterr().out
+
+
+def test_a_broken_video_is_told_and_the_others_predicted(run, video, tmp_path):
+    (video.parent / "broken.mp4").write_bytes(b"no video")
+    (error,) = run(video.parent)
+    assert "broken.mp4 cannot be read as a video" in str(error)
+    assert {"drive_picture.mp4", "2_picture.png"} < set(names(tmp_path / "out"))
+
+
+def test_a_camera_is_predicted_as_long_as_is_asked(run, video, tmp_path, monkeypatch):
+    opened, open_capture = [], cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: opened.append(number) or open_capture(str(video)))
+    run("camera:3", "--save", "picture", "depth_npy", "--max_frames", 3)
+    assert opened == [3]
+    expected = [f"camera3_frames/{i:06d}_depth.npy" for i in range(3)]
+    assert names(tmp_path / "out") == [*expected, "camera3_picture.mp4", "predict.json"]
+    monkeypatch.undo()
+    assert len(frames_of(tmp_path / "out/camera3_picture.mp4")) >= 3
+    with pytest.raises(DataError, match=r"camera3_picture\.mp4 is there already"):
+        run("camera:3", "--save", "picture", "depth_npy", "--max_frames", 3)
+    with pytest.raises(UserError, match="camera:77 cannot be opened"):
+        run("camera:77", out="other")
+
+
+def test_ctrl_c_ends_a_camera_and_leaves_a_whole_video(run, video, tmp_path, monkeypatch):
+    class Capture:
+        def __init__(self, number):
+            self.frames = frames_of(video)[:2]
+
+        def isOpened(self):
+            return True
+
+        def read(self):
+            if not self.frames:
+                raise KeyboardInterrupt
+            return True, np.ascontiguousarray(self.frames.pop())
+
+        def release(self):
+            pass
+
+    real = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda source: Capture(source) if source == 0 else real(source))
+    assert run("camera") == []
+    assert len(frames_of(tmp_path / "out/camera0_picture.mp4")) >= 2
+
+
 # Names of what is written
 
 
@@ -229,7 +347,7 @@ def test_images_of_several_folders_keep_them_apart(run, images, tmp_path):
 
 def test_images_that_would_share_an_output_are_refused(run, images):
     shutil.copy(images / "2.png", images / "2.TIFF")
-    with pytest.raises(DataError, match=r"2\.png and .*2\.TIFF would both write .*2_picture\.png"):
+    with pytest.raises(DataError, match=r"2\.png and .*2\.TIFF would both write .*2_"):
         run(images)
 
 
@@ -289,7 +407,7 @@ def test_broken_images_are_told_and_the_others_predicted(run, images, tmp_path, 
     failures = run(images, "--batch_size", 2)
     assert [Path(str(error).split()[1]).name for error in failures] == ["0.png", "3.jpg"]
     printed = capsys.readouterr().out
-    assert "2 of 5 images could not be read" in printed and "Predictions of 3 images" in printed
+    assert "2 of 5 images could not be predicted" in printed and "Predictions of 3 images" in printed
     assert names(tmp_path / "out") == ["10_picture.png", "1_picture.png", "2_picture.png", "predict.json"]
 
 
@@ -312,6 +430,12 @@ def test_missing_weights(run, images):
         ("a.png --scale -1", "scale: got -1.0, allowed: a number above 0"),
         ("a.png --height 100", "multiples of 32"),
         ("a.png --min_depth 200", "is not below max_depth"),
+        ("a.png --save ply", "--save ply needs K: --intrinsics FILE"),
+        ("a.png --camera_height 1.65", "--camera_height needs K"),
+        ("a.png --camera_height 1.65 --scale 2 --fov 90", "--scale and --camera_height both"),
+        ("a.png --fov 90 --intrinsics kitti", "--intrinsics and --fov both"),
+        ("a.png --fov 180", "fov: got 180.0, allowed: below 180"),
+        ("a.png --engine tensorrt", "invalid choice: 'tensorrt'"),
         ("", "name what to predict"),
         ("a.png", "--load_weights_folder DIR\n.*--output_dir DIR"),
     ],
@@ -343,4 +467,4 @@ def test_the_script_on_real_images(kitti_sample, weights, tmp_path):
     done = subprocess.run([*command[:2], str(broken), *folders[:3], str(tmp_path / "x")], cwd=ROOT, capture_output=True)
     assert done.returncode == 1 and b"Traceback" not in done.stderr
     done = subprocess.run([*command[:2], str(tmp_path / "none"), *folders], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: there is no image or folder")
+    assert done.returncode == 2 and done.stderr.startswith("error: there is no image or video or folder")

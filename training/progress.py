@@ -14,13 +14,13 @@ class Progress:
     """Samples done, samples a second, time left, and of the last news the loss and how much time the data took.
 
     Args:
-        total: samples in the whole run.
+        total: samples in the whole run; None where that is not known.
         unit: what is counted.
         seconds: away from a terminal, a line is printed when so many have passed since the last, without news too.
         done: of the total, before this process.
     """
 
-    def __init__(self, total: int, unit: str = "samples", seconds: float = math.inf, done: int = 0) -> None:
+    def __init__(self, total: int | None, unit: str = "samples", seconds: float = math.inf, done: int = 0) -> None:
         self._on_terminal = sys.stdout.isatty()
         # Away from a terminal tqdm only keeps the figures, and their line is printed when there is news.
         self._sink = None if self._on_terminal else open(os.devnull, "w")  # noqa: SIM115

@@ -43,8 +43,12 @@ def test_step_evaluate_and_predict_print_a_line_each():
         "step": "s/step",
         "evaluate": "ms/frame",
         "predict": "ms/image",
+        "predict_inference": "ms/image",
+        "predict_onnx": "ms/image",
     }
-    assert found["step"]["baseline"] == "not compiled" and found["step"]["frames"] == [0, -1, 1, "s"]
+    for engine in ("inference", "onnx"):
+        assert max(found[f"predict_{engine}"]["differences"].values()) < 1e-4
+    assert found["step"]["baseline"] == "plain port" and found["step"]["frames"] == [0, -1, 1, "s"]
     assert found["evaluate"]["baseline"] is None and found["predict"]["batch_size"] == 1
 
 

@@ -1,23 +1,150 @@
-"""Depth of random images of the networks' size, with random weights, in batches: what predict.py does between files."""
+"""Depth of random images of the networks' size, with random weights, in batches: what predict.py does between files.
 
-from collections.abc import Iterator
+Then the same by exported models, in turn with PyTorch where that can be imported, which runs the same networks eagerly.
+Each of these runs in a process of its own: the threads of several libraries in one are in each other's way.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
-from inference import DepthPredictor
-from networks.build import build_depth_networks
+from errors import UserError
 from options import Options
 from tools.benchmarks.measure import result_line, time_in_turn
 
 BATCH_SIZE = 4
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(opt: Options, repeat: int) -> Iterator[dict]:
-    """Yields the line; there is no baseline."""
+    """Yields the lines: ours, and one for each engine of exported models; their baseline is PyTorch, else ours."""
+    import paddle
+
+    from export.engines import ENGINES
+    from inference import DepthPredictor
+    from networks.build import build_depth_networks
+    from serialization.weights_folder import save_weights
+
     batch_size = opt.batch_size if "batch_size" in opt.given else BATCH_SIZE
-    predictor = DepthPredictor(**build_depth_networks(opt.num_layers, scales=(0,)), size=(opt.height, opt.width))
+    paddle.seed(0)
+    networks = build_depth_networks(opt.num_layers, scales=(0,))
+    predictor = DepthPredictor(**networks, size=(opt.height, opt.width))
     random = np.random.default_rng(0)
-    images = list(random.integers(0, 256, (batch_size, opt.height, opt.width, 3), dtype=np.uint8))
-    seconds = time_in_turn({"ours": lambda: predictor(images)}, repeat)["ours"]
+    images = random.integers(0, 256, (batch_size, opt.height, opt.width, 3), dtype=np.uint8)
+
+    def run_ours() -> np.ndarray:
+        return np.stack([prediction.depth for prediction in predictor(list(images))])
+
     about = {"batch_size": batch_size, "size": f"{opt.width}x{opt.height}", "num_layers": opt.num_layers}
-    yield result_line("predict", "ms/image", seconds, batch_size, **about)
+    yield result_line("predict", "ms/image", time_in_turn({"": run_ours}, repeat)[""], batch_size, **about)
+
+    baseline = "PyTorch, eager" if importlib.util.find_spec("torch") and opt.num_layers == 18 else "predict"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.save(folder / "images.npy", images)
+        np.save(folder / "depth.npy", run_ours())
+        info = {"height": opt.height, "width": opt.width, "use_stereo": False}
+        save_weights(folder / "weights", networks, info)
+        _export(predictor, folder)
+        others = {name: _Process(name, folder) for name in (*ENGINES, *(["torch"] if baseline != "predict" else []))}
+        try:
+            runs = {name: process.run for name, process in others.items()}
+            runs.setdefault("torch", run_ours)
+            seconds = time_in_turn(runs, repeat)
+        finally:
+            for process in others.values():
+                process.close()
+    for name in ENGINES:
+        yield result_line(
+            f"predict_{name}",
+            "ms/image",
+            seconds[name],
+            batch_size,
+            baseline=baseline,
+            baseline_seconds=seconds["torch"],
+            differences={name: process.difference for name, process in others.items()},
+            **about,
+        )
+
+
+def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (imported where it is used)
+    """Writes the predictor's models."""
+    from export.files import FILES, MODEL
+    from export.network import WholeModel
+    from export.writing import write_onnx, write_paddle
+
+    write_paddle(WholeModel(predictor), folder / MODEL)
+    write_onnx(folder / MODEL, folder / FILES["onnx"][0], {"input": "batch height width 3", "output": "depth"})
+
+
+class _Process:
+    """A process that predicts the images whenever it is asked to.
+
+    Attributes:
+        difference: of its depth from ours, relative to it, at most.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        command = [sys.executable, "-m", "tools.benchmarks.predict", name, str(folder)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.difference = float(self.run())
+
+    def run(self) -> str:
+        """Returns when the images are predicted."""
+        print(file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise UserError("A process that is timed has ended; what it said stands above.")
+        return answer
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _serve(name: str, folder: Path) -> None:
+    """Predicts the images for each line that comes in, and answers by the difference from our depth."""
+    images, expected = np.load(folder / "images.npy"), np.load(folder / "depth.npy")
+    predict = _torch(folder) if name == "torch" else _engine(name, folder)
+    for _ in sys.stdin:
+        print(float(np.abs(predict(images) / expected - 1).max()), flush=True)
+
+
+def _engine(name: str, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+    from environment import prepare_environment
+
+    prepare_environment()
+    from export.engines import ENGINES
+
+    return ENGINES[name][1](folder, "cpu")
+
+
+def _torch(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """PyTorch's networks, with what Paddle's call does around them."""
+    import torch
+
+    from serialization.naming import to_pytorch
+    from serialization.pdparams import read_pdparams
+    from tools.benchmarks.torch_network import TorchDepth
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    network = TorchDepth(
+        *(to_pytorch(read_pdparams(folder / f"weights/{role}.pdparams")) for role in ("encoder", "depth"))
+    )
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        return (1 / (0.01 + 9.99 * network(x)))[:, 0].numpy()
+
+    return predict
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], Path(sys.argv[2]))

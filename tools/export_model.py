@@ -1,0 +1,152 @@
+"""Exports the depth networks to files that run without this project: Paddle's inference model, and ONNX.
+
+``python tools/export_model.py --load_weights_folder DIR --out DIR``: the models take uint8 (B, H, W, 3), RGB images of
+any size, and give float32 (B, H, W), depth. Each is run and compared with the networks before it counts as exported.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from environment import prepare_environment, run_script
+from errors import UserError
+from export.files import FILES, MODEL, ExportInfo, write_info
+from option_values import OptionParser
+from options import OPTION_FIELDS
+from prediction.inputs import find_images, read_image
+from serialization.atomic import atomic_folder
+from serialization.manifest import write_manifest
+
+if TYPE_CHECKING:  # they import Paddle, which nobody needs to be told of a mistyped option
+    import numpy as np
+
+    from inference import DepthPredictor
+
+FRAMES = 4  # of the images given, at most
+
+
+def main() -> None:
+    """Parses the options and exports."""
+    args = _parse()
+    if args.out.exists() and any(args.out.iterdir() if args.out.is_dir() else [1]):
+        raise UserError(f"--out {args.out} holds something already, and will not be replaced: name a new folder.")
+    frames = _frames(args.images)
+    prepare_environment()
+    predictor = _load(args)
+    info = ExportInfo(
+        formats=tuple(args.format),
+        height=predictor.size[0],
+        width=predictor.size[1],
+        min_depth=predictor.depth_range[0],
+        max_depth=predictor.depth_range[1],
+        scale=predictor.scale,
+        bare=args.bare,
+        fp16=args.fp16,
+        weights=predictor.checksum(),
+    )
+    with atomic_folder(args.out.absolute()) as folder:
+        _write(folder, _load(args), info)
+        for kind in info.formats:
+            _compare(folder, kind, predictor, frames, info)
+        if "paddle" not in info.formats:
+            for name in FILES["paddle"]:
+                (folder / name).unlink()
+        write_info(folder, info)
+        write_manifest(folder)
+    print(f"Exported to {args.out}: {', '.join(name for kind in info.formats for name in FILES[kind])}")
+
+
+def _parse() -> Namespace:
+    parser = OptionParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--load_weights_folder", required=True, metavar="DIR", help="folder of weights")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
+    parser.add_argument(
+        "--format", nargs="+", choices=FILES, default=list(FILES), help="what to write (default: paddle onnx)"
+    )
+    parser.add_argument(
+        "--bare", action="store_true", help="the networks alone: float32 (B, 3, h, w) in [0, 1] to 1 / depth"
+    )
+    parser.add_argument("--fp16", action="store_true", help="weights in 16 bits: half the size")
+    parser.add_argument(
+        "--images", nargs="+", metavar="INPUT", help="what to compare on: images or folders (default: built-in scenes)"
+    )
+    parser.add_argument("--height", type=int, help="of the networks' input (default: the weights' own)")
+    parser.add_argument("--width", type=int, help="of the networks' input (default: the weights' own)")
+    parser.add_argument("--scale", type=float, help="metres in a scene unit (default: the dataset's, as in predict.py)")
+    for name in ("num_layers", "min_depth", "max_depth", "dataset"):
+        about = OPTION_FIELDS[name]
+        default = "kitti" if name == "dataset" else about.default
+        parser.add_argument(f"--{name}", type=type(default), choices=about.metadata["choices"], default=default)
+    return parser.parse_args()
+
+
+def _load(args: Namespace) -> "DepthPredictor":
+    from inference import DepthPredictor
+
+    names = ("num_layers", "height", "width", "min_depth", "max_depth", "scale", "dataset")
+    return DepthPredictor.from_folder(args.load_weights_folder, **{name: getattr(args, name) for name in names})
+
+
+def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:
+    """uint8 (H, W, 3) images to compare on."""
+    if inputs is None:
+        from datasets.synthetic.render import Camera, StreetRenderer
+        from datasets.synthetic.street import Street
+        from datasets.synthetic.textures import build_atlas
+
+        street = Street((0,), 20)
+        renderer = StreetRenderer(street, build_atlas(0), Camera.like_kitti(375, 1242))
+        return [renderer.render(i, street.poses[i]).color for i in (0, 19)]
+    return [read_image(path) for path in find_images(inputs)[:FRAMES]]
+
+
+def _write(folder: Path, predictor: "DepthPredictor", info: ExportInfo) -> None:
+    """Writes the models; ONNX is made of Paddle's."""
+    from export.network import BareModel, WholeModel
+    from export.writing import keep_in_half, write_onnx, write_paddle
+
+    model = BareModel(predictor) if info.bare else WholeModel(predictor)
+    if info.fp16:
+        keep_in_half(model)
+    write_paddle(model, folder / MODEL)
+    if "onnx" in info.formats:
+        unit = "scene units" if info.scale is None else "metres"
+        about = {
+            "input": "batch 3 height width" if info.bare else "batch height width 3",
+            "output": "scaled_disp" if info.bare else "depth",
+            "unit": "1 / scene units" if info.bare else unit,
+            "weights": info.weights,
+        }
+        write_onnx(folder / MODEL, folder / FILES["onnx"][0], about)
+
+
+def _compare(
+    folder: Path, kind: str, predictor: "DepthPredictor", frames: Sequence["np.ndarray"], info: ExportInfo
+) -> None:
+    """Runs a model and prints how it agrees. Raises UserError where it does not."""
+    from export.agreement import TOLERANCE, TOLERANCE_FP16, difference_of_resizing, difference_on_same_input
+    from export.engines import ENGINES
+
+    open_engine = dict(ENGINES.values())[kind]
+    run = open_engine(folder, "cpu")
+    tolerance = TOLERANCE_FP16 if info.fp16 else TOLERANCE
+    difference = difference_on_same_input(run, predictor, frames, info.bare)
+    if not difference <= tolerance:
+        raise UserError(
+            f"The {kind} model's depth differs from the networks' by up to {difference:.1e} of it on the same input, "
+            f"more than {tolerance:.0e}: nothing is exported."
+        )
+    print(f"{kind}: depth on the same resized input differs by up to {difference:.1e} of it (allowed: {tolerance:.0e})")
+    if not info.bare:
+        mean, largest = difference_of_resizing(run, predictor, frames)
+        print(
+            f"{kind}: where it resizes itself, not Pillow and OpenCV, by {mean:.1e} on average, {largest:.1e} at most"
+        )
+
+
+if __name__ == "__main__":
+    run_script(main)
