@@ -24,16 +24,18 @@ from training.build import (
     build_loss,
     build_model,
     build_optimizer,
+    compile_mode,
     initialise_weights,
+    kernels_mode,
     use_kernels,
     weights_info,
     with_weights_size,
 )
 from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
 from training.distributed import average_statistics, synchronise_batch_norm, training_command
-from training.event_log import EventLog, drop_scalars_from
+from training.event_log import drop_scalars_from
+from training.logbook import Logbook, describe_run
 from training.peers import Peers
-from training.pictures import batch_pictures
 from training.progress import Progress
 from training.resume import resumed_options
 from training.run_record import RunRecord
@@ -42,11 +44,6 @@ from training.step import StepResult, TrainingStep
 from training.stop_signals import StopSignals
 from training.update import Update, check_amp
 from training.validation import describe_intrinsics, validate
-from training.vital_signs import vital_signs
-from training.watchdog import COLLAPSES, Watchdog
-
-# Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
-STEPS_WORTH_COMPILING = 50
 
 
 class Trainer:
@@ -86,7 +83,7 @@ class Trainer:
         self.optimizer, self.scheduler = build_optimizer(opt, self.model, peers.size)
         self.update = Update(self.optimizer, opt.amp)
         self.stop = StopSignals(peers)
-        self.watchdog = Watchdog(opt.watchdog, from_start=checkpoint is None and opt.load_weights_folder is None)
+        self.from_start = checkpoint is None and opt.load_weights_folder is None
         resumed = None
         if checkpoint is None:
             for line in initialise_weights(self.model, opt):
@@ -97,8 +94,9 @@ class Trainer:
         self.record = RunRecord(opt.run_dir, self.samples_a_step, resumed and resumed.seconds)
         train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
         peers.check_alike(step=self.step, training_lines=train, validation_lines=val)
-        self.kernels = use_kernels(self._kernels_mode(resumed))
-        self.training_step = TrainingStep(self.model, self.compute_loss, self._compile_mode(resumed), peers, opt.amp)
+        self.kernels = use_kernels(kernels_mode(opt, self.total_steps, resumed and resumed.kernels))
+        compile_mode_ = compile_mode(opt, self.total_steps, self.kernels, resumed and resumed.compiled)
+        self.training_step = TrainingStep(self.model, self.compute_loss, compile_mode_, peers, opt.amp)
 
     def _go_on(self, state: RunState, checkpoint: Path) -> None:
         """Stands where the run stood."""
@@ -115,20 +113,6 @@ class Trainer:
         self.update.loss_scale = state.loss_scale
         self.best = math.inf if state.best is None else state.best
         print(f"Going on from {checkpoint}: step {self.step}, epoch {self.epoch}")
-
-    def _kernels_mode(self, resumed: RunState | None) -> str:
-        """What ``--kernels`` comes to; a resumed run goes on as it began, since the two round differently."""
-        if self.opt.kernels != "auto":
-            return self.opt.kernels
-        wanted = self.total_steps >= STEPS_WORTH_COMPILING if resumed is None else resumed.kernels
-        return "auto" if wanted else "off"
-
-    def _compile_mode(self, resumed: RunState | None) -> str:
-        """What ``--compile`` comes to; with the kernels, a static graph is as fast and takes much more memory."""
-        if self.opt.compile != "auto":
-            return self.opt.compile
-        worth = self.total_steps >= STEPS_WORTH_COMPILING and not self.kernels and not self.opt.recompute
-        return "auto" if (worth if resumed is None else resumed.compiled) else "off"
 
     @property
     def samples_a_step(self) -> int:
@@ -158,10 +142,11 @@ class Trainer:
         if self.peers.is_main:
             self._prepare_folder()
             drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.samples_done)
-            self.log = EventLog(self.opt.run_dir)
-        self._announce()
+        sizes = [len(loader.dataset) for loader in (self.train_loader, self.val_loader)]
+        print(describe_run(self.opt, self.model, *sizes, self.total_steps, self.peers.size), flush=True)
         done = self.epoch * len(self.train_loader) * self.samples_a_step + self.samples_done
         self.progress = Progress(done + (self.total_steps - self.step) * self.samples_a_step, done=done)
+        self.logbook = Logbook(self.opt, self.peers, self.progress, from_start=self.from_start)
         started, first_step = time.monotonic(), self.step
         try:
             with self.stop:
@@ -183,9 +168,7 @@ class Trainer:
         except UserError as error:
             raise UserError(f"{error}{self._way_on()}") from error
         finally:
-            self.progress.close()
-            if self.peers.is_main:
-                self.log.close()
+            self.logbook.close()
             self.train_loader.close()
             self.val_loader.close()
         if self.intrinsics:
@@ -204,20 +187,6 @@ class Trainer:
             epochs_left = min(epochs_left, math.ceil((self.total_steps - self.step) / len(self.train_loader)))
         needed = bytes_to_write(self.model, epochs_left // self.opt.save_frequency, self.opt.keep_checkpoints)
         check_space(self.opt.run_dir, needed)
-
-    def _announce(self) -> None:
-        """What is about to run, and where its results go."""
-        opt = self.opt
-        parameters = sum(p.size for p in self.model.parameters())
-        print(
-            f"{opt.type}, ResNet{opt.num_layers}, {parameters / 1e6:.1f} M parameters, at {opt.width}x{opt.height}; "
-            f"frames {' '.join(map(str, opt.all_frames))}\n"
-            f"split {opt.split_name}: {len(self.train_loader.dataset)} samples to train on, "
-            f"{len(self.val_loader.dataset)} to validate on; {self.total_steps} steps of batch {opt.batch_size}"
-            f"{f' in each of {self.peers.size} processes' if self.peers.size > 1 else ''}\n"
-            f"results in {opt.run_dir}",
-            flush=True,
-        )
 
     def _run_epoch(self) -> None:
         """The batches of one epoch that are still to be done, or fewer where the run ends before."""
@@ -263,20 +232,15 @@ class Trainer:
         On a GPU, which would have to wait, that is looked at before something is told or saved alone.
         """
         saves = (self.step + 1) % self.opt.checkpoint_frequency == 0 or self.steps_left_of_epoch == 1
-        if paddle.get_device() != "cpu" and not (self._reports or saves):
+        if paddle.get_device() != "cpu" and not (saves or self.logbook.wants(self.step, self.total_steps - 1)):
             return
         # By all together, before the backward pass: gloo waits 30 s for the gradients of a process that is late.
         own_failure = None if math.isfinite(loss.item()) else (loss.item(), list(names))
         if failures := [failure for failure in self.peers.gather(own_failure) if failure]:
-            self._tell(["not_finite"])
+            self.logbook.collapses(self.step, ["not_finite"])
             message = self._describe_failure(*failures[0])
             self.peers.wait()  # for the main one to save
             raise TrainingError(message)
-
-    @property
-    def _reports(self) -> bool:
-        """Whether the step under way is one whose loss is read."""
-        return self.step % self.opt.log_frequency == 0 or self.step + 1 == self.total_steps
 
     def _set_training_mode(self) -> None:
         self.model.train()
@@ -287,43 +251,12 @@ class Trainer:
                     layer.eval()
 
     def _log_step(self, batch: Mapping, result: StepResult) -> None:
-        """Counts the step; now and then reads the loss, and more rarely draws pictures."""
-        draw = self.step % self.opt.visualdl_frequency == 0
-        report = self._reports
-        scalars = {}
-        if draw or report:
-            scalars = {name: value.item() for name, value in result.losses.items()}
-            if self.watchdog.mode != "off":
-                scalars |= vital_signs(batch, result.outputs, self.compute_loss)
-            scalars = dict(zip(scalars, self.peers.mean(list(scalars.values())), strict=True))
-        self.progress.update(self.samples_a_step, *((scalars["loss"], self.record.waiting_share()) if report else ()))
-        if draw and self.peers.is_main:
-            self.log.pictures("train", self.step, batch_pictures(batch, result.outputs, result.maps))
-        if scalars:
-            self._log_scalars(scalars)
-            self._watch(scalars)
-
-    def _log_scalars(self, scalars: dict[str, float]) -> None:
-        if self.peers.is_main:
-            scalars["learning_rate"] = self.optimizer.get_lr()
-            if self.update.loss_scale is not None:
-                scalars |= {"loss_scale": self.update.loss_scale, "skipped_updates": self.update.skipped}
-            self.log.scalars("train", self.step, scalars)
-
-    def _watch(self, scalars: Mapping[str, float]) -> None:
-        """Has the watchdog look; all processes see the same means, and come to the same."""
-        found = self.watchdog.look(self.step, scalars)
-        self._tell(found)
-        if found and self.watchdog.mode == "stop":
-            self.peers.wait()  # for the main one to log
-            raise TrainingError(f"--watchdog stop ends the run at step {self.step}: {', '.join(found)}.")
-
-    def _tell(self, collapses: Sequence[str]) -> None:
-        """What the watchdog found: for the reader, and in the logs."""
-        if collapses and self.watchdog.mode != "off" and self.peers.is_main:
-            texts = {name: str(COLLAPSES[name]) for name in collapses}
-            self.log.findings(self.step, texts)
-            self.progress.note("\n".join(f"Watchdog, step {self.step}: {text}" for text in texts.values()))
+        """Counts the step, and tells of it now and then."""
+        more = {"learning_rate": self.optimizer.get_lr()}
+        if self.update.loss_scale is not None:
+            more |= {"loss_scale": self.update.loss_scale, "skipped_updates": self.update.skipped}
+        loss = self.logbook.step(self.step, self.total_steps - 1, batch, result, self.compute_loss, more)
+        self.progress.update(self.samples_a_step, *(() if loss is None else (loss, self.record.waiting_share())))
 
     def _finish_epoch(self) -> None:
         """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate.
@@ -340,11 +273,8 @@ class Trainer:
             batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
             result = validate(self.model, self.compute_loss, batches, stereo_factor, self.peers)
         self.intrinsics = result.intrinsics
-        if self.peers.is_main:
-            self.log.scalars("val", self.step, result.scalars)
-            self.log.pictures("val", self.step, result.pictures)
         improved = result.criterion < self.best
-        self.progress.note(f"epoch {self.epoch}: {result}" + (" (best so far)" if improved else ""))
+        self.logbook.validation(self.step, self.epoch, result, improved)
         if improved:
             self.best = result.criterion
             self._save("weights_best")

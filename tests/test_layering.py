@@ -12,7 +12,8 @@ ALLOWED = {
     "errors": set(),
     "environment": {"errors"},
     "option_values": {"errors"},
-    "options": {"errors", "option_values"},
+    "options": {"errors", "option_values", "option_checks"},
+    "option_checks": set(),
     "kernels": {"kernels"},
     "layers": {"layers", "kernels"},
     "networks": {"networks", "layers"},
@@ -54,6 +55,7 @@ ALLOWED = {
 THIRD_PARTY = {
     "errors": set(),
     "options": set(),
+    "option_checks": set(),
     "option_values": {"yaml"},
     "kernels": {"paddle"},
     "layers": {"paddle", "numpy"},

@@ -11,6 +11,8 @@ from errors import TrainingError, UserError
 from options import Options
 from trainer import Trainer
 from training.build import build_data
+from training.logbook import Logbook
+from training.progress import Progress
 from training.validation import Validation, validate
 
 STEREO_FACTOR = 5.4
@@ -44,7 +46,7 @@ def finish_epochs(monkeypatch, make_trainer):
         monkeypatch.setattr(trainer_module, "validate", lambda *_: Validation(scalars(), 1, {}))
         trainer = make_trainer(max_steps=None, num_epochs=len(criteria), **changes)
         trainer.models_dir.mkdir(parents=True)
-        trainer.log, trainer.progress = trainer_module.EventLog(trainer.opt.run_dir), trainer_module.Progress(1)
+        trainer.logbook = Logbook(trainer.opt, trainer.peers, Progress(1), from_start=True)
         for epoch in range(len(criteria)):
             rates.append(trainer.optimizer.get_lr())
             trainer.samples_done = len(trainer.train_loader) * trainer.samples_a_step

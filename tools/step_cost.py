@@ -1,7 +1,7 @@
 """What a training step costs at least: operations, bytes, and the time that a device and its links need for them.
 
-``python tools/step_cost.py [--batch_size 12 --width 640 ...]`` takes train.py's options, computes one small batch on the
-CPU, and counts the networks' convolutions, which are nearly all of the work. Limits of a device are given by hand.
+``python tools/step_cost.py [--batch_size 12 ...]`` takes train.py's options, computes one small batch on the CPU, and
+counts the networks' convolutions, which are nearly all of the work. Limits of a device are given by hand.
 """
 
 import json
@@ -25,7 +25,9 @@ def main() -> None:
         epilog="Further options are those of train.py, with the same meaning.",
         allow_abbrev=False,
     )
-    parser.add_argument("--tflops", type=float, default=790, help="the device's 1e12 operations a second (default: 790)")
+    parser.add_argument(
+        "--tflops", type=float, default=790, help="the device's 1e12 operations a second (default: 790)"
+    )
     parser.add_argument("--bandwidth", type=float, default=4.3, help="of its memory, TB/s (default: 4.3)")
     parser.add_argument("--link", type=float, default=50, help="between devices, GB/s each way (default: 50)")
     parser.add_argument("--devices", type=int, default=8, help="that share the gradients (default: 8)")
@@ -55,7 +57,7 @@ def main() -> None:
 
 
 def count(opt) -> dict[str, int]:
-    """Operations (a product and a sum are two) and bytes of activations of one sample's forward pass, and of weights."""
+    """Operations (a product and a sum are two) and bytes of activations of a sample's forward pass, and of weights."""
     from paddle import nn
 
     from datasets.batch import prepare_batch
