@@ -20,7 +20,13 @@ DOCUMENTS = [
     *sorted((ROOT / "configs").rglob("*.md")),
 ]
 # Scripts whose further options are those of training.
-PASS_ON = ("configs/monodepthv2/mdp.sh", "configs/demo/demo.sh", "tools/report.py", "tools/benchmark.py")
+PASS_ON = (
+    *("configs/monodepthv2/mdp.sh", "configs/demo/demo.sh"),
+    *("tools/report.py", "tools/benchmark.py", "tools/step_cost.py"),
+)
+
+# Of Paddle's launcher, which docs/distributed.md tells of.
+LAUNCHER = {"--nproc_per_node", "--nnodes", "--master", "--rank", "--max_restart", "--elastic_level", "--log_dir"}
 
 
 def text_of(path: Path) -> str:
@@ -113,7 +119,7 @@ def test_commands_name_scripts_and_options_that_exist(used):
     for script, options in used.items():
         unknown = {option: where for option, where in options.items() if option not in options_of(script)}
         assert not unknown, f"{script} has no such options: {unknown}"
-    every = frozenset().union(*map(options_of, scripts), {"--no-"})
+    every = frozenset().union(*map(options_of, scripts), {"--no-"}, LAUNCHER)
     for path in DOCUMENTS:
         for span in spans(text_of(path)):
             if span.startswith("--"):
