@@ -253,7 +253,7 @@ def test_exif_says_the_focal_length(tmp_path, pan, run):
         (("--keep_distortion",), "needs the lens"),
         (("--height", 64), "belong together"),
         (("--height", 100, "--width", 64), "--height: got 100, expected a multiple of 32"),
-        (("--oot", 1), "unrecognized arguments: --oot"),
+        (("--oot", 1), "unknown option --oot; the nearest is --out"),
     ],
 )
 def test_mistakes_are_told_in_a_line(tmp_path, film, run, arguments, message):

@@ -59,7 +59,10 @@ def plain():
 def test_compiled_step_equals_the_plain_one(plain):
     compiled = run_step("on")
     for name, value in plain[0].losses.items():
-        assert compiled[0].losses[name].item() == pytest.approx(value.item(), rel=1e-5), name
+        # Shares of pixels count whole ones, of which rounding may move a few.
+        is_share = name == "auto_mask" or name.startswith("source/")
+        tolerance = {"abs": 2e-3} if is_share else {"rel": 1e-5}
+        assert compiled[0].losses[name].item() == pytest.approx(value.item(), **tolerance), name
     assert compiled[0].maps.keys() == plain[0].maps.keys()
     np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-3, atol=1e-3 * np.abs(plain[1]).max())
     np.testing.assert_allclose(compiled[2], plain[2], rtol=1e-4, atol=1e-6)
