@@ -96,10 +96,10 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
 
     from datasets.batch import prepare_batch
     from tools.benchmarks.plain_port import PlainLoss
-    from training.build import build_loss, build_model, use_kernels
+    from training.build import STEPS_WORTH_COMPILING, build_loss, build_model, compile_mode, use_kernels
     from training.step import TrainingStep
 
-    use_kernels("off" if kind == "plain" else opt.kernels)
+    kernels_on = use_kernels("off" if kind == "plain" else opt.kernels)
     paddle.seed(opt.seed)
     raw = random_batch(opt)
     model = build_model(opt)
@@ -110,7 +110,8 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
     else:
         compute_loss = build_loss(opt)
         compute_loss.train()
-        training_step = TrainingStep(model, compute_loss, opt.compile)
+        as_in_training = compile_mode(opt, STEPS_WORTH_COMPILING, kernels_on, None)
+        training_step = TrainingStep(model, compute_loss, as_in_training)
 
     def step() -> float:
         batch = prepare_batch(raw, opt.scales, opt.v1_multiscale)
