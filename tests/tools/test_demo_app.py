@@ -211,10 +211,10 @@ def test_an_upload_is_shown_compared_pointed_at_turned_and_downloaded(open_brows
     ActionChains(browser).drag_and_drop_by_offset(handle, -150, 0).perform()
     wait_for(lambda: upper.get_attribute("style") != before, "the slider")
 
-    # The pointer: metres of the file at the same place.
-    width, height = browser.execute_script(
-        "const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", upper
-    )
+    # The pointer: metres of the file at the same place of the picture, which is fitted into its element.
+    box = browser.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", upper)
+    fitted = min(box[0] / 160, box[1] / 96)
+    width, height = 160 * fitted, 96 * fitted
     for share in (0.2, 0.9):
         ActionChains(browser).move_to_element_with_offset(
             upper, round((share - 0.5) * width), round(0.2 * height)
