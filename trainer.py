@@ -95,8 +95,8 @@ class Trainer:
         train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
         peers.check_alike(step=self.step, training_lines=train, validation_lines=val)
         self.kernels = use_kernels(kernels_mode(opt, self.total_steps, resumed and resumed.kernels))
-        compile_mode_ = compile_mode(opt, self.total_steps, self.kernels, resumed and resumed.compiled)
-        self.training_step = TrainingStep(self.model, self.compute_loss, compile_mode_, peers, opt.amp)
+        mode = compile_mode(opt, self.total_steps, self.kernels, resumed and resumed.compiled)
+        self.training_step = TrainingStep(self.model, self.compute_loss, mode, peers, opt.amp)
 
     def _go_on(self, state: RunState, checkpoint: Path) -> None:
         """Stands where the run stood."""

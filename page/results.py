@@ -5,20 +5,23 @@ import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
-from evaluation.colormap import colourise_disparity
+from evaluation.colormap import colour_range, colourise_disparity
 from page.upload import Upload
+from prediction.intrinsics import make_intrinsics
 from prediction.jobs import Job
 from prediction.outputs import WRITERS
 from prediction.outputs import Result as Written
+from prediction.video import VideoWriter
 from reporting.cloud import encode_cloud
+from serialization.atomic import atomic_file
 
 if TYPE_CHECKING:
     from inference import DepthPredictor, Prediction
@@ -122,9 +125,7 @@ def _depth_html(prediction: "Prediction") -> str:
 
 def _cloud_html(image: np.ndarray, prediction: "Prediction", field_of_view: float) -> str:
     """The report's points in a frame of their own: its script finds what it needs by name."""
-    height, width = prediction.depth.shape
-    focal = width / 2 / np.tan(np.radians(field_of_view) / 2)
-    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    K = make_intrinsics(None, field_of_view)(prediction.depth.shape)
     clouds = {"predicted": encode_cloud(prediction.depth, image, K, FAR)}
     document = (
         "<!DOCTYPE html><style>body { margin: 0 } canvas { display: block; width: 100%; height: 100vh; "
@@ -138,14 +139,7 @@ def _cloud_html(image: np.ndarray, prediction: "Prediction", field_of_view: floa
 
 def _write_video(path: Path, upload: Upload, disparities: Sequence[np.ndarray]) -> None:
     """MP4 that browsers and phones play, frames above their disparity; one scale of colours for all."""
-    height, width = upload.frames[0].shape[:2]
-    colours = colourise_disparity(np.concatenate(disparities)).reshape(-1, height, width, 3)
-    height, width = height // 2 * 2, width // 2 * 2  # the codec takes even sizes alone
-    # H.264, which phones play too.
-    writer = imageio_ffmpeg.write_frames(
-        str(path), (width, 2 * height), fps=upload.rate, macro_block_size=2, output_params=["-movflags", "+faststart"]
-    )
-    writer.send(None)
-    for frame, colour in zip(upload.frames, colours, strict=True):
-        writer.send(np.concatenate([frame[:height, :width], colour[:height, :width]]).tobytes())
-    writer.close()
+    colours = partial(colourise_disparity, ends=colour_range(np.stack(disparities)))
+    with atomic_file(path) as stream, VideoWriter(stream, upload.rate, colours=colours, below=True) as writer:
+        for frame, disparity in zip(upload.frames, disparities, strict=True):
+            writer.write(frame, disparity)

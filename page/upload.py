@@ -1,5 +1,6 @@
 """What a visitor sends: an image or a short video, or neither, which is said in a sentence that names no folder."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,11 @@ from PIL import Image
 
 from errors import DataError
 from prediction.inputs import read_image
+from prediction.video import open_video
 
 LONGEST_SIDE = 2048  # pixels of an image's longer side; larger ones are reduced, as a page has no use for more
 LONGEST_VIDEO_SIDE = 640
 MOST_PIXELS = 100e6  # of an image as sent: more would take too much memory to decode
-DEFAULT_RATE = 25.0  # frames a second of a video that does not say
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +83,17 @@ def _is_video(path: Path) -> bool:
 
 
 def _read_video(path: Path, max_frames: int) -> tuple[list[np.ndarray], float, tuple[int, int] | None]:
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    frames: list[np.ndarray] = []
-    sent_size = None
     try:
-        rate = video.get(cv2.CAP_PROP_FPS)
-        while True:
-            found, frame = video.read()
-            if not found:
-                break
-            if len(frames) == max_frames:
-                raise DataError(
-                    f"{path.name} is too long: more than {max_frames} frames. Cut it, or use predict.py on its images."
-                )
-            frame, sent_size = _reduced(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), LONGEST_VIDEO_SIDE)
-            frames.append(frame)
-    finally:
-        video.release()
-    if not frames:
-        raise DataError(f"{path.name} is a video that cannot be read, or has no frames.")
-    return frames, rate if 1 <= rate <= 240 else DEFAULT_RATE, sent_size
+        with open_video(path) as video:
+            one_more = itertools.islice(video.frames, max_frames + 1)
+            frames, sent_sizes = zip(*(_reduced(frame, LONGEST_VIDEO_SIDE) for frame in one_more), strict=True)
+    except DataError:  # which names the folder
+        raise DataError(f"{path.name} is a video that cannot be read, or has no frames.") from None
+    if len(frames) > max_frames:
+        raise DataError(
+            f"{path.name} is too long: more than {max_frames} frames. Cut it, or use predict.py on its images."
+        )
+    return list(frames), video.rate, sent_sizes[0]
 
 
 def _reduced(image: np.ndarray, longest: int) -> tuple[np.ndarray, tuple[int, int] | None]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,16 +132,28 @@ class VideoWriter:
         rate: frames a second.
         sound: a video whose first track of sound is taken along; None for silence.
         length: seconds, after which the sound ends too; None for all of it.
+        colours: makes disparity (H, W) uint8 (H, W, 3); `SteadyColours` by default.
+        below: the disparity stands below the frame, not beside it.
     """
 
-    def __init__(self, stream: BinaryIO, rate: float, sound: Path | None = None, length: float | None = None) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        rate: float,
+        sound: Path | None = None,
+        length: float | None = None,
+        *,
+        colours: Callable[[np.ndarray], np.ndarray] | None = None,
+        below: bool = False,
+    ) -> None:
         self._path, self._rate, self._sound, self._length = stream.name, rate, sound, length
-        self._colours = SteadyColours(rate)
+        self._colours = colours or SteadyColours(rate)
+        self._axis = 0 if below else 1
         self._writer = None
 
     def write(self, image: np.ndarray, scaled_disp: np.ndarray, times: int = 1) -> None:
         """Adds a frame, uint8 (H, W, 3), with its disparity (H, W), as often as ``times``."""
-        picture = np.concatenate([image, self._colours(scaled_disp)], axis=1)
+        picture = np.concatenate([image, self._colours(scaled_disp)], axis=self._axis)
         if self._writer is None:
             self._writer = self._open(picture.shape[1], picture.shape[0])
         try:
@@ -162,7 +174,7 @@ class VideoWriter:
             audio_path=self._sound and str(self._sound),
             audio_codec=self._sound and "aac",
             # H.264 with subsampled colours, which all players know, needs even sizes.
-            output_params=["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-f", "mp4", *length],
+            output_params=["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-f", "mp4", "-movflags", "+faststart", *length],
         )
         writer.send(None)
         return writer

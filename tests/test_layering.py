@@ -42,7 +42,7 @@ ALLOWED = {
     },
     "page": {
         *("page", "prediction", "reporting", "inference", "options", "option_values", "datasets", "evaluation"),
-        "errors",
+        *("serialization", "errors"),
     },
     "train": {"trainer", "training", "options", "environment"},
     "evaluate_depth": {
