@@ -10,60 +10,14 @@
 #include <vector>
 
 #include "kernels.h"
+#include "vectors.h"
 
 namespace monodepth {
 namespace {
 
-constexpr int64_t kLanes = 8, kVectors = 3, kTile = kLanes * kVectors;
+constexpr int64_t kVectors = 3, kTile = kLanes * kVectors;
 constexpr int64_t kBlock = 4;  // channels; with kVectors, what sixteen registers hold
 constexpr int64_t kCacheFloats = 1 << 17;
-
-// Read and written at any address; the compiler chooses the instructions of the machine that it runs on.
-typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
-typedef int32_t Integers __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
-
-inline const Vector& load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
-inline Vector& at(float* to) { return *reinterpret_cast<Vector*>(to); }
-
-// Keeps the compiler from reading the same vector from memory again at each use, which is what the loops then wait for.
-inline Vector in_register(const float* from) {
-  Vector v = load(from);
-#if defined(__x86_64__) && defined(__GNUC__)
-  asm("" : "+x"(v));
-#endif
-  return v;
-}
-
-inline int64_t rounded_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
-// e^x for x <= 0, to a few units in the last place (Cephes' polynomial).
-inline Vector exp_of_negative(Vector x) {
-  x = x < -87.0f ? Vector{} - 87.0f : x;
-  const Vector shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23 leaves the nearest integer in the low bits
-  const Vector n = shifted - 12582912.0f;
-  const Vector r = x - n * 0.693359375f + n * 2.12194440e-4f;
-  Vector p = 1.9875691500e-4f * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  Integers exponent;
-  std::memcpy(&exponent, &shifted, sizeof exponent);
-  exponent <<= 23;
-  Integers bits;
-  std::memcpy(&bits, &p, sizeof bits);
-  bits += exponent;
-  std::memcpy(&p, &bits, sizeof p);
-  return p;
-}
-
-void elu(float* row, int64_t width) {  // `row` has room for whole vectors
-  for (int64_t x = 0; x < width; x += kLanes) {
-    const Vector v = load(row + x);
-    at(row + x) = v > 0.0f ? v : (v == v ? exp_of_negative(v) - 1.0f : v);
-  }
-}
 
 // Rows of all channels: `rows` of each, in `stride` floats, of which what is beyond a row's end is zero.
 struct Rows {
@@ -325,18 +279,17 @@ namespace {
 
 constexpr int64_t kSteps = 64;  // of kLanes pixels, that a visit to the sums serves
 
-// Sums, over `rows` rows of each image, of the products of kBlock outputs' gradients with row `k` of the windows of input
-// `i`, moved by 0, 1 and 2 pixels.
-inline void correlate(Rows& grad, int64_t output, Rows& in, int64_t i, int64_t k, int64_t images, int64_t rows,
-                      int64_t width, float* sums) {
+// Sums, over `rows` rows, of the products of kBlock outputs' gradients with row `k` of the windows of input `i`, moved by
+// 0, 1 and 2 pixels.
+inline void correlate(Rows& grad, int64_t output, Rows& in, int64_t i, int64_t k, int64_t rows, int64_t width,
+                      float* sums) {
   Vector s[kBlock][3];
   for (int64_t o = 0; o < kBlock; ++o) {
     for (int64_t j = 0; j < 3; ++j) s[o][j] = load(sums + (3 * o + j) * kLanes);
   }
   const int64_t grad_stride = grad.channel_stride();
-  const float *from = in.row(i, k), *grads = grad.row(output, 0);
-  for (int64_t r = 0; r < images * rows; ++r, from += in.stride, grads += grad.stride) {
-    if (r > 0 && static_cast<uint32_t>(r) % static_cast<uint32_t>(rows) == 0) from += 2 * in.stride;  // the border between two images
+  for (int64_t r = 0; r < rows; ++r) {
+    const float *from = in.row(i, r + k), *grads = grad.row(output, r);
     for (int64_t x = 0; x < width; x += kLanes) {
       const Vector a = in_register(from + x), b = in_register(from + x + 1), c = in_register(from + x + 2);
 #pragma GCC unroll 4
@@ -371,23 +324,20 @@ void weight_grad_of(const Convolution& conv, const float* x, const float* skip, 
   const auto [batch, outputs, height, width] = conv.output;
   const int64_t inputs = conv.x_channels + conv.skip_channels, blocks = rounded_up(outputs, kBlock) / kBlock;
   const int64_t grad_stride = rounded_up(width, kLanes);
-  // So many lines, if need be of several images, share a visit to the sums, which for wide layers are many.
-  const int64_t wanted = rounded_up(kSteps * kLanes, grad_stride) / grad_stride;
-  const int64_t lines = std::min(height, wanted), images = std::clamp<int64_t>(wanted / height, 1, batch);
-  Rows in(last - first, images * (lines + 2), grad_stride + 2 + kLanes), grad(blocks * kBlock, images * lines, grad_stride);
+  // So many lines share a visit to the sums, which for wide layers are many.
+  const int64_t lines = std::min(height, rounded_up(kSteps * kLanes, grad_stride) / grad_stride);
+  Rows in(last - first, lines + 2, grad_stride + 2 + kLanes), grad(blocks * kBlock, lines, grad_stride);
   std::vector<float> sums((last - first) * blocks * 9 * kBlock * kLanes);
   std::vector<double> bias_sums(outputs);
-  for (int64_t b = 0; b < batch; b += images) {
+  for (int64_t b = 0; b < batch; ++b) {
     for (int64_t line = 0; line < height; line += lines) {
-      const int64_t here = std::min(images, batch - b), rows = std::min(lines, height - line);
+      const int64_t rows = std::min(lines, height - line);
       for (int64_t i = first; i < last; ++i) {
-        for (int64_t r = 0; r < here * (rows + 2); ++r) {
-          copy_input_row(conv, x, skip, b + r / (rows + 2), i, line + r % (rows + 2) - 1, in.row(i - first, r));
-        }
+        for (int64_t r = 0; r < rows + 2; ++r) copy_input_row(conv, x, skip, b, i, line + r - 1, in.row(i - first, r));
       }
       for (int64_t o = 0; o < outputs; ++o) {
-        for (int64_t r = 0; r < here * rows; ++r) {
-          copy_grad_row(conv, y, y_grad, b + r / rows, o, line + r % rows, grad.row(o, r));
+        for (int64_t r = 0; r < rows; ++r) {
+          copy_grad_row(conv, y, y_grad, b, o, line + r, grad.row(o, r));
           if (bias_grad) bias_sums[o] += sum_of_row(grad.row(o, r), width);
         }
       }
@@ -395,7 +345,7 @@ void weight_grad_of(const Convolution& conv, const float* x, const float* skip, 
         for (int64_t block = 0; block < blocks; ++block) {
           for (int64_t k = 0; k < 3; ++k) {
             float* of_window_row = sums.data() + ((i * blocks + block) * 3 + k) * 3 * kBlock * kLanes;
-            correlate(grad, block * kBlock, in, i, k, here, rows, width, of_window_row);
+            correlate(grad, block * kBlock, in, i, k, rows, width, of_window_row);
           }
         }
       }
