@@ -71,12 +71,14 @@ def use_kernels(mode: str) -> bool:
         mode: "auto" goes on without where they cannot be had, and says why; "on" insists; "off".
 
     Returns:
-        Whether they are on; on another device than the CPU they never are.
+        Whether they are on.
 
     Raises:
         UserError: they cannot be had, and the mode insists.
     """
     kernels.disable()
+    if mode == "on" and paddle.get_device() != "cpu":
+        raise UserError("--kernels on: the operators are for the CPU. Leave the option out, or add --device cpu.")
     if mode == "off" or paddle.get_device() != "cpu":
         return False
     try:

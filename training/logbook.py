@@ -25,7 +25,8 @@ def describe_run(
         f"{opt.type}, ResNet{opt.num_layers}, {parameters / 1e6:.1f} M parameters, at {opt.width}x{opt.height}; "
         f"frames {' '.join(map(str, opt.all_frames))}\n"
         f"split {opt.split_name}: {train_samples} samples to train on, {val_samples} to validate on; {steps} steps of "
-        f"batch {opt.batch_size}{f' in each of {processes} processes' if processes > 1 else ''}\n"
+        f"batch {opt.batch_size}{f' x {opt.grad_accumulation}' if opt.grad_accumulation > 1 else ''}"
+        f"{f' in each of {processes} processes' if processes > 1 else ''}\n"
         f"results in {opt.run_dir}"
     )
 

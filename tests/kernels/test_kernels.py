@@ -157,6 +157,13 @@ def test_without_a_compiler(monkeypatch, tmp_path, capsys):
     assert use_kernels("off") is False
 
 
+def test_they_are_for_the_cpu(monkeypatch):
+    monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
+    assert use_kernels("auto") is False
+    with pytest.raises(UserError, match="--kernels on: the operators are for the CPU"):
+        use_kernels("on")
+
+
 @pytest.mark.slow
 def test_a_compiler_that_fails(monkeypatch, tmp_path, capsys):
     compiler = tmp_path / "broken"
