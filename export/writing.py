@@ -1,5 +1,6 @@
 """The traced networks as files: Paddle's inference model, and ONNX made of it."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from paddle import nn
 from paddle.static import InputSpec
 
 from errors import UserError
-from export.network import BareModel, WholeModel, upsample_by_copies
+from export.network import BareModel, WholeModel, upsampled_by_phases
 from layers.blocks import ConvBlock
 
 OPSET = 17
@@ -33,12 +34,12 @@ def write_paddle(model: WholeModel | BareModel, stem: Path) -> None:
     model.eval()
     blocks = [layer for layer in model.sublayers() if isinstance(layer, ConvBlock)]
     for block in blocks:
-        block.double = upsample_by_copies
+        block.upsampled = functools.partial(upsampled_by_phases, block)
     try:
         paddle.jit.save(model, str(stem), input_spec=[InputSpec(shape, kind, name="images")])
     finally:
         for block in blocks:
-            del block.double
+            del block.upsampled
 
 
 def keep_in_half(model: nn.Layer) -> None:

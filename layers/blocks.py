@@ -1,7 +1,6 @@
 """Convolution blocks that the decoders share, with the initial values that the method was published with."""
 
 import math
-from collections.abc import Callable
 
 import paddle
 import paddle.nn.functional as F
@@ -31,11 +30,6 @@ def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int = 
     )
 
 
-def upsample_nearest(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, 2H, 2W), every pixel repeated."""
-    return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
 class Conv3x3(nn.Layer):
     """3x3 convolution that keeps the size, padded by reflection: fewer artefacts at the border than zeros."""
 
@@ -45,7 +39,7 @@ class Conv3x3(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W); H and W at least 2, for the reflection."""
-        return _convolve(x, None, self.conv, double=None, elu=False)
+        return _convolve(x, None, self.conv, double=False, elu=False)
 
 
 class ZeroPaddedConv3x3(nn.Conv2D):
@@ -64,13 +58,7 @@ class ZeroPaddedConv3x3(nn.Conv2D):
 
 
 class ConvBlock(nn.Layer):
-    """3x3 convolution, then ELU.
-
-    Attributes:
-        double: (B, C, H, W) -> (B, C, 2H, 2W), every pixel repeated; exporting puts another way to do it here.
-    """
-
-    double = staticmethod(upsample_nearest)
+    """3x3 convolution, then ELU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -78,7 +66,7 @@ class ConvBlock(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        return _convolve(x, None, self.conv.conv, double=None, elu=True)
+        return _convolve(x, None, self.conv.conv, double=False, elu=True)
 
     def upsampled(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """The block on ``x`` (B, C, H / 2, W / 2), every pixel doubled both ways, and ``skip`` (B, S, H, W) beside it.
@@ -86,20 +74,18 @@ class ConvBlock(nn.Layer):
         Returns:
             (B, out_channels, H, W); C and S together are in_channels.
         """
-        return _convolve(x, skip, self.conv.conv, double=self.double, elu=True)
+        return _convolve(x, skip, self.conv.conv, double=True, elu=True)
 
 
-def _convolve(
-    x: Tensor, skip: Tensor | None, conv: nn.Conv2D, *, double: Callable[[Tensor], Tensor] | None, elu: bool
-) -> Tensor:
+def _convolve(x: Tensor, skip: Tensor | None, conv: nn.Conv2D, *, double: bool, elu: bool) -> Tensor:
     """Doubling, stacking, padding, convolution and ELU: one operator where there is one."""
     pixels = math.prod(x.shape[2:]) * (4 if double else 1)
     inputs = [x, conv.weight, conv.bias] if skip is None else [x, skip, conv.weight, conv.bias]
     fused = operator("convolution" if skip is None else "skip_convolution", *inputs)
     if fused and pixels >= PIXELS_FOR_OPERATOR:
-        return fused(*inputs, double is not None, True, elu)
+        return fused(*inputs, double, True, elu)
     if double:
-        x = double(x)
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
     if skip is not None:
         x = paddle.concat([x, skip], axis=1)
     x = conv(F.pad(x, [1, 1, 1, 1], mode="reflect"))

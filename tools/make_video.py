@@ -4,6 +4,7 @@
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=192, help="of the images (default %(default)s)")
     parser.add_argument("--width", type=int, default=320, help="of the images (default %(default)s)")
     parser.add_argument("--lens", choices=tuple(LENSES), default="none", help="of the camera (default %(default)s)")
+    parser.add_argument("--fov", type=float, help="degrees across, if lines were straight (default: as KITTI's, 81.5)")
     parser.add_argument("--seed", type=int, default=0, help="another one, other streets (default %(default)s)")
     parser.add_argument("--num_workers", type=int, default=os.cpu_count(), help="processes that draw; 0: the main one")
     args = parser.parse_args()
@@ -54,7 +56,9 @@ def main() -> None:
             raise OptionsError(f"--{name}: got {getattr(args, name)}, expected at least {least}")
     if args.height % 2 or args.width % 2:
         raise OptionsError(f"--height and --width: got {args.height} and {args.width}, expected even numbers")
-    camera = wide_camera((args.height, args.width), args.lens)
+    if args.fov is not None and not 15 <= args.fov <= 150:
+        raise OptionsError(f"--fov: got {args.fov:g}, expected 15 to 150 degrees")
+    camera = film_camera((args.height, args.width), args.lens, args.fov)
     args.out.mkdir(parents=True, exist_ok=True)
     count = round(args.seconds * args.fps)
     with tqdm(total=args.videos * count, unit=" frames", disable=None) as bar:
@@ -71,9 +75,11 @@ def main() -> None:
     )
 
 
-def wide_camera(size: tuple[int, int], lens: str) -> Camera:
-    """KITTI's field of view across, behind a lens."""
+def film_camera(size: tuple[int, int], lens: str, degrees: float | None = None) -> Camera:
+    """A pinhole with this field of view across, by default KITTI's, behind a lens."""
     K = render.Camera.like_kitti(*size).K
+    if degrees is not None:
+        K[0, 0] = K[1, 1] = size[1] / 2 / math.tan(math.radians(degrees) / 2)
     return fitted(Camera(K, size, np.array(LENSES[lens], float), f"lens {lens}"), size, "the film")
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 from errors import OptionsError, UserError, WeightsError
 from export.engines import ExportedPredictor
 from export.files import read_info
-from export.network import resize_like_opencv, resize_like_pillow, upsample_by_copies
+from export.network import resize_like_opencv, resize_like_pillow, upsampled_by_phases
 from inference import DepthPredictor
+from layers.blocks import ConvBlock
 from networks.build import build_depth_networks
 from predict import predict
 from prediction.options import parse_predict_options
@@ -172,8 +173,21 @@ def test_resizing_in_the_graph_is_pillows_and_opencvs(size):
     np.testing.assert_allclose(back, cv2.resize(disp, size[::-1], interpolation=cv2.INTER_LINEAR), atol=1e-4)
 
 
-def test_upsampling_repeats_every_pixel():
-    x = np.random.default_rng(0).random((2, 3, 4, 5), dtype=np.float32)
-    np.testing.assert_array_equal(
-        upsample_by_copies(paddle.to_tensor(x)).numpy(), x.repeat(2, axis=2).repeat(2, axis=3)
+@pytest.mark.parametrize("skipped", [0, 5])
+def test_phases_are_the_convolution_of_doubled_pixels(skipped):
+    """Against the sum over taps, by NumPy and in double precision."""
+    rng = np.random.default_rng(skipped)
+    block = ConvBlock(3 + skipped, 4)
+    x, skip = rng.standard_normal((2, 3, 4, 5)), rng.standard_normal((2, skipped, 8, 10))
+    both = np.concatenate([x.repeat(2, axis=2).repeat(2, axis=3), skip], axis=1)
+    padded = np.pad(both, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    weight, bias = (array.numpy().astype(float) for array in (block.conv.conv.weight, block.conv.conv.bias))
+    y = bias[:, np.newaxis, np.newaxis] + sum(
+        np.einsum("oc,bchw->bohw", weight[:, :, i, j], padded[:, :, i : i + 8, j : j + 10])
+        for i in range(3)
+        for j in range(3)
     )
+    expected = np.where(y > 0, y, np.expm1(y))
+    x, skip = (paddle.to_tensor(array.astype(np.float32)) for array in (x, skip))
+    found = upsampled_by_phases(block, x, skip if skipped else None)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)

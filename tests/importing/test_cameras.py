@@ -7,7 +7,7 @@ import pytest
 from errors import DataError
 from importing.cameras import Camera, Straightener, check_keeping, fitted
 from importing.motion import measure_motion
-from tools.make_video import Film, wide_camera
+from tools.make_video import Film, film_camera
 
 SIZE = (480, 640)
 
@@ -78,7 +78,7 @@ def test_a_lens_that_looks_too_far_aside_cannot_be_kept():
 @pytest.mark.parametrize("lens", ["brown", "fisheye"])
 def test_what_a_lens_drew_is_undone_to_within_a_pixel(lens):
     """A street filmed through a lens and straightened, against the same street seen by the pinhole camera."""
-    bent = wide_camera((96, 192), lens)
+    bent = film_camera((96, 192), lens)
     seen, depth = Film((0, 1), 2, 30, bent)(0)
     straightener = Straightener(bent)
     straight, exact_depth = Film((0, 1), 2, 30, straightener.camera)(0)
@@ -91,3 +91,8 @@ def test_what_a_lens_drew_is_undone_to_within_a_pixel(lens):
     known = (undone > 0) & (exact_depth > 0)
     assert known.mean() > 0.5
     assert np.median(abs(undone - exact_depth)[known] / exact_depth[known]) < 0.02
+
+
+def test_a_film_has_the_field_of_view_asked_for():
+    assert film_camera((96, 320), "none", 100.0).view[0] == pytest.approx(100)
+    assert film_camera((96, 320), "none").K[0, 0] == pytest.approx(0.58 * 320)  # KITTI's

@@ -45,9 +45,11 @@ def test_step_evaluate_and_predict_print_a_line_each():
         "predict": "ms/image",
         "predict_inference": "ms/image",
         "predict_onnx": "ms/image",
+        "predict_inference_bare": "ms/image",
+        "predict_onnx_bare": "ms/image",
     }
     for engine in ("inference", "onnx"):
-        assert max(found[f"predict_{engine}"]["differences"].values()) < 1e-4
+        assert max(found[f"predict_{engine}_bare"]["differences"].values()) < 1e-4
     assert found["step"]["baseline"] == "plain port" and found["step"]["frames"] == [0, -1, 1, "s"]
     assert found["evaluate"]["baseline"] is None and found["predict"]["batch_size"] == 1
 

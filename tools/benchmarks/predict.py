@@ -1,7 +1,8 @@
 """Depth of random images of the networks' size, with random weights, in batches: what predict.py does between files.
 
-Then the same by exported models, in turn with PyTorch where that can be imported, which runs the same networks eagerly.
-Each of these runs in a process of its own: the threads of several libraries in one are in each other's way.
+Then the same by exported models, with resizing inside and of the networks alone ("_bare"), in turn with PyTorch where
+that can be imported, which runs the networks alone eagerly. Each of these runs in a process of its own: the threads of
+several libraries in one are in each other's way.
 """
 
 import importlib.util
@@ -19,6 +20,7 @@ from options import Options
 from tools.benchmarks.measure import result_line, time_in_turn
 
 BATCH_SIZE = 4
+BARE = "_bare"  # of the networks alone
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -52,7 +54,8 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
         info = {"height": opt.height, "width": opt.width, "use_stereo": False}
         save_weights(folder / "weights", networks, info)
         _export(predictor, folder)
-        others = {name: _Process(name, folder) for name in (*ENGINES, *(["torch"] if baseline != "predict" else []))}
+        exported = [name + ending for ending in ("", BARE) for name in ENGINES]
+        others = {name: _Process(name, folder) for name in (*exported, *(["torch"] if baseline != "predict" else []))}
         try:
             runs = {name: process.run for name, process in others.items()}
             runs.setdefault("torch", run_ours)
@@ -60,7 +63,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
         finally:
             for process in others.values():
                 process.close()
-    for name in ENGINES:
+    for name in exported:
         yield result_line(
             f"predict_{name}",
             "ms/image",
@@ -74,13 +77,18 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 
 
 def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (imported where it is used)
-    """Writes the predictor's models."""
+    """Writes the predictor's models, whole ones and, beside them, the networks alone."""
     from export.files import FILES, MODEL
-    from export.network import WholeModel
+    from export.network import BareModel, WholeModel
     from export.writing import write_onnx, write_paddle
 
-    write_paddle(WholeModel(predictor), folder / MODEL)
-    write_onnx(folder / MODEL, folder / FILES["onnx"][0], {"input": "batch height width 3", "output": "depth"})
+    for make, place, sizes in (
+        (WholeModel, folder, "batch height width 3"),
+        (BareModel, folder / BARE, "batch 3 height width"),
+    ):
+        place.mkdir(exist_ok=True)
+        write_paddle(make(predictor), place / MODEL)
+        write_onnx(place / MODEL, place / FILES["onnx"][0], {"input": sizes, "output": "depth"})
 
 
 class _Process:
@@ -123,7 +131,10 @@ def _engine(name: str, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     prepare_environment()
     from export.engines import ENGINES
 
-    return ENGINES[name][1](folder, "cpu")
+    if not name.endswith(BARE):
+        return ENGINES[name][1](folder, "cpu")
+    run = ENGINES[name.removesuffix(BARE)][1](folder / BARE, "cpu")
+    return lambda images: 1 / run(images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
 
 
 def _torch(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
