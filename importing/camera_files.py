@@ -1,49 +1,12 @@
-"""Files that say what a camera is: this project's own, OpenCV's and ROS's, and Kalibr's; JSON or YAML."""
+"""Writes a camera to a file that `datasets.camera_files` reads."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-
-from errors import DataError
-from importing.cameras import BROWN, FISHEYE, Camera
+from datasets.cameras import BROWN, FISHEYE, Camera
 from serialization.atomic import write_json
 
-MODELS = {
-    **dict.fromkeys(("pinhole", "none", "brown", "radtan", "plumb_bob", "rational_polynomial", "opencv"), BROWN),
-    **dict.fromkeys(("fisheye", "equidistant", "equi", "kannala_brandt", "kannala-brandt", "opencv_fisheye"), FISHEYE),
-}
 NAMES = {BROWN: "brown", FISHEYE: "fisheye"}
-DISTORTION_KEYS = ("distortion", "distortion_coeffs", "distortion_coefficients", "dist_coeffs", "D")
-EXPECTED = (
-    "Expected fx, fy, cx, cy in pixels, width and height, and perhaps model (brown, fisheye) and distortion; or what "
-    "OpenCV, ROS or Kalibr write (camera_matrix and dist_coeffs; intrinsics, distortion_coeffs and resolution)."
-)
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads OpenCV's matrices as the mappings that they are."""
-
-
-_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", lambda loader, node: loader.construct_mapping(node, True))
-
-
-def read_camera_file(path: Path, size: tuple[int, int]) -> Camera:
-    """The camera of a file, for images of the (height, width) that the file names.
-
-    Args:
-        path: JSON or YAML; of a Kalibr chain of cameras the first counts.
-        size: of the images, where the file names none.
-
-    Raises:
-        DataError: the file cannot be read, or is not as one of the formats says.
-    """
-    entries = _entries(path)
-    K = _intrinsics(entries, path)
-    distortion = _distortion(entries, path)
-    return Camera(K, _size(entries, path) or size, distortion, str(path))
 
 
 def write_camera_file(path: Path, camera: Camera, **about: Any) -> None:
@@ -63,82 +26,3 @@ def write_camera_file(path: Path, camera: Camera, **about: Any) -> None:
             **about,
         },
     )
-
-
-def _entries(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        # JSON is YAML but for tabs; OpenCV's first line is no YAML.
-        content = yaml.load(text.replace("\t", " ").replace("%YAML:1.0", "%YAML 1.1"), _Loader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"--camera {path} cannot be read ({reason}). {EXPECTED}") from error
-    if isinstance(content, Mapping) and isinstance(content.get("cam0"), Mapping):
-        content = content["cam0"]
-    if not isinstance(content, Mapping):
-        raise DataError(f"--camera {path} holds no names with values. {EXPECTED}")
-    return content
-
-
-def _numbers(value: Any, counts: tuple[int, ...], name: str, path: Path) -> np.ndarray:
-    """Numbers of a list, a nested list, or a matrix with its data."""
-    if isinstance(value, Mapping):
-        value = value.get("data")
-    try:
-        numbers = np.array(value, dtype=float).ravel()
-    except (TypeError, ValueError):
-        numbers = np.array([np.nan])
-    if not np.isfinite(numbers).all() or len(numbers) not in counts:
-        expected = " or ".join(map(str, counts))
-        raise DataError(f"--camera {path}: {name}: got {value!r}, expected {expected} numbers.")
-    return numbers
-
-
-def _intrinsics(entries: Mapping[str, Any], path: Path) -> np.ndarray:
-    for name in ("camera_matrix", "K"):
-        if name in entries:
-            return _numbers(entries[name], (9,), name, path).reshape(3, 3)
-    if "intrinsics" in entries:
-        model = str(entries.get("camera_model", "pinhole"))
-        if model != "pinhole":
-            raise DataError(f"--camera {path}: camera_model: got {model}, expected pinhole. Calibrate with that model.")
-        fx, fy, cx, cy = _numbers(entries["intrinsics"], (4,), "intrinsics", path)
-    elif {"fx", "fy", "cx", "cy"} <= set(entries):
-        values = [entries[name] for name in ("fx", "fy", "cx", "cy")]
-        fx, fy, cx, cy = _numbers(values, (4,), "fx, fy, cx, cy", path)
-    else:
-        found = ", ".join(map(str, entries)) or "nothing"
-        raise DataError(f"--camera {path}: found {found}. {EXPECTED}")
-    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-
-
-def _distortion(entries: Mapping[str, Any], path: Path) -> np.ndarray:
-    """(9,)"""
-    distortion = np.zeros(9)
-    name = next((name for name in DISTORTION_KEYS if name in entries), None)
-    if name is None:
-        return distortion
-    model = str(entries.get("distortion_model", entries.get("model", "brown"))).lower()
-    if model not in MODELS:
-        raise DataError(f"--camera {path}: the lens's model: got {model}, allowed: {', '.join(MODELS)}.")
-    counts = (0, 4) if MODELS[model] == FISHEYE else (0, 4, 5, 8)
-    coefficients = _numbers(entries[name], counts, name, path)
-    distortion[0] = MODELS[model]
-    distortion[1 : 1 + len(coefficients)] = coefficients
-    return distortion
-
-
-def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
-    """(height, width)"""
-    for names in (("width", "height"), ("image_width", "image_height")):
-        if all(name in entries for name in names):
-            width, height = _numbers([entries[name] for name in names], (2,), " and ".join(names), path)
-            break
-    else:
-        name = next((name for name in ("resolution", "size", "image_size", "img_size") if name in entries), None)
-        if name is None:
-            return None
-        width, height = _numbers(entries[name], (2,), f"{name} (width, height)", path)
-    if min(width, height) < 1:
-        raise DataError(f"--camera {path}: width and height: got {width:g} and {height:g}.")
-    return int(height), int(width)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from datasets.cameras import BROWN, FISHEYE, Camera
 from errors import DataError
-from importing.cameras import BROWN, FISHEYE, Camera
 from importing.sources import Source
 
 MOST_FRAMES = 120  # that are searched

@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from datasets.cameras import Camera, Straightener, check_keeping
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FRAMES, FolderCamera, write_camera
 from datasets.transforms import resize_lanczos
 from errors import DataError, UserError
-from importing.cameras import Camera, Straightener, check_keeping
 from importing.motion import MEASURED_WIDTH, Stride, measure_motion, still_numbers, take_frames
 from importing.sources import ImageSource, Source, small_grey
 from serialization.atomic import atomic_file, write_json

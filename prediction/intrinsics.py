@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from datasets.camera_files import read_camera_file
+from datasets.cameras import fitted
 from datasets.kitti_calibration import odometry_intrinsics, rectified_intrinsics
 from datasets.kitti_dataset import KITTIRawDataset
 from datasets.transforms import scale_intrinsics
@@ -13,6 +16,7 @@ from errors import DataError
 
 KITTI = "kitti"
 LEFT_COLOUR_CAMERA = 2
+CAMERA_FILES = (".json", ".yaml", ".yml")
 Intrinsics = Callable[[tuple[int, int]], np.ndarray]  # (height, width) of an image -> its K (3, 3), in pixels
 
 
@@ -20,16 +24,17 @@ def make_intrinsics(source: str | None, fov: float | None) -> Intrinsics | None:
     """What gives K for an image of any size.
 
     Args:
-        source: "kitti" for the method's fixed intrinsics, which belong to KITTI's shape of image; else a file, as
-            `read_intrinsics` takes it. What it says holds for images of the size that the file names, or, where it
-            names none, of every image as it is.
+        source: "kitti" for the method's fixed intrinsics, which belong to KITTI's shape of image; else a file: JSON or
+            YAML, as the import takes it, or as `read_intrinsics` does. What it says holds for images of the size that
+            the file names, or, where it names none, of every image as it is.
         fov: field of view across, degrees, of a camera with square pixels that looks through the image's middle.
 
     Returns:
         None where neither is given.
 
     Raises:
-        DataError: the file cannot be read or holds no intrinsics.
+        DataError: the file cannot be read or holds no intrinsics; in JSON or YAML, it has a lens, or cannot be meant
+            for an image, which the call with its size tells.
     """
     if fov is not None:
         return lambda size: _from_fov(fov, *size)
@@ -38,6 +43,8 @@ def make_intrinsics(source: str | None, fov: float | None) -> Intrinsics | None:
         return lambda size: np.diag([size[1], size[0], 1.0]) @ np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     if source is None:
         return None
+    if Path(source).suffix.lower() in CAMERA_FILES:
+        return _from_camera_file(Path(source))
     K, own_size = read_intrinsics(Path(source))
     return lambda size: K if own_size is None else scale_intrinsics(K, own_size, size)
 
@@ -68,8 +75,23 @@ def read_intrinsics(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
             return np.array(numbers).reshape(3, 3), None
     raise DataError(
         f"--intrinsics {path}: expected fx fy cx cy, or the nine numbers of K by rows, in pixels, or KITTI's "
-        f"calib_cam_to_cam.txt or calib.txt; got '{' '.join(words)[:60]}'."
+        f"calib_cam_to_cam.txt or calib.txt, or a camera as JSON or YAML; got '{' '.join(words)[:60]}'."
     )
+
+
+def _from_camera_file(path: Path) -> Intrinsics:
+    nowhere = (0, 0)
+    camera = read_camera_file(path, nowhere)
+    if camera.has_lens:
+        raise DataError(
+            f"--intrinsics {path} has a lens, but points and the road are found in straight images: take "
+            "what tools/import_video.py made of them, with the camera of its manifest, or leave the distortion out."
+        )
+
+    def fit(size: tuple[int, int]) -> np.ndarray:
+        return fitted(replace(camera, size=size) if camera.size == nowhere else camera, size, "the image").K
+
+    return fit
 
 
 def _from_fov(fov: float, height: int, width: int) -> np.ndarray:

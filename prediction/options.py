@@ -46,7 +46,8 @@ class PredictOptions:
         None, "metres from the road up to the camera: finds the road in each picture, and so the scale", above=0
     )
     intrinsics: str | None = _predict(
-        None, "K of the images, for ply and camera_height: a file (fx fy cx cy, K, or KITTI's calibration), or kitti"
+        None,
+        "K of the images, for ply and camera_height: a file (fx fy cx cy, K, KITTI's calibration, JSON, YAML) or kitti",
     )
     fov: float | None = _predict(None, "field of view across, degrees, instead of intrinsics", above=0)
     engine: str = _predict(

@@ -62,7 +62,7 @@ THIRD_PARTY = {
     "networks": {"paddle"},
     "evaluation": {"numpy", "cv2", "scipy"},
     "preparation": {"numpy", "PIL", "requests"},
-    "importing": {"numpy", "cv2", "av", "PIL", "yaml"},
+    "importing": {"numpy", "cv2", "av", "PIL"},
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 # Inside layers: each may import those to its right.

@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from datasets.cameras import fitted
 from environment import run_script
 from errors import OptionsError
 from importing.camera_files import write_camera_file
-from importing.cameras import fitted
 from importing.checkerboard import GOOD_FIT, calibrate, find_boards, frames_to_search
 from importing.sources import open_source
 from option_values import OptionParser

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from datasets.cameras import BROWN, FISHEYE, Camera, fitted
 from datasets.parallel import map_in_processes
 from datasets.synthetic import render
 from datasets.synthetic.street import Street
@@ -26,7 +27,6 @@ from datasets.synthetic.textures import build_atlas
 from environment import run_script
 from errors import OptionsError
 from importing.camera_files import write_camera_file
-from importing.cameras import BROWN, FISHEYE, Camera, fitted
 from option_values import OptionParser
 
 QUALITY = "16"  # of H.264: hardly to be told from the drawing

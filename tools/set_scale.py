@@ -134,7 +134,7 @@ def _parser() -> OptionParser:
     parser.add_argument("--distance", type=_positive, metavar="METRES", help="from the camera to what is seen --at X Y")
     parser.add_argument("--at", type=int, nargs=2, metavar=("X", "Y"), help="pixel, from 0 at the left and at the top")
     parser.add_argument("--fov", type=_positive, metavar="DEGREES", help="field of view across the images")
-    parser.add_argument("--intrinsics", metavar="FILE", help="fx fy cx cy in pixels of the images, or kitti")
+    parser.add_argument("--intrinsics", metavar="FILE", help="a file as predict.py takes it, or kitti")
     for name in ("num_layers", "min_depth", "max_depth", "device"):
         field = OPTION_FIELDS[name]
         kind = type(field.default)

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets.cameras import Camera
 from environment import run_script
-from importing.cameras import Camera
 from tools import calibrate
 
 CORNERS = 9, 6

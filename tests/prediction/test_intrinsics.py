@@ -36,6 +36,25 @@ def test_kittis_calibration_files(tmp_path):
     np.testing.assert_allclose(raw((188, 620)), [[350, 0, 299.75], [0, 355, 89.75], [0, 0, 1]])
 
 
+def test_a_camera_as_it_is_imported(tmp_path):
+    text = '{"fx": 700, "fy": 710, "cx": 600, "cy": 180'
+    named, nameless = tmp_path / "named.json", tmp_path / "nameless.yml"
+    named.write_text(text + ', "width": 1240, "height": 376}')
+    nameless.write_text(text + "}")
+    np.testing.assert_allclose(
+        make_intrinsics(str(named), None)((188, 620)), [[350, 0, 299.75], [0, 355, 89.75], [0, 0, 1]]
+    )
+    np.testing.assert_allclose(make_intrinsics(str(nameless), None)((376, 1240)), MATRIX)
+    with pytest.raises(DataError, match=r"for images of 1240x376, but the image has 376x1240.*swapped"):
+        make_intrinsics(str(named), None)((1240, 376))
+
+
+def test_a_lens_is_refused_before_anything_is_predicted(tmp_path):
+    (tmp_path / "K.json").write_text('{"fx": 700, "fy": 710, "cx": 600, "cy": 180, "distortion": [-0.3, 0.1, 0, 0]}')
+    with pytest.raises(DataError, match=r"K\.json has a lens.*leave the distortion out"):
+        make_intrinsics(str(tmp_path / "K.json"), None)
+
+
 @pytest.mark.parametrize("text", ["", "1 2 3", "one two three four", "0 710 600 180", "700 0 600 0 710 180 0 0 2"])
 def test_what_is_no_camera_is_refused(tmp_path, text):
     (tmp_path / "K.txt").write_text(text)

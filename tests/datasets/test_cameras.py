@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets.cameras import Camera, Straightener, check_keeping, fitted
 from errors import DataError
-from importing.cameras import Camera, Straightener, check_keeping, fitted
 from importing.motion import measure_motion
 from tools.make_video import Film, film_camera
 
