@@ -7,8 +7,9 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.initializer import Constant
 
-# The pooled features are many and all positive: unscaled, one step of Adam would move the centre by percents.
-STEP_SCALE = 0.1
+# The pooled features are many and all positive: unscaled, one step of Adam would move the camera by percents, each
+# sample's its own way, and the depth could not follow.
+FOCAL_SCALE, CENTRE_SCALE = 0.1, 0.005
 
 
 class IntrinsicsDecoder(nn.Layer):
@@ -34,9 +35,11 @@ class IntrinsicsDecoder(nn.Layer):
             height, width: of the images.
         """
         pooled = paddle.concat([f.mean(axis=[2, 3], keepdim=True) for f in features], axis=1)  # (B, C, 1, 1)
-        x = STEP_SCALE * self.net(pooled).flatten(1)  # (B, 4)
+        x = self.net(pooled).flatten(1)  # (B, 4)
         size = paddle.to_tensor([width, height], dtype=x.dtype)
-        return paddle.concat([F.softplus(x[:, :2]) * max(height, width), (0.5 + x[:, 2:]) * size - 0.5], axis=1)
+        focal = F.softplus(FOCAL_SCALE * x[:, :2]) * max(height, width)
+        centre = (0.5 + CENTRE_SCALE * x[:, 2:]) * size - 0.5
+        return paddle.concat([focal, centre], axis=1)
 
 
 def intrinsics_outputs(intrinsics: Tensor, scales: Sequence[int]) -> dict[Hashable, Tensor]:

@@ -36,6 +36,8 @@ from prediction.intrinsics import Intrinsics, make_intrinsics
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
     from inference import DepthPredictor
 
+WIDEST_SPREAD = 1.5  # of the middle 80 % of scales: with more, one factor does not say much
+
 
 def main() -> None:
     """Parses the command line, predicts, and stores the scale."""
@@ -83,14 +85,18 @@ def _describe(scales: Sequence[float | None], args: argparse.Namespace) -> float
             "measure one distance (--distance, --at)."
         )
     scale = float(np.median(found))
-    print(f"A scene unit is {scale:.4g} m", end="")
-    if args.distance is None:
-        low, high = np.percentile(found, [10, 90])
+    if args.distance is not None:
+        print(f"A scene unit is {scale:.4g} m.")
+        return scale
+    low, high = np.percentile(found, [10, 90])
+    print(
+        f"A scene unit is {scale:.4g} m by the road in {len(found)} of {len(scales)} images (80 % of them between "
+        f"{low:.4g} and {high:.4g})."
+    )
+    if len(found) < len(scales) / 2 or high > WIDEST_SPREAD * low:
         print(
-            f" by the road in {len(found)} of {len(scales)} images (80 % of them between {low:.4g} and {high:.4g})",
-            end="",
+            "Images do not agree, so that this may be far off: take more of an open road, and check the field of view."
         )
-    print(".")
     return scale
 
 

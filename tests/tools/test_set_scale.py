@@ -73,7 +73,8 @@ def camera(tmp_path) -> Path:
 
 def test_by_height_stored_with_the_weights_and_used(set_it, weights, image, camera, road, capsys):
     set_it(image, "--camera_height", 3.0, "--intrinsics", camera)
-    assert "A scene unit is 2 m by the road in 1 of 1 images" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "A scene unit is 2 m by the road in 1 of 1 images" in printed and "do not agree" not in printed
     info = read_weights_info(weights)
     assert info.metres_per_unit == pytest.approx(2.0, rel=1e-3)
     assert (info.height, info.width, info.use_stereo) == (HEIGHT, WIDTH, False)
@@ -119,6 +120,15 @@ def test_released_weights_that_say_nothing_of_themselves(set_it, weights, image,
 def test_what_cannot_be_meant_is_told(set_it, image, road, words, named):
     with pytest.raises(OptionsError, match=named):
         set_it(image, *words)
+
+
+@pytest.mark.parametrize("scales", [[1.0, 1.1, 1.7], [1.0, None, None]])  # one far off; a road in one of three
+def test_images_that_do_not_agree_are_told(set_it, image, camera, road, monkeypatch, capsys, scales):
+    images = [Path(shutil.copy(image, image.with_name(f"{i}.png"))) for i in range(3)]
+    left = iter(scales)
+    monkeypatch.setattr(set_scale, "scale_from_height", lambda *_: next(left))
+    set_it(*images, "--camera_height", 3.0, "--intrinsics", camera)
+    assert "Images do not agree" in capsys.readouterr().out
 
 
 def test_no_road_is_told_and_nothing_stored(set_it, weights, image, camera, monkeypatch):
