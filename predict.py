@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from inference import DepthPredictor, Prediction
 
 SECONDS_BETWEEN_LINES = 30.0
+IMAGES_WORTH_COMPILING = 100  # half a minute once, a fifth of a second for each of 640x192
 
 
 def main() -> None:
@@ -56,6 +57,8 @@ def predict(opt: PredictOptions) -> list[DataError]:
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} images are predicted already")
+    if opt.engine == "paddle":
+        _choose_kernels(opt, sum(isinstance(job, Job) for job in waiting), len(waiting) + len(cameras))
     run = _Run(opt, predictor, intrinsics, since)
     run.images([job for job in waiting if isinstance(job, Job)])
     for job in waiting:
@@ -69,6 +72,14 @@ def predict(opt: PredictOptions) -> list[DataError]:
     if run.failures:
         print(f"{len(run.failures)} of {count} {what} could not be predicted:", *run.failures, sep="\n")
     return run.failures
+
+
+def _choose_kernels(opt: PredictOptions, images: int, sources: int) -> None:
+    """Turns the CPU's operators on where they are asked for, or where compiling them once is worth it."""
+    from training.build import use_kernels
+
+    is_long = images >= IMAGES_WORTH_COMPILING or sources > images  # videos and cameras are long
+    use_kernels(opt.kernels if opt.kernels != "auto" or is_long else "off")
 
 
 def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":

@@ -7,17 +7,18 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.initializer import Constant
 
-# The pooled features are many and all positive: unscaled, one step of Adam would move the camera by percents, each
-# sample's its own way, and the depth could not follow.
-FOCAL_SCALE, CENTRE_SCALE = 0.1, 0.005
+# The pooled features are many and all positive: unscaled, one step of Adam would move the centre by percents, and each
+# sample's its own way. The focal length must be found early: with one that is far off, depth does not begin to be.
+FOCAL_SCALE, CENTRE_SCALE = 0.3, 0.005
 
 
 class IntrinsicsDecoder(nn.Layer):
     """A mean over space, and one 1x1 convolution: the paper's section on learning the intrinsics.
 
-    The focal length is a softplus, which keeps it positive, times the image's longer side; the paper takes width and
-    height, but pixels are about square, while images need not be. The centre is an offset from the middle. At first
-    all images have a focal length of 0.69 of the longer side and the centre in the middle.
+    The focal length is a softplus, which keeps it positive, times the image's longer side; the centre is an offset from
+    the middle. At first all images have a focal length of 0.69 of the longer side and the centre in the middle. The
+    paper has a focal length for each direction; here there is one, and the pixels' shape is known: a car hardly
+    nods, and nothing else tells the one down the image.
 
     Args:
         num_features: channels of the coarsest features, of all images together.
@@ -25,21 +26,24 @@ class IntrinsicsDecoder(nn.Layer):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
-        self.net = nn.Conv2D(num_features, 4, kernel_size=1, weight_attr=Constant(0.0), bias_attr=Constant(0.0))
+        self.net = nn.Conv2D(num_features, 3, kernel_size=1, weight_attr=Constant(0.0), bias_attr=Constant(0.0))
 
-    def forward(self, features: Sequence[Tensor], height: int, width: int) -> Tensor:
+    def forward(
+        self, features: Sequence[Tensor], height: int, width: int, pixel_aspect: Tensor | None = None
+    ) -> Tensor:
         """fx, fy, cx, cy of every sample: (B, 4), pixels.
 
         Args:
             features: (B, C, h, w) of each image.
             height, width: of the images.
+            pixel_aspect: (B,), fy / fx; None where pixels are square.
         """
         pooled = paddle.concat([f.mean(axis=[2, 3], keepdim=True) for f in features], axis=1)  # (B, C, 1, 1)
-        x = self.net(pooled).flatten(1)  # (B, 4)
-        size = paddle.to_tensor([width, height], dtype=x.dtype)
-        focal = F.softplus(FOCAL_SCALE * x[:, :2]) * max(height, width)
-        centre = (0.5 + CENTRE_SCALE * x[:, 2:]) * size - 0.5
-        return paddle.concat([focal, centre], axis=1)
+        focal, x, y = self.net(pooled).flatten(1).unbind(axis=1)  # (B,) each
+        aspect = paddle.ones_like(focal) if pixel_aspect is None else pixel_aspect
+        fx = F.softplus(FOCAL_SCALE * focal) * (height / aspect).clip(min=float(width))
+        cx, cy = ((0.5 + CENTRE_SCALE * offset) * side - 0.5 for offset, side in ((x, width), (y, height)))
+        return paddle.stack([fx, aspect * fx, cx, cy], axis=1)
 
 
 def intrinsics_outputs(intrinsics: Tensor, scales: Sequence[int]) -> dict[Hashable, Tensor]:

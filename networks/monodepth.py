@@ -61,11 +61,13 @@ class Monodepth(nn.Layer):
         """Role -> network."""
         return {role: getattr(self, role) for role in self.roles}
 
-    def forward(self, images: Mapping[int, Tensor]) -> dict[Hashable, Tensor]:
+    def forward(self, images: Mapping[int, Tensor], K: Tensor | None = None) -> dict[Hashable, Tensor]:
         """Disparities and motions of a batch.
 
         Args:
             images: frame id -> (B, 3, H, W) in [0, 1], augmented, for all ``frame_ids``.
+            K: (B, 4, 4) of scale 0, as the dataset has it; where ``intrinsics`` are predicted, the pixels have its
+                shape (fy / fx), and are square without.
 
         Returns:
             ("disp", s) for every scale, ("cam_T_cam", 0, f) (B, 4, 4) for every temporal source,
@@ -84,7 +86,7 @@ class Monodepth(nn.Layer):
         motions, pose_features = self._motions(pose_inputs)
         outputs.update(motions)
         if "intrinsics" in self.roles:
-            outputs.update(self._predict_intrinsics(pose_features, *images[0].shape[2:]))
+            outputs.update(self._predict_intrinsics(pose_features, *images[0].shape[2:], K))
         return outputs
 
     def motions(self, images: Mapping[int, Tensor]) -> dict[Hashable, Tensor]:
@@ -138,10 +140,13 @@ class Monodepth(nn.Layer):
         stacked = paddle.concat(list(inputs), axis=1)
         return stacked if self.pose_model_type == "posecnn" else [self.pose_encoder(stacked)[-1]]
 
-    def _predict_intrinsics(self, seen: Sequence[Sequence[Tensor]], height: int, width: int) -> dict[Hashable, Tensor]:
+    def _predict_intrinsics(
+        self, seen: Sequence[Sequence[Tensor]], height: int, width: int, K: Tensor | None
+    ) -> dict[Hashable, Tensor]:
         """("K", s) and ("inv_K", s), the mean over what the pose network saw; in float32, as `_transformation`."""
         with paddle.amp.auto_cast(enable=False):
-            each = [self.intrinsics([f.astype("float32") for f in features], height, width) for features in seen]
+            aspect = None if K is None else K[:, 1, 1] / K[:, 0, 0]
+            each = [self.intrinsics([f.astype("float32") for f in level], height, width, aspect) for level in seen]
             return intrinsics_outputs(sum(each) / len(each), self.scales)
 
 

@@ -71,6 +71,7 @@ class PredictOptions:
         choices=OPTION_FIELDS["dataset"].metadata["choices"],
     )
     device: str = _shared("device")
+    kernels: str = _shared("kernels")
 
     def __post_init__(self) -> None:
         for name, field in PREDICT_FIELDS.items():

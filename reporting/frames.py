@@ -159,7 +159,7 @@ def _run_frame(
     if note:
         outputs = {("disp", s): disp for s, disp in model.depth(model.encoder(batch["color_aug", 0, 0])).items()}
     else:
-        outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids})
+        outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids}, batch["K", 0])
         maps = compute_loss(batch, outputs)[1]
         warped = {f: to_uint8(maps["warped", f][0]) for f in opt.source_frames}
         masks = _masks(opt, outputs, maps)

@@ -61,7 +61,8 @@ def run(weights, tmp_path):
 
     def run(*words, use="mono", out="out"):
         folders = ["--load_weights_folder", str(weights / use), "--output_dir", str(tmp_path / out)]
-        return predict(parse_predict_options([*map(str, words), *folders, "--device", "cpu"]))
+        # The operators would stay on for all later tests of this process.
+        return predict(parse_predict_options([*folders, "--device", "cpu", "--kernels", "off", *map(str, words)]))
 
     return run
 
@@ -337,6 +338,23 @@ def test_ctrl_c_ends_a_camera_and_leaves_a_whole_video(run, video, tmp_path, mon
 
 
 # Names of what is written
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "mode"),
+    [
+        ("2.png", (), "off"),
+        ("2.png", ("--kernels", "on"), "on"),
+        ("drive.avi", (), "auto"),
+        ("drive.avi", ("--kernels", "off"), "off"),
+    ],
+)
+def test_operators_are_compiled_where_it_is_worth_it(run, images, video, monkeypatch, name, words, mode):
+    asked = []
+    monkeypatch.setattr("training.build.use_kernels", asked.append)
+    path = video if name == video.name else images / name
+    assert run(path, "--max_frames", 1, "--kernels", "auto", *words) == []
+    assert asked == [mode]
 
 
 def test_images_of_several_folders_keep_them_apart(run, images, tmp_path):

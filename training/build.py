@@ -85,7 +85,7 @@ def use_kernels(mode: str) -> bool:
         kernels.enable()
     except kernels.BuildError as error:
         if mode == "on":
-            raise UserError(f"--kernels on: {error}. Use --kernels auto to train without.") from error
+            raise UserError(f"--kernels on: {error}. Use --kernels auto to go on without.") from error
         print(f"Without the operators in C++, which is slower but the same: {error}", flush=True)
         return False
     return True

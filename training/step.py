@@ -98,10 +98,10 @@ class _Step(nn.Layer):
         images = {f: batch["color_aug", f, 0] for f in self.model.frame_ids}
         if self.amp_type:
             with paddle.amp.auto_cast(dtype=self.amp_type):
-                outputs = self.model(images)
+                outputs = self.model(images, batch["K", 0])
             outputs = {key: value.astype("float32") for key, value in outputs.items()}
         else:
-            outputs = self.model(images)
+            outputs = self.model(images, batch["K", 0])
         losses, maps = self.compute_loss(batch, outputs)
         seen = {key: value.detach() for key, value in outputs.items() if key[0] in SEEN or key == ("disp", 0)}
         groups = (losses, maps, seen)

@@ -85,7 +85,7 @@ def validate(
     pictures: dict[str, np.ndarray] = {}
     for raw in batches:
         batch = prepare_batch(raw, compute_loss.scales, compute_loss.v1_multiscale)
-        outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids})
+        outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids}, batch["K", 0])
         losses, maps = compute_loss(batch, outputs)
         pictures = pictures or batch_pictures(batch, outputs, maps)
         depth_errors: dict[str, list[list[float]]] = {prefix: [] for prefix in protocols}

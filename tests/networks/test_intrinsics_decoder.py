@@ -26,11 +26,28 @@ def test_at_first_the_centre_is_in_the_middle_and_the_focal_length_0_69_of_the_l
 
 def test_focal_length_stays_positive_and_bias_moves_what_it_says():
     decoder = IntrinsicsDecoder(5)
-    decoder.net.bias.set_value(np.array([-100.0, 10.0, 1.0, -1.0], "float32"))
-    fx, fy, cx, cy = decoder([paddle.zeros([1, 5, 2, 3])], 64, 96).numpy()[0]
-    assert 0 < fx < 0.01
-    # A tenth of the bias: softplus(1) = 1.3133; the centre moves by a tenth of the size.
-    assert (fy, cx, cy) == pytest.approx((96 * 1.3133, 47.5 + 9.6, 31.5 - 6.4), rel=1e-4)
+    features = [paddle.zeros([1, 5, 2, 3])]
+    decoder.net.bias.set_value(np.array([-50.0, 0.0, 0.0], "float32"))
+    assert 0 < decoder(features, 64, 96).numpy()[0, 0] < 0.01
+    decoder.net.bias.set_value(np.array([1 / 0.3, 20.0, -20.0], "float32"))
+    # softplus(1) = 1.3133; the centre moves by a tenth of the size.
+    expected = (96 * 1.3133, 96 * 1.3133, 47.5 + 9.6, 31.5 - 6.4)
+    assert decoder(features, 64, 96).numpy()[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_pixels_keep_their_shape():
+    """Of images of 96 by 64 whose pixels are twice, and half as wide as high: the longer side is 128 pixels wide."""
+    aspect = paddle.to_tensor([2.0, 0.5])
+    found = IntrinsicsDecoder(5)([paddle.zeros([2, 5, 2, 3])], 64, 96, aspect).numpy()[:, :2]
+    log_2 = np.log(2)
+    np.testing.assert_allclose(found, [[96 * log_2, 192 * log_2], [128 * log_2, 64 * log_2]], rtol=1e-6)
+
+
+def test_the_datasets_camera_gives_the_model_nothing_but_that_shape():
+    model = Monodepth(scales=(0,), learn_intrinsics=True)
+    K = np.diag([30.0, 45.0, 1.0, 1.0]).astype("float32")[np.newaxis]
+    outputs = model(images(0, -1, 1), paddle.to_tensor(K))
+    np.testing.assert_allclose(outputs["K", 0].numpy()[0, :2, :3], [[66.542, 0, 47.5], [0, 99.813, 31.5]], rtol=1e-4)
 
 
 def test_every_scale_has_the_same_camera():
