@@ -17,8 +17,8 @@ _Item = TypeVar("_Item")
 class StopSignals:
     """Within its ``with`` block the first signal is only noted; a second one ends the process as it always would.
 
-    Among several processes a signal to one stops all, at the same ``check``; further ones are ignored, since the
-    launcher sends several, and kills what has not ended after 30 s.
+    Among several processes a signal to one stops all, at the same ``check``; further ones are ignored, after the block
+    too, while the run is saved: the launcher sends several, and kills what has not ended after 30 s.
 
     A signal that was ignored before, as Ctrl-C is for what a script runs in the background, stays so. Signals reach the
     main thread alone; elsewhere, as in a notebook's worker, nothing is changed.
@@ -36,12 +36,14 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        if self._received is None or self._peers.size == 1:
+            self._restore()
 
     def check(self) -> None:
         """Raises ``Stopped`` if a signal has come to any process; all must call it."""
         received = [signum for signum in self._peers.gather(self._received) if signum is not None]
         if received:
+            self._received = received[0]
             raise Stopped(received[0])
 
     def until_stopped(self, items: Iterable[_Item], rounds: int) -> Iterator[_Item]:

@@ -104,3 +104,20 @@ def test_a_process_with_fewer_items_is_asked_as_often(second_of_two):
     with StopSignals(second_of_two) as stop:
         assert list(stop.until_stopped("ab", 3)) == ["a", "b"]
     assert second_of_two.asked == 3
+
+
+@pytest.mark.parametrize("by_first", [False, True])
+def test_among_several_processes_later_signals_do_not_disturb_the_saving(second_of_two, by_first):
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("before"))
+    try:
+        with StopSignals(second_of_two) as stop, pytest.raises(Stopped):
+            if by_first:
+                second_of_two.received_by_first = signal.SIGTERM
+            else:
+                signal.raise_signal(signal.SIGTERM)
+            stop.check()
+        signal.raise_signal(signal.SIGTERM)  # the launcher's second
+        assert seen == []
+    finally:
+        signal.signal(signal.SIGTERM, before)
