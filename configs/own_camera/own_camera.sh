@@ -8,12 +8,12 @@
 #
 #     OWN_DIR     logs/own_camera   gets videos/, data/ and the run; what is there is gone on with
 #     VIDEOS      16                streets that are filmed, of every eight one to validate and one to test on
-#     SECONDS_EACH 12               of each film
+#     SECONDS_EACH 20               of each film
 #     FPS         30
-#     HEIGHT      96
-#     WIDTH       320
-#     STEPS       4000
-#     FOV         100               field of view of the camera that films, degrees across
+#     HEIGHT      64                of the films and of the networks' input
+#     WIDTH       224
+#     STEPS       3000
+#     FOV         90                field of view of the camera that films, degrees across
 #     CAMERA      unknown           or known: the films are then imported with the camera's file, and it is not learned
 #     PYTHON                        the interpreter; by default `python` if it has Paddle, else .venv, made here
 #
@@ -30,13 +30,13 @@ camera=() learn=(--learn_intrinsics)
 [ "${CAMERA:-unknown}" = unknown ] || { camera=(--camera "$dir/videos/camera.json") learn=(); }
 
 if [ ! -f "$dir/videos/camera.json" ]; then
-    "$python" "$root/tools/make_video.py" --out "$dir/videos" --videos "${VIDEOS:-16}" --seconds "${SECONDS_EACH:-12}" \
-        --fps "${FPS:-30}" --height "${HEIGHT:-96}" --width "${WIDTH:-320}" --fov "${FOV:-100}"
+    "$python" "$root/tools/make_video.py" --out "$dir/videos" --videos "${VIDEOS:-16}" --seconds "${SECONDS_EACH:-20}" \
+        --fps "${FPS:-30}" --height "${HEIGHT:-64}" --width "${WIDTH:-224}" --fov "${FOV:-90}"
 fi
 "$python" "$root/tools/import_video.py" "$dir"/videos/*.mp4 --depth "$dir"/videos/*_depth --out "$dir/data" \
-    --height "${HEIGHT:-96}" --width "${WIDTH:-320}" ${camera[@]+"${camera[@]}"}
+    --height "${HEIGHT:-64}" --width "${WIDTH:-224}" ${camera[@]+"${camera[@]}"}
 "$python" "$root/train.py" "${data[@]}" --log_dir "$dir" --model_name own --resume auto --weights_init scratch \
-    --batch_size 4 --learning_rate 2e-4 --num_epochs 1000 --max_steps "${STEPS:-4000}" --save_frequency 1000 \
+    --batch_size 4 --learning_rate 1e-4 --num_epochs 1000 --max_steps "${STEPS:-3000}" --save_frequency 1000 \
     --scheduler_step_size 1000 ${learn[@]+"${learn[@]}"} "$@"
 "$python" "$root/tools/evaluate_baselines.py" "${data[@]}"
 "$python" "$root/evaluate_depth.py" "${data[@]}" --eval_mono --load_weights_folder "$weights"
