@@ -12,7 +12,7 @@
 #     FPS         30
 #     HEIGHT      64                of the films and of the networks' input
 #     WIDTH       224
-#     STEPS       3000
+#     STEPS       3200
 #     FOV         90                field of view of the camera that films, degrees across
 #     CAMERA      unknown           or known: the films are then imported with the camera's file, and it is not learned
 #     PYTHON                        the interpreter; by default `python` if it has Paddle, else .venv, made here
@@ -36,7 +36,7 @@ fi
 "$python" "$root/tools/import_video.py" "$dir"/videos/*.mp4 --depth "$dir"/videos/*_depth --out "$dir/data" \
     --height "${HEIGHT:-64}" --width "${WIDTH:-224}" ${camera[@]+"${camera[@]}"}
 "$python" "$root/train.py" "${data[@]}" --log_dir "$dir" --model_name own --resume auto --weights_init scratch \
-    --batch_size 4 --learning_rate 1e-4 --num_epochs 1000 --max_steps "${STEPS:-3000}" --save_frequency 1000 \
+    --batch_size 4 --learning_rate 1e-4 --num_epochs 1000 --max_steps "${STEPS:-3200}" --save_frequency 1000 \
     --scheduler_step_size 1000 ${learn[@]+"${learn[@]}"} "$@"
 "$python" "$root/tools/evaluate_baselines.py" "${data[@]}"
 "$python" "$root/evaluate_depth.py" "${data[@]}" --eval_mono --load_weights_folder "$weights"
