@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.camera_files import read_camera_file
-from datasets.cameras import fitted
+from datasets.cameras import Camera, fitted
 from datasets.kitti_calibration import odometry_intrinsics, rectified_intrinsics
 from datasets.kitti_dataset import KITTIRawDataset
 from datasets.transforms import scale_intrinsics
@@ -37,7 +37,7 @@ def make_intrinsics(source: str | None, fov: float | None) -> Intrinsics | None:
             for an image, which the call with its size tells.
     """
     if fov is not None:
-        return lambda size: _from_fov(fov, *size)
+        return lambda size: Camera.from_view(fov, size, "by --fov").K
     if source == KITTI:
         fx, fy, cx, cy = KITTIRawDataset.MEAN_INTRINSICS
         return lambda size: np.diag([size[1], size[0], 1.0]) @ np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
@@ -92,8 +92,3 @@ def _from_camera_file(path: Path) -> Intrinsics:
         return fitted(replace(camera, size=size) if camera.size == nowhere else camera, size, "the image").K
 
     return fit
-
-
-def _from_fov(fov: float, height: int, width: int) -> np.ndarray:
-    focal = width / 2 / np.tan(np.radians(fov) / 2)
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

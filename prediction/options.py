@@ -104,6 +104,8 @@ class PredictOptions:
                 f"{needing[0]} needs K: --intrinsics FILE, --intrinsics kitti for KITTI's images, or --fov DEGREES, "
                 "the camera's field of view across"
             )
+        if self.kernels == "on" and self.engine != "paddle":
+            yield f"--kernels on: --engine {self.engine} has kernels of its own; leave one of them out"
         if self.min_depth >= self.max_depth:
             yield f"min_depth ({self.min_depth}) is not below max_depth ({self.max_depth})"
 

@@ -453,6 +453,7 @@ def test_missing_weights(run, images):
         ("a.png --camera_height 1.65 --scale 2 --fov 90", "--scale and --camera_height both"),
         ("a.png --fov 90 --intrinsics kitti", "--intrinsics and --fov both"),
         ("a.png --fov 180", "fov: got 180.0, allowed: below 180"),
+        ("a.png --engine onnx --kernels on", "--engine onnx has kernels of its own"),
         ("a.png --engine tensorrt", "invalid choice: 'tensorrt'"),
         ("", "name what to predict"),
         ("a.png", "--load_weights_folder DIR\n.*--output_dir DIR"),

@@ -4,7 +4,6 @@
 """
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -79,7 +78,7 @@ def film_camera(size: tuple[int, int], lens: str, degrees: float | None = None) 
     """A pinhole with this field of view across, by default KITTI's, behind a lens."""
     K = render.Camera.like_kitti(*size).K
     if degrees is not None:
-        K[0, 0] = K[1, 1] = size[1] / 2 / math.tan(math.radians(degrees) / 2)
+        K[0, 0] = K[1, 1] = Camera.from_view(degrees, size, "").K[0, 0]
     return fitted(Camera(K, size, np.array(LENSES[lens], float), f"lens {lens}"), size, "the film")
 
 

@@ -22,12 +22,15 @@ set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
 
-python="$(bash "$root/tools/venv.sh")"
 dir="${OWN_DIR:-logs/own_camera}"
 data=(--dataset folder --data_path "$dir/data" --num_workers 1)
 weights="$dir/own/models/weights_best"
-camera=() learn=(--learn_intrinsics)
-[ "${CAMERA:-unknown}" = unknown ] || { camera=(--camera "$dir/videos/camera.json") learn=(); }
+case "${CAMERA:-unknown}" in
+    unknown) camera=() learn=(--learn_intrinsics) ;;
+    known) camera=(--camera "$dir/videos/camera.json") learn=() ;;
+    *) echo "error: CAMERA: got $CAMERA, expected known or unknown" >&2; exit 2 ;;
+esac
+python="$(bash "$root/tools/venv.sh")"
 
 if [ ! -f "$dir/videos/camera.json" ]; then
     "$python" "$root/tools/make_video.py" --out "$dir/videos" --videos "${VIDEOS:-16}" --seconds "${SECONDS_EACH:-20}" \

@@ -49,7 +49,8 @@ def test_step_evaluate_and_predict_print_a_line_each():
         "predict_onnx_bare": "ms/image",
     }
     for engine in ("inference", "onnx"):
-        assert max(found[f"predict_{engine}_bare"]["differences"].values()) < 1e-4
+        assert max(found[f"predict_{engine}"]["differences"].values()) < 1e-4
+        assert {engine, f"{engine}_bare"} <= set(found[f"predict_{engine}"]["differences"])
     assert found["step"]["baseline"] == "plain port" and found["step"]["frames"] == [0, -1, 1, "s"]
     assert found["evaluate"]["baseline"] is None and found["predict"]["batch_size"] == 1
 
