@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from common.atomic_files import atomic_file
+from common.environment import prepare_environment, run_script
 from datasets.mono_dataset import MonoDataset
-from environment import prepare_environment, run_script
+from evaluation.benchmark_submission import write_submission
 from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
-from evaluation.report import format_metrics_table, save_metrics
-from evaluation.statistics import scale_consistency
-from options import Options, parse_options
-from scoring.benchmark import write_submission
-from scoring.disparities import benchmark_ids, predict_frames, read_disparities
-from scoring.frames import Prediction, score_frames
-from scoring.ground_truth import (
+from evaluation.error_pictures import extreme_panels, write_panels
+from evaluation.ground_truth import (
     BENCHMARK_SPLIT,
     IMPROVED_SPLIT,
     GroundTruth,
@@ -24,10 +21,13 @@ from scoring.ground_truth import (
     choose_protocol,
     find_ground_truth,
 )
-from scoring.pictures import extreme_panels, write_panels
-from scoring.results import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
-from scoring.training_frames import refuse_training_frames
-from serialization.atomic import atomic_file
+from evaluation.leakage_check import refuse_training_frames
+from evaluation.metrics.statistics import scale_consistency
+from evaluation.result_files import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
+from evaluation.result_tables import format_metrics_table, save_metrics
+from evaluation.split_scores import Prediction, score_frames
+from inference.split_prediction import benchmark_ids, predict_frames, read_disparities
+from options import Options, parse_options
 
 EXTREMES = 3  # frames drawn of each kind, the worst and the best
 

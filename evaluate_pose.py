@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from common.atomic_files import atomic_file, write_json
+from common.environment import prepare_environment, run_script, set_device
+from common.errors import DataError
 from datasets.build import build_dataset, build_loader
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
-from environment import prepare_environment, run_script, set_device
-from errors import DataError
-from evaluation.pose_metrics import SNIPPET_MOTIONS, PoseEvaluation, evaluate_poses
-from evaluation.report import format_pose_tables
-from evaluation.trajectories import chain_motions, kitti_format, motions_along, tum_format
+from evaluation.metrics.pose_metrics import SNIPPET_MOTIONS, PoseEvaluation, evaluate_poses
+from evaluation.metrics.trajectories import chain_motions, kitti_format, motions_along, tum_format
+from evaluation.result_tables import format_pose_tables
 from options import Options, parse_options
-from serialization.atomic import atomic_file, write_json
 
 # What imports Paddle is imported where it is used, so that a mistyped option is told at once.
 
@@ -119,7 +119,7 @@ def predict_motions(opt: Options, dataset: MonoDataset) -> np.ndarray:
     Raises:
         DataError, WeightsError: an image or the weights are missing or damaged.
     """
-    from inference import PosePredictor
+    from inference.predictors import PosePredictor
 
     set_device(opt.device)
     predictor = PosePredictor.from_folder(

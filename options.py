@@ -14,9 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from errors import OptionsError
-from option_checks import contradictions, evaluation_problems, pose_evaluation_problems
-from option_values import OptionParser, add_argument, checked, checked_mapping, option, read_config, refuse_unknown
+from common.errors import OptionsError
+from common.option_rules import contradictions, evaluation_problems, pose_evaluation_problems
+from common.option_types import (
+    OptionParser,
+    add_argument,
+    checked,
+    checked_mapping,
+    option,
+    read_config,
+    refuse_unknown,
+)
 
 _run, _data, _networks = (partial(option, group) for group in ("run", "data", "networks"))
 _loss, _ablations, _optimisation = (partial(option, group) for group in ("loss", "ablations", "optimisation"))

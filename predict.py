@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from environment import prepare_environment, run_script, set_device
-from errors import DataError, OptionsError
-from prediction.inputs import camera_number, find_files, read_image
-from prediction.intrinsics import Intrinsics, make_intrinsics
-from prediction.jobs import Job, VideoJob, claim_folder, common_folder, plan_jobs, plan_video
-from prediction.metres import RoadScale
-from prediction.options import PredictOptions, parse_predict_options
-from prediction.outputs import WRITERS, Result
-from prediction.video import CAMERA_RATE, Clock, VideoWriter, open_camera, open_video
-from serialization.atomic import atomic_file
-from training.progress import Progress
+from common.atomic_files import atomic_file
+from common.environment import prepare_environment, run_script, set_device
+from common.errors import DataError, OptionsError
+from common.input_files import camera_number, find_files, read_image
+from common.progress import Progress
+from inference.camera_intrinsics import Intrinsics, make_intrinsics
+from inference.jobs import Job, VideoJob, claim_folder, common_folder, plan_jobs, plan_video
+from inference.predict_options import PredictOptions, parse_predict_options
+from inference.road_scale import RoadScale
+from inference.video_files import CAMERA_RATE, Clock, VideoWriter, open_camera, open_video
+from inference.writers import WRITERS, Result
 
 # What imports Paddle is imported where it is used, so that a mistyped option or path is told at once.
 if TYPE_CHECKING:
-    from export.engines import ExportedPredictor
-    from inference import DepthPredictor, Prediction
+    from inference.export.engines import ExportedPredictor
+    from inference.predictors import DepthPredictor, Prediction
 
 SECONDS_BETWEEN_LINES = 30.0
 IMAGES_WORTH_COMPILING = 100  # half a minute once, a fifth of a second for each of 640x192
@@ -76,7 +76,7 @@ def predict(opt: PredictOptions) -> list[DataError]:
 
 def _choose_kernels(opt: PredictOptions, images: int, sources: int) -> None:
     """Turns the CPU's operators on where they are asked for, or where compiling them once is worth it."""
-    from training.build import use_kernels
+    from layers.kernels.ops import use_kernels
 
     is_long = images >= IMAGES_WORTH_COMPILING or sources > images  # videos and cameras are long
     use_kernels(opt.kernels if opt.kernels != "auto" or is_long else "off")
@@ -87,8 +87,8 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
     prepare_environment()
     import paddle
 
-    from export.engines import ExportedPredictor
-    from inference import DepthPredictor
+    from inference.export.engines import ExportedPredictor
+    from inference.predictors import DepthPredictor
 
     set_device(opt.device)
     if opt.engine == "paddle":

@@ -1,6 +1,6 @@
 """Trains Monodepth2: ``python train.py --config configs/monodepthv2/mdp.yml --data_path DIR --log_dir DIR``."""
 
-from environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
+from common.environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
 from options import parse_options
 
 

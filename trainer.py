@@ -10,16 +10,27 @@ from typing import Any
 import paddle
 from paddle import Tensor, nn
 
+from common.atomic_files import write_json
+from common.errors import DataError, Stopped, TrainingError, UserError
+from common.progress import Progress
 from datasets.batch import prepare_batch, split_batch
 from datasets.build import DATASETS
 from datasets.splits import fingerprint
-from errors import DataError, Stopped, TrainingError, UserError
+from layers.kernels.ops import use_kernels
 from options import Options
-from serialization.atomic import write_json
 from serialization.checkpoint import OPTIONS_FILE, RunState, restore_checkpoint, write_checkpoint
 from serialization.optimizer_state import schedule_state
 from serialization.weights_folder import save_weights
-from training.build import (
+from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
+from training.control_channel import Peers
+from training.distributed import average_statistics, synchronise_batch_norm, training_command
+from training.forward_pass import StepResult, TrainingStep
+from training.metrics_writer import drop_scalars_from
+from training.optimizer_step import Update, check_amp
+from training.resume import resumed_options
+from training.run_metadata import RunRecord
+from training.seeding import seed_everything
+from training.setup import (
     build_data,
     build_loss,
     build_model,
@@ -27,22 +38,11 @@ from training.build import (
     compile_mode,
     initialise_weights,
     kernels_mode,
-    use_kernels,
     weights_info,
     with_weights_size,
 )
-from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
-from training.distributed import average_statistics, synchronise_batch_norm, training_command
-from training.event_log import drop_scalars_from
-from training.logbook import Logbook, describe_run
-from training.peers import Peers
-from training.progress import Progress
-from training.resume import resumed_options
-from training.run_record import RunRecord
-from training.seeding import seed_everything
-from training.step import StepResult, TrainingStep
 from training.stop_signals import StopSignals
-from training.update import Update, check_amp
+from training.training_logger import Logbook, describe_run
 from training.validation import describe_intrinsics, validate
 
 
@@ -50,8 +50,8 @@ class Trainer:
     """One training run, from options to ``weights_best``.
 
     Writes to ``log_dir/model_name``: ``models/opt.json``, ``models/weights_N`` (N counts epochs from 0),
-    ``models/weights_best``, ``checkpoints/step_N``, the logs of ``training.event_log``, and the
-    ``training.run_record``.
+    ``models/weights_best``, ``checkpoints/step_N``, the logs of ``training.metrics_writer``, and the
+    ``training.run_metadata``.
 
     Args:
         opt: the options; frozen. With ``resume``, those of the run to go on with take their place.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from common.errors import DataError, OptionsError
 from datasets.folder_dataset import FolderDataset
 from datasets.frame_cache import DiskCache, FrameCache, RamCache
 from datasets.kitti_dataset import KITTIDepthDataset, KITTIOdomDataset, KITTIRawDataset
@@ -9,7 +10,6 @@ from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.sampler import EpochSampler
 from datasets.splits import SplitLine
-from errors import DataError, OptionsError
 
 DATASETS: dict[str, type[MonoDataset]] = {
     "kitti": KITTIRawDataset,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from common.errors import DataError
 from datasets.cameras import BROWN, FISHEYE, Camera
-from errors import DataError
 
 MODELS = {
     **dict.fromkeys(("pinhole", "none", "brown", "radtan", "plumb_bob", "rational_polynomial", "opencv"), BROWN),

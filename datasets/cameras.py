@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from common.errors import DataError
 from datasets.transforms import scale_intrinsics
-from errors import DataError
 
 BROWN, FISHEYE = 0, 1  # as in `layers.camera_models`
 FULL_FRAME_DIAGONAL = math.hypot(36, 24)  # mm, what focal lengths "in 35 mm film" are measured on

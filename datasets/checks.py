@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from common.errors import DataError
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
-from errors import DataError
 
 OTHER_EXTENSION = {".jpg": ".png", ".png": ".jpg"}
 PATHS_SHOWN = 3

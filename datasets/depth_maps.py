@@ -5,7 +5,7 @@ import os
 import numpy as np
 from PIL import Image
 
-from errors import DataError
+from common.errors import DataError
 
 
 def read_depth_map(path: str) -> np.ndarray | None:

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.errors import DataError
 from datasets.depth_maps import read_depth_map
 from datasets.frame_speeds import Speeds, read_speeds, travel
 from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
-from errors import DataError
 
 CALIBRATION = "calib.txt"
 FRAMES = "frames.csv"

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.shared_memory import SharedBuffer
+from common.errors import UserError
+from common.shared_memory import SharedBuffer
 from datasets.transforms import Frame, load_frame
-from errors import UserError
 
 SPARE_BYTES = 4e9  # of memory or disk that are left to others
 LEFTOVER_SECONDS = 3600.0  # a frame is written within milliseconds

@@ -7,7 +7,7 @@ is not known) are read.
 import csv
 from pathlib import Path
 
-from errors import DataError
+from common.errors import DataError
 
 Speeds = dict[int, tuple[float, float | None]]  # number of a frame -> seconds, and metres a second
 

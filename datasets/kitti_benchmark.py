@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from common.errors import DataError
 from datasets.kitti_dataset import KITTIRawDataset
 from datasets.splits import SplitLine
-from errors import DataError
 
 # Where data_depth_selection.zip puts them, and the same folder by itself.
 _FOLDERS = ("depth_selection/test_depth_prediction_anonymous", "test_depth_prediction_anonymous", "")

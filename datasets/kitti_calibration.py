@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import DataError
+from common.errors import DataError
 
 FORWARD_AXES = ("legacy", "camera")
 BYTES_PER_POINT = 16  # float32 x, y, z, reflectance

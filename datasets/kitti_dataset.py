@@ -4,13 +4,13 @@ import os
 
 import numpy as np
 
+from common.errors import DataError
 from datasets.depth_maps import read_depth_map
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
 from datasets.kitti_oxts import read_speed
 from datasets.kitti_poses import oxts_poses, read_poses
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
-from errors import DataError
 
 CAMERAS = {"l": 2, "r": 3}  # the colour cameras
 FRAME_SECONDS = 0.1  # of KITTI's cameras and of the built-in world's

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import DataError
 from datasets.kitti_calibration import imu_to_camera
-from errors import DataError
 
 EARTH_RADIUS = 6378137.0  # metres, as in KITTI's development kit
 LATITUDE, LONGITUDE, ALTITUDE, ROLL, PITCH, YAW = range(6)  # the first fields of a file of oxts

@@ -20,10 +20,10 @@ from multiprocessing.util import Finalize
 import cv2
 import numpy as np
 
+from common.errors import DataError
+from common.shared_memory import SharedBuffer, SharedSlots
 from datasets.mono_dataset import LISTS, MonoDataset
 from datasets.sampler import EpochSampler
-from datasets.shared_memory import SharedBuffer, SharedSlots
-from errors import DataError
 
 PREFETCHED_BATCHES = 2  # for each worker
 HELD_BATCHES = 2  # by whoever takes them: the one in use, while the next is handed over

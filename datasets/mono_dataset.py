@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.errors import DataError, UserError
 from datasets.frame_cache import FrameCache
 from datasets.splits import SplitLine
 from datasets.transforms import (
@@ -33,7 +34,6 @@ from datasets.transforms import (
     mirror_intrinsics,
     scale_intrinsics,
 )
-from errors import DataError, UserError
 
 LISTS = ("depth_gt", "name")  # stay lists in a batch: ground truths differ in size from frame to frame
 OTHER_SIDE = {"l": "r", "r": "l"}

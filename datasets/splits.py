@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from errors import DataError
+from common.errors import DataError
 
 REPOSITORY_SPLITS = Path(__file__).resolve().parent.parent / "splits"
 PUBLISHED_SPLITS = ("eigen_zhou", "eigen_full", "eigen", "eigen_benchmark", "benchmark", "odom")

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from errors import DataError
+from common.errors import DataError
 
 
 @contextmanager

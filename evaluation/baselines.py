@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from errors import DataError
+from common.errors import DataError
 
 BLUR_SIGMA = 6.0  # pixels
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from errors import DataError
-from evaluation.depth_metrics import METRIC_NAMES, compute_depth_metrics
+from common.errors import DataError
+from evaluation.metrics.depth_metrics import METRIC_NAMES, compute_depth_metrics
 
 # Predictions are clipped to between these, in metres, whatever the ground truth.
 MIN_DEPTH, MAX_DEPTH = 1e-3, 80.0

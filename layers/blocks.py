@@ -7,7 +7,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.initializer import Uniform
 
-from kernels import operator
+from layers.kernels.ops import operator
 
 # Below, Paddle's matrix product is as fast as the operator, since there are many channels.
 PIXELS_FOR_OPERATOR = 400

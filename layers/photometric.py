@@ -6,7 +6,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from kernels import operator
+from layers.kernels.ops import operator
 
 C1 = 0.01**2
 C2 = 0.03**2

@@ -5,9 +5,9 @@ from collections.abc import Hashable, Mapping
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from kernels import operator
 from layers.camera_models import distort_pixels, undistort_rays
 from layers.geometry import pixel_rays, project_plane_at_infinity, project_rays, reproject, sample_image
+from layers.kernels.ops import operator
 
 
 class ViewSynthesis:

@@ -10,7 +10,7 @@ from urllib.request import getproxies
 
 import numpy as np
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.formats import READERS, any_of, read_arrays
 
 WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"

@@ -22,8 +22,8 @@ from typing import Any
 from paddle import nn
 from paddle.optimizer import Optimizer
 
-from errors import WeightsError
-from serialization.atomic import atomic_folder, write_json
+from common.atomic_files import atomic_folder, write_json
+from common.errors import WeightsError
 from serialization.manifest import check_manifest, write_manifest
 from serialization.optimizer_state import optimizer_arrays, restore_optimizer
 from serialization.pdparams import read_pdparams, write_pdparams
@@ -48,7 +48,7 @@ class RunState:
         compiled: whether steps run through a static graph.
         kernels: whether steps run through the operators of ``kernels``.
         loss_scale: of mixed precision; None without.
-        seconds: where the time went, as ``training.run_record`` counts it.
+        seconds: where the time went, as ``training.run_metadata`` counts it.
     """
 
     step: int

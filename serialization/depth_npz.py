@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy_format
 
-from errors import DataError
-from serialization.atomic import atomic_file
+from common.atomic_files import atomic_file
+from common.errors import DataError
 from serialization.safe_pickle import ArrayUnpickler
 
 KINDS = ("lidar", "improved")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.h5 import read_h5
 from serialization.naming import is_pytorch, to_paddle
 from serialization.pdparams import read_pdparams, write_pdparams

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from errors import WeightsError
+from common.errors import WeightsError
 
 # No weights compress to less than this part of their size.
 _MOST_COMPRESSED = 100

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from errors import WeightsError
-from serialization.atomic import write_json
+from common.atomic_files import write_json
+from common.errors import WeightsError
 
 MANIFEST_FILE = "manifest.json"
 _CHUNK = 1 << 20  # bytes

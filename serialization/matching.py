@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from paddle import Tensor, nn
 
-from errors import WeightsError
+from common.errors import WeightsError
 
 _NAMES_SHOWN = 8
 _HEADER = ("network", "loaded", "missing", "left over", "file")

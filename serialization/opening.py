@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from errors import WeightsError
+from common.errors import WeightsError
 
 ZIP_START = rb"PK\x03\x04"
 SAFETENSORS_START = rb".{6}\0\0\{"

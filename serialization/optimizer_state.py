@@ -13,7 +13,7 @@ import paddle
 from paddle import nn
 from paddle.optimizer import Optimizer
 
-from errors import WeightsError
+from common.errors import WeightsError
 
 _SCHEDULE = "LR_Scheduler"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from errors import WeightsError
-from serialization.atomic import atomic_file
+from common.atomic_files import atomic_file
+from common.errors import WeightsError
 from serialization.opening import open_weights
 from serialization.safe_pickle import ArrayUnpickler
 

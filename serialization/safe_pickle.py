@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from errors import UserError, WeightsError
+from common.errors import UserError, WeightsError
 
 _PLAIN_TYPES = (type(None), bool, int, float, str, bytes, np.generic)
 _MEMO_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}

@@ -7,8 +7,8 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save
 
-from errors import WeightsError
-from serialization.atomic import atomic_file
+from common.atomic_files import atomic_file
+from common.errors import WeightsError
 from serialization.bfloat16 import widen_bfloat16
 from serialization.opening import SAFETENSORS_START, open_weights
 

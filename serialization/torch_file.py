@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.bfloat16 import widen_bfloat16
 from serialization.opening import ZIP_START, open_weights
 from serialization.safe_pickle import ARRAY_NAMES, Admitted, ArrayStandIn, ArrayUnpickler, StandIn

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from paddle import nn
 
-from errors import WeightsError
-from serialization.atomic import atomic_folder, whole_folder, write_json
+from common.atomic_files import atomic_folder, whole_folder, write_json
+from common.errors import WeightsError
 from serialization.formats import WRITERS, any_of, read_arrays
 from serialization.manifest import check_manifest, relisted, write_manifest
 from serialization.matching import MatchReport, load_into

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("train", "val", "test")
 sys.path.insert(0, str(ROOT))
 
-from environment import prepare_environment  # noqa: E402
+from common.environment import prepare_environment  # noqa: E402
 
 # The cores are shared by pytest-xdist's workers, and by what they start.
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

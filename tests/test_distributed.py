@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from paddle import nn
 
+from common.errors import OptionsError
 from datasets.batch import prepare_batch
-from errors import OptionsError
 from options import parse_options
 from serialization.checkpoint import check_checkpoint
 from trainer import Trainer
-from training.build import build_data
+from training.control_channel import Peers
 from training.distributed import synchronise_batch_norm
-from training.peers import Peers
+from training.setup import build_data
 from training.validation import validate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ STEREO_FACTOR = 5.4
 COMPARED = """
 import json, sys
 sys.path.insert(0, {root!r})
-from environment import prepare_environment, run_script, set_device
+from common.environment import prepare_environment, run_script, set_device
 from options import parse_options
 
 def main():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from errors import DataError, OptionsError
+from common.errors import DataError, OptionsError
 from evaluate_depth import evaluate, main
 from networks.build import build_depth_networks
 from options import Options

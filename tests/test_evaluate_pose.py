@@ -15,19 +15,19 @@ from evo.tools.file_interface import read_kitti_poses_file, read_tum_trajectory_
 from PIL import Image
 
 import evaluate_pose
-from datasets.synthetic.kitti_tree import write_calibration, write_frame, write_poses
-from datasets.synthetic.render import Camera, StreetRenderer
-from datasets.synthetic.street import Street
-from datasets.synthetic.textures import build_atlas
+from common.errors import DataError, OptionsError, WeightsError
 from datasets.transforms import image_to_array, resize_lanczos
-from errors import DataError, OptionsError, WeightsError
 from evaluate_pose import evaluate, predict_motions
-from evaluation.trajectories import motions_between
-from inference import POSE_ROLES
+from evaluation.metrics.trajectories import motions_between
+from inference.predictors import POSE_ROLES
 from layers.geometry import disp_to_depth
 from networks.monodepth import Monodepth
 from options import Options
 from serialization.weights_folder import save_weights
+from tools.synthetic.kitti_tree import write_calibration, write_frame, write_poses
+from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.street import Street
+from tools.synthetic.textures import build_atlas
 
 ROOT = Path(__file__).resolve().parents[1]
 DRIVE = "2000_01_01/2000_01_01_drive_0001_sync"

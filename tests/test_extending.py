@@ -8,13 +8,13 @@ import paddle
 import pytest
 from PIL import Image
 
+from common.errors import DataError
 from datasets.batch import prepare_batch
 from datasets.build import DATASETS, build_loader
-from errors import DataError
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.build import POSE_MODELS
 from networks.monodepth import Monodepth
-from training.step import TrainingStep
+from training.forward_pass import TrainingStep
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 SIZE = (96, 48)  # (width, height) of the frames

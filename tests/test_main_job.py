@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_metrics import METRIC_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--split", "kitti_sample", "--max_steps", "2", "--num_workers", "0", "--log_frequency", "1"]

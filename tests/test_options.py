@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from errors import OptionsError
-from option_values import OptionParser
+from common.errors import OptionsError
+from common.option_types import OptionParser
 from options import OPTION_FIELDS, Options, parse_options
 
 ROOT = Path(__file__).resolve().parents[1]

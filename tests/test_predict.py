@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 from plyfile import PlyData
 
+from common.colormap import colourise_disparity
+from common.errors import DataError, OptionsError, UserError, WeightsError
+from common.input_files import find_files, read_image
 from datasets.kitti_dataset import KITTIOdomDataset
-from errors import DataError, OptionsError, UserError, WeightsError
-from evaluation.colormap import colourise_disparity
-from inference import DepthPredictor
+from inference.predict_options import parse_predict_options
+from inference.predictors import DepthPredictor
 from networks.build import build_depth_networks
 from predict import predict
-from prediction.inputs import find_files, read_image
-from prediction.options import parse_predict_options
 from serialization.weights_folder import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -351,7 +351,7 @@ def test_ctrl_c_ends_a_camera_and_leaves_a_whole_video(run, video, tmp_path, mon
 )
 def test_operators_are_compiled_where_it_is_worth_it(run, images, video, monkeypatch, name, words, mode):
     asked = []
-    monkeypatch.setattr("training.build.use_kernels", asked.append)
+    monkeypatch.setattr("training.setup.use_kernels", asked.append)
     path = video if name == video.name else images / name
     assert run(path, "--max_frames", 1, "--kernels", "auto", *words) == []
     assert asked == [mode]

@@ -7,12 +7,12 @@ import paddle
 import pytest
 
 import trainer as trainer_module
-from errors import TrainingError, UserError
+from common.errors import TrainingError, UserError
+from common.progress import Progress
 from options import Options
 from trainer import Trainer
-from training.build import build_data
-from training.logbook import Logbook
-from training.progress import Progress
+from training.setup import build_data
+from training.training_logger import Logbook
 from training.validation import Validation, validate
 
 STEREO_FACTOR = 5.4

@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import prepare_environment, run_script, set_device
-from errors import OptionsError
-from option_values import OptionParser
+from common.environment import prepare_environment, run_script, set_device
+from common.errors import OptionsError
+from common.option_types import OptionParser
 from options import parse_options
 from tools.benchmarks.measure import use_one_core
 

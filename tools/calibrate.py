@@ -12,14 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.environment import run_script
+from common.errors import OptionsError
+from common.option_types import OptionParser
+from common.progress import Progress
 from datasets.cameras import fitted
-from environment import run_script
-from errors import OptionsError
-from importing.camera_files import write_camera_file
-from importing.checkerboard import GOOD_FIT, calibrate, find_boards, frames_to_search
-from importing.sources import open_source
-from option_values import OptionParser
-from training.progress import Progress
+from tools.video_import.camera_writer import write_camera_file
+from tools.video_import.checkerboard import GOOD_FIT, calibrate, find_boards, frames_to_search
+from tools.video_import.sources import open_source
 
 WIDE_SPREAD = 0.5  # of the image
 

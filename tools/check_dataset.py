@@ -14,19 +14,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes that decode fill the cores
 
+from common.atomic_files import atomic_file
+from common.environment import run_script
+from common.errors import OptionsError
+from common.option_types import OptionParser
+from common.progress import Progress
 from datasets.build import build_dataset
-from datasets.doctor.checkup import plan_checkup, run_checkup
-from datasets.doctor.lists import read_lists
-from datasets.doctor.result import Result
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split
-from environment import run_script
-from errors import OptionsError
-from option_values import OptionParser
+from evaluation.ground_truth import IMPROVED_SPLIT
 from options import Options, parse_options
-from scoring.ground_truth import IMPROVED_SPLIT
-from serialization.atomic import atomic_file
-from training.progress import Progress
+from tools.dataset_check.check_result import Result
+from tools.dataset_check.list_checks import read_lists
+from tools.dataset_check.run_checks import plan_checkup, run_checkup
 
 SECONDS_BETWEEN_LINES = 30.0
 

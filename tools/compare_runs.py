@@ -12,12 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from environment import run_script
-from errors import DataError
-from evaluation.depth_metrics import METRIC_NAMES
-from evaluation.statistics import DRAWS, intervals, sign_flip_test
-from option_values import OptionParser
-from scoring.results import FRAMES_FILE, RATIO_COLUMN, SUMMARY_FILE, read_frames
+from common.environment import run_script
+from common.errors import DataError
+from common.option_types import OptionParser
+from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.statistics import DRAWS, intervals, sign_flip_test
+from evaluation.result_files import FRAMES_FILE, RATIO_COLUMN, SUMMARY_FILE, read_frames
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import prepare_environment, run_script
-from errors import WeightsError
-from option_values import OptionParser
+from common.atomic_files import whole_folder
+from common.environment import prepare_environment, run_script
+from common.errors import WeightsError
+from common.option_types import OptionParser
 from options import ROLES
-from serialization.atomic import whole_folder
 from serialization.formats import READERS, WRITERS, any_of, read_arrays
 from serialization.manifest import MANIFEST_FILE, check_manifest
 from serialization.naming import to_pytorch

@@ -13,10 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
-from errors import UserError
-from page.options import PageOptions, parse_page_options
-from page.weights import Predictors, find_weights
+from common.environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
+from common.errors import UserError
+from tools.demo.demo_options import PageOptions, parse_page_options
+from tools.demo.weights_menu import Predictors, find_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,8 +43,8 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
     _ = predictors[predictors.folders[0]]  # faults are told now, not to the first visitor
     with ended_by_ctrl_c():
         page_module = _import_interface()
-    from page.examples import draw_examples
-    from page.visitors import Visitors
+    from tools.demo.examples import draw_examples
+    from tools.demo.visitors import Visitors
 
     print("Drawing examples ...", flush=True)
     examples = draw_examples(folder / "examples")
@@ -55,8 +55,8 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
     page.launch(
         **{"server_name": options.host, "server_port": options.port, "prevent_thread_lock": True, "quiet": True},
         **{"max_file_size": int(options.max_megabytes * 1e6), "ssr_mode": False, "share": False, "run_history": False},
-        **{"theme": page_module.THEME, "css": (ROOT / "page/page.css").read_text(), "footer_links": []},
-        head=f"<script>{(ROOT / 'page/pointer.js').read_text()}</script>",
+        **{"theme": page_module.THEME, "css": (ROOT / "tools/demo/demo_page.css").read_text(), "footer_links": []},
+        head=f"<script>{(ROOT / 'tools/demo/pointer.js').read_text()}</script>",
     )
     if options.host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Whoever reaches {options.host} can use this page.")
@@ -84,7 +84,7 @@ def _check_address(options: PageOptions) -> None:
 
 def _import_interface():
     try:
-        from page import interface
+        from tools.demo import interface
     except ImportError as error:
         raise UserError(
             f"the page needs what is not installed ({error}): pip install -r requirements-page.txt"

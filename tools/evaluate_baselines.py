@@ -8,10 +8,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import run_script
-from evaluation.report import format_metrics_table
+from common.environment import run_script
+from evaluation.result_tables import format_metrics_table
 from options import parse_options
-from reporting.scores import open_test_split, score_baselines
+from tools.reporting.baseline_scores import open_test_split, score_baselines
 
 
 def main() -> None:

@@ -14,15 +14,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes that read fi
 
 import numpy as np
 
+from common.environment import run_script
+from common.errors import DataError, OptionsError
+from common.option_types import OptionParser
+from common.process_pool import map_in_processes
+from common.progress import Progress
 from datasets.mono_dataset import MonoDataset
-from datasets.parallel import map_in_processes
-from environment import run_script
-from errors import DataError, OptionsError
-from option_values import OptionParser
+from evaluation.ground_truth import build_test_dataset
 from options import Options, parse_options
-from scoring.ground_truth import build_test_dataset
 from serialization.depth_npz import write_gt_depths
-from training.progress import Progress
 
 MISSING_SHOWN = 3
 SECONDS_BETWEEN_LINES = 30.0

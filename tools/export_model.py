@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import prepare_environment, run_script
-from errors import UserError
-from export.files import FILES, MODEL, ExportInfo, write_info
-from option_values import OptionParser
+from common.atomic_files import atomic_folder
+from common.environment import prepare_environment, run_script
+from common.errors import UserError
+from common.input_files import find_images, read_image
+from common.option_types import OptionParser
+from inference.export.exported_folder import FILES, MODEL, ExportInfo, write_info
 from options import OPTION_FIELDS
-from prediction.inputs import find_images, read_image
-from serialization.atomic import atomic_folder
 from serialization.manifest import write_manifest
 
 if TYPE_CHECKING:  # they import Paddle, which nobody needs to be told of a mistyped option
     import numpy as np
 
-    from inference import DepthPredictor
+    from inference.predictors import DepthPredictor
 
 FRAMES = 4  # of the images given, at most
 
@@ -85,7 +85,7 @@ def _parse() -> Namespace:
 
 
 def _load(args: Namespace) -> "DepthPredictor":
-    from inference import DepthPredictor
+    from inference.predictors import DepthPredictor
 
     names = ("num_layers", "height", "width", "min_depth", "max_depth", "scale", "dataset")
     return DepthPredictor.from_folder(args.load_weights_folder, **{name: getattr(args, name) for name in names})
@@ -94,9 +94,9 @@ def _load(args: Namespace) -> "DepthPredictor":
 def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:
     """uint8 (H, W, 3) images to compare on."""
     if inputs is None:
-        from datasets.synthetic.render import Camera, StreetRenderer
-        from datasets.synthetic.street import Street
-        from datasets.synthetic.textures import build_atlas
+        from tools.synthetic.render import Camera, StreetRenderer
+        from tools.synthetic.street import Street
+        from tools.synthetic.textures import build_atlas
 
         street = Street((0,), 20)
         renderer = StreetRenderer(street, build_atlas(0), Camera.like_kitti(375, 1242))
@@ -106,8 +106,8 @@ def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:
 
 def _write(folder: Path, predictor: "DepthPredictor", info: ExportInfo) -> None:
     """Writes the models; ONNX is made of Paddle's."""
-    from export.network import BareModel, WholeModel
-    from export.writing import keep_in_half, write_onnx, write_paddle
+    from inference.export.model_writers import keep_in_half, write_onnx, write_paddle
+    from inference.export.traced_network import BareModel, WholeModel
 
     model = BareModel(predictor) if info.bare else WholeModel(predictor)
     if info.fp16:
@@ -128,8 +128,8 @@ def _compare(
     folder: Path, kind: str, predictor: "DepthPredictor", frames: Sequence["np.ndarray"], info: ExportInfo
 ) -> None:
     """Runs a model and prints how it agrees. Raises UserError where it does not."""
-    from export.agreement import TOLERANCE, TOLERANCE_FP16, difference_of_resizing, difference_on_same_input
-    from export.engines import ENGINES
+    from inference.export.agreement import TOLERANCE, TOLERANCE_FP16, difference_of_resizing, difference_on_same_input
+    from inference.export.engines import ENGINES
 
     open_engine = dict(ENGINES.values())[kind]
     run = open_engine(folder, "cpu")

@@ -9,9 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import run_script
-from errors import DataError, OptionsError
-from importing.collection import (
+from common.environment import run_script
+from common.errors import DataError, OptionsError
+from common.option_types import OptionParser
+from common.progress import Progress
+from tools.video_import.collection import (
     LEAST_SIDE,
     MULTIPLE,
     Input,
@@ -23,10 +25,8 @@ from importing.collection import (
     plan_import,
     settled_size,
 )
-from importing.lists import write_lists
-from importing.sequence import Plan
-from option_values import OptionParser
-from training.progress import Progress
+from tools.video_import.sequence import Plan
+from tools.video_import.split_lists import write_lists
 
 SECONDS_BETWEEN_LINES = 30.0
 

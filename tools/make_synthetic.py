@@ -15,9 +15,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes that draw fi
 
 from tqdm import tqdm
 
-from datasets.synthetic.world import SPLIT, World, generate
-from environment import run_script
-from option_values import OptionParser
+from common.environment import run_script
+from common.option_types import OptionParser
+from tools.synthetic.world import SPLIT, World, generate
 
 
 def main() -> None:

@@ -18,15 +18,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from common.environment import run_script
+from common.errors import OptionsError
+from common.option_types import OptionParser
+from common.process_pool import map_in_processes
 from datasets.cameras import BROWN, FISHEYE, Camera, fitted
-from datasets.parallel import map_in_processes
-from datasets.synthetic import render
-from datasets.synthetic.street import Street
-from datasets.synthetic.textures import build_atlas
-from environment import run_script
-from errors import OptionsError
-from importing.camera_files import write_camera_file
-from option_values import OptionParser
+from tools.synthetic import render
+from tools.synthetic.street import Street
+from tools.synthetic.textures import build_atlas
+from tools.video_import.camera_writer import write_camera_file
 
 QUALITY = "16"  # of H.264: hardly to be told from the drawing
 LENSES = {  # of a wide lens for action; coefficients as in `layers.camera_models`

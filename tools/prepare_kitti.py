@@ -16,16 +16,16 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.environment import run_script
+from common.errors import DataError, OptionsError
+from common.option_types import OptionParser
+from common.progress import Progress
 from datasets.splits import PUBLISHED_SPLITS, find_split
-from environment import run_script
-from errors import DataError, OptionsError
-from option_values import OptionParser
-from preparation import catalogue, published_splits
-from preparation.catalogue import Archive
-from preparation.kitti import Preparation, disk_faults, merged, only_run
-from preparation.needs import needs_of
-from preparation.transfer import Folder, Server
-from training.progress import Progress
+from tools.kitti import archives, published_splits
+from tools.kitti.archives import Archive
+from tools.kitti.download import Folder, Server
+from tools.kitti.preparation import Preparation, disk_faults, merged, only_run
+from tools.kitti.required_files import needs_of
 
 SHOWN = 5  # missing files named for each archive
 MB, GB = 10**6, 10**9
@@ -151,7 +151,7 @@ def _parser() -> OptionParser:
     add("--png", action="store_true", help="keep photographs as png")
     add("--keep_archives", action="store_true", help="keep archives, in DATA_PATH/archives")
     add("--source", type=Path, metavar="DIR", help="take archives and lists from this folder, not from the network")
-    add("--server", default=catalogue.SERVER, help="address of the archives (default: %(default)s)")
+    add("--server", default=archives.SERVER, help="address of the archives (default: %(default)s)")
     add("--splits_server", default=published_splits.SERVER, help="address of the lists (default: %(default)s)")
     add("--downloads", type=int, default=4, help="archives fetched and unpacked at once (default: %(default)s)")
     add(

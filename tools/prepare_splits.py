@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
+from common.environment import run_script
+from common.errors import DataError, OptionsError
+from common.option_types import OptionParser
 from datasets.splits import PUBLISHED_SPLITS, REPOSITORY_SPLITS
-from environment import run_script
-from errors import DataError, OptionsError
-from option_values import OptionParser
-from preparation.published_splits import SERVER, altered_lists, fetch_lists
-from preparation.split_by_rule import split_by_rule, write_split
-from preparation.transfer import Folder, Server
+from tools.kitti.download import Folder, Server
+from tools.kitti.published_splits import SERVER, altered_lists, fetch_lists
+from tools.kitti.split_by_rule import split_by_rule, write_split
 
 
 def main() -> None:

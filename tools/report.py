@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import prepare_environment, run_script
-from errors import OptionsError
+from common.environment import prepare_environment, run_script
+from common.errors import OptionsError
 from options import parse_options
 
 
@@ -24,9 +24,9 @@ def main() -> None:
     changes = {name: getattr(given, name) for name in given.given}
     prepare_environment()
 
-    from reporting.report import build_report
-    from reporting.run_folder import read_run
-    from serialization.atomic import atomic_file
+    from common.atomic_files import atomic_file
+    from tools.reporting.html_report import build_report
+    from tools.reporting.run_folder import read_run
 
     run = read_run(own.run_dir, own.weights, changes)
     page = build_report(run, own.frames).encode()

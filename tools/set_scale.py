@@ -24,17 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from common.environment import prepare_environment, run_script, set_device
+from common.errors import DataError, OptionsError
+from common.input_files import find_images, read_image
+from common.option_types import OptionParser
 from datasets.transforms import scale_intrinsics
-from environment import prepare_environment, run_script, set_device
-from errors import DataError, OptionsError
 from evaluation.metric_scale import scale_from_distance, scale_from_height
-from option_values import OptionParser
+from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from options import OPTION_FIELDS
-from prediction.inputs import find_images, read_image
-from prediction.intrinsics import Intrinsics, make_intrinsics
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
-    from inference import DepthPredictor
+    from inference.predictors import DepthPredictor
 
 WIDEST_SPREAD = 1.5  # of the middle 80 % of scales: with more, one factor does not say much
 
@@ -48,7 +48,7 @@ def main() -> None:
     if args.distance is not None and len(paths) != 1:
         raise OptionsError(f"--distance is measured in one image; {len(paths)} are named")
     prepare_environment()
-    from inference import DepthPredictor
+    from inference.predictors import DepthPredictor
     from serialization.weights_folder import WeightsInfo, replace_weights_info
 
     set_device(args.device)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import prepare_environment, run_script
-from option_values import OptionParser
+from common.environment import prepare_environment, run_script
+from common.option_types import OptionParser
 from options import parse_options
 
 BYTES_OF_FLOAT = 4
@@ -62,7 +62,7 @@ def count(opt) -> dict[str, int]:
 
     from datasets.batch import prepare_batch
     from tools.benchmarks.step import random_batch
-    from training.build import build_model
+    from training.setup import build_model
 
     model = build_model(opt)
     counted = {"operations": 0, "activation_bytes": 0}

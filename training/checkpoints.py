@@ -8,8 +8,8 @@ from pathlib import Path
 
 from paddle import nn
 
-from errors import UserError, WeightsError
-from serialization.atomic import whole_folder
+from common.atomic_files import whole_folder
+from common.errors import UserError, WeightsError
 from serialization.checkpoint import STATE_FILE, check_checkpoint
 
 FOLDER = "checkpoints"

@@ -10,9 +10,9 @@ import paddle
 import paddle.distributed as dist
 from paddle import nn
 
-from environment import quiet_errors
-from errors import OptionsError
-from training.peers import Peers
+from common.environment import quiet_errors
+from common.errors import OptionsError
+from training.control_channel import Peers
 
 
 def join_peers() -> Peers:

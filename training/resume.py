@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from errors import OptionsError
+from common.errors import OptionsError
 from options import OPTION_FIELDS, Options
 from serialization.checkpoint import OPTIONS_FILE
 from training.checkpoints import FOLDER

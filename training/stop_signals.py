@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from errors import Stopped
-from training.peers import Peers
+from common.errors import Stopped
+from training.control_channel import Peers
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _Item = TypeVar("_Item")

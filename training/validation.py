@@ -11,13 +11,13 @@ import paddle
 from paddle import Tensor
 
 from datasets.batch import prepare_batch
-from evaluation.depth_metrics import METRIC_NAMES
 from evaluation.depth_protocol import DepthProtocol, evaluate_frame
-from inference import to_scaled_disp
+from evaluation.metrics.depth_metrics import METRIC_NAMES
+from inference.predictors import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
-from training.peers import Peers
-from training.pictures import batch_pictures
+from training.control_channel import Peers
+from training.log_images import batch_pictures
 
 INTRINSICS = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}  # where they stand in K
 

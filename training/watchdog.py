@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from training.vital_signs import PREFIX
+from training.diagnostics import PREFIX
 
 Scalars = Mapping[str, float]
 
@@ -109,7 +109,7 @@ class Watchdog:
 
         Args:
             step: of the run.
-            scalars: what the loss and ``training.vital_signs`` gave at a logged step.
+            scalars: what the loss and ``training.diagnostics`` gave at a logged step.
         """
         if self.mode == "off":
             return []

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from common.errors import DataError
 from datasets.cameras import Camera, Straightener, check_keeping, fitted
-from errors import DataError
-from importing.motion import measure_motion
 from tools.make_video import Film, film_camera
+from tools.video_import.frame_motion import measure_motion
 
 SIZE = (480, 640)
 

@@ -3,9 +3,9 @@ import shutil
 import pytest
 from PIL import Image
 
+from common.errors import DataError
 from datasets.checks import check_split
 from datasets.splits import SplitLine
-from errors import DataError
 
 
 def test_lines_without_a_neighbour_are_dropped_and_listed(make_dataset, line, tmp_path):

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.errors import DataError, UserError
 from datasets import frame_cache
 from datasets.build import build_cache, build_loader
 from datasets.frame_cache import DiskCache, RamCache
 from datasets.transforms import load_frame
-from errors import DataError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 HEIGHT, WIDTH = 32, 64

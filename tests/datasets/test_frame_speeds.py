@@ -2,10 +2,10 @@
 
 import pytest
 
+from common.errors import DataError
 from datasets.folder_dataset import FolderDataset
 from datasets.frame_speeds import read_speeds, travel
 from datasets.splits import SplitLine
-from errors import DataError
 
 
 def test_mean_speed_times_time(tmp_path):

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
+from common.errors import DataError
 from datasets.kitti_calibration import (
     lidar_to_depth,
     odometry_intrinsics,
     read_calibration_file,
     rectified_intrinsics,
 )
-from errors import DataError
 
 DATE = "2011_01_01"
 

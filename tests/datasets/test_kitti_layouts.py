@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import DataError, OptionsError
 from datasets.build import DATASETS, build_dataset
 from datasets.splits import SplitLine
-from errors import DataError, OptionsError
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from common.errors import DataError
 from datasets.build import build_dataset
 from datasets.kitti_poses import oxts_poses, read_poses
-from datasets.synthetic.kitti_tree import write_calibration, write_poses
-from datasets.synthetic.render import Camera
-from datasets.synthetic.street import Street
-from errors import DataError
+from tools.synthetic.kitti_tree import write_calibration, write_poses
+from tools.synthetic.render import Camera
+from tools.synthetic.street import Street
 
 DRIVE = "2000_01_01/2000_01_01_drive_0001_sync"
 

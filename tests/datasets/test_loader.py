@@ -13,11 +13,11 @@ import numpy as np
 import paddle
 import pytest
 
+from common.errors import DataError
 from datasets.batch import prepare_batch
 from datasets.build import build_cache, build_loader
 from datasets.loader import collate
 from datasets.sampler import EpochSampler
-from errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 

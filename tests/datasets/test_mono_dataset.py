@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import DataError
 from datasets.build import build_dataset
 from datasets.splits import SplitLine
-from errors import DataError
 
 FRAMES = [0, -1, 1, "s"]
 

@@ -1,8 +1,8 @@
 import pytest
 
 import datasets.splits
+from common.errors import DataError
 from datasets.splits import SplitLine, find_split, read_split_lines
-from errors import DataError
 
 
 def _write(folder, name, text):

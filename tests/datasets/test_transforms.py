@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from common.errors import DataError
 from datasets.transforms import (
     ColourJitter,
     image_to_array,
@@ -14,7 +15,6 @@ from datasets.transforms import (
     resize_lanczos,
     scale_intrinsics,
 )
-from errors import DataError
 
 K = np.array([[100, 0, 60], [0, 90, 30], [0, 0, 1.0]])
 NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}

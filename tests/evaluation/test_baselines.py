@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from errors import DataError
+from common.colormap import colourise_disparity
+from common.errors import DataError
 from evaluation.baselines import constant_disparity, mean_disparity
-from evaluation.colormap import colourise_disparity
 
 
 def test_mean_disparity_of_walls():

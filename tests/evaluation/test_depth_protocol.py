@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from errors import DataError
-from evaluation.depth_metrics import METRIC_NAMES
+from common.errors import DataError
 from evaluation.depth_protocol import DepthProtocol, evaluate_depths, evaluate_frame
+from evaluation.metrics.depth_metrics import METRIC_NAMES
 
 PERFECT = dict(zip(METRIC_NAMES, [0, 0, 0, 0, 1, 1, 1], strict=True))
 

@@ -13,7 +13,8 @@ NO_PADDLE = 'import sys\nsys.modules["paddle"] = None  # importing it fails\n'
 def test_the_example_runs_without_the_rest_of_the_project(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/evaluation.md").read_text(), re.DOTALL)
     shutil.copytree(ROOT / "evaluation", tmp_path / "evaluation", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "errors.py", tmp_path)
+    (tmp_path / "common").mkdir()
+    shutil.copy(ROOT / "common" / "errors.py", tmp_path / "common")
     (tmp_path / "example.py").write_text(NO_PADDLE + example)
     done = subprocess.run(
         [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, env={}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from datasets.synthetic.render import Camera, StreetRenderer
-from datasets.synthetic.street import CAMERA_HEIGHT, Street
-from datasets.synthetic.textures import build_atlas
 from evaluation.metric_scale import scale_from_distance, scale_from_height
+from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.street import CAMERA_HEIGHT, Street
+from tools.synthetic.textures import build_atlas
 
 UNIT = 2.7  # metres in a scene unit, which nobody is told
 K = np.array([[100.0, 0, 64], [0, 100, 20], [0, 0, 1]])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from datasets.synthetic.render import Camera, StreetRenderer
-from datasets.synthetic.street import Street
-from datasets.synthetic.textures import build_atlas
 from evaluation.road_plane import find_road
+from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.street import Street
+from tools.synthetic.textures import build_atlas
 
 K = np.array([[180.0, 0, 159.5], [0, 180.0, 44.0], [0, 0, 1]])
 SIZE = (96, 320)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch_bytes import number, state_dict, storage, tensor, write_zip
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization import backbone
 from serialization.backbone import find_backbone, read_backbone
 from serialization.pdparams import write_pdparams

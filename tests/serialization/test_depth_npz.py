@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from errors import DataError
+from common.errors import DataError
 from serialization.depth_npz import read_gt_depths, write_gt_depths
 
 DEPTHS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((4, 5), np.float32)]

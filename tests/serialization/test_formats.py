@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from torch_bytes import state_dict, storage, tensor, write_zip
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.formats import read_arrays
 from serialization.naming import is_pytorch, to_paddle, to_pytorch
 from serialization.pdparams import write_pdparams

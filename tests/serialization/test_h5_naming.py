@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.h5 import read_h5
 from serialization.naming import to_paddle
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from errors import UserError, WeightsError
+from common.errors import UserError, WeightsError
 from serialization.manifest import check_manifest, relisted, write_manifest
 
 # From FIPS 180-2: the digests of "abc" and of nothing.

@@ -5,7 +5,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.matching import MatchReport, load_into, match_table
 
 

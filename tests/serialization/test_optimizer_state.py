@@ -5,7 +5,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.optimizer_state import optimizer_arrays, restore_optimizer, schedule_state
 
 

@@ -5,7 +5,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from errors import UserError, WeightsError
+from common.errors import UserError, WeightsError
 from serialization.pdparams import NAME_TABLE, read_paddle_file, read_pdparams, write_pdparams
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from errors import DataError, WeightsError
+from common.errors import DataError, WeightsError
 from serialization.safe_pickle import ArrayUnpickler
 
 COMMAND = "echo executed > EXECUTED"

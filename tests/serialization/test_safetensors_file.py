@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from errors import UserError, WeightsError
+from common.errors import UserError, WeightsError
 from serialization.safetensors_file import read_safetensors, write_safetensors
 
 ABOUT = {"w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from torch_bytes import ORDERED_DICT, number, state_dict, storage, tensor, text, write_stream, write_zip
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.torch_file import read_torch_file
 
 

@@ -8,7 +8,7 @@ import pytest
 from paddle import nn
 from torch_bytes import number, state_dict, storage, tensor, text, write_stream, write_zip
 
-from errors import WeightsError
+from common.errors import WeightsError
 from serialization.manifest import check_manifest
 from serialization.pdparams import write_pdparams
 from serialization.safetensors_file import write_safetensors

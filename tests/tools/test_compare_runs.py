@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_metrics import METRIC_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,9 +11,9 @@ import paddle
 import pytest
 from PIL import Image
 
-import inference
-from errors import DataError, OptionsError
-from inference import DepthPredictor, Prediction
+from common.errors import DataError, OptionsError
+from inference import predictors
+from inference.predictors import DepthPredictor, Prediction
 from networks.build import build_depth_networks
 from serialization.manifest import check_manifest
 from serialization.weights_folder import read_weights_info, save_weights
@@ -98,7 +98,7 @@ def test_released_weights_that_say_nothing_of_themselves(set_it, weights, image,
     ray = np.sqrt(1 + 0.005**2 + 0.085**2)  # from the middle of the image, by a focal length of 100 pixels
     set_it(image, "--distance", 2 * 7.5 * ray, "--at", 64, 40, "--fov", 2 * np.degrees(np.arctan(0.64)))
     info = read_weights_info(weights)
-    assert (info.height, info.width) == inference.DEFAULT_SIZE
+    assert (info.height, info.width) == predictors.DEFAULT_SIZE
     assert info.metres_per_unit == pytest.approx(2.0, rel=1e-3)
 
 

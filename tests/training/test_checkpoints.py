@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from errors import UserError, WeightsError
-from serialization.atomic import atomic_folder
+from common.atomic_files import atomic_folder
+from common.errors import UserError, WeightsError
 from serialization.checkpoint import OPTIMIZER_FILE, OPTIONS_FILE, STATE_FILE
 from serialization.manifest import write_manifest
 from trainer import Trainer

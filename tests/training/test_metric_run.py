@@ -7,15 +7,15 @@ import numpy as np
 import paddle
 import pytest
 
-from datasets.synthetic.world import World, generate
-from errors import DataError
-from inference import DepthPredictor
+from common.errors import DataError
+from inference.predictors import DepthPredictor
 from options import Options
-from reporting.frames import run_frames
-from reporting.run_folder import read_run
 from serialization.weights_folder import read_weights_info, save_weights
+from tools.reporting.frame_panels import run_frames
+from tools.reporting.run_folder import read_run
+from tools.synthetic.world import World, generate
 from trainer import Trainer
-from training.build import build_data, build_model, initialise_weights
+from training.setup import build_data, build_model, initialise_weights
 from training.validation import describe_intrinsics
 
 SIZE = {"height": 64, "width": 96}

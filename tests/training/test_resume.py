@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import DataError, OptionsError, Stopped, UserError, WeightsError
+from common.errors import DataError, OptionsError, Stopped, UserError, WeightsError
 from options import OPTION_FIELDS
 from trainer import Trainer
 from training.checkpoints import find_checkpoint

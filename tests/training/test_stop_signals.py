@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from errors import Stopped
-from training.peers import Peers
+from common.errors import Stopped
+from training.control_channel import Peers
 from training.stop_signals import StopSignals
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import paddle
 import pytest
 
-from datasets.synthetic.world import World, generate
-from errors import TrainingError
+from common.errors import TrainingError
 from layers.self_supervised_loss import SelfSupervisedLoss
 from options import Options
+from tools.synthetic.world import World, generate
 from trainer import Trainer
-from training.vital_signs import disparity_signs, image_motion, vital_signs
+from training.diagnostics import disparity_signs, image_motion, vital_signs
 from training.watchdog import COLLAPSES, FIRST_STEP, LOSS_FIRST_STEP, LOSS_PATIENCE, PATIENCE, Watchdog
 
 HEALTHY_RUNS = json.loads((Path(__file__).parent / "healthy_runs.json").read_text())

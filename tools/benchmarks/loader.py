@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from common.errors import DataError
 from datasets.batch import prepare_batch
 from datasets.build import build_cache, build_dataset, build_loader
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
-from errors import DataError
 from options import Options
 from tools.benchmarks import original_loader
 from tools.benchmarks.measure import result_line, time_in_turn

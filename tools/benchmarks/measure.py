@@ -54,7 +54,7 @@ def result_line(
     Returns:
         Among others ``ratio``, how many times as fast as the baseline, by the medians.
     """
-    from training.run_record import describe_machine
+    from training.run_metadata import describe_machine
 
     factor = UNITS[unit.split("/")[0]] / items
     median = statistics.median(seconds)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
+from common.errors import UserError
 from options import Options
 from tools.benchmarks.measure import result_line, time_in_turn
 
@@ -28,8 +28,8 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
     """Yields the lines: ours, and one for each engine of exported models; their baseline is PyTorch, else ours."""
     import paddle
 
-    from export.engines import ENGINES
-    from inference import DepthPredictor
+    from inference.export.engines import ENGINES
+    from inference.predictors import DepthPredictor
     from networks.build import build_depth_networks
     from serialization.weights_folder import save_weights
 
@@ -78,9 +78,9 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 
 def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (imported where it is used)
     """Writes the predictor's models, whole ones and, beside them, the networks alone."""
-    from export.files import FILES, MODEL
-    from export.network import BareModel, WholeModel
-    from export.writing import write_onnx, write_paddle
+    from inference.export.exported_folder import FILES, MODEL
+    from inference.export.model_writers import write_onnx, write_paddle
+    from inference.export.traced_network import BareModel, WholeModel
 
     for make, place, sizes in (
         (WholeModel, folder, "batch height width 3"),
@@ -126,10 +126,10 @@ def _serve(name: str, folder: Path) -> None:
 
 
 def _engine(name: str, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    from environment import prepare_environment
+    from common.environment import prepare_environment
 
     prepare_environment()
-    from export.engines import ENGINES
+    from inference.export.engines import ENGINES
 
     if not name.endswith(BARE):
         return ENGINES[name][1](folder, "cpu")

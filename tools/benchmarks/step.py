@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from environment import prepare_environment, run_script, set_device
-from errors import UserError
-from option_values import checked_mapping
+from common.environment import prepare_environment, run_script, set_device
+from common.errors import UserError
+from common.option_types import checked_mapping
 from options import OPTION_FIELDS, Options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,9 +95,10 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
     import paddle
 
     from datasets.batch import prepare_batch
+    from layers.kernels.ops import use_kernels
     from tools.benchmarks.plain_port import PlainLoss
-    from training.build import STEPS_WORTH_COMPILING, build_loss, build_model, compile_mode, use_kernels
-    from training.step import TrainingStep
+    from training.forward_pass import TrainingStep
+    from training.setup import STEPS_WORTH_COMPILING, build_loss, build_model, compile_mode
 
     kernels_on = use_kernels("off" if kind == "plain" else opt.kernels)
     paddle.seed(opt.seed)

@@ -1,0 +1,1 @@
+"""Shared basics: errors, environment, files, processes, images and videos."""

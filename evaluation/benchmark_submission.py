@@ -1,0 +1,37 @@
+"""What KITTI's server for depth prediction takes."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from common.atomic_files import atomic_file
+from datasets.kitti_benchmark import KITTIBenchmarkDataset
+from datasets.splits import SplitLine
+from evaluation.depth_protocol import MIN_DEPTH, DepthProtocol, check_disparity, resize_disparity
+
+
+def write_submission(path: Path, scaled_disps: np.ndarray, lines: Sequence[SplitLine], protocol: DepthProtocol) -> None:
+    """A zip archive of ``0000000000.png`` and so on at its root, as the benchmark's devkit asks for.
+
+    Each is 1216x352, 16 bits, metres times 256. 0 would mean unknown, so that the least is 1.
+
+    Args:
+        path: the archive, whole or absent whatever happens.
+        scaled_disps: (N, h, w), one over depth in the network's units.
+        lines: N frames of the benchmark.
+        protocol: how depth is scaled, and where it ends.
+
+    Raises:
+        DataError: disparities are not all positive and finite.
+        UserError: the archive cannot be written.
+    """
+    with atomic_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for scaled_disp, line in zip(scaled_disps, lines, strict=True):
+            check_disparity(scaled_disp, str(line))
+            depth = protocol.scale_factor / resize_disparity(scaled_disp, KITTIBenchmarkDataset.SIZE)
+            steps = (depth.clip(MIN_DEPTH, protocol.cap) * 256).round().clip(1, np.iinfo(np.uint16).max)
+            content = cv2.imencode(".png", steps.astype(np.uint16))[1].tobytes()
+            archive.writestr(zipfile.ZipInfo(f"{line.frame:010d}.png"), content)  # png is compressed already

@@ -1,0 +1,112 @@
+"""Frames as pictures: input, prediction and error, one below the other."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+
+from common.atomic_files import atomic_file
+from common.colormap import colourise_disparity
+from datasets.mono_dataset import MonoDataset
+from datasets.transforms import load_image
+from evaluation.depth_protocol import MIN_DEPTH, DepthEvaluation, DepthProtocol, resize_disparity
+from evaluation.ground_truth import GroundTruth
+from evaluation.split_scores import Prediction
+
+MAX_ERROR = 0.5
+
+
+def extreme_frames(errors: np.ndarray, count: int) -> dict[str, list[int]]:
+    """Numbers of the ``count`` "worst" and "best" frames by their errors (N,), the utmost first; NaN is neither.
+
+    Of few frames none is both: the worst come first.
+    """
+    order = [int(i) for i in np.argsort(-errors, kind="stable") if np.isfinite(errors[i])]
+    worst = order[:count]
+    return {"worst": worst, "best": order[len(worst) :][::-1][:count]}
+
+
+def frame_panel(
+    image: np.ndarray, scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, ratio: float
+) -> np.ndarray:
+    """Input, disparity (near is bright), and where scored the error |depth - truth| / truth: uint8 (3 H, W, 3), RGB.
+
+    Args:
+        image: uint8, RGB, of any size.
+        scaled_disp: (h, w), as it is scored.
+        gt: (H, W), metres, 0 where unknown.
+        protocol: how it is scored.
+        ratio: what median scaling multiplied by.
+    """
+    disp, valid = resize_disparity(scaled_disp, gt.shape), protocol.valid_mask(gt)
+    depth = np.clip(protocol.scale_factor * float(ratio) / disp, MIN_DEPTH, protocol.cap)
+    error = np.abs(depth - gt) / np.where(valid, gt, 1)
+    image = cv2.resize(image, gt.shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.concatenate([image, colourise_disparity(disp), spread(colour_error(error), valid, dimmed(image))])
+
+
+def extreme_panels(
+    dataset: MonoDataset, prediction: Prediction, truth: GroundTruth, result: DepthEvaluation, count: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """The worst and best frames by abs_rel: ("worst_1", number of the frame, its `frame_panel`) and so on.
+
+    Those whose image is not there, as disparities from a file need none, are left out.
+
+    Raises:
+        DataError: an image is damaged.
+    """
+    for kind, numbers in extreme_frames(result.metrics[:, 0], count).items():
+        for place, i in enumerate(numbers, start=1):
+            path, gt = Path(dataset.frame_paths(dataset.lines[i])[0]), truth[i]
+            if gt is not None and path.is_file():
+                image = np.asarray(load_image(path).convert("RGB"))
+                scored = gt, prediction.protocol, result.ratios[i]
+                yield f"{kind}_{place}", i, frame_panel(image, prediction.scaled_disps[i], *scored)
+
+
+def write_panels(folder: Path, panels: Iterable[tuple[str, int, np.ndarray]]) -> int:
+    """Writes `extreme_panels` as ``worst_1.png`` and so on, removes those of a run before, and counts them.
+
+    Raises:
+        UserError: a picture cannot be written.
+    """
+    for old in (*folder.glob("worst_*.png"), *folder.glob("best_*.png")):
+        old.unlink()
+    written = 0
+    for name, _, panel in panels:
+        with atomic_file(folder / f"{name}.png") as stream:
+            stream.write(cv2.imencode(".png", cv2.cvtColor(panel, cv2.COLOR_RGB2BGR))[1].tobytes())
+        written += 1
+    return written
+
+
+def colour_error(error: np.ndarray) -> np.ndarray:
+    """Absolute relative errors (H, W) as uint8 (H, W, 3), RGB: 0 blue, ``MAX_ERROR`` and more red."""
+    share = (error / MAX_ERROR).clip(0, 1)
+    return (matplotlib.colormaps["RdYlBu_r"](share)[..., :3] * 255).round().astype(np.uint8)
+
+
+def spread(colours: np.ndarray, known: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Known pixels in their colours over a background, those of sparse truth as dots.
+
+    Args:
+        colours, background: uint8 (H, W, 3).
+        known: bool (H, W).
+    """
+    if not known.any():
+        return background
+    radius = 0 if known.mean() > 0.5 else max(1.0, 2.0 * known.shape[1] / 1242)  # 2 pixels at KITTI's size
+    distance, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_label = np.zeros((labels.max() + 1, 3), dtype=np.uint8)
+    by_label[labels[known]] = colours[known]
+    return np.where((distance <= radius)[:, :, None], by_label[labels], background)
+
+
+def dimmed(image: np.ndarray) -> np.ndarray:
+    """The image (H, W, 3) in dark grey, to draw on."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.repeat((grey * 0.4).astype(np.uint8)[:, :, None], 3, axis=2)

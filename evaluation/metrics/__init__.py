@@ -1,0 +1,1 @@
+"""Depth and pose metrics in NumPy, SciPy and OpenCV, usable on their own."""

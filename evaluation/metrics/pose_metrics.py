@@ -1,0 +1,205 @@
+"""How far predicted camera motion is from the truth: snippets, KITTI's errors by length, aligned trajectories.
+
+Poses and motions are those of `evaluation.metrics.trajectories`; lengths are metres where the truth's are.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from common.errors import DataError
+from evaluation.metrics.trajectories import chain, chain_motions, motions_between
+
+SNIPPET_MOTIONS = 4  # five poses, as in the paper
+# KITTI's development kit: segments of these lengths in metres, one from every tenth frame.
+SEGMENT_LENGTHS = (100, 200, 300, 400, 500, 600, 700, 800)
+SEGMENT_STEP = 10
+
+
+@dataclass(frozen=True)
+class SegmentErrors:
+    """KITTI's errors, mean over segments: translation in percent, rotation in degrees per 100 m; how many segments."""
+
+    t_rel: float
+    r_rel: float
+    segments: int
+
+
+@dataclass(frozen=True, eq=False)
+class PoseEvaluation:
+    """What is known of one predicted trajectory.
+
+    Attributes:
+        ate_5, ate_5_std: mean and standard deviation of the snippets' errors, metres.
+        kitti: KITTI's errors over all segments; None where the drive is shorter than 100 m.
+        by_length: the same by the segments' length.
+        ate_sim3, ate_se3: root mean square distance in metres after aligning the trajectories with and without scale.
+        scale: what the predicted translations were multiplied by for KITTI's errors and ``poses``.
+        poses: (N, 4, 4), the predicted trajectory at this scale, from the identity.
+        aligned: (N, 3), its positions laid over the truth's.
+    """
+
+    ate_5: float
+    ate_5_std: float
+    kitti: SegmentErrors | None
+    by_length: dict[int, SegmentErrors]
+    ate_sim3: float
+    ate_se3: float
+    scale: float
+    poses: np.ndarray
+    aligned: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers, as JSON can hold them; ``t_rel`` and ``r_rel`` are None where ``kitti`` is."""
+        names = ("ate_5", "ate_5_std", "ate_sim3", "ate_se3", "scale")
+        return {
+            **{name: float(getattr(self, name)) for name in names},
+            "t_rel": self.kitti.t_rel if self.kitti else None,
+            "r_rel": self.kitti.r_rel if self.kitti else None,
+            "by_length": {str(length): asdict(errors) for length, errors in self.by_length.items()},
+        }
+
+
+def evaluate_poses(
+    gt_poses: np.ndarray, pred_motions: np.ndarray, *, align_scale: bool, scale_factor: float = 1.0
+) -> PoseEvaluation:
+    """All metrics of one trajectory.
+
+    Args:
+        gt_poses: (N, 4, 4), from the identity, N > ``SNIPPET_MOTIONS``.
+        pred_motions: (N - 1, 4, 4).
+        align_scale: multiply the prediction by the scale of its Sim(3) alignment before KITTI's errors.
+        scale_factor: multiply the prediction by this before all else.
+
+    Raises:
+        DataError: other shapes, too few frames, or a motion that is not finite.
+    """
+    broken = np.flatnonzero(~np.isfinite(pred_motions).all(axis=(1, 2)))
+    if len(broken):
+        raise DataError(
+            f"{len(broken)} predicted motions are not finite, the first from frame {broken[0]} to the next: "
+            "the weights are damaged, or training diverged."
+        )
+    snippets = snippet_errors(motions_between(gt_poses), pred_motions, with_tail=True)
+    poses = chain_motions(pred_motions)
+    poses[:, :3, 3] *= scale_factor
+    gt, pred = gt_poses[:, :3, 3], poses[:, :3, 3].copy()
+    by_sim3, by_se3 = (align(gt, pred, with_scale) for with_scale in (True, False))
+    chosen = by_sim3 if align_scale else by_se3
+    poses[:, :3, 3] *= chosen.scale
+    segments = segment_errors(gt_poses, poses)
+    return PoseEvaluation(
+        ate_5=snippets.mean(),
+        ate_5_std=snippets.std(),
+        kitti=_mean_errors(np.concatenate(list(segments.values()))) if segments else None,
+        by_length={length: _mean_errors(errors) for length, errors in segments.items()},
+        ate_sim3=rms_distance(gt, by_sim3(pred)),
+        ate_se3=rms_distance(gt, by_se3(pred)),
+        scale=scale_factor * chosen.scale,
+        poses=poses,
+        aligned=chosen(pred),
+    )
+
+
+def snippet_errors(
+    gt_motions: np.ndarray, pred_motions: np.ndarray, length: int = SNIPPET_MOTIONS, with_tail: bool = False
+) -> np.ndarray:
+    """Absolute trajectory error of every snippet of consecutive frames (supplementary material, section on odometry).
+
+    Each snippet starts at the origin; the prediction is scaled to the truth by least squares. The error is the root of
+    the summed squared distances divided by the number of poses, as published (not the root of their mean).
+
+    Args:
+        gt_motions, pred_motions: (N, 4, 4), motions from frame to frame.
+        length: motions in a snippet.
+        with_tail: count the ``length - 1`` snippets too that the end cuts off, as the published means do.
+
+    Returns:
+        (N - length + 1,), with the tail (N,), in the truth's unit.
+
+    Raises:
+        DataError: other shapes, or fewer motions than a snippet.
+    """
+    if gt_motions.shape != pred_motions.shape or gt_motions.shape[1:] != (4, 4) or len(gt_motions) < length:
+        raise DataError(
+            f"motions of shape {gt_motions.shape} and {pred_motions.shape}: both should be (N, 4, 4), N >= {length}."
+        )
+    errors = []
+    for start in range(len(gt_motions) - (0 if with_tail else length - 1)):
+        # Chained as published, motion after motion: neither the camera's path nor its inverse, but the same for both.
+        gt, pred = (chain(motions[start : start + length])[:, :3, 3] for motions in (gt_motions, pred_motions))
+        squares = np.sum(pred**2)
+        scale = np.sum(gt * pred) / squares if squares else 0.0  # of a prediction that stands still
+        errors.append(np.sqrt(np.sum((scale * pred - gt) ** 2)) / len(gt))
+    return np.array(errors)
+
+
+def segment_errors(gt_poses: np.ndarray, pred_poses: np.ndarray) -> dict[int, np.ndarray]:
+    """Errors of segments of the path, as KITTI's development kit has them (Geiger et al., CVPR 2012).
+
+    A segment begins at every tenth frame and ends at the first frame that lies farther along the true path than its
+    length. Its error is the motion left between the true and the predicted way from its first to its last frame.
+
+    Returns:
+        Length -> (K, 2): translation in percent of the length, rotation in degrees per 100 m; without the lengths that
+        no segment has.
+    """
+    steps = np.linalg.norm(np.diff(gt_poses[:, :3, 3], axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    errors: dict[int, np.ndarray] = {}
+    for length in SEGMENT_LENGTHS:
+        firsts = np.arange(0, len(gt_poses), SEGMENT_STEP)
+        lasts = np.searchsorted(along, along[firsts] + length, side="right")
+        firsts, lasts = firsts[lasts < len(gt_poses)], lasts[lasts < len(gt_poses)]
+        if not len(firsts):
+            break
+        gt, pred = (np.linalg.inv(poses[firsts]) @ poses[lasts] for poses in (gt_poses, pred_poses))
+        left = np.linalg.inv(pred) @ gt
+        cosines = (np.trace(left[:, :3, :3], axis1=1, axis2=2) - 1) / 2
+        angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+        distances = np.linalg.norm(left[:, :3, 3], axis=1)
+        errors[length] = np.stack([distances, angles], axis=1) / length * 100
+    return errors
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Lays a trajectory over another: X -> scale * R X + translation."""
+
+    scale: float
+    R: np.ndarray
+    translation: np.ndarray
+
+    def __call__(self, positions: np.ndarray) -> np.ndarray:
+        """Positions (N, 3), laid over."""
+        return self.scale * positions @ self.R.T + self.translation
+
+
+def align(gt: np.ndarray, pred: np.ndarray, with_scale: bool) -> Alignment:
+    """The similarity, or the rigid motion, that takes ``pred`` nearest to ``gt`` (Umeyama, PAMI 1991, eq. 40 to 43).
+
+    Args:
+        gt, pred: (N, 3), positions.
+        with_scale: Sim(3); else SE(3), with scale 1.
+    """
+    gt_mean, pred_mean = gt.mean(axis=0), pred.mean(axis=0)
+    covariance = (gt - gt_mean).T @ (pred - pred_mean) / len(gt)
+    U, singular, Vt = np.linalg.svd(covariance)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])  # no mirror image
+    R = U * signs @ Vt
+    scale = 1.0
+    if with_scale:
+        variance = np.mean(np.sum((pred - pred_mean) ** 2, axis=1))
+        scale = float(singular @ signs / variance) if variance else 0.0  # of a prediction that stands still
+    return Alignment(scale, R, gt_mean - scale * R @ pred_mean)
+
+
+def rms_distance(gt: np.ndarray, pred: np.ndarray) -> float:
+    """Root of the mean squared distance between positions (N, 3)."""
+    return float(np.sqrt(np.mean(np.sum((gt - pred) ** 2, axis=1))))
+
+
+def _mean_errors(errors: np.ndarray) -> SegmentErrors:
+    t_rel, r_rel = errors.mean(axis=0)
+    return SegmentErrors(float(t_rel), float(r_rel), len(errors))

@@ -1,0 +1,138 @@
+"""What an evaluation leaves in its folder: each frame's scores, the summary, rows for tables."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.atomic_files import atomic_file
+from common.errors import DataError
+from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
+from evaluation.ground_truth import GroundTruth
+from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.statistics import DRAWS, LEVEL, intervals, scale_consistency
+from evaluation.result_tables import latex_table, markdown_table
+
+FRAMES_FILE, SUMMARY_FILE, MARKDOWN_FILE, LATEX_FILE = "frames.csv", "summary.json", "table.md", "table.tex"
+FRAME_COLUMN, RATIO_COLUMN = "frame", "ratio"
+
+
+def write_results(folder: Path, files: Mapping[str, str]) -> None:
+    """Writes `result_files`; those of the same names are replaced.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for name, text in files.items():
+        with atomic_file(folder / name) as stream:
+            stream.write(text.encode())
+
+
+def result_files(
+    name: str,
+    frames: Sequence[str],
+    result: DepthEvaluation,
+    details: Mapping[str, np.ndarray],
+    protocol: DepthProtocol,
+    truth: GroundTruth,
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """What there is to keep of an evaluation.
+
+    Args:
+        name: of what was scored, for the tables.
+        frames: N names.
+        result: of the N frames.
+        details: name -> (N,), of ``evaluation.frame_details``; may be empty.
+        protocol, truth: how, and against what.
+
+    Returns:
+        The texts of ``frames.csv``, ``summary.json``, ``table.md`` and ``table.tex`` by these names; the summary.
+    """
+    columns = dict(zip(METRIC_NAMES, result.metrics.T, strict=True))
+    summary = {
+        "name": name,
+        "frames": len(frames) - len(result.skipped),
+        "skipped": list(result.skipped),
+        "ground_truth": {"kind": truth.kind, "source": truth.source},
+        "protocol": {key: _finite(value) for key, value in asdict(protocol).items()},
+        "interval": f"{LEVEL:.0%} bootstrap over frames, {DRAWS} draws",
+        "metrics": summarise(columns),
+        "scale": scale_consistency(result.ratios) if protocol.median_scaling else None,
+        "details": summarise(details),
+    }
+    files = {
+        FRAMES_FILE: _frames_table(frames, {**columns, RATIO_COLUMN: result.ratios, **details}),
+        SUMMARY_FILE: json.dumps(summary, indent=2, allow_nan=False) + "\n",
+        MARKDOWN_FILE: markdown_table(name, summary["metrics"]) + "\n",
+        LATEX_FILE: latex_table(name, summary["metrics"]) + "\n",
+    }
+    return files, summary
+
+
+def summarise(columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Name -> "mean", "low" and "high" (its bootstrap interval; None without a value), and "frames" that have one."""
+    if not columns:
+        return {}
+    values = np.stack(list(columns.values()), axis=1)  # (N, K)
+    known = np.isfinite(values).sum(axis=0)
+    means = np.where(known > 0, np.nansum(values, axis=0) / np.maximum(known, 1), np.nan)
+    low, high = intervals(values)
+    return {
+        name: {
+            **{key: _finite(float(part[k])) for key, part in (("mean", means), ("low", low), ("high", high))},
+            "frames": int(known[k]),
+        }
+        for k, name in enumerate(columns)
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _frames_table(frames: Sequence[str], columns: Mapping[str, np.ndarray]) -> str:
+    """A row a frame, unrounded; empty where there is no value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([FRAME_COLUMN, *columns])
+    for name, row in zip(frames, np.stack(list(columns.values()), axis=1).tolist(), strict=True):
+        writer.writerow([name, *(repr(value) if math.isfinite(value) else "" for value in row)])
+    return text.getvalue()
+
+
+def read_frames(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The frames of a ``frames.csv``, and name -> (N,) values, NaN where there is none.
+
+    Raises:
+        DataError: the file is missing, or is not such a table.
+    """
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as the frames.csv of evaluate_depth.py: {error}") from error
+    header = rows[0] if rows else []
+    if header[:1] != [FRAME_COLUMN] or "abs_rel" not in header or len(set(header)) < len(header):
+        raise DataError(
+            f"{path} is no frames.csv of evaluate_depth.py: its first line should be frame,abs_rel,...; "
+            f"it is: {','.join(header)[:80]!r}"
+        )
+    frames, values = [], []
+    for number, row in enumerate(rows[1:], start=2):
+        try:
+            values.append([float(value) if value else math.nan for value in row[1:]])
+            complete = len(row) == len(header)
+        except ValueError:
+            complete = False
+        if not complete:
+            raise DataError(f"{path}, line {number}: a frame and {len(header) - 1} numbers were expected, found: {row}")
+        frames.append(row[0])
+    if len(set(frames)) < len(frames) or not frames:
+        raise DataError(f"{path} should hold each frame once, and at least one.")
+    return frames, dict(zip(header[1:], np.array(values).T, strict=True))

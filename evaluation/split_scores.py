@@ -1,0 +1,96 @@
+"""Every frame of a split scored in one pass, by processes that make its ground truth too, of which none is kept."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.process_pool import map_in_processes
+from datasets.mono_dataset import MonoDataset
+from datasets.splits import SplitLine
+from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, FrameScore, collect_scores, evaluate_frame
+from evaluation.frame_details import camera_of, details_of_frame
+from evaluation.ground_truth import GroundTruth
+
+FEW_FRAMES = 32  # these are sooner scored than processes are started
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is scored, and how: ``scaled_disps`` float (N, h, w), one over depth in the network's units."""
+
+    scaled_disps: np.ndarray
+    protocol: DepthProtocol
+
+
+class _Item(NamedTuple):
+    """A frame: its split line, the key of its ground truth, and (h, w) of each prediction."""
+
+    line: SplitLine
+    key: Any
+    scaled_disps: tuple[np.ndarray, ...]
+
+
+def score_frames(
+    predictions: Sequence[Prediction],
+    truth: GroundTruth,
+    dataset: MonoDataset,
+    num_workers: int,
+    with_details: bool = False,
+) -> tuple[list[DepthEvaluation], dict[str, np.ndarray]]:
+    """Scores predictions for the same N frames.
+
+    Args:
+        dataset: has the frames, as its lines, and knows their cameras.
+        num_workers: processes; 0 scores in this one.
+        with_details: score the first prediction's `details_of_frame` too.
+
+    Returns:
+        An evaluation for each prediction; and the details, name -> (N,), NaN for frames that were not scored or lack a
+        value.
+
+    Raises:
+        DataError: disparities that are not positive and finite, ground truth that is damaged, or none that counts.
+    """
+    score = partial(
+        _score_frame,
+        read=truth.read,
+        protocols=[prediction.protocol for prediction in predictions],
+        dataset=dataset if with_details else None,
+    )
+
+    def items() -> Iterator[_Item]:
+        disps = (prediction.scaled_disps for prediction in predictions)
+        for line, key, *of_frame in zip(dataset.lines, truth.keys, *disps, strict=True):
+            yield _Item(line, key, tuple(of_frame))
+
+    num_frames = len(dataset.lines)
+    scored = map_in_processes(score, items(), num_workers if num_frames > FEW_FRAMES else 0)
+    scores, details = zip(*scored, strict=True)
+    names = [str(line) for line in dataset.lines]
+    results = [
+        collect_scores(of_prediction, prediction.protocol, names)
+        for prediction, of_prediction in zip(predictions, zip(*scores, strict=True), strict=True)
+    ]
+    columns = {name: np.full(num_frames, np.nan) for row in details for name in row}
+    for i, row in enumerate(details):
+        for name, value in row.items():
+            columns[name][i] = value
+    return results, columns
+
+
+def _score_frame(
+    item: _Item, read: Any, protocols: Sequence[DepthProtocol], dataset: MonoDataset | None
+) -> tuple[list[FrameScore | None], dict[str, float]]:
+    """The scores of a frame; with a dataset the details of the first, where it was scored."""
+    gt = read(item.key)
+    scores = [
+        None if gt is None else evaluate_frame(scaled_disp, gt, protocol, str(item.line))
+        for scaled_disp, protocol in zip(item.scaled_disps, protocols, strict=True)
+    ]
+    if dataset is None or gt is None or scores[0] is None:
+        return scores, {}
+    K = camera_of(dataset, item.line, gt.shape)
+    return scores, details_of_frame(item.scaled_disps[0], gt, protocols[0], scores[0].ratio, K)

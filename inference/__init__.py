@@ -1,0 +1,1 @@
+"""Prediction: weights and images in; depth, motions and files out."""

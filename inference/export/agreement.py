@@ -1,0 +1,49 @@
+"""Whether an exported model says what the networks say, and what its own resizing changes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from datasets.transforms import image_to_array, resize_lanczos
+from inference.export.engines import Run
+
+if TYPE_CHECKING:
+    from inference.predictors import DepthPredictor
+
+TOLERANCE, TOLERANCE_FP16 = 1e-4, 1e-2  # of the depth
+
+
+def difference_on_same_input(run: Run, predictor: "DepthPredictor", frames: Sequence[np.ndarray], bare: bool) -> float:
+    """The largest difference between the model's depth and the networks', relative to the depth.
+
+    Both get the frames at the networks' size already, so that resizing changes nothing: one frame alone, then all in
+    one batch.
+
+    Args:
+        run: the model.
+        predictor: the networks, as they were before the export.
+        frames: uint8 (H, W, 3), RGB, of any sizes.
+        bare: whether the model is the networks alone.
+    """
+    resized = [np.asarray(resize_lanczos(Image.fromarray(frame), *predictor.size)) for frame in frames]
+    depths = np.stack([prediction.depth for prediction in predictor(resized)])
+    batch = np.stack(resized)
+    unit = np.float32(1.0 if predictor.scale is None else predictor.scale)
+    if bare:
+        batch = np.stack([image_to_array(Image.fromarray(image)) for image in resized]).astype(np.float32) / 255
+    outputs = [run(batch[:1]), run(batch)]
+    if bare:
+        outputs = [unit / scaled_disp for scaled_disp in outputs]
+    expected = [depths[:1], depths]
+    return max(float(np.abs(a / b - 1).max()) for a, b in zip(outputs, expected, strict=True))
+
+
+def difference_of_resizing(run: Run, predictor: "DepthPredictor", frames: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Mean and largest difference of depth, relative to it, where the model resizes the frames itself.
+
+    `DepthPredictor` resizes by Pillow and OpenCV.
+    """
+    differences = [np.abs(run(frame[np.newaxis])[0] / predictor(frame).depth - 1) for frame in frames]
+    return float(np.mean([d.mean() for d in differences])), float(max(d.max() for d in differences))

@@ -1,0 +1,138 @@
+"""What runs an exported model: Paddle Inference, or ONNX Runtime; and predicting by it as by the networks."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import OptionsError, UserError, WeightsError
+from inference.export.exported_folder import FILES, INFO_FILE, MODEL, read_info
+from inference.predictors import Prediction, post_process_disparity
+from serialization.manifest import check_manifest
+
+Run = Callable[[np.ndarray], np.ndarray]  # the model's input -> its output
+
+
+def open_inference(folder: Path, device: str) -> Run:
+    """Paddle Inference; on the CPU with oneDNN's kernels."""
+    from paddle import inference
+
+    config = inference.Config(str(folder / f"{MODEL}.json"), str(folder / f"{MODEL}.pdiparams"))
+    if device == "gpu":
+        config.enable_use_gpu(256, 0)
+    else:
+        config.disable_gpu()
+        config.enable_mkldnn()
+        config.set_cpu_math_library_num_threads(_threads())
+    config.disable_glog_info()
+    predictor = inference.create_predictor(config)
+    images = predictor.get_input_handle(predictor.get_input_names()[0])
+    output = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        images.copy_from_cpu(np.ascontiguousarray(batch))
+        predictor.run()
+        return output.copy_to_cpu()
+
+    return run
+
+
+def open_onnx(folder: Path, device: str) -> Run:
+    """ONNX Runtime. Raises UserError where it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(
+            "ONNX Runtime, which --engine onnx runs, is not installed: pip install -r requirements-export.txt"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads()
+    wanted = ["CUDAExecutionProvider"] if device == "gpu" else []
+    if not set(wanted) <= set(onnxruntime.get_available_providers()):
+        raise UserError("This ONNX Runtime has no CUDA: install onnxruntime-gpu, or take --device cpu.")
+    path = folder / f"{MODEL}.onnx"
+    session = onnxruntime.InferenceSession(str(path), options, providers=[*wanted, "CPUExecutionProvider"])
+    return lambda batch: session.run(None, {"images": batch})[0]
+
+
+# Name of an engine -> the format that it runs, and what opens it.
+ENGINES: dict[str, tuple[str, Callable[[Path, str], Run]]] = {
+    "inference": ("paddle", open_inference),
+    "onnx": ("onnx", open_onnx),
+}
+
+
+def _threads() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+
+
+class ExportedPredictor:
+    """Depth by an exported model, called like `DepthPredictor`.
+
+    Args:
+        folder: what ``tools/export_model.py`` wrote, with resizing and scale inside.
+        engine: a key of `ENGINES`.
+        device: "cpu" or "gpu".
+        scale: metres in a scene unit; None takes the model's own.
+
+    Attributes:
+        info: what the model is.
+        size, depth_range, scale: as in `DepthPredictor`.
+
+    Raises:
+        WeightsError: the folder holds no such model, or it is damaged.
+        OptionsError: the model is the networks alone.
+        UserError: the engine is not installed.
+    """
+
+    left_out: tuple[str, ...] = ()
+
+    def __init__(self, folder: str | Path, engine: str, device: str = "cpu", scale: float | None = None) -> None:
+        folder = Path(folder).absolute()
+        self.info = read_info(folder)
+        kind, open_engine = ENGINES[engine]
+        missing = [name for name in FILES[kind] if not (folder / name).is_file()]
+        if missing:
+            raise WeightsError(f"{folder} has no {missing[0]} for --engine {engine}: export it with --format {kind}.")
+        check_manifest(folder, (INFO_FILE, *FILES[kind]))
+        if self.info.bare:
+            raise OptionsError(f"the model in {folder} leaves resizing outside (--bare): export it without.")
+        self.size = self.info.height, self.info.width
+        self.depth_range = self.info.min_depth, self.info.max_depth
+        self.scale = self.info.scale if scale is None else scale
+        # Of the model's depth in a scene unit.
+        self._unit = np.float32(1.0 if self.info.scale is None else self.info.scale)
+        self._run = open_engine(folder, device)
+
+    def checksum(self) -> str:
+        """Of the weights that were exported, as `DepthPredictor.checksum` gives it."""
+        return self.info.weights
+
+    def __call__(
+        self, images: np.ndarray | Sequence[np.ndarray], *, post_process: bool = False
+    ) -> Prediction | list[Prediction]:
+        """Disparity and depth of images, each at its own size; as `DepthPredictor` takes and gives them.
+
+        Images of one size are one batch.
+        """
+        if isinstance(images, np.ndarray):
+            return self([images], post_process=post_process)[0]
+        predictions: dict[int, Prediction] = {}
+        for shape in dict.fromkeys(image.shape for image in images):
+            chosen = [i for i, image in enumerate(images) if image.shape == shape]
+            scaled_disps = self._scaled_disps(np.stack([images[i] for i in chosen]), post_process)
+            predictions.update((i, self._prediction(disp)) for i, disp in zip(chosen, scaled_disps, strict=True))
+        return [predictions[i] for i in range(len(images))]
+
+    def _scaled_disps(self, batch: np.ndarray, post_process: bool) -> np.ndarray:
+        """Of images (B, H, W, 3): float32 (B, H, W), in inverse scene units."""
+        scaled_disps = self._unit / self._run(batch)
+        if post_process:
+            mirrored = self._unit / self._run(np.ascontiguousarray(batch[:, :, ::-1]))
+            scaled_disps = post_process_disparity(scaled_disps, mirrored[:, :, ::-1]).astype(np.float32)
+        return scaled_disps
+
+    def _prediction(self, scaled_disp: np.ndarray) -> Prediction:
+        unit = np.float32(1.0 if self.scale is None else self.scale)
+        return Prediction(scaled_disp, unit / scaled_disp, self.scale is not None)

@@ -1,0 +1,116 @@
+"""The traced networks as files: Paddle's inference model, and ONNX made of it."""
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import paddle
+from paddle import nn
+from paddle.static import InputSpec
+
+from common.errors import UserError
+from inference.export.traced_network import BareModel, WholeModel, upsampled_by_phases
+from layers.blocks import ConvBlock
+
+OPSET = 17
+NEEDED = "pip install -r requirements-export.txt"
+# In a process of its own: Paddle2ONNX aborts the process where it cannot convert.
+_CONVERT = """
+import sys
+from common.environment import prepare_environment
+prepare_environment()
+import paddle2onnx
+model, params, target, opset = sys.argv[1:]
+paddle2onnx.export(model, params, save_file=target, opset_version=int(opset), optimize_tool=None)
+"""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write_paddle(model: WholeModel | BareModel, stem: Path) -> None:
+    """Writes ``STEM.json`` and ``STEM.pdiparams``, for any batch and size of images."""
+    shape, kind = ([None, 3, None, None], "float32") if isinstance(model, BareModel) else ([None] * 3 + [3], "uint8")
+    model.eval()
+    blocks = [layer for layer in model.sublayers() if isinstance(layer, ConvBlock)]
+    for block in blocks:
+        block.upsampled = functools.partial(upsampled_by_phases, block)
+    try:
+        paddle.jit.save(model, str(stem), input_spec=[InputSpec(shape, kind, name="images")])
+    finally:
+        for block in blocks:
+            del block.upsampled
+
+
+def keep_in_half(model: nn.Layer) -> None:
+    """Keeps the weights of all convolutions in 16 bits; they are made 32 bits wide where they are used.
+
+    The networks are changed for good: whoever goes on with them loads them anew.
+    """
+    convolutions = [layer for layer in model.sublayers() if isinstance(layer, nn.Conv2D)]
+    for layer in convolutions:
+        half = layer.weight.astype("float16")
+        del layer.weight
+        layer.half_weight = layer.create_parameter(half.shape, dtype="float16")
+        layer.half_weight.set_value(half)
+
+    def widen(_: nn.Layer, inputs: tuple) -> None:
+        for layer in convolutions:
+            # Past Paddle's own setting of attributes, which would take it for a parameter.
+            object.__setattr__(layer, "weight", layer.half_weight.astype("float32"))
+
+    # Of the whole model: others than the convolution itself use its weight too.
+    model.register_forward_pre_hook(widen)
+
+
+def write_onnx(stem: Path, target: Path, about: dict[str, str]) -> None:
+    """Converts ``STEM.json`` and ``STEM.pdiparams`` to ONNX.
+
+    Args:
+        stem: of the Paddle model.
+        target: the file to write.
+        about: goes into the file's metadata.
+
+    Raises:
+        UserError: Paddle2ONNX is not installed, or cannot convert.
+    """
+    files = [f"{stem}.json", f"{stem}.pdiparams", str(target), str(OPSET)]
+    command = [sys.executable, "-c", _CONVERT, *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "GLOG_v": "0"})
+    if "No module named 'paddle2onnx'" in done.stderr:
+        raise UserError(f"Paddle2ONNX, which makes ONNX of the model, is not installed: {NEEDED}")
+    if done.returncode or not target.is_file():
+        said = (done.stdout + done.stderr).strip()[-1500:]
+        raise UserError(f"Paddle2ONNX could not convert the model (status {done.returncode}); it said:\n{said}")
+    _tidy(target, about)
+
+
+def _tidy(path: Path, about: dict[str, str]) -> None:
+    """Gives the output and the free dimensions names, drops what no node uses, and keeps ``about`` in the file."""
+    import onnx
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    (output,) = graph.output
+    for node in graph.node:
+        for i, name in enumerate(node.output):
+            if name == output.name:
+                node.output[i] = about["output"]
+    output.name = about["output"]
+    (images,) = graph.input
+    for value, sizes in ((images, about["input"].split()), (output, ["batch", "height", "width"])):
+        for dim, name in zip(value.type.tensor_type.shape.dim, sizes, strict=True):
+            if not name.isdigit():
+                dim.dim_param = name
+    used, nodes = {output.name}, []
+    for node in reversed(graph.node):  # they stand in the order in which they are computed
+        if used.intersection(node.output):
+            used.update(node.input)
+            nodes.append(node)
+    initializers = [initializer for initializer in graph.initializer if initializer.name in used]
+    for held, kept in ((graph.node, nodes[::-1]), (graph.initializer, initializers)):
+        del held[:]
+        held.extend(kept)
+    onnx.helper.set_model_props(model, about)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))

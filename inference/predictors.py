@@ -1,0 +1,349 @@
+"""Weights and images in; disparity, depth and motion out: what training, evaluation and prediction share.
+
+``DepthPredictor.from_folder(folder)(image).depth`` is the depth of a photo; ``PosePredictor`` tells how a camera moved.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from PIL import Image
+
+from common.errors import DataError, WeightsError
+from datasets.batch import prepare_batch
+from datasets.build import DATASETS
+from datasets.transforms import image_to_array, resize_lanczos
+from layers.geometry import disp_to_depth
+from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
+from serialization.matching import MatchReport
+from serialization.weights_folder import WeightsInfo, load_weights, read_weights_info, roles_in
+
+DEFAULT_SIZE = (192, 640)
+# The depth decoder's output convolutions, after its ten blocks and the finest scale's.
+COARSER_OUTPUTS = tuple(f"depth: decoder.{i}." for i in (11, 12, 13))
+# What predicting motion needs of a model; PoseCNN's counts in the frame's mean depth.
+POSE_ROLES = {
+    "separate_resnet": ("pose_encoder", "pose"),
+    "shared": ("encoder", "pose"),
+    "posecnn": ("encoder", "depth", "pose"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What is predicted for one image of H x W pixels.
+
+    Attributes:
+        scaled_disp: float32 (H, W), one over depth in scene units, within [1 / max_depth, 1 / min_depth].
+        depth: float32 (H, W), along the camera's axis: metres where ``metric``, else scene units.
+        metric: whether it is known what a scene unit is.
+    """
+
+    scaled_disp: np.ndarray
+    depth: np.ndarray
+    metric: bool
+
+
+class DepthPredictor:
+    """Encoder and depth decoder in evaluation mode, with the size and depth range that they were trained for.
+
+    Args:
+        encoder, depth: the networks.
+        size: (height, width) of the images to be given.
+        min_depth, max_depth: what disparity 1 and 0 stand for, scene units.
+        scale: metres in a scene unit; None where that is not known.
+
+    Attributes:
+        info: what the weights were trained for; None where they do not say, or come from no folder.
+        left_out: names in the weights' files that are none of the networks'.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Layer,
+        depth: nn.Layer,
+        size: tuple[int, int],
+        *,
+        min_depth: float = 0.1,
+        max_depth: float = 100.0,
+        scale: float | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.depth = depth
+        self.size = size
+        self.depth_range = (min_depth, max_depth)
+        self.scale = scale
+        self.info: WeightsInfo | None = None
+        self.left_out: tuple[str, ...] = ()
+        encoder.eval()
+        depth.eval()
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        num_layers: int = 18,
+        height: int | None = None,
+        width: int | None = None,
+        min_depth: float = 0.1,
+        max_depth: float = 100.0,
+        scale: float | None = None,
+        dataset: str = "kitti",
+    ) -> "DepthPredictor":
+        """Loads ``encoder`` and ``depth`` from a weights folder.
+
+        Args:
+            folder: holds ``encoder`` and ``depth`` in a format of ``serialization.weights_folder``.
+            num_layers: depth of the encoder's ResNet.
+            height, width: of the images; None takes the weights' own, and 192 and 640 where they do not say.
+            min_depth, max_depth: as in training.
+            scale: metres in a scene unit; None takes that of weights.json (``metres_per_unit``), else the dataset's
+                stereo factor where stereo pairs set the weights' scale (``use_stereo``); else it is not known.
+            dataset: what the weights were trained on, a key of ``DATASETS``.
+
+        Raises:
+            WeightsError: something is missing, damaged, or does not fit.
+        """
+        # Only the finest scale is predicted: the output convolutions of the others are left out.
+        networks = build_depth_networks(num_layers, scales=(0,))
+        reports = _load_whole(folder, networks, num_layers)
+        info = read_weights_info(folder)
+        size = _input_size(info, height, width)
+        if scale is None and info:
+            scale = info.metres_per_unit or (DATASETS[dataset].STEREO_SCALE_FACTOR if info.use_stereo else None)
+        predictor = cls(**networks, size=size, min_depth=min_depth, max_depth=max_depth, scale=scale)
+        predictor.info = info
+        left_out = (f"{role}: {name}" for role, report in reports.items() for name in report.unexpected)
+        predictor.left_out = tuple(name for name in left_out if not name.startswith(COARSER_OUTPUTS))
+        return predictor
+
+    def __call__(
+        self, images: np.ndarray | Sequence[np.ndarray], *, post_process: bool = False
+    ) -> Prediction | list[Prediction]:
+        """Disparity and depth of images, each at its own size.
+
+        Args:
+            images: uint8 (H, W, 3), RGB, of any size; or a list of such, of any sizes, which is one batch.
+            post_process: as in `predict`.
+
+        Returns:
+            The prediction; for a list, a list of them.
+
+        Raises:
+            DataError: an image has another shape or type.
+        """
+        if isinstance(images, np.ndarray):
+            return self([images], post_process=post_process)[0]
+        if not len(images):
+            return []
+        colours = np.stack([self._network_input(image) for image in images])  # (B, 3, height, width)
+        batch = prepare_batch({("color", 0, 0): colours}, scales=(0,))
+        scaled_disps = self.predict(batch["color", 0, 0], post_process)
+        return [self._at_size(disp, image.shape[:2]) for disp, image in zip(scaled_disps, images, strict=True)]
+
+    def _network_input(self, image: np.ndarray) -> np.ndarray:
+        """uint8 (3, height, width) of the predictor's size."""
+        shape, kind = np.shape(image), getattr(image, "dtype", type(image).__name__)
+        if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise DataError(f"an image should be uint8 (height, width, 3), RGB; this one is {kind} {shape}.")
+        return image_to_array(resize_lanczos(Image.fromarray(image), *self.size))
+
+    def _at_size(self, scaled_disp: np.ndarray, size: tuple[int, int]) -> Prediction:
+        # Disparity is resized, not depth: published scores are made so, and near things keep their edges.
+        resized = cv2.resize(scaled_disp, size[::-1], interpolation=cv2.INTER_LINEAR)
+        scale = 1.0 if self.scale is None else self.scale
+        return Prediction(resized, np.float32(scale) / resized, self.scale is not None)
+
+    def checksum(self) -> str:
+        """Eight hexadecimal digits that other weights do not have."""
+        value = 0
+        for network in (self.encoder, self.depth):
+            for tensor in network.state_dict().values():
+                value = zlib.crc32(np.ascontiguousarray(tensor.numpy()), value)
+        return f"{value:08x}"
+
+    @paddle.no_grad()
+    def predict(self, images: Tensor, post_process: bool = False) -> np.ndarray:
+        """Scaled disparity (1 / depth) of a batch.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1], of the predictor's size.
+            post_process: average with the mirrored image's prediction, except at the sides (Godard et al., 2017).
+
+        Returns:
+            float32 (B, H, W), in inverse scene units.
+        """
+        if post_process:
+            images = paddle.concat([images, images.flip(3)], axis=0)
+        disp = self.depth(self.encoder(images))[0]
+        scaled_disps = to_scaled_disp(disp, *self.depth_range)
+        if post_process:
+            plain, mirrored = np.split(scaled_disps, 2)
+            scaled_disps = post_process_disparity(plain, mirrored[:, :, ::-1]).astype(np.float32)
+        return scaled_disps
+
+    def predict_all(self, batches: Iterable[Mapping], post_process: bool = False) -> np.ndarray:
+        """Scaled disparities of all frames of a loader, in its order: float32 (N, H, W)."""
+        predictions = [self.predict(prepare_batch(b, (0,))["color", 0, 0], post_process) for b in batches]
+        return np.concatenate(predictions)
+
+
+class PosePredictor:
+    """The pose network of a model in evaluation mode: how the camera moves from frame to frame.
+
+    Args:
+        model: the networks; its ``frame_ids`` are what the pose network sees.
+        size: (height, width) of the images to be given.
+        min_depth, max_depth: what disparity 1 and 0 stand for, scene units; PoseCNN alone needs them.
+
+    Attributes:
+        frame_ids: frames to give, relative to the one that motions start from, which is 0.
+        info: what the weights were trained for; None where they do not say, or come from no folder.
+    """
+
+    def __init__(
+        self, model: Monodepth, size: tuple[int, int], *, min_depth: float = 0.1, max_depth: float = 100.0
+    ) -> None:
+        self.model = model
+        self.size = size
+        self.depth_range = (min_depth, max_depth)
+        self.frame_ids = model.frame_ids
+        self.info: WeightsInfo | None = None
+        model.eval()
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        num_layers: int = 18,
+        pose_model_type: str = "separate_resnet",
+        pose_model_input: str = "pairs",
+        frame_ids: Sequence[int] = (0, -1, 1),
+        height: int | None = None,
+        width: int | None = None,
+        min_depth: float = 0.1,
+        max_depth: float = 100.0,
+    ) -> "PosePredictor":
+        """Loads the networks that predicting motion needs from a weights folder.
+
+        Args:
+            folder: holds the model's ``POSE_ROLES`` in a format of ``serialization.weights_folder``.
+            num_layers, pose_model_type, pose_model_input, frame_ids, min_depth, max_depth: as in training.
+            height, width: of the images; None takes the weights' own, and 192 and 640 where they do not say.
+
+        Raises:
+            WeightsError: something is missing, damaged, or does not fit.
+        """
+        info = read_weights_info(folder)
+        roles = POSE_ROLES[pose_model_type]
+        _check_pose_roles(Path(folder), roles, pose_model_type)
+        model = Monodepth(
+            num_layers=num_layers,
+            # Of pairs, one is enough: it is what the camera does forward in time.
+            frame_ids=frame_ids if pose_model_input == "all" else (0, 1),
+            scales=(0,),
+            pose_model_type=pose_model_type,
+            pose_model_input=pose_model_input,
+        )
+        _load_whole(folder, {role: model.networks()[role] for role in roles}, num_layers)
+        predictor = cls(model, _input_size(info, height, width), min_depth=min_depth, max_depth=max_depth)
+        predictor.info = info
+        return predictor
+
+    @paddle.no_grad()
+    def predict(self, images: Mapping[int, Tensor]) -> dict[int, np.ndarray]:
+        """Motions of a batch.
+
+        Args:
+            images: frame id -> (B, 3, H, W) in [0, 1], of the predictor's size, for all ``frame_ids``.
+
+        Returns:
+            Frame id f, but for 0 -> float64 (B, 4, 4), T_target_to_source from frame 0 to frame f, scene units.
+        """
+        if self.model.pose_model_type == "posecnn":
+            outputs = self.model(images)
+            # As the loss takes them: times the mean inverse depth.
+            scale = to_scaled_disp(outputs["disp", 0], *self.depth_range).mean(axis=(1, 2))[:, np.newaxis]
+        else:
+            outputs, scale = self.model.motions(images), 1.0
+        motions = {}
+        for f in self.frame_ids[1:]:
+            motions[f] = outputs["cam_T_cam", 0, f].numpy().astype(np.float64)
+            motions[f][:, :3, 3] *= scale
+        return motions
+
+    def predict_all(self, batches: Iterable[Mapping]) -> dict[int, np.ndarray]:
+        """As ``predict``, of all frames of a loader, in its order: frame id -> (N, 4, 4)."""
+        predictions = []
+        for batch in batches:
+            colours = prepare_batch({("color", f, 0): batch["color", f, 0] for f in self.frame_ids}, scales=(0,))
+            predictions.append(self.predict({f: colours["color", f, 0] for f in self.frame_ids}))
+        return {f: np.concatenate([motions[f] for motions in predictions]) for f in self.frame_ids[1:]}
+
+    def targets(self, num_frames: int) -> range:
+        """Which frames of a drive, counted from 0, have all of ``frame_ids`` in it."""
+        return range(-min(self.frame_ids), num_frames - max(self.frame_ids))
+
+
+def _check_pose_roles(folder: Path, roles: Sequence[str], pose_model_type: str) -> None:
+    """Says what to do where a folder of weights lacks what a pose model needs; other faults are told on loading."""
+    held = roles_in(folder)
+    missing = [role for role in roles if role not in held]
+    if not held or not missing:
+        return
+    todo = "name the model that they were trained with: --pose_model_type separate_resnet, shared or posecnn"
+    if "pose" in missing:
+        todo = "weights trained on stereo pairs alone predict no motion; name weights that were trained on video"
+    raise WeightsError(
+        f"{folder} has no {' and no '.join(missing)}, which --pose_model_type {pose_model_type} needs; it holds "
+        f"{', '.join(sorted(held))}: {todo}."
+    )
+
+
+def _load_whole(folder: str | Path, networks: Mapping[str, nn.Layer], num_layers: int) -> dict[str, MatchReport]:
+    """Loads all these networks, by role, and refuses files that lack a parameter."""
+    reports = load_weights(folder, networks, tuple(networks))
+    for role, report in reports.items():
+        if report.missing:
+            raise WeightsError(
+                f"{report.source} lacks {len(report.missing)} of the parameters of {role}, for example "
+                f"{report.missing[0]}; weights of a whole network were expected (--num_layers {num_layers})"
+            )
+    return reports
+
+
+def _input_size(info: WeightsInfo | None, height: int | None, width: int | None) -> tuple[int, int]:
+    own_height, own_width = (info.height, info.width) if info else DEFAULT_SIZE
+    return height or own_height, width or own_width
+
+
+def to_scaled_disp(disp: Tensor, min_depth: float, max_depth: float) -> np.ndarray:
+    """The network's output (B, 1, H, W) in [0, 1] as scaled disparity, float32 (B, H, W)."""
+    scaled_disp, _ = disp_to_depth(disp, min_depth, max_depth)
+    return scaled_disp.squeeze(1).numpy()
+
+
+def post_process_disparity(disp: np.ndarray, mirrored_disp: np.ndarray) -> np.ndarray:
+    """Blends the disparity of an image with that of its mirror image, flipped back (Godard et al., 2017).
+
+    Both are averaged, but for ramps at the sides: what only one camera of a stereo pair sees is hidden at the left of
+    an image, so the leftmost 5 % are taken from the mirrored prediction, the rightmost from the plain one.
+
+    Args:
+        disp, mirrored_disp: (N, H, W).
+
+    Returns:
+        (N, H, W), float64.
+    """
+    across = np.linspace(0, 1, disp.shape[2])
+    left = 1.0 - np.clip(20 * (across - 0.05), 0, 1)  # 1 at the left side, 0 from a tenth of the width on
+    right = left[::-1]
+    return right * disp + left * mirrored_disp + (1.0 - left - right) * 0.5 * (disp + mirrored_disp)

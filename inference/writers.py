@@ -1,0 +1,115 @@
+"""What is written for an image, or a frame of a video: one writer for each kind.
+
+A further kind is a function and a line in WRITERS.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from common.colormap import colourise_disparity
+from evaluation.metrics.point_cloud import back_project
+
+if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
+    from inference.predictors import Prediction
+
+KITTI_STEPS = 256  # of KITTI's depth images, in a metre
+PLY_VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
+PLY_HEADER = """ply
+format binary_little_endian 1.0
+comment x right, y down, z forward; {unit}
+element vertex {count}
+property float x
+property float y
+property float z
+property uchar red
+property uchar green
+property uchar blue
+end_header
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What there is to write of an image or frame.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB.
+        prediction: of its size.
+        K: (3, 3), pixels of the image; None where it is not known.
+    """
+
+    image: np.ndarray
+    prediction: "Prediction"
+    K: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One kind of output.
+
+    Attributes:
+        ending: what follows the image's name, without its own ending, in the file's name.
+        write: writes a result to a stream.
+        needs_metres: whether it makes no sense without a known scale.
+        needs_intrinsics: whether it is made by K.
+    """
+
+    ending: str
+    write: Callable[[BinaryIO, Result], None]
+    needs_metres: bool = False
+    needs_intrinsics: bool = False
+
+
+def write_picture(stream: BinaryIO, result: Result) -> None:
+    """PNG (H, 2 W): the image, and to its right the disparity in colours, near bright and far dark."""
+    picture = np.concatenate([result.image, colourise_disparity(result.prediction.scaled_disp)], axis=1)
+    Image.fromarray(picture).save(stream, format="PNG")
+
+
+def write_disp_npy(stream: BinaryIO, result: Result) -> None:
+    """float32 (H, W): scaled disparity, one over depth in scene units."""
+    np.save(stream, result.prediction.scaled_disp)
+
+
+def write_depth_npy(stream: BinaryIO, result: Result) -> None:
+    """float32 (H, W): depth, metres or scene units."""
+    np.save(stream, result.prediction.depth)
+
+
+def write_depth_png(stream: BinaryIO, result: Result) -> None:
+    """16-bit grey PNG (H, W) as KITTI's: metres times 256, up to 255.99 m. 0 would mean unknown, and is not written."""
+    _write_steps(stream, result.prediction.depth * KITTI_STEPS)
+
+
+def write_depth_mm(stream: BinaryIO, result: Result) -> None:
+    """16-bit grey PNG (H, W): millimetres, up to 65.535 m. 0 would mean unknown, and is not written."""
+    _write_steps(stream, result.prediction.depth * 1000)
+
+
+def _write_steps(stream: BinaryIO, steps: np.ndarray) -> None:
+    Image.fromarray(steps.round().clip(1, 65535).astype(np.uint16)).save(stream, format="PNG")
+
+
+def write_ply(stream: BinaryIO, result: Result) -> None:
+    """Binary PLY: a point for each pixel, row by row, in the camera's frame, metres or scene units; and its colour."""
+    depth = result.prediction.depth
+    rows, columns = np.indices(depth.shape).reshape(2, -1)
+    vertices = np.empty(depth.size, PLY_VERTEX)
+    vertices["xyz"] = back_project(depth.ravel(), rows, columns, result.K)
+    vertices["rgb"] = result.image.reshape(-1, 3)
+    unit = "metres" if result.prediction.metric else "scene units"
+    stream.write(PLY_HEADER.format(unit=unit, count=len(vertices)).encode() + vertices.tobytes())
+
+
+WRITERS = {
+    "picture": Writer("_picture.png", write_picture),
+    "disp_npy": Writer("_disp.npy", write_disp_npy),
+    "depth_npy": Writer("_depth.npy", write_depth_npy),
+    "depth_png": Writer("_depth.png", write_depth_png, needs_metres=True),
+    "depth_mm": Writer("_depth_mm.png", write_depth_mm, needs_metres=True),
+    "ply": Writer("_cloud.ply", write_ply, needs_intrinsics=True),
+}

@@ -1,0 +1,124 @@
+"""What scripts set before Paddle is imported, the device, and how they end."""
+
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common import environment
+from common.errors import DataError, Stopped, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_after(**given: str) -> tuple[dict[str, str], str]:
+    """The environment that prepare_environment leaves in a new process, and what that process printed as errors."""
+    names = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    code = "import os; from common import environment; environment.prepare_environment(); "
+    code += f"print([os.environ.get(name, '') for name in {names}])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**clean, **given}, capture_output=True, text=True, check=True
+    )
+    values = eval(done.stdout.strip().splitlines()[-1])
+    return dict(zip(names, values, strict=True)), done.stderr
+
+
+def test_threads_are_the_cores_there_are_and_nothing_is_printed():
+    settings, errors = settings_after()
+    assert settings["OMP_NUM_THREADS"] == str(environment._available_cores())
+    assert settings["MKL_DEBUG_CPU_TYPE"] == ("5" if environment._is_amd() else "")
+    assert errors == ""
+
+
+def test_what_the_user_set_stays():
+    settings, _ = settings_after(OMP_NUM_THREADS="1", MKL_DEBUG_CPU_TYPE="4")
+    assert settings == {"OMP_NUM_THREADS": "1", "MKL_DEBUG_CPU_TYPE": "4"}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_freed_memory_is_kept_unless_the_user_says_otherwise():
+    """Pages that 20 arrays of 40 MB take, one after the other: 9766 for the first one, and none after it."""
+    code = """if True:
+        import resource, numpy
+        from common import environment
+        environment.prepare_environment()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            numpy.ones(10**7, dtype=numpy.float32)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    pages = []
+    for given in ({}, {"MALLOC_MMAP_THRESHOLD_": "1000000"}):
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        done = subprocess.run(command, cwd=ROOT, env={**clean, **given}, capture_output=True, text=True, check=True)
+        pages.append(int(done.stdout))
+    page_size = resource.getpagesize()
+    assert pages[0] < 2 * 40e6 / page_size
+    # Pages may be large ones, where the system gives these: then there is nothing to save.
+    assert pages[1] > 10 * 40e6 / page_size or pages[1] < 40e6 / page_size
+
+
+def test_other_processors_are_left_alone(monkeypatch):
+    monkeypatch.setattr(environment.Path, "read_text", lambda *_, **__: "vendor_id : GenuineIntel")
+    assert not environment._is_amd()
+
+
+@pytest.mark.parametrize(("given", "threads"), [("1", "2"), ("4", "4")])
+def test_processes_of_the_launcher_share_the_cores(monkeypatch, given, threads):
+    """The launcher itself hands on 1 where the user has set nothing."""
+    monkeypatch.setattr(environment, "_available_cores", lambda: 8)
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    environment.prepare_environment()
+    assert os.environ["OMP_NUM_THREADS"] == threads
+
+
+def test_auto_falls_back_to_the_cpu_and_says_so(capsys):
+    import paddle
+
+    if paddle.is_compiled_with_cuda():
+        pytest.skip("this Paddle has GPUs")
+    assert environment.set_device("auto") == "Place(cpu)" or paddle.get_device() == "cpu"
+    assert "running on the CPU" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--device gpu"):
+        environment.set_device("gpu")
+
+
+def test_user_errors_end_a_script_with_their_message(capsys):
+    def fail():
+        raise DataError("no such split")
+
+    with pytest.raises(SystemExit) as ended:
+        environment.run_script(fail)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: no such split\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "printed"),
+    [
+        (Stopped(signal.SIGTERM, "saved"), 143, "saved\n"),
+        (Stopped(signal.SIGINT, "saved"), 130, "saved\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_signals_end_a_script_as_shells_expect(capsys, error, status, printed):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        environment.run_script(fail)
+    assert ended.value.code == status
+    assert capsys.readouterr().err == printed
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        environment.run_script(lambda: 1 / 0)

@@ -1,0 +1,31 @@
+"""The seven metrics in cases that can be worked out by hand."""
+
+import numpy as np
+import pytest
+
+from evaluation.metrics.depth_metrics import METRIC_NAMES, compute_depth_metrics
+
+
+def test_truth_scores_perfectly():
+    gt = np.array([0.5, 1.0, 20.0, 79.0], np.float32)
+    assert compute_depth_metrics(gt, gt) == dict(zip(METRIC_NAMES, [0, 0, 0, 0, 1, 1, 1], strict=True))
+
+
+def test_values_by_hand():
+    gt = np.array([1.0, 2.0, 4.0, 10.0])
+    pred = np.array([1.2, 1.0, 6.0, 10.0])  # ratios 1.2, 2, 1.5 and 1
+    expected = {
+        "abs_rel": (0.2 + 0.5 + 0.5 + 0) / 4,
+        "sq_rel": (0.04 + 0.5 + 1 + 0) / 4,
+        "rmse": np.sqrt((0.04 + 1 + 4 + 0) / 4),
+        "rmse_log": np.sqrt((np.log(1.2) ** 2 + np.log(2) ** 2 + np.log(1.5) ** 2) / 4),
+        "a1": 2 / 4,
+        "a2": 3 / 4,  # below 1.5625
+        "a3": 3 / 4,  # below 1.953125
+    }
+    assert compute_depth_metrics(gt, pred) == pytest.approx(expected, rel=1e-12)
+
+
+def test_threshold_itself_does_not_count():
+    metrics = compute_depth_metrics(np.array([1.0, 1.25]), np.array([1.25, 1.0]))
+    assert (metrics["a1"], metrics["a2"]) == (0, 1)

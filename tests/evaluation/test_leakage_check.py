@@ -1,0 +1,107 @@
+"""Whether weights were trained on what they are scored on: by runs made by hand, of which the files alone matter."""
+
+import json
+
+import pytest
+
+from common.errors import DataError
+from datasets.splits import read_split_lines
+from evaluation.leakage_check import refuse_training_frames, training_overlap
+from options import Options
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Split lists, runs and lines to score."""
+
+    class World:
+        def split(self, name, train, test=()):
+            folder = tmp_path / "splits" / name
+            folder.mkdir(parents=True)
+            for part, lines in (("train", train), ("test", test)):
+                (folder / f"{part}_files.txt").write_text("\n".join(lines) + "\n")
+            return folder
+
+        def run(self, name, **changes):
+            """The folder of a run's weights."""
+            weights = tmp_path / "logs" / name / "models" / "weights_3"
+            weights.mkdir(parents=True)
+            opt = Options(**{"data_path": str(tmp_path), "split": "mine", **changes})
+            (weights.parent / "opt.json").write_text(json.dumps(opt.as_dict()))
+            return weights
+
+        def overlap(self, weights, split="other", **changes):
+            lines = read_split_lines(tmp_path / "splits" / split, "test")
+            found = training_overlap(weights, lines, Options(data_path=str(tmp_path), **changes))
+            return [str(line) for line in found.seen], found.known, found.unknown
+
+    return World()
+
+
+def test_targets_neighbours_and_the_other_camera_were_seen(world):
+    world.split("mine", ["a 10 l", "b 7 r"])
+    world.split("other", ["a 30 l"], [f"a {i} l" for i in range(8, 13)] + ["a 10 r", "b 7 r", "b 7 l", "c 10 l"])
+    video = world.run("video")
+    assert world.overlap(video) == (["a 9 l", "a 10 l", "a 11 l", "b 7 r"], ("mine",), "")
+    stereo = world.run("stereo", frame_ids=(0,), use_stereo=True)
+    assert world.overlap(stereo)[0] == ["a 10 l", "a 10 r", "b 7 r", "b 7 l"]
+
+
+def test_what_it_was_finetuned_from_counts_too(world):
+    world.split("mine", ["a 10 l"])
+    world.split("fine", ["b 10 l"])
+    world.split("other", ["z 1 l"], ["a 10 l", "b 10 l", "c 10 l"])
+    pretrained = world.run("pretrained")
+    finetuned = world.run("finetuned", split="fine", load_weights_folder=str(pretrained))
+    assert world.overlap(finetuned) == (["a 10 l", "b 10 l"], ("fine", "mine"), "")
+    lost = world.run("lost", split="fine", load_weights_folder="/nowhere/weights_best")
+    seen, known, unknown = world.overlap(lost)
+    assert (seen, known) == (["b 10 l"], ("fine",)) and "/nowhere/weights_best lies in no run" in unknown
+    itself = world.run("itself")
+    (itself.parent / "opt.json").write_text(
+        json.dumps(Options(data_path="gone", split="mine", load_weights_folder=str(itself)).as_dict())
+    )
+    assert world.overlap(itself)[0] == ["a 10 l"]  # the data has moved: the lists lie where evaluation looks
+
+
+def test_a_checkpoint_carries_its_options(world):
+    world.split("mine", ["a 10 l"])
+    world.split("other", ["z 1 l"], ["a 10 l", "c 10 l"])
+    weights = world.run("run")
+    checkpoint = weights.parents[1] / "checkpoints" / "step_9"
+    checkpoint.mkdir(parents=True)
+    (weights.parent / "opt.json").rename(checkpoint / "opt.json")
+    assert world.overlap(checkpoint)[0] == ["a 10 l"]
+
+
+def test_odometry_and_raw_have_other_names_for_frames(world):
+    world.split("mine", ["9 10 l"])
+    world.split("other", ["z 1 l"], ["9 10 l"])
+    odometry = world.run("odometry", dataset="kitti_odom")
+    assert world.overlap(odometry)[0] == []
+    assert world.overlap(odometry, dataset="kitti_odom")[0] == ["9 10 l"]
+
+
+def test_refusal_names_a_frame_and_the_way_out(world, tmp_path, capsys):
+    world.split("mine", ["a 10 l"])
+    lines = read_split_lines(world.split("other", ["z 1 l"], ["c 10 l", "a 10 l"]), "test")
+    opt = Options(data_path=str(tmp_path), load_weights_folder=str(world.run("run")))
+    with pytest.raises(DataError, match=r"1 of the 2 frames .* \(split mine\), for example a 10 l") as error:
+        refuse_training_frames(opt, lines)
+    assert "--eval_trained_frames" in str(error.value)
+    refuse_training_frames(opt.replace(eval_trained_frames=True), lines)
+    assert "Note: 1 of the 2 frames" in capsys.readouterr().out
+    refuse_training_frames(opt, lines[:1])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"of another version": 1}', '{"split": "removed"}'])
+def test_without_knowledge_there_is_one_line(world, tmp_path, capsys, content):
+    lines = read_split_lines(world.split("other", ["z 1 l"], ["a 10 l"]), "test")
+    released = tmp_path / "released" / "weights"
+    released.mkdir(parents=True)
+    if content is not None:
+        (released / "opt.json").write_text(content)
+    refuse_training_frames(Options(data_path=str(tmp_path), load_weights_folder=str(released)), lines)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Note: not all that these weights were trained on is known: ")

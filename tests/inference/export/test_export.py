@@ -1,0 +1,193 @@
+"""Exported models: run by their own runtimes, against the networks; resizing against Pillow and OpenCV."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import paddle
+import pytest
+from PIL import Image
+
+from common.errors import OptionsError, UserError, WeightsError
+from inference.export.engines import ExportedPredictor
+from inference.export.exported_folder import read_info
+from inference.export.traced_network import resize_like_opencv, resize_like_pillow, upsampled_by_phases
+from inference.predict_options import parse_predict_options
+from inference.predictors import DepthPredictor
+from layers.blocks import ConvBlock
+from networks.build import build_depth_networks
+from predict import predict
+from serialization.weights_folder import save_weights
+from tools.export_model import _compare
+
+ROOT = Path(__file__).resolve().parents[3]
+SIZES = ((50, 70), (33, 101), (50, 70), (201, 300))  # (height, width); the networks' is (64, 96)
+
+
+def picture(height, width, seed=0):
+    """Smooth but for some noise: uint8 (height, width, 3)."""
+    rng = np.random.default_rng(seed)
+    smooth = cv2.resize(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8), (width, height)).astype(int)
+    return (smooth + rng.integers(-20, 20, smooth.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights whose scale stereo pairs have set."""
+    paddle.seed(3)
+    folder = tmp_path_factory.mktemp("weights") / "w"
+    save_weights(folder, build_depth_networks(18, (0,)), {"height": 64, "width": 96, "use_stereo": True})
+    return folder
+
+
+def export(weights, out, *words, status=0):
+    command = [sys.executable, "tools/export_model.py", "--load_weights_folder", str(weights), "--out", str(out)]
+    done = subprocess.run([*command, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def exported(weights, tmp_path_factory):
+    """A folder of exported models, and what was printed of them."""
+    root = tmp_path_factory.mktemp("exported")
+    for i in range(2):
+        Image.fromarray(picture(120, 400, seed=i)).save(root / f"{i}.png")
+    done = export(weights, root / "models", "--images", root)
+    return root / "models", done.stdout
+
+
+def test_what_is_written_and_printed(exported):
+    folder, printed = exported
+    found = {path.name for path in folder.iterdir()}
+    assert found == {"depth.onnx", "depth.json", "depth.pdiparams", "export.json", "manifest.json"}
+    info = json.loads((folder / "export.json").read_text())
+    assert (info["height"], info["width"], info["scale"], info["bare"], info["fp16"]) == (64, 96, 5.4, False, False)
+    for kind in ("paddle", "onnx"):
+        assert f"{kind}: depth on the same resized input differs by up to " in printed
+        assert f"{kind}: where it resizes itself" in printed
+
+
+def test_onnx_runtime_takes_any_batch_and_size(exported, weights):
+    session = onnxruntime.InferenceSession(exported[0] / "depth.onnx", providers=["CPUExecutionProvider"])
+    (images,), (depth,) = session.get_inputs(), session.get_outputs()
+    assert (images.name, images.type, images.shape) == ("images", "tensor(uint8)", ["batch", "height", "width", 3])
+    assert (depth.name, depth.type, depth.shape) == ("depth", "tensor(float)", ["batch", "height", "width"])
+    assert session.get_modelmeta().custom_metadata_map["unit"] == "metres"
+    predictor = DepthPredictor.from_folder(weights)
+    for count, size in ((1, (33, 101)), (3, (201, 300))):
+        batch = [picture(*size, seed=i) for i in range(count)]
+        (depths,) = session.run(None, {"images": np.stack(batch)})
+        expected = np.stack([prediction.depth for prediction in predictor(batch)])
+        assert depths.dtype == np.float32
+        np.testing.assert_allclose(depths, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("engine", ["inference", "onnx"])
+def test_predict_by_an_engine(exported, weights, tmp_path, engine):
+    (tmp_path / "images").mkdir()
+    for i, size in enumerate(SIZES):
+        Image.fromarray(picture(*size, seed=i)).save(tmp_path / f"images/{i}.png")
+
+    def run(folder, out, *words):
+        command = [str(tmp_path / "images"), "--load_weights_folder", str(folder), "--output_dir", str(tmp_path / out)]
+        assert predict(parse_predict_options([*command, "--device", "cpu", "--save", "depth_npy", *words])) == []
+        return [np.load(tmp_path / out / f"{i}_depth.npy") for i in range(len(SIZES))]
+
+    expected = run(weights, "paddle")
+    for depth, wanted, size in zip(run(exported[0], "own", "--engine", engine), expected, SIZES, strict=True):
+        assert depth.shape == size
+        np.testing.assert_allclose(depth, wanted, rtol=2e-3)
+    scaled = run(exported[0], "scaled", "--engine", engine, "--scale", "10.8")
+    np.testing.assert_allclose(scaled[0], 2 * expected[0], rtol=2e-3)
+
+
+def test_post_processing_by_an_engine(exported, weights):
+    image = picture(64, 96)  # of the networks' size, so that the order of blending and resizing does not matter
+    depth = ExportedPredictor(exported[0], "onnx")(image, post_process=True).depth
+    expected = DepthPredictor.from_folder(weights)(image, post_process=True).depth
+    np.testing.assert_allclose(depth, expected, rtol=1e-4)
+    assert abs(DepthPredictor.from_folder(weights)(image).depth / expected - 1).max() > 1e-3
+
+
+def test_a_model_that_disagrees_is_refused(exported, capsys):
+    paddle.seed(4)
+    other = DepthPredictor(**build_depth_networks(18, (0,)), size=(64, 96), scale=5.4)
+    frames = [picture(80, 120), picture(64, 96)]
+    for kind in ("paddle", "onnx"):
+        with pytest.raises(UserError, match=f"The {kind} model's depth differs .* nothing is exported"):
+            _compare(exported[0], kind, other, frames, read_info(exported[0]))
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_networks_alone_with_weights_in_16_bits(weights, tmp_path):
+    printed = export(weights, tmp_path / "models", "--bare", "--fp16", "--format", "onnx").stdout
+    assert "(allowed: 1e-02)" in printed and "resizes itself" not in printed
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {"depth.onnx", "export.json", "manifest.json"}
+    assert 27e6 < (tmp_path / "models/depth.onnx").stat().st_size < 30e6  # 14.3 M weights
+    session = onnxruntime.InferenceSession(tmp_path / "models/depth.onnx", providers=["CPUExecutionProvider"])
+    batch = np.random.default_rng(0).random((2, 3, 96, 160), dtype=np.float32)
+    (scaled_disps,) = session.run(None, {"images": batch})
+    predictor = DepthPredictor.from_folder(weights)
+    np.testing.assert_allclose(scaled_disps, predictor.predict(paddle.to_tensor(batch)), rtol=1e-2)
+    with pytest.raises(OptionsError, match=r"leaves resizing outside \(--bare\)"):
+        ExportedPredictor(tmp_path / "models", "onnx")
+    with pytest.raises(WeightsError, match="export it with --format paddle"):
+        ExportedPredictor(tmp_path / "models", "inference")
+
+
+def test_folders_without_a_whole_model_are_refused(exported, weights, tmp_path):
+    with pytest.raises(WeightsError, match=r"holds no exported model.*tools/export_model\.py"):
+        ExportedPredictor(weights, "onnx")
+    shutil.copytree(exported[0], tmp_path / "damaged")
+    with open(tmp_path / "damaged/depth.onnx", "r+b") as stream:
+        stream.truncate(1000)
+    with pytest.raises(WeightsError, match=r"depth\.onnx"):
+        ExportedPredictor(tmp_path / "damaged", "onnx")
+    (tmp_path / "damaged/export.json").write_text("{}")
+    with pytest.raises(WeightsError, match="is damaged"):
+        ExportedPredictor(tmp_path / "damaged", "onnx")
+
+
+def test_a_folder_that_holds_something_is_left_alone(weights, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "will not be replaced" in export(weights, tmp_path, status=2).stderr
+    assert "--formt" in export(weights, tmp_path / "new", "--formt", "onnx", status=2).stderr
+
+
+@pytest.mark.parametrize("size", [(375, 1242), (64, 96), (40, 200), (33, 50)])
+def test_resizing_in_the_graph_is_pillows_and_opencvs(size):
+    image = picture(*size)
+    x = paddle.to_tensor(image).astype("float32").transpose([2, 0, 1])
+    resized = resize_like_pillow(x, size, (64, 96)).numpy().transpose(1, 2, 0)
+    expected = np.asarray(Image.fromarray(image).resize((96, 64), Image.Resampling.LANCZOS)).astype(int)
+    assert abs(resized - expected).max() <= 1 and (resized != expected).mean() < 0.01
+    disp = np.random.default_rng(1).random((64, 96), dtype=np.float32)
+    back = resize_like_opencv(paddle.to_tensor(disp), (64, 96), size).numpy()
+    np.testing.assert_allclose(back, cv2.resize(disp, size[::-1], interpolation=cv2.INTER_LINEAR), atol=1e-4)
+
+
+@pytest.mark.parametrize("skipped", [0, 5])
+def test_phases_are_the_convolution_of_doubled_pixels(skipped):
+    """Against the sum over taps, by NumPy and in double precision."""
+    rng = np.random.default_rng(skipped)
+    block = ConvBlock(3 + skipped, 4)
+    x, skip = rng.standard_normal((2, 3, 4, 5)), rng.standard_normal((2, skipped, 8, 10))
+    both = np.concatenate([x.repeat(2, axis=2).repeat(2, axis=3), skip], axis=1)
+    padded = np.pad(both, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    weight, bias = (array.numpy().astype(float) for array in (block.conv.conv.weight, block.conv.conv.bias))
+    y = bias[:, np.newaxis, np.newaxis] + sum(
+        np.einsum("oc,bchw->bohw", weight[:, :, i, j], padded[:, :, i : i + 8, j : j + 10])
+        for i in range(3)
+        for j in range(3)
+    )
+    expected = np.where(y > 0, y, np.expm1(y))
+    x, skip = (paddle.to_tensor(array.astype(np.float32)) for array in (x, skip))
+    found = upsampled_by_phases(block, x, skip if skipped else None)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)

@@ -1,0 +1,115 @@
+"""Videos in and out, against OpenCV's reader and writer; colours and pace of a video by hand."""
+
+import math
+import subprocess
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from common.atomic_files import atomic_file
+from common.errors import DataError
+from inference.video_files import Clock, SteadyColours, VideoWriter, open_video
+
+COLOURS = [(200, 30, 40), (20, 180, 60), (40, 60, 220)]  # RGB
+
+
+@pytest.fixture
+def drive(tmp_path):
+    """A video of three plain frames of 66x38 at 5 frames a second, written by OpenCV; with a tone."""
+    silent, path = tmp_path / "silent.avi", tmp_path / "drive.mkv"
+    writer = cv2.VideoWriter(str(silent), cv2.VideoWriter_fourcc(*"MJPG"), 5, (66, 38))
+    for colour in COLOURS:
+        writer.write(np.full((38, 66, 3), colour[::-1], np.uint8))
+    writer.release()
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=0.6"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(silent), *sound, "-c:v", "copy", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def test_frames_rate_and_sound_are_read(drive):
+    with open_video(drive) as video:
+        frames = list(video.frames)
+        assert (video.rate, video.expected, video.has_sound) == (5, 3, True)
+    for frame, colour in zip(frames, COLOURS, strict=True):
+        assert frame.shape == (38, 66, 3) and frame.dtype == np.uint8
+        assert abs(frame.astype(int) - colour).max() < 12
+    with open_video(drive.with_name("silent.avi")) as video:
+        assert not video.has_sound
+
+
+def test_what_is_no_video_is_told(tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video" * 100)
+    for name, message in (("bad.mp4", "cannot be read as a video"), ("none.mp4", "not found")):
+        with pytest.raises(DataError, match=rf"{name} {message}"), open_video(tmp_path / name):
+            pass
+
+
+def write(path, sound=None, times=1, length=None, sizes=((38, 67),) * 3):
+    disp = np.linspace(0, 1, 67, dtype=np.float32)
+    with atomic_file(path) as stream, VideoWriter(stream, 5, sound, length) as writer:
+        for colour, size in zip(COLOURS, sizes, strict=True):
+            writer.write(np.full((*size, 3), colour, np.uint8), np.tile(disp, (size[0], 1)), times)
+
+
+def read(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (got := capture.read())[0]:
+        frames.append(got[1][:, :, ::-1])
+    return frames, capture.get(cv2.CAP_PROP_FPS)
+
+
+def test_a_video_of_frames_beside_their_disparity(drive, tmp_path):
+    write(tmp_path / "out.mp4", drive, sizes=((37, 67),) * 3)  # odd sizes are filled up
+    frames, rate = read(tmp_path / "out.mp4")
+    assert rate == 5 and [frame.shape for frame in frames] == [(38, 134, 3)] * 3
+    for frame, colour in zip(frames, COLOURS, strict=True):
+        assert abs(frame[4:32, 4:60].astype(int) - colour).max() < 20
+        assert frame[:, 126:132].mean() > 150 > 60 > frame[:36, 70:76].mean()  # near bright, far dark
+    about = next(imageio_ffmpeg.read_frames(str(tmp_path / "out.mp4")))
+    assert (
+        about["codec"] == "h264" and about["audio_codec"] == "aac" and about["duration"] == pytest.approx(0.6, abs=0.1)
+    )
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_silence_repeats_and_an_early_end_of_the_sound(drive, tmp_path):
+    write(tmp_path / "silent.mp4", times=2)
+    assert len(read(tmp_path / "silent.mp4")[0]) == 6
+    assert "audio_codec" not in next(imageio_ffmpeg.read_frames(str(tmp_path / "silent.mp4")))
+    write(tmp_path / "short.mp4", drive, length=0.2)
+    assert len(read(tmp_path / "short.mp4")[0]) == 1
+
+
+def test_a_video_that_fails_leaves_nothing(tmp_path):
+    def fail():
+        with atomic_file(tmp_path / "out.mp4") as stream, VideoWriter(stream, 5) as writer:
+            writer.write(np.zeros((38, 66, 3), np.uint8), np.ones((38, 66), np.float32))
+            raise DataError("broken")
+
+    with pytest.raises(DataError, match="broken"):
+        fail()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_colour_scale_follows_slowly():
+    """At 10 frames a second the old scale weighs exp(-0.1) of the new one."""
+    colours = SteadyColours(10)
+    first = np.linspace(1, 2, 201, dtype=np.float32)[np.newaxis]  # the 95th percentile is 1.95
+    np.testing.assert_array_equal(colours(first)[0, [0, 190, 200]], magma([0, 255, 255]))
+    second = np.where(first > 1.5, 9, first)  # something near appears: 95 % lie below 9
+    high = math.exp(-0.1) * 1.95 + (1 - math.exp(-0.1)) * 9
+    np.testing.assert_array_equal(colours(second)[0, 100], magma([round(0.5 / (high - 1) * 255)])[0])
+
+
+def magma(levels):
+    return cv2.applyColorMap(np.array([levels], np.uint8), cv2.COLORMAP_MAGMA)[0, :, ::-1]
+
+
+def test_a_cameras_frames_are_repeated_as_time_goes():
+    seconds = iter([100.0, 100.0, 100.1, 100.5, 100.52])  # the first is when it begins
+    clock = Clock(10, lambda: next(seconds))
+    assert [clock.times() for _ in range(4)] == [1, 1, 4, 1]

@@ -1,0 +1,53 @@
+"""Weights that predict at once, and things to send."""
+
+import imageio_ffmpeg
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+from inference.predictors import DepthPredictor
+from networks.build import build_depth_networks
+from serialization.weights_folder import save_weights
+
+
+@pytest.fixture(scope="session")
+def page_weights(tmp_path_factory):
+    """Folders of weights: "mono" without a scale, "stereo" with one."""
+    root = tmp_path_factory.mktemp("page_weights")
+    for seed, name in enumerate(("mono", "stereo")):
+        paddle.seed(seed)
+        info = {"height": 64, "width": 96, "use_stereo": name == "stereo"}
+        save_weights(root / name, build_depth_networks(18, (0,)), info)
+    return root
+
+
+@pytest.fixture(scope="session")
+def predictors(page_weights):
+    """The predictors of both."""
+    return {name: DepthPredictor.from_folder(page_weights / name) for name in ("mono", "stereo")}
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """uint8 (height, width, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A picture of 70x50."""
+    path = tmp_path / "a photo.png"
+    Image.fromarray(noise(50, 70)).save(path)
+    return path
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A video of five frames of 64x48 at 10 a second, each a grey of its own."""
+    path = tmp_path / "film.mp4"
+    writer = imageio_ffmpeg.write_frames(str(path), (64, 48), fps=10, macro_block_size=2)
+    writer.send(None)
+    for grey in (40, 80, 120, 160, 200):
+        writer.send(np.full((48, 64, 3), grey, np.uint8).tobytes())
+    writer.close()
+    return path

@@ -1,0 +1,88 @@
+"""What a visitor gets: files read back, the depth for the pointer, the points."""
+
+import base64
+import html
+import json
+import re
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from tools.demo.demo_results import predict_upload
+from tools.demo.upload import read_upload
+
+
+def probed(depth_html: str) -> tuple[np.ndarray, str]:
+    """The depth that the page tells, (H, W), and its unit."""
+    data = dict(re.findall(r'data-(\w+)="([^"]*)"', depth_html))
+    values = np.frombuffer(base64.b64decode(data["depth"]), "<u2") / 100
+    return values.reshape(-1, int(data["width"])), data["unit"]
+
+
+def cloud_of(cloud_html: str) -> dict:
+    document = html.unescape(re.search(r'srcdoc="(.*)"', cloud_html, re.S)[1])
+    return json.loads(re.search(r'id="cloud-data">(.*?)</script>', document)[1])["clouds"]["predicted"]
+
+
+def test_an_image_gives_pictures_files_and_depth(predictors, photo, tmp_path):
+    shares = []
+    result = predict_upload(predictors["stereo"], read_upload(photo, 1, 1), tmp_path, 90, shares.append)
+    image = np.asarray(Image.open(photo))
+    expected = predictors["stereo"](image)
+    names = ["a photo_picture.png", "a photo_disp.npy", "a photo_depth.npy", "a photo_depth.png"]
+    assert [path.name for path in result.files] == names and result.video is None and shares == [1.0]
+    np.testing.assert_array_equal(np.load(result.files[2]), expected.depth)
+    np.testing.assert_allclose(cv2.imread(str(result.files[3]), -1) / 256, expected.depth, atol=0.002)
+    np.testing.assert_array_equal(np.asarray(Image.open(result.pair[0])), image)
+    assert Image.open(result.pair[1]).size == (70, 50)
+    depth, unit = probed(result.depth)
+    assert unit == "m"
+    np.testing.assert_allclose(depth, expected.depth, atol=0.006)
+    assert result.summary.startswith("a photo: 70x50. Depth from ") and result.summary.endswith(" m.")
+
+
+def test_points_stand_where_the_field_of_view_puts_them(predictors, photo, tmp_path):
+    """At 90 degrees the focal length is half the width: the outermost pixels' centres see nearly 45 degrees aside."""
+    cloud = cloud_of(predict_upload(predictors["stereo"], read_upload(photo, 1, 1), tmp_path, 90).cloud)
+    x, _, z = (np.frombuffer(base64.b64decode(cloud["positions"]), "<i2").reshape(-1, 3) * cloud["unit"]).T
+    assert cloud["count"] == 50 * 70
+    assert abs(x / z).max() == pytest.approx(34.5 / 35, rel=1e-3)
+
+
+def test_without_a_scale_there_are_no_metres(predictors, photo, tmp_path):
+    result = predict_upload(predictors["mono"], read_upload(photo, 1, 1), tmp_path, 80)
+    assert "scene units" in result.summary and probed(result.depth)[1] == "units"
+    assert not any(path.name.endswith("_depth.png") for path in result.files)
+
+
+def test_the_depth_for_the_pointer_is_small(predictors, tmp_path):
+    Image.new("RGB", (1000, 500)).save(tmp_path / "wide.png")
+    result = predict_upload(predictors["stereo"], read_upload(tmp_path / "wide.png", 1, 1), tmp_path, 80)
+    assert probed(result.depth)[0].shape == (160, 320)
+
+
+def test_a_video_shows_its_middle_frame_and_one_scale_of_colours(predictors, film, tmp_path):
+    result = predict_upload(predictors["stereo"], read_upload(film, 1, 5), tmp_path, 80)
+    assert result.video == tmp_path / "film_depth.mp4" and result.files[0] == result.video
+    reader = imageio_ffmpeg.read_frames(str(result.video))
+    about = next(reader)
+    assert about["size"] == (64, 96) and about["fps"] == pytest.approx(10)
+    frames = [np.frombuffer(frame, np.uint8).reshape(96, 64, 3) for frame in reader]
+    np.testing.assert_allclose([frame[:48].mean() for frame in frames], [40, 80, 120, 160, 200], atol=5)
+    assert np.asarray(Image.open(result.pair[0])).mean() == pytest.approx(120, abs=4)
+    # One scale: frames whose disparities are apart have colours apart.
+    disparities = predictors["stereo"](read_upload(film, 1, 5).frames)
+    means = [float(p.scaled_disp.mean()) for p in disparities]
+    brightness = [float(frame[48:].mean()) for frame in frames]
+    assert np.argmax(brightness) == np.argmax(means) and np.argmin(brightness) == np.argmin(means)
+    assert "5 frames at 10 a second" in result.summary
+
+
+def test_a_hostile_name_stays_text(predictors, tmp_path):
+    path = tmp_path / '"><img src=x onerror=alert(1)>.png'
+    Image.new("RGB", (40, 40)).save(path)
+    result = predict_upload(predictors["stereo"], read_upload(path, 1, 1), tmp_path, 80)
+    assert "<img" not in result.depth + result.cloud

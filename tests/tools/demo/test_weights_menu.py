@@ -1,0 +1,34 @@
+"""Which weights are offered, and what else is refused."""
+
+import os
+import shutil
+
+import pytest
+
+from common.errors import WeightsError
+from tools.demo.weights_menu import Predictors, find_weights
+
+
+def test_downloaded_weights_and_the_best_of_each_run_are_found(tmp_path, page_weights):
+    runs = ["logs/old/models/weights_best", "logs/demo/finetune/demo/models/weights_best"]
+    for folder in ["weights/released", *runs, "logs/old/models/weights_0"]:
+        shutil.copytree(page_weights / "mono", tmp_path / folder)
+    (tmp_path / "weights/empty").mkdir()
+    (tmp_path / "weights/README.md").write_text("no weights")
+    os.utime(tmp_path / runs[0], (1, 1))
+    assert find_weights(tmp_path) == ["weights/released", runs[1], runs[0]]
+
+
+def test_without_weights_it_says_what_to_do(tmp_path):
+    with pytest.raises(WeightsError, match=r"--load_weights_folder.*demo\.sh"):
+        find_weights(tmp_path)
+
+
+def test_only_the_weights_to_choose_from_are_loaded(page_weights):
+    mono, stereo = (str(page_weights / name) for name in ("mono", "stereo"))
+    predictors = Predictors([mono], 18)
+    assert predictors[mono] is predictors[mono]
+    with pytest.raises(WeightsError, match="none of those"):
+        _ = predictors[stereo]
+    with pytest.raises(WeightsError, match="does not fit the network"):
+        _ = Predictors([mono], 50)[mono]

@@ -1,0 +1,178 @@
+import threading
+
+import numpy as np
+import pytest
+
+import tools.kitti.download
+from common.errors import DataError
+from tools.kitti.download import Folder, Server, StoppedError
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+SIZE = len(CONTENT)
+PATH = "raw_data/a/a_sync.zip"
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@pytest.fixture
+def remote(server):
+    path = server.root / PATH
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    return Server(f"{server.url}/", threading.Event())
+
+
+@pytest.fixture
+def fetch(remote, tmp_path):
+    """Fetches the file into tmp_path/into, and gives the path and the sum of what was told."""
+
+    def run():
+        told = []
+        path = remote.fetch(PATH, tmp_path / "into", SIZE, told.append)
+        return path, sum(told)
+
+    return run
+
+
+def _ranges(server):
+    return [asked for method, _, asked in server.requests if method == "GET"]
+
+
+def test_a_file_comes_whole(remote, fetch, tmp_path):
+    assert remote.size(PATH) == SIZE
+    assert remote.read(PATH) == CONTENT
+    path, told = fetch()
+    assert path == tmp_path / "into" / "a_sync.zip" and path.read_bytes() == CONTENT and told == SIZE
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_whole_file_is_not_fetched_again(server, fetch):
+    fetch()
+    server.requests.clear()
+    assert fetch()[1] == SIZE and not server.requests
+
+
+def test_a_cut_connection_goes_on_where_it_was_cut(server, fetch, kit):
+    server.faults[PATH] = [kit.cut_after(100_000), 503, kit.cut_after(0), kit.cut_after(70_000)]
+    path, told = fetch()
+    assert path.read_bytes() == CONTENT and told == SIZE
+    asked = _ranges(server)
+    # What came is kept in whole pieces of 65536 bytes.
+    assert asked == [None, *["bytes=65536-"] * 3, "bytes=131072-"]
+
+
+def test_what_an_earlier_run_left_is_resumed(server, fetch, tmp_path):
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into/a_sync.zip.part").write_bytes(CONTENT[:123_456])
+    path, told = fetch()
+    assert path.read_bytes() == CONTENT and told == SIZE
+    assert _ranges(server) == ["bytes=123456-"]
+
+
+def test_a_part_that_is_too_long_is_begun_anew(server, fetch, tmp_path):
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into/a_sync.zip.part").write_bytes(CONTENT + b"more")
+    assert fetch()[0].read_bytes() == CONTENT
+    assert _ranges(server) == [None]
+
+
+def test_a_server_without_ranges_begins_anew(server, fetch, kit):
+    server.ranges = False
+    server.faults[PATH] = [kit.cut_after(100_000)]
+    path, told = fetch()
+    assert path.read_bytes() == CONTENT and told == SIZE
+
+
+def test_attempts_end_when_nothing_more_comes(server, fetch, kit, tmp_path):
+    server.ranges = False
+    server.faults[PATH] = [kit.cut_after(100_000)] * 9
+    with pytest.raises(DataError, match=r"a_sync\.zip cannot be fetched.*3 attempts"):
+        fetch()
+    assert len(_ranges(server)) == 4  # one that brought something, three that brought no more
+    assert not (tmp_path / "into/a_sync.zip").exists()
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_what_the_server_does_not_have_is_not_asked_for_again(server, remote, status):
+    server.faults["nothing.zip"] = [status]
+    with pytest.raises(DataError, match=rf"nothing\.zip: the server answers {status}"):
+        remote.read("nothing.zip")
+    assert len(server.requests) == 1
+
+
+def test_a_passing_fault_passes(server, remote):
+    server.faults[PATH] = [500, 429]
+    assert remote.read(PATH) == CONTENT
+
+
+def test_more_bytes_than_said(server, remote, tmp_path):
+    with pytest.raises(DataError, match="sends more than the 1000 bytes"):
+        remote.fetch(PATH, tmp_path, 1000, lambda count: None)
+    assert not list(tmp_path.glob("a_sync*"))
+
+
+def test_fewer_bytes_than_said(server, remote, tmp_path):
+    with pytest.raises(DataError, match="less of the file than it said"):
+        remote.fetch(PATH, tmp_path, SIZE + 1, lambda count: None)
+    assert not (tmp_path / "a_sync.zip").exists()
+
+
+def test_a_body_of_another_length_than_its_header(server, fetch):
+    """The header promises 10 bytes more than come; then as many fewer."""
+
+    def lie(handler, due):
+        handler.wfile.write(due[:-10])
+        handler.close_connection = True
+
+    server.faults[PATH] = [lie]
+    assert fetch()[0].read_bytes() == CONTENT
+
+
+def test_a_server_that_is_not_there(tmp_path):
+    nobody = Server("http://127.0.0.1:9", threading.Event())  # the port of `discard`
+    with pytest.raises(
+        DataError, match=r"http://127\.0\.0\.1:9/x\.zip cannot be fetched.*refused.*3 attempts"
+    ) as error:
+        nobody.size("x.zip")
+    assert "HTTPConnectionPool" not in str(error.value)
+
+
+def test_a_server_that_falls_silent(server, remote, monkeypatch):
+    monkeypatch.setattr(tools.kitti.download, "TIMEOUT", 0.2)
+    silence = threading.Event()
+    server.faults[PATH] = [lambda handler, due: silence.wait(5)] * 3
+    with pytest.raises(DataError, match=r"cannot be fetched.*timed out"):
+        remote.read(PATH)
+    silence.set()
+
+
+def test_an_address_that_is_none():
+    with pytest.raises(DataError, match="expected http"):
+        Server("ftp://somewhere", threading.Event())
+
+
+def test_a_stop_ends_a_download_and_keeps_what_came(server, tmp_path, remote, monkeypatch):
+    monkeypatch.setattr(tools.kitti.download, "CHUNK", 1000)
+    stop = threading.Event()
+    with pytest.raises(StoppedError):
+        Server(server.url, stop).fetch(PATH, tmp_path, SIZE, lambda count: count and stop.set())
+    assert (tmp_path / "a_sync.zip.part").read_bytes() == CONTENT[:1000]
+
+
+@pytest.mark.parametrize("place", ["raw_data/a/a_sync.zip", "a_sync.zip"])
+def test_a_folder_in_the_place_of_the_server(tmp_path, place):
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_bytes(CONTENT)
+    source = Folder(tmp_path)
+    assert source.size(PATH) == SIZE
+    assert source.fetch(PATH, tmp_path / "into", SIZE, lambda count: None) == tmp_path / place
+    assert not (tmp_path / "into").exists()
+    with pytest.raises(DataError, match=r"b\.zip"):
+        source.size("raw_data/b.zip")
+
+
+@pytest.mark.parametrize("place", ["eigen/test_files.txt", "splits/eigen/test_files.txt"])
+def test_lists_of_a_folder(tmp_path, place):
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_bytes(b"a 1 l\n")
+    assert Folder(tmp_path).read("eigen/test_files.txt") == b"a 1 l\n"

@@ -1,0 +1,208 @@
+"""The command, as users run it, stop it and mistype it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[3]
+DAY = "2011_09_26"
+DRIVE, OTHER = (f"{DAY}/{DAY}_drive_{number}_sync" for number in ("0001", "0005"))
+ZIP = f"raw_data/{DAY}_drive_0001/{DAY}_drive_0001_sync.zip"
+
+
+def _command(*arguments):
+    return [sys.executable, ROOT / "tools/prepare_kitti.py", *map(str, arguments)]
+
+
+def _run(*arguments, status=0, **kwargs):
+    done = subprocess.run(_command(*arguments), capture_output=True, text=True, timeout=120, **kwargs)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def _wait_until(condition, process):
+    end = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def small(server, kit, tmp_path):
+    """Two small drives on the server, a split of them, and the options that name all."""
+    archives = kit.write_raw_archives(server.root, {DRIVE: range(4), OTHER: range(4)})
+    split = kit.write_split(tmp_path / "mine", train=[f"{DRIVE} 1 l"], val=[f"{OTHER} 2 r"])
+    data = tmp_path / "data"
+    return data, archives, ("--data_path", data, "--split", split, "--server", server.url)
+
+
+def test_from_nothing_by_a_published_split(server, kit, tmp_path, shared_splits):
+    """All 697 images of the Eigen test, in archives of the real names; lists and archives from the same server."""
+    frames = {}
+    for line in (shared_splits / "eigen/test_files.txt").read_text().splitlines():
+        folder, frame, _ = line.split()
+        frames.setdefault(folder, []).append(int(frame))
+    archives = kit.write_raw_archives(server.root, frames)
+    (server.root / "eigen").mkdir()
+    (server.root / "eigen/test_files.txt").write_bytes((shared_splits / "eigen/test_files.txt").read_bytes())
+    data = tmp_path / "data"
+    options = ("--data_path", data, "--split", "eigen", "--server", server.url, "--splits_server", server.url)
+    repository = ROOT / "splits/eigen"
+    if repository.exists():
+        pytest.skip(f"{repository} would be taken in the place of the server's")
+    printed = _run(*options)
+    assert "33 archives" in printed and f"{data} has all that eigen needs." in printed
+    assert (data / "splits/eigen/test_files.txt").read_bytes() == (server.root / "eigen/test_files.txt").read_bytes()
+    kit.assert_tree(data, archives)
+    server.requests.clear()
+    assert "has all that eigen needs" in _run(*options) and not server.requests
+
+
+def test_a_local_folder_as_the_source(small, server, kit):
+    data, archives, options = small
+    printed = _run(*options[:4], "--source", server.root, "--png", "--num_workers", 1, "--downloads", 1)
+    assert "add --png to what reads it" in printed and not server.requests
+    kit.assert_tree(data, archives, png=True)
+    assert all((server.root / path).is_file() for path in archives)
+    assert "16 png images become jpg" in _run(*options[:4], "--source", server.root)
+    kit.assert_tree(data, archives)
+
+
+def test_the_improved_ground_truth(small, server, kit):
+    """Asked for, it joins a tree that is there; its maps of other drives stay in the archive."""
+    data, _, options = small
+    maps = {f"val/{OTHER.split('/')[1]}/proj_depth/groundtruth/image_03/0000000002.png": kit.png_bytes(1)}
+    others = {name.replace("0005", "0009"): content for name, content in maps.items()}
+    kit.write_zip(server.root / "data_depth_annotated.zip", maps | others)
+    _run(*options)
+    assert not list(data.rglob("proj_depth"))
+    assert "1 archives" in _run(*options, "--improved_gt")
+    found = {path.relative_to(data): path.read_bytes() for path in data.rglob("proj_depth/**/*.png")}
+    assert found == {Path(OTHER) / "proj_depth/groundtruth/image_03/0000000002.png": kit.png_bytes(1)}
+    server.requests.clear()
+    _run(*options, "--improved_gt")
+    assert not server.requests
+
+
+@pytest.mark.parametrize("moment", ["download", "unpack", "convert"])
+def test_killed_at_any_moment_it_goes_on(server, kit, tmp_path, moment):
+    archives = kit.write_raw_archives(
+        server.root, {DRIVE: range(80)}, size=(256, 96)
+    )  # large enough to be caught at it
+    split = kit.write_split(tmp_path / "mine", train=[f"{DRIVE} {n} l" for n in range(1, 39)])
+    data = tmp_path / "data"
+    images = data / DRIVE / "image_02/data"
+    options = ("--data_path", data, "--split", split, "--num_workers", 1)
+    options += ("--source", server.root) if moment == "convert" else ("--server", server.url)
+    if moment == "convert":
+        _run(*options, "--png")
+    go_on = threading.Event()
+    half = (server.root / ZIP).stat().st_size // 2
+
+    def hang(handler, due):
+        handler.wfile.write(due[:half])
+        go_on.wait(60)
+
+    server.faults[ZIP] = [hang] if moment == "download" else []
+    begun = {
+        "download": lambda: any(path.stat().st_size for path in data.glob("archives/*sync.zip.part")),
+        "unpack": lambda: any(data.glob(f".preparation/*.unpacking/tree/{DRIVE}/image_02/data/*.jpg")),
+        "convert": lambda: any(images.glob("*.jpg")),
+    }
+    process = subprocess.Popen(_command(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _wait_until(begun[moment], process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    go_on.set()
+    came = sum(path.stat().st_size for path in data.glob("archives/*sync.zip.part"))
+
+    if moment == "convert":
+        for frame in range(40):  # each image is there, whole, as one or the other
+            paths = [images / f"{frame:010d}{suffix}" for suffix in (".jpg", ".png")]
+            with Image.open(next(path for path in paths if path.is_file())) as image:
+                image.load()
+        assert any(images.glob("*.png")), "it was killed too late to tell"
+    else:
+        assert not (data / DRIVE).exists()
+    server.requests.clear()
+    _run(*options)
+    kit.assert_tree(data, archives)
+    if moment == "download":
+        asked = [asked for method, path, asked in server.requests if (method, path) == ("GET", ZIP)]
+        assert came > 0 and asked == [f"bytes={came}-"]
+
+
+def test_stopped_by_the_user_it_says_how_to_go_on(small, server, kit):
+    data, archives, options = small
+    go_on = threading.Event()
+    server.faults[ZIP] = [lambda handler, due: go_on.wait(60)]
+    process = subprocess.Popen(_command(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _wait_until(lambda: any(method == "GET" and path == ZIP for method, path, _ in server.requests), process)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=10)  # a silent server is not waited for
+    go_on.set()
+    assert process.returncode == 130 and told.strip() == "Stopped. The same command goes on from here."
+    _run(*options, "--keep_archives")
+    kept = {path.name for path in (data / "archives").iterdir()}
+    assert kept == {path.rpartition("/")[2] for path in archives}
+    shutil.rmtree(data / "archives")
+    kit.assert_tree(data, archives)
+
+
+def test_no_space_for_a_file(small):
+    """The limit on a file's size stands for a full disk."""
+    data, _, options = small
+    limited = ["bash", "-c", 'ulimit -f 4; exec "$@"', "bash", *_command(*options)]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "File too large" in done.stderr and "goes on where this one ended" in done.stderr
+    assert not (data / DRIVE).exists()
+
+
+def test_what_is_missing_at_the_end_is_told(small, server, kit):
+    _, archives, options = small
+    members = {
+        name: content for name, content in archives[ZIP].items() if not name.endswith("image_03/data/0000000001.png")
+    }
+    kit.write_zip(server.root / ZIP, members)
+    printed = _run(*options, status=1)
+    assert f"{DAY}_drive_0001_sync.zip: 1 files missing or cut off\n  {DRIVE}/image_03/data/0000000001.jpg" in printed
+    assert "The same command fetches these archives again" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--split", "nowhere"), "Split 'nowhere' not found"),
+        (("--split", "nowhere", "--splt", "x"), "--splt"),
+        (("--downloads", 0), "--downloads: got 0, allowed: an integer of at least 1"),
+        (("--num_workers", "two"), "--num_workers"),
+        (("--server", "ftp://x"), "'ftp://x' is no address of a server"),
+        (("--source", "nowhere"), "3 of 3 archives cannot be had"),
+    ],
+)
+def test_mistakes_are_told_in_a_message(small, arguments, message):
+    printed = _run(*small[2], *arguments, status=2)
+    assert printed.startswith("error: ") and message in printed
+    assert not (small[0] / DAY).exists()
+
+
+def test_a_disk_that_is_too_small(small, tmp_path):
+    """Space is asked for before anything is fetched."""
+    data, _, options = small
+    (tmp_path / "sitecustomize.py").write_text(
+        "import shutil\nshutil.disk_usage = lambda path: type('usage', (), {'free': 1000})\n"
+    )
+    printed = _run(*options, status=2, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert "3 archives" in printed and "0.0 GB are free" in printed and "fewer --split" in printed
+    assert not (data / "archives").exists()

@@ -1,0 +1,94 @@
+"""The command, on the lists as they stand in public, from a folder and from a server."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.errors import DataError
+from datasets.splits import PUBLISHED_SPLITS, find_split, read_split_lines
+
+ROOT = Path(__file__).resolve().parents[3]
+DAY = "2011_09_26"
+DRIVE = f"{DAY}/{DAY}_drive_0001_sync"
+
+
+def _run(*arguments, status=0):
+    command = [sys.executable, ROOT / "tools/prepare_splits.py", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def _contents(folder, names):
+    return {str(path.relative_to(folder)): path.read_bytes() for name in names for path in (folder / name).iterdir()}
+
+
+def test_all_published_lists_from_a_folder(shared_splits, tmp_path):
+    printed = _run("--source", shared_splits, "--out", tmp_path / "splits")
+    assert _contents(tmp_path / "splits", PUBLISHED_SPLITS) == _contents(shared_splits, PUBLISHED_SPLITS)
+    assert "eigen_zhou: train_files.txt, val_files.txt" in printed
+    assert _run("--source", tmp_path, "--out", tmp_path / "splits").count("all there already") == 6
+
+
+def test_published_lists_from_a_server(server, shared_splits, tmp_path, kit):
+    """One connection is cut, and one server fault passes."""
+    for name in ("eigen_zhou", "eigen"):
+        (server.root / name).mkdir()
+        for path in (shared_splits / name).iterdir():
+            (server.root / name / path.name).write_bytes(path.read_bytes())
+    server.faults["eigen_zhou/train_files.txt"] = [kit.cut_after(10_000)]
+    options = ("--split", "eigen_zhou", "eigen", "--server", server.url, "--out", tmp_path)
+    _run(*options)
+    assert _contents(tmp_path, ("eigen_zhou", "eigen")) == _contents(shared_splits, ("eigen_zhou", "eigen"))
+
+    (tmp_path / "eigen/test_files.txt").write_text("mine\n")
+    assert "test_files.txt is not the published list: delete it" in _run(*options, status=2)
+    (tmp_path / "eigen/test_files.txt").unlink()
+    (server.root / "eigen/test_files.txt").write_bytes(b"404: Not Found")
+    assert "eigen/test_files.txt is not the published list" in _run(*options, status=2)
+    (server.root / "eigen/test_files.txt").unlink()
+    assert "eigen/test_files.txt: the server answers 404" in _run(*options, status=2)
+    assert not list((tmp_path / "eigen").iterdir())
+
+
+def test_a_split_by_rule(tmp_path):
+    for frame in range(62):
+        for name in ("image_02/data/{}.jpg", "image_03/data/{}.jpg", "oxts/data/{}.txt"):
+            path = tmp_path / DRIVE / name.format(f"{frame:010d}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("0 " * 8 + ("5" if frame else "0") + " 0" * 21)
+    printed = _run("--make", "mine", "--data_path", tmp_path, "--val_share", "0.25", "--seed", 3)
+    assert "90 lines to train on, 30 to validate on, of 1 drives" in printed
+    assert len(read_split_lines(find_split("mine", tmp_path), "train")) == 90
+    assert "is there and differs" in _run("--make", "mine", "--data_path", tmp_path, status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--make", "mine"), "--make needs --data_path"),
+        (("--make", "eigen", "--data_path", "."), "--make eigen: a published split has this name"),
+        (("--make", "mine", "--data_path", "nowhere"), "nowhere has no frames to train on: 0 drives"),
+        (("--make", "mine", "--data_path", ".", "--val_share", "1"), "--val_share: got 1.0, allowed"),
+        (("--make", "mine", "--split", "eigen"), "not allowed with"),
+        (("--split", "eigen", "--data_path", "."), "--data_path goes with --make"),
+        (("--split", "egien"), "invalid choice: 'egien'"),
+        (("--source", "nowhere", "--out", "nowhere"), "nowhere/eigen_zhou/train_files.txt and"),
+    ],
+)
+def test_mistakes_are_told_in_a_message(arguments, message):
+    printed = _run(*arguments, status=2)
+    assert printed.startswith("error: ") and message in printed
+
+
+def test_a_missing_published_split_says_the_command_that_gets_it(tmp_path, monkeypatch):
+    import datasets.splits
+
+    monkeypatch.setattr(datasets.splits, "REPOSITORY_SPLITS", tmp_path)
+    with pytest.raises(DataError, match=r"python tools/prepare_splits\.py --split eigen_zhou$"):
+        find_split("eigen_zhou", tmp_path)
+    with pytest.raises(DataError, match=r"come by: python tools/prepare_splits\.py --split NAME$"):
+        find_split("mine", tmp_path)

@@ -1,0 +1,227 @@
+import io
+import os
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tools.kitti.unpacking
+from common.errors import DataError
+from tools.kitti.archives import depth_archive, drive_archive
+from tools.kitti.unpacking import DamagedArchiveError, WorkFolder
+
+DAY = "2011_09_26"
+DRIVE = f"{DAY}/{DAY}_drive_0001_sync"
+ARCHIVE = drive_archive(DRIVE)
+GREY = ("image_00", "image_01")
+
+
+class Crash(BaseException):
+    """The end of a process, as far as that can be had inside of it."""
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def members(kit):
+    return kit.drive_members(DRIVE, range(4))
+
+
+@pytest.fixture
+def archive_file(tmp_path, kit, members):
+    return kit.write_zip(tmp_path / ARCHIVE.name, members)
+
+
+@pytest.fixture
+def work(data):
+    return WorkFolder(data, data / ".work")
+
+
+@pytest.fixture
+def unpack(work, archive_file, pool):
+    def run(path=archive_file, to_jpg=True, archive=ARCHIVE):
+        count = work.unpack(path, archive, to_jpg, pool, lambda size: None)
+        work.publish(archive.name)
+        return count
+
+    return run
+
+
+def _files(folder):
+    return {
+        str(path.relative_to(folder)): path
+        for path in folder.rglob("*")
+        if path.is_file() and ".work" not in path.parts
+    }
+
+
+def _wanted(members):
+    return {name: content for name, content in members.items() if content and not any(grey in name for grey in GREY)}
+
+
+def _assert_is_drive(data, members):
+    """Every wanted member is there: others to the byte, photographs as jpg of the same picture."""
+    wanted, found = _wanted(members), _files(data)
+    assert set(found) == {name.replace(".png", ".jpg") for name in wanted}
+    for name, content in wanted.items():
+        if not name.endswith(".png"):
+            assert found[name].read_bytes() == content
+            continue
+        with Image.open(found[name.replace(".png", ".jpg")]) as jpg, Image.open(io.BytesIO(content)) as png:
+            difference = np.abs(np.asarray(jpg, float) - np.asarray(png, float)).mean()
+        assert difference < 8, name  # other frames are 60 away
+
+
+def test_a_drive_as_jpg(unpack, work, data, members):
+    assert unpack() == len(_wanted(members))
+    _assert_is_drive(data, members)
+    assert work.parts(ARCHIVE) == {DRIVE}
+    assert [path.name for path in (data / ".work").iterdir()] == [f"{ARCHIVE.name}.json"]
+
+
+def test_a_drive_as_png(unpack, data, members):
+    unpack(to_jpg=False)
+    assert {name: path.read_bytes() for name, path in _files(data).items()} == _wanted(members)
+
+
+def test_depth_maps_stay_png_and_each_drive_is_known(tmp_path, unpack, work, data, kit):
+    """Depth is 16 bits: as jpg it would be lost. What another split needs later adds to what is unpacked."""
+    other = DRIVE.replace("0001", "0002")
+    maps = {
+        f"{part}/{folder.split('/')[1]}/proj_depth/groundtruth/image_02/0000000005.png": kit.png_bytes(number)
+        for number, (part, folder) in enumerate((("train", DRIVE), ("val", other)))
+    }
+    path = kit.write_zip(tmp_path / "data_depth_annotated.zip", maps)
+    for folder, count in ((DRIVE, 1), (other, 2)):
+        archive = depth_archive(frozenset({folder}))
+        assert unpack(path, archive=archive) == 1
+        assert len(work.parts(archive)) == len(_files(data)) == count
+    assert (data / DRIVE / "proj_depth/groundtruth/image_02/0000000005.png").read_bytes() == kit.png_bytes(0)
+
+
+def test_a_tree_that_is_half_there_is_completed(unpack, data, members):
+    """A jpg cut off, a png left over beside the new jpg, and a file of the user's own."""
+    images = data / DRIVE / "image_02/data"
+    images.mkdir(parents=True)
+    (images / "0000000001.jpg").write_bytes(b"cut off")
+    (images / "0000000002.png").write_bytes(b"cut off")
+    (data / DRIVE / "notes.txt").write_text("mine")
+    unpack()
+    assert (data / DRIVE / "notes.txt").read_text() == "mine"
+    (data / DRIVE / "notes.txt").unlink()
+    _assert_is_drive(data, members)
+
+
+@pytest.mark.parametrize("crash_at", range(12))
+def test_a_crash_while_moving_is_mended_by_the_next_run(unpack, work, data, members, monkeypatch, crash_at):
+    """The tree is half there, so that files are moved one by one; the process dies before the n-th of them."""
+    for name in ("image_02/data/0000000001.jpg", "image_03/data/0000000001.jpg", "velodyne_points/data/0000000001.bin"):
+        (data / DRIVE / name).parent.mkdir(parents=True)
+        (data / DRIVE / name).write_bytes(b"cut off")
+    moves, move = [], os.replace
+
+    def dies(source, goal):
+        if len(moves) == crash_at:
+            raise Crash
+        moves.append(goal)
+        move(source, goal)
+
+    monkeypatch.setattr(tools.kitti.unpacking.os, "replace", dies)
+    with pytest.raises(Crash):
+        unpack()
+    monkeypatch.undo()
+    assert work.parts(ARCHIVE) == frozenset()
+    assert work.left_over() == [ARCHIVE.name]
+    work.publish(ARCHIVE.name)
+    _assert_is_drive(data, members)
+    assert work.parts(ARCHIVE) == {DRIVE}
+    assert [path.name for path in (data / ".work").iterdir()] == [f"{ARCHIVE.name}.json"]
+
+
+def test_what_was_not_complete_is_thrown_away(work, data):
+    half = data / f".work/{ARCHIVE.name}.unpacking/tree/{DRIVE}/image_02/data/0000000000.jpg"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    assert work.left_over() == []
+    assert not _files(data) and not list((data / ".work").iterdir())
+
+
+def _corrupt(content, offset):
+    return content[:offset] + bytes([content[offset] ^ 255]) + content[offset + 1 :]
+
+
+def _bad_data(content):
+    """Changes a byte of the last member that is wanted, well inside of what is compressed."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        info = archive.getinfo(f"{DRIVE}/image_02/data/0000000002.png")
+    name_length, extra_length = struct.unpack_from("<HH", content, info.header_offset + 26)
+    return _corrupt(content, info.header_offset + 30 + name_length + extra_length + info.compress_size // 2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"<html>not here</html>",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-1],
+        _bad_data,
+    ],
+    ids=["empty", "page", "half", "byte", "data"],
+)
+def test_damaged_archives_leave_nothing(unpack, archive_file, data, damage):
+    archive_file.write_bytes(damage(archive_file.read_bytes()))
+    with pytest.raises(DamagedArchiveError, match=r"drive_0001_sync\.zip is damaged"):
+        unpack()
+    assert not _files(data) and not list((data / ".work").iterdir())
+
+
+def test_any_wrong_byte_is_damage_or_harmless(archive_file, unpack, data, members, tmp_path):
+    """No damage gives a traceback or a wrong file, wherever it is."""
+    content = archive_file.read_bytes()
+    wanted = _wanted(members)
+    for offset in np.random.default_rng(0).integers(0, len(content), 60):
+        archive_file.write_bytes(_corrupt(content, offset))
+        try:
+            unpack(to_jpg=False)
+        except DataError:
+            continue
+        found = {name: path.read_bytes() for name, path in _files(data).items()}
+        assert all(wanted[name] == found[name] for name in found if name in wanted), offset
+
+
+def test_an_image_that_cannot_be_decoded(tmp_path, unpack, data, kit):
+    path = kit.write_zip(tmp_path / "a.zip", {f"{DRIVE}/image_02/data/0000000000.png": b"no png"})
+    with pytest.raises(DamagedArchiveError, match=r"image_02/data/0000000000\.png' cannot be read"):
+        unpack(path)
+    assert not _files(data)
+
+
+def test_an_archive_of_something_else(tmp_path, unpack, data, kit):
+    path = kit.write_zip(tmp_path / "a.zip", {"readme.txt": b"nothing"})
+    with pytest.raises(DamagedArchiveError, match=f"holds nothing of {DRIVE}"):
+        unpack(path)
+    assert not _files(data)
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", f"{DRIVE}/image_02/data/../../../../../x", "C:\\x", "..\\x", "C:x"])
+def test_members_outside_of_the_folder_are_refused(tmp_path, unpack, data, kit, members, name):
+    path = kit.write_zip(tmp_path / "a.zip", {**members, name: b"evil"})
+    with pytest.raises(DataError, match=r"refused.*outside"):
+        unpack(path)
+    assert not _files(data) and not (tmp_path / "x").exists()
+
+
+def test_work_that_is_stopped_leaves_nothing(work, archive_file, data, pool):
+    def stop(size):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work.unpack(archive_file, ARCHIVE, True, pool, stop)
+    assert not _files(data) and not list((data / ".work").iterdir())

@@ -1,0 +1,27 @@
+"""Colours: fixed ranges, and sparse points drawn larger."""
+
+import numpy as np
+
+from evaluation.error_pictures import colour_error, spread
+from tools.reporting.report_pictures import colour_depth
+
+
+def test_depth_and_error_saturate_at_the_ends_of_their_ranges():
+    near, two, eighty, far = colour_depth(np.array([[0.1, 2.0, 80.0, 500.0]]))[0]
+    assert (near == two).all() and (eighty == far).all() and (near != far).any()
+    assert near[0] > near[2] and not far[0] > far[2]  # red, blue
+    zero, half, more = colour_error(np.array([[0.0, 0.5, 3.0]]))[0]
+    assert (half == more).all() and zero[2] > zero[0] and half[0] > half[2]
+
+
+def test_sparse_pixels_become_dots_and_dense_ones_stay():
+    colours, background = np.full((41, 41, 3), 200, np.uint8), np.zeros((41, 41, 3), np.uint8)
+    known = np.zeros((41, 41), bool)
+    known[20, 20] = True
+    drawn = spread(colours, known, background)[:, :, 0] > 0
+    assert drawn[20, 19:22].all() and drawn[19:22, 20].all()
+    assert drawn.sum() == 5
+    dense = np.ones((41, 41), bool)
+    dense[0, 0] = False
+    assert (spread(colours, dense, background)[:, :, 0] > 0).sum() == dense.sum()
+    assert not spread(colours, np.zeros((41, 41), bool), background).any()

@@ -1,0 +1,83 @@
+"""A checkerboard filmed by a camera that is known."""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from common.environment import run_script
+from datasets.cameras import Camera
+from tools import calibrate
+
+CORNERS = 9, 6
+SQUARE = 60  # pixels of the board's picture
+
+
+@pytest.fixture
+def board_film(tmp_path, write_film):
+    """A film of a board in twelve poses, at 640x480, through a lens by Brown; and the camera."""
+    lens = np.zeros(9)
+    lens[:3] = [0, -0.2, 0.05]
+    camera = Camera(np.array([[520.0, 0, 310], [0, 515.0, 250], [0, 0, 1]]), (480, 640), lens, "the truth")
+    squares = np.indices((CORNERS[1] + 3, CORNERS[0] + 3)).sum(axis=0) % 2  # the outermost are the white border
+    squares[[0, -1]] = squares[:, [0, -1]] = 1
+    picture = np.kron(squares, np.full((SQUARE, SQUARE), 255)).astype(np.uint8)
+    y, x = np.mgrid[:480, :640]
+    rays = camera.rays(np.stack([x.ravel(), y.ravel()], axis=1).astype(float))
+    rays = np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
+    rng = np.random.default_rng(0)
+    frames = []
+    for number in range(12):
+        tilt = rng.uniform(-0.5, 0.5, 3) * [1, 1, 0.3]
+        R = cv2.Rodrigues(tilt)[0]
+        centre = np.array([0.35 * (number % 4 - 1.5), 0.35 * (number // 4 - 1), 2.4])
+        # The board's plane, of which a square is 0.15 wide: where each ray meets it.
+        distance = (R[:, 2] @ centre) / (rays @ R[:, 2])
+        on_board = (rays * distance[:, None] - centre) @ R[:, :2] / 0.15 * SQUARE
+        on_board += (np.array(picture.shape[::-1]) - 1) / 2
+        maps = on_board.reshape(480, 640, 2).astype(np.float32)
+        image = cv2.remap(picture, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=200)
+        frames.append(cv2.cvtColor(cv2.GaussianBlur(image, (3, 3), 0), cv2.COLOR_GRAY2RGB))
+    return write_film(tmp_path / "board.mp4", frames), camera
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Arguments -> exit status, and what was printed."""
+
+    def run_(*arguments) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["calibrate.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            run_script(calibrate.main)
+            raise SystemExit(0)
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out + printed.err
+
+    return run_
+
+
+def test_the_camera_that_filmed_the_board_is_found(tmp_path, board_film, run):
+    film, camera = board_film
+    status, printed = run(film, "--corners", "9x6", "--out", tmp_path / "camera.json")
+    assert status == 0, printed
+    found = json.loads((tmp_path / "camera.json").read_text())
+    assert found["error_pixels"] < 0.3 and found["boards"] == 12
+    assert [found[name] for name in ("fx", "fy", "cx", "cy")] == pytest.approx([520, 515, 310, 250], rel=0.01)
+    # What counts of coefficients is where they put pixels, of where the board was.
+    made = Camera(
+        np.array([[found["fx"], 0, found["cx"]], [0, found["fy"], found["cy"]], [0, 0, 1]]),
+        (480, 640),
+        np.array([0, *found["distortion"]]),
+        "",
+    )
+    rays = camera.rays(np.array([[80.0, 110], [540, 110], [320, 240], [80, 390], [540, 390]]))
+    assert abs(made.pixels(rays) - camera.pixels(rays)).max() < 1.5
+
+
+def test_a_film_without_the_board_is_refused(tmp_path, film, run):
+    status, printed = run(film, "--corners", "9x6", "--out", tmp_path / "camera.json")
+    assert status == 2 and "the board was found in 0 different places" in printed
+    status, printed = run(film, "--corners", "9", "--out", tmp_path / "camera.json")
+    assert status == 2 and "--corners: got 9" in printed

@@ -1,0 +1,63 @@
+"""Motion that is known, and which frames are taken of it."""
+
+import numpy as np
+import pytest
+
+from common.errors import DataError
+from tools.video_import.frame_motion import choose_stride, measure_motion, still_numbers, take_frames
+from tools.video_import.sources import open_source, small_grey
+
+
+def test_motion_is_a_share_of_the_width(pan):
+    before, after = (small_grey(frame, 192) for frame in pan([0, 3.84]))
+    assert measure_motion(before, after) == pytest.approx(0.02, abs=0.0005)
+
+
+@pytest.mark.parametrize(("pixels", "stride"), [(3.5, 1), (1.74, 2), (1.16, 3), (0.58, 6)])
+def test_the_stride_moves_the_image_as_kitti_does(tmp_path, pan, write_film, pixels, stride):
+    """KITTI's 0.0181 of 192 pixels are 3.475."""
+    path = write_film(tmp_path / "film.mp4", pan(pixels * i for i in range(70)))
+    chosen = choose_stride(open_source(path))
+    assert chosen.frames == stride
+    assert chosen.motion == pytest.approx(0.0181, rel=0.1)
+    assert chosen.places[1] == 0
+
+
+def test_places_where_nothing_moves_do_not_count(tmp_path, pan, write_film):
+    shifts = [*[0.0] * 140, *(1.74 * i for i in range(100))]
+    chosen = choose_stride(open_source(write_film(tmp_path / "film.mp4", pan(shifts))))
+    assert chosen.frames == 2
+    places, still = chosen.places
+    assert 0 < still < places
+
+
+def test_a_film_without_motion_is_refused(tmp_path, pan, write_film):
+    path = write_film(tmp_path / "film.mp4", pan([0.0] * 40))
+    with pytest.raises(DataError, match=r"film\.mp4.*stands still"):
+        choose_stride(open_source(path))
+
+
+def test_frames_are_taken_an_interval_apart():
+    assert take_frames(np.arange(10) / 30, 0.1) == {0: 0, 1: 3, 2: 6, 3: 9}
+    # Milliseconds, rounded: the third parts do not add up to a shift.
+    stamps = np.array([round(1000 * i / 30) for i in range(300)]) / 1000
+    assert take_frames(stamps, 0.099) == {i: 3 * i for i in range(100)}
+
+
+def test_a_frame_rate_that_varies_leaves_the_time_between_frames_alike():
+    times = np.array([0, 33, 66, 100, 200, 300, 400, 433, 466, 500]) / 1000  # 30 a second, 10, and 30 again
+    assert take_frames(times, 0.1) == {0: 0, 1: 3, 2: 4, 3: 5, 4: 6, 5: 9}
+
+
+def test_frames_on_both_sides_of_a_gap_are_no_neighbours():
+    times = np.array([0.0, 0.1, 0.2, 1.0, 1.1])
+    assert take_frames(times, 0.1) == {0: 0, 1: 1, 2: 2, 10: 3, 11: 4}
+    times = np.array([0.0, 0.03, 0.2, 0.3])  # 0.03 is nearer to 0.1 than 0.2 is
+    assert take_frames(times, 0.1) == {0: 0, 2: 2, 3: 3}
+
+
+def test_frames_are_still_where_nothing_moves_before_and_after():
+    moves, stands = 0.018, 0.001
+    motions = [(0, None), (1, moves), (2, stands), (3, stands), (4, stands), (5, moves), (6, stands), (7, moves)]
+    assert still_numbers(motions) == {2, 3}
+    assert still_numbers([(0, None), (1, moves), (2, stands)]) == {2}

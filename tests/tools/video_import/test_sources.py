@@ -1,0 +1,84 @@
+"""Frames of videos and folders: upright, in time, and what cannot be decoded."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.errors import DataError
+from tools.video_import.sources import open_source
+
+
+def turn_in_header(path, matrix: tuple[int, ...]) -> None:
+    """Writes the display matrix of an MP4's track, in its 16.16 fixed point (ISO 14496-12, 8.3.2)."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 4 + 40
+    a, b, c, d = matrix
+    values = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]
+    content[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
+    path.write_bytes(content)
+
+
+def frames_of(source, indices=None) -> list[np.ndarray]:
+    return [frame.pixels for frame in source.read(range(len(source)) if indices is None else indices)]
+
+
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
+def test_a_telephone_s_film_stands_upright_as_opencv_turns_it(tmp_path, pan, write_film, matrix):
+    path = write_film(tmp_path / "phone.mp4", pan(range(5)))
+    turn_in_header(path, matrix)
+    source = open_source(path)
+    reader = cv2.VideoCapture(str(path))
+    for pixels in frames_of(source):
+        expected = reader.read()[1][:, :, ::-1]
+        assert pixels.shape == expected.shape
+        assert abs(pixels.astype(int) - expected).mean() < 2
+    assert source.size == ((192, 64) if matrix[0] == 0 else (64, 192))
+    (grey,) = (frame.pixels for frame in source.read([2], grey_width=32))
+    assert grey.shape == (round(source.size[0] * 32 / source.size[1]), 32)
+
+
+def test_frames_have_their_own_times(tmp_path, pan, write_film):
+    stamps = [0, 33, 66, 200, 240, 400]
+    source = open_source(write_film(tmp_path / "film.mkv", pan(range(6)), stamps))
+    np.testing.assert_allclose(source.times, np.array(stamps) / 1000, atol=1e-6)
+
+
+def test_a_frame_is_the_same_read_alone_or_in_turn(film):
+    source = open_source(film)
+    everything = frames_of(source)
+    assert len(everything) == 60
+    for index in (0, 17, 59):
+        np.testing.assert_array_equal(frames_of(source, [index])[0], everything[index])
+
+
+def test_what_cannot_be_decoded_is_named(tmp_path, film):
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video")
+    with pytest.raises(DataError, match=r"notes\.mp4 cannot be decoded"):
+        open_source(text)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(film.read_bytes()[: film.stat().st_size // 2])  # without the table of frames at its end
+    with pytest.raises(DataError, match=r"cut\.mp4 cannot be decoded"):
+        open_source(cut)
+    with pytest.raises(DataError, match="is not there"):
+        open_source(tmp_path / "none.mp4")
+
+
+def test_frames_that_damage_has_hit_are_passed_over(film):
+    content = bytearray(film.read_bytes())
+    middle = content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 3
+    content[middle : middle + 400] = bytes(400)
+    film.write_bytes(content)
+    assert 10 < len(frames_of(open_source(film))) < 60
+
+
+def test_images_of_a_folder_come_in_their_natural_order(tmp_path):
+    for number in (1, 2, 10):
+        Image.fromarray(np.full((6, 8, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
+    source = open_source(tmp_path)
+    assert [int(pixels[0, 0, 0]) for pixels in frames_of(source)] == [1, 2, 10]
+    assert source.size == (6, 8)
+    Image.fromarray(np.zeros((5, 8, 3), np.uint8)).save(tmp_path / "11.png")
+    with pytest.raises(DataError, match=r"11\.png is 8x5"):
+        frames_of(open_source(tmp_path))

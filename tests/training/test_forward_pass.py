@@ -1,0 +1,81 @@
+"""The training step, compiled and not."""
+
+import numpy as np
+import paddle
+import pytest
+
+from layers.self_supervised_loss import SelfSupervisedLoss
+from networks.monodepth import Monodepth
+from training.forward_pass import TrainingStep
+
+SOURCES = (-1, 1, "s")
+
+
+def make_batch() -> dict:
+    """Random images of 64x96 for all frames, K by scale, and what is no tensor."""
+    random = np.random.default_rng(0)
+    K = np.array([[60, 0, 48, 0], [0, 60, 32, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")[None]
+    stereo_T = np.eye(4, dtype="float32")[None].copy()
+    stereo_T[0, 0, 3] = -0.1
+    batch = {"name": ["a"], "stereo_T": paddle.to_tensor(stereo_T)}
+    batch["K", 0], batch["inv_K", 0] = paddle.to_tensor(K), paddle.to_tensor(np.linalg.inv(K))
+    for f in (0, *SOURCES):
+        image = paddle.to_tensor(random.random((1, 3, 64, 96), dtype="float32"))
+        batch["color_aug", f, 0] = image
+        for scale in range(4):
+            batch["color", f, scale] = image
+            image = paddle.nn.functional.avg_pool2d(image, 2)
+    return batch
+
+
+def run_step(compile_mode: str, loss_class=SelfSupervisedLoss):
+    """Loss, maps, a gradient and a running mean after one step from the same weights."""
+    paddle.seed(5)
+    model = Monodepth(num_sources=len(SOURCES))
+    compute_loss = loss_class(SOURCES, tie_breaking_noise=0.0)
+    model.train()
+    compute_loss.train()
+    result = TrainingStep(model, compute_loss, compile_mode)(make_batch())
+    result.losses["loss"].backward()
+    gradient = model.encoder.encoder.conv1.weight.grad.numpy()
+    return result, gradient, model.encoder.encoder.bn1._mean.numpy()
+
+
+class Untraceable(SelfSupervisedLoss):
+    """Refuses to be traced, as a part that Paddle cannot convert would."""
+
+    def forward(self, batch, outputs):
+        """Only as it is."""
+        if not paddle.in_dynamic_mode():
+            raise RuntimeError("this part cannot be traced")
+        return super().forward(batch, outputs)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return run_step("off")
+
+
+def test_compiled_step_equals_the_plain_one(plain):
+    compiled = run_step("on")
+    for name, value in plain[0].losses.items():
+        # Shares of pixels count whole ones, of which rounding may move a few.
+        is_share = name == "auto_mask" or name.startswith("source/")
+        tolerance = {"abs": 2e-3} if is_share else {"rel": 1e-5}
+        assert compiled[0].losses[name].item() == pytest.approx(value.item(), **tolerance), name
+    assert compiled[0].maps.keys() == plain[0].maps.keys()
+    np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-3, atol=1e-3 * np.abs(plain[1]).max())
+    np.testing.assert_allclose(compiled[2], plain[2], rtol=1e-4, atol=1e-6)
+
+
+def test_auto_falls_back_and_says_why(plain, capsys):
+    result, _, _ = run_step("auto", Untraceable)
+    printed = capsys.readouterr().out
+    assert printed.startswith("Not compiled") and "cannot be traced" in printed
+    assert len(printed.strip().splitlines()) == 1
+    assert result.losses["loss"].item() == pytest.approx(plain[0].losses["loss"].item(), rel=1e-5)
+
+
+def test_on_does_not_fall_back():
+    with pytest.raises(Exception, match="cannot be traced"):
+        run_step("on", Untraceable)

@@ -1,0 +1,64 @@
+"""The log of scalars: what a resumed run keeps of it, and what happens when it cannot be written."""
+
+import json
+import resource
+import signal
+
+import pytest
+
+from common.errors import UserError
+from training.metrics_writer import SCALARS_FILE, EventLog, drop_scalars_from
+
+
+def lines(run_dir):
+    return [(line["part"], line["step"]) for line in map(json.loads, (run_dir / SCALARS_FILE).open())]
+
+
+@pytest.fixture
+def logged(tmp_path):
+    """Steps 0 to 5, a validation after three and after six; a last line that was cut off."""
+    log = EventLog(tmp_path)
+    for step in range(6):
+        log.scalars("train", step, {"loss": 0.5})
+        if step % 3 == 2:
+            log.scalars("val", step + 1, {"loss": 0.25})
+    log.close()
+    with (tmp_path / SCALARS_FILE).open("a") as stream:
+        stream.write('{"part": "train", "st')
+    return tmp_path
+
+
+@pytest.mark.parametrize(("keep_validation", "validations"), [(True, [("val", 3)]), (False, [])])
+def test_what_will_be_run_again_is_dropped(logged, keep_validation, validations):
+    drop_scalars_from(logged, 3, keep_validation=keep_validation)
+    assert lines(logged) == [("train", 0), ("train", 1), ("train", 2), *validations]
+
+
+def test_all_is_kept_where_nothing_is_run_again(logged):
+    drop_scalars_from(logged, 6, keep_validation=True)
+    assert len(lines(logged)) == 8
+    log = EventLog(logged)  # begins a new line
+    log.scalars("train", 6, {"loss": 0.5})
+    log.close()
+    assert lines(logged)[-1] == ("train", 6)
+
+
+def test_no_log_yet(tmp_path):
+    drop_scalars_from(tmp_path, 3, keep_validation=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_log_that_cannot_grow_is_told_and_closed(tmp_path):
+    """As on a full disk; VisualDL's own thread must not keep the process waiting."""
+    log = EventLog(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with pytest.raises(UserError, match=r"scalars\.jsonl cannot be written: File too large"):
+            for step in range(9):
+                log.scalars("train", step, {"loss": 0.5})
+        log.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -1,0 +1,67 @@
+"""The record of a run: what it counts, and that it is whole."""
+
+import json
+import platform
+
+import numpy as np
+import paddle
+import PIL
+import pytest
+
+from training import run_metadata
+from training.run_metadata import RunRecord
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves: a list of one time."""
+    now = [100.0]
+    monkeypatch.setattr(run_metadata.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def batches(clock):
+    for seconds in (4.0, 0.5):
+        clock[0] += seconds
+        yield seconds
+
+
+def test_times_are_kept_apart(tmp_path, clock):
+    record = RunRecord(tmp_path, batch_size=3)
+    for _ in record.waiting(batches(clock)):
+        for seconds in (1.0, 2.0, 9.0):
+            with record.step():
+                clock[0] += seconds
+    with record.validation():
+        clock[0] += 7
+    with pytest.raises(ValueError), record.step():
+        raise ValueError  # does not count
+    record.save(compiled=True, kernels=False)
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert content["steps"] == 6 and content["batch_size"] == 3 and content["compiled"] is True
+    assert content["training_seconds"] == 24 and content["median_step_seconds"] == 2
+    assert content["waiting_seconds"] == 4.5 and content["validation_seconds"] == 7
+
+
+def test_the_share_of_waiting_is_that_since_it_was_last_asked_for(tmp_path, clock):
+    record = RunRecord(tmp_path, batch_size=3, earlier={"waiting_seconds": 1000.0})
+    assert record.waiting_share() == 0
+    shares = []
+    for _ in record.waiting(batches(clock)):  # 4 s, then 0.5 s
+        with record.step():
+            clock[0] += 6
+        with record.validation():
+            clock[0] += 100
+        shares.append(record.waiting_share())
+    assert shares == [4 / 10, 0.5 / 6.5] and record.waiting_share() == 0
+
+
+def test_versions_and_machine_are_named(tmp_path):
+    RunRecord(tmp_path, 1).save(compiled=False, kernels=True)
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert content["paddle"] == paddle.__version__ and content["numpy"] == np.__version__
+    assert content["pillow"] == PIL.__version__
+    assert content["python"] == platform.python_version() and content["device"] == paddle.get_device()
+    assert content["median_step_seconds"] is None
+    assert content["started"] <= content["updated"] and len(content["started"]) == 25
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

@@ -1,0 +1,1 @@
+"""Commands, and the packages that only commands use."""

@@ -1,0 +1,1 @@
+"""Benchmarks that ``tools/benchmark.py`` runs, a module each, and what they compare with."""

@@ -1,0 +1,102 @@
+"""Whether calibration files are there, complete, plausible, and for images of the size that there is."""
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from common.errors import DataError
+from datasets.kitti_calibration import read_calibration_file
+from datasets.mono_dataset import MonoDataset
+from datasets.splits import SplitLine
+from tools.dataset_check.findings import Finding
+
+FIELD_OF_VIEW = 20, 150  # degrees across: a telephoto lens, and more than lenses have that keep lines straight
+
+
+class Use(NamedTuple):
+    """A camera of a drive whose calibration is needed, and the first line that needs it."""
+
+    dataset: MonoDataset
+    line: SplitLine
+    part: str
+    files: dict[str, dict[str, int]]
+    """As `MonoDataset.needed_calibration`."""
+
+
+class View(NamedTuple):
+    """What a camera sees: (height, width) in pixels, focal lengths (x, y) in pixels, field of view in degrees."""
+
+    size: tuple[int, int]
+    focal_length: tuple[float, float]
+    field_of_view: tuple[float, float]
+
+
+def calibration_uses(parts: Mapping[str, MonoDataset], depth_parts: Collection[str]) -> list[Use]:
+    """Every camera whose calibration training or ground truth needs, once with and once without ground truth."""
+    uses: dict[tuple[str, str, bool], Use] = {}
+    for part, dataset in parts.items():
+        with_depth = part in depth_parts
+        if dataset.mean_intrinsics and not with_depth:
+            continue
+        for line in dataset.lines:
+            key = line.folder, line.side, with_depth
+            if key not in uses:
+                uses[key] = Use(dataset, line, part, dataset.needed_calibration(line, with_depth))
+    return list(uses.values())
+
+
+def check_files(uses: Iterable[Use]) -> Iterator[Finding]:
+    """Calibration files that are missing or lack entries, each once."""
+    needed: dict[str, tuple[Use, dict[str, int]]] = {}
+    for use in uses:
+        for path, entries in use.files.items():
+            needed.setdefault(path, (use, {}))[1].update(entries)
+    for path, (use, entries) in needed.items():
+        about = path, str(use.line), use.part
+        try:
+            found = read_calibration_file(path)
+        except DataError as error:
+            is_there = not isinstance(error.__cause__, FileNotFoundError)
+            yield Finding("calibration_missing", *about, str(error.__cause__) if is_there else "not there")
+            continue
+        faults = [_fault(found.get(entry), entry, count) for entry, count in entries.items()]
+        if any(faults):
+            yield Finding("calibration_incomplete", *about, "; ".join(filter(None, faults)))
+
+
+def _fault(value: np.ndarray | str | None, entry: str, count: int) -> str | None:
+    if value is None:
+        return f"the line {entry} is missing"
+    if not isinstance(value, np.ndarray) or value.size != count:
+        return f"the line {entry} has not {count} numbers"
+    return None if np.isfinite(value).all() else f"the line {entry} has numbers that are not finite"
+
+
+def view_of(use: Use, image_size: tuple[int, int] | None) -> View | Finding | None:
+    """What a camera sees; or what is wrong with its calibration. None where no image says its size.
+
+    Args:
+        use: whose files are complete.
+        image_size: (height, width) of the drive's images.
+    """
+    K, size = use.dataset.intrinsics(use.line, use.line.side)
+    size = size or image_size
+    if size is None:
+        return None
+    (height, width), (fx, fy), (cx, cy) = size, np.diag(K)[:2].tolist(), K[:2, 2].tolist()
+    about = next(iter(use.files)), str(use.line), use.part
+    if min(fx, fy, height, width) <= 0:
+        return Finding("calibration_implausible", *about, f"focal length {fx:g} by {fy:g}, size {width}x{height}")
+    angles = tuple(2 * math.degrees(math.atan(pixels / 2 / f)) for pixels, f in ((width, fx), (height, fy)))
+    at_size = f"at {width}x{height}"
+    if not FIELD_OF_VIEW[0] <= angles[0] <= FIELD_OF_VIEW[1]:
+        detail = f"focal length {fx:g} pixels {at_size}: a field of view of {angles[0]:.0f} degrees"
+        return Finding("calibration_implausible", *about, detail)
+    if not (0 < cx < width and 0 < cy < height):
+        return Finding("calibration_implausible", *about, f"the centre ({cx:g}, {cy:g}) is outside the image {at_size}")
+    if image_size not in (None, size):
+        detail = f"it is for {width}x{height}, the images of {use.line.folder} are {image_size[1]}x{image_size[0]}"
+        return Finding("calibration_size", *about, detail)
+    return View(size, (fx, fy), angles)

@@ -1,0 +1,109 @@
+"""What the check of a split found: for a reader, and for a program."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tools.dataset_check.calibration_checks import View
+from tools.dataset_check.findings import KINDS, Finding
+
+SHOWN = 3  # findings of each kind
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was looked at, and what is wrong.
+
+    Attributes:
+        lines: part -> how many lines its list has.
+        drives: how many drives or sequences there are images of.
+        images: how many different images the lines need that are there; all were decoded.
+        depth_maps: how many lines' ground truths were read.
+        views: what a camera sees -> how many drives have such a camera.
+        findings: all that is wrong.
+    """
+
+    lines: dict[str, int]
+    drives: int
+    images: int
+    depth_maps: int
+    views: dict[View, int]
+    findings: list[Finding]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether training and evaluation would not suffer: there are no errors, if warnings."""
+        return not any(KINDS[finding.kind].is_error for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it; tools/check_dataset.py adds the split, the data_path and the dataset.
+
+        healthy      true or false: the exit status is 0 or 1
+        lines        {part: number of lines}
+        drives, images, depth_maps    numbers, as above
+        views        [{height, width, focal_length: [x, y] in pixels, field_of_view: [across, up and down] in
+                     degrees, drives: number}]
+        counts       {kind: number of findings}, of the kinds that were found
+        findings     [{kind, severity: "error" or "warning", path, line, part, detail, frames}]; path or line may be
+                     null, as in `Finding`
+        """
+        return {
+            "healthy": self.is_healthy,
+            "lines": self.lines,
+            "drives": self.drives,
+            "images": self.images,
+            "depth_maps": self.depth_maps,
+            "views": [
+                {
+                    "height": view.size[0],
+                    "width": view.size[1],
+                    "focal_length": list(view.focal_length),
+                    "field_of_view": list(view.field_of_view),
+                    "drives": drives,
+                }
+                for view, drives in self.views.items()
+            ],
+            "counts": {kind: len(findings) for kind, findings in self._by_kind().items()},
+            "findings": [
+                {"severity": "error" if KINDS[finding.kind].is_error else "warning", **asdict(finding)}
+                for finding in self.findings
+            ],
+        }
+
+    def summary(self) -> str:
+        """For a reader: what was looked at, then each kind of finding with examples and what to do."""
+        return "\n".join(self._paragraphs())
+
+    def _paragraphs(self) -> Iterator[str]:
+        lines = ", ".join(f"{count} {part}" for part, count in self.lines.items())
+        yield f"{lines} lines; {self.images} images and {self.depth_maps} ground truths of {_drives(self.drives)}"
+        for view, drives in self.views.items():
+            (height, width), (across, up) = view.size, view.field_of_view
+            yield (
+                f"field of view {across:.1f} by {up:.1f} degrees, focal length {view.focal_length[0]:.1f} pixels at "
+                f"{width}x{height}: {_drives(drives)}"
+            )
+        by_kind = self._by_kind()
+        for kind, findings in by_kind.items():
+            frames = sum(finding.frames for finding in findings)
+            more = f", {frames} frames" if frames > len(findings) else ""
+            severity = "ERROR" if KINDS[kind].is_error else "warning"
+            yield f"\n{severity} {kind}: {len(findings)} {KINDS[kind].title}{more}"
+            yield from (f"  {finding}" for finding in findings[:SHOWN])
+            if len(findings) > SHOWN:
+                yield f"  and {len(findings) - SHOWN} more"
+            yield f"  {KINDS[kind].advice}"
+        errors = sum(len(findings) for kind, findings in by_kind.items() if KINDS[kind].is_error)
+        yield f"\nTraining or evaluation would suffer: {errors} errors" if errors else "\nHealthy"
+
+    def _by_kind(self) -> dict[str, list[Finding]]:
+        """In the order of ``KINDS``."""
+        found: dict[str, list[Finding]] = defaultdict(list)
+        for finding in self.findings:
+            found[finding.kind].append(finding)
+        return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def _drives(count: int) -> str:
+    return "1 drive" if count == 1 else f"{count} drives"

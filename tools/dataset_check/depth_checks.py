@@ -1,0 +1,61 @@
+"""Whether the lines to validate and test on have ground truth that can be read."""
+
+import copy
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from common.errors import DataError
+from datasets.checks import FolderListing
+from datasets.mono_dataset import MonoDataset
+from tools.dataset_check.findings import Finding
+
+LINES = 16  # that a process takes at once
+
+
+class DepthLines(NamedTuple):
+    """Some lines of a part that have a file of ground truth; the dataset holds no others."""
+
+    part: str
+    dataset: MonoDataset
+
+
+def choose_depth_lines(
+    part: str, dataset: MonoDataset, listing: FolderListing, faulty_files: Collection[str]
+) -> tuple[list[DepthLines], list[Finding]]:
+    """The lines whose ground truth is to be read, in pieces; and those without.
+
+    Lines whose calibration is at fault are left out: it is told once, not for each of them.
+    """
+    lines, missing = [], []
+    for line in dataset.lines:
+        path = dataset.ground_truth_path(line)
+        if path is None:  # the collection has no depth
+            return [], []
+        if not listing.holds(path):
+            kind = "val_depth_missing" if part == "val" else "test_depth_missing"
+            missing.append(Finding(kind, path, str(line), part, "not there"))
+        elif not any(file in faulty_files for file in dataset.needed_calibration(line, with_depth=True)):
+            lines.append(line)
+    pieces = []
+    for start in range(0, len(lines), LINES):
+        piece = copy.copy(dataset)
+        piece.lines = lines[start : start + LINES]
+        pieces.append(DepthLines(part, piece))
+    return pieces, missing
+
+
+def examine_depth(piece: DepthLines) -> list[Finding]:
+    """Ground truth that is damaged, or has no point in the image."""
+    return list(_examine(piece))
+
+
+def _examine(piece: DepthLines) -> Iterator[Finding]:
+    for line in piece.dataset.lines:
+        about = piece.dataset.ground_truth_path(line), str(line), piece.part
+        try:
+            depth = piece.dataset.ground_truth(line)
+        except DataError as error:
+            yield Finding("depth_damaged", *about, str(error))
+            continue
+        if depth is not None and not depth.any():
+            yield Finding("depth_damaged", *about, "no point of it falls into the image")

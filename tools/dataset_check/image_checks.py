@@ -1,0 +1,130 @@
+"""Decodes images, a stretch of a camera at a time, and measures how much moves from each to the next."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from common.errors import DataError
+from datasets.kitti_oxts import read_speed
+from datasets.transforms import open_image
+from tools.dataset_check.findings import Finding
+from tools.dataset_check.list_checks import Camera, NeededImage
+
+STRETCH = 64  # images that a process takes at once
+SMALL_WIDTH = 150  # motion is measured in images of this width: one of its pixels is about 8 of KITTI's
+BLOCK = 15  # pixels of the small image; motion is measured by block
+LEAST_CONTRAST = 2.0  # mean gradient, grey levels a pixel: a block with less cannot tell motion from noise
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """What was found of one image.
+
+    Attributes:
+        image: which one.
+        fault: why it cannot be decoded; None where it can.
+        size: (height, width).
+        is_copy: whether it is the same picture as the frame before.
+        shift: as `measure_shift` from the frame before; None where that is not there, or nothing can be told.
+        speed: metres a second that the car drives, by its own sensors; None without.
+    """
+
+    image: NeededImage
+    fault: str | None = None
+    size: tuple[int, int] | None = None
+    is_copy: bool = False
+    shift: float | None = None
+    speed: float | None = None
+
+
+def stretches(camera: Camera) -> Iterator[list[NeededImage]]:
+    """The camera's images in pieces; each but the first begins with the last image of the one before."""
+    images = [camera.images[frame] for frame in sorted(camera.images)]
+    for start in range(0, len(images), STRETCH):
+        yield images[max(0, start - 1) : start + STRETCH]
+
+
+def examine_stretch(images: list[NeededImage]) -> list[ImageState]:
+    """Decodes images that are in the order of time."""
+    states = []
+    before_frame, before = None, None
+    for image in images:
+        speed = read_speed(image.speed_path) if image.speed_path else None
+        try:
+            size, small = _decode(image.path)
+        except DataError as error:
+            states.append(ImageState(image, fault=str(error.__cause__ or error), speed=speed))
+            before = None
+            continue
+        follows = before is not None and image.frame == before_frame + 1 and before.shape == small.shape
+        is_copy = follows and np.array_equal(before, small)
+        shift = measure_shift(before, small) if follows else None
+        states.append(ImageState(image, None, size, is_copy, shift, speed))
+        before_frame, before = image.frame, small
+    return states
+
+
+def measure_shift(before: np.ndarray, after: np.ndarray) -> float | None:
+    """Pixels that half of the picture moves by at least; None where it has no contrast.
+
+    A grey value that moves by u changes by about u times the gradient: the ratio of both, in means over blocks.
+    It is about right below one pixel, and too small above. The median passes over others who drive by.
+
+    Args:
+        before, after: grey levels, float32 (h, w), at least ``BLOCK`` each.
+    """
+    change = _block_means(np.abs(after - before))
+    gradient = _block_means(np.hypot(*np.gradient(after)))
+    telling = gradient > LEAST_CONTRAST
+    return float(np.median(change[telling] / gradient[telling])) if telling.any() else None
+
+
+def _decode(path: str) -> tuple[tuple[int, int], np.ndarray]:
+    """The size of an image, and its grey levels at ``SMALL_WIDTH``, float32."""
+    with open_image(path) as image:
+        height, width = image.height, image.width
+        small_size = (SMALL_WIDTH, max(BLOCK, round(height * SMALL_WIDTH / width)))
+        # Of a JPEG all is read, but reconstructed only as large as needed, up to eight times smaller.
+        image.draft("L", small_size)
+        small = image.convert("L").resize(small_size, Image.Resampling.BOX)
+    return (height, width), np.asarray(small, dtype=np.float32)
+
+
+def _block_means(values: np.ndarray) -> np.ndarray:
+    rows, columns = (size // BLOCK for size in values.shape)
+    return values[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).mean(axis=(1, 3))
+
+
+def drive_sizes(cameras: Mapping[str, Camera], states: Mapping[str, list[ImageState]]) -> dict[str, tuple[int, int]]:
+    """Drive -> (height, width) of most of its images."""
+    counts: dict[str, Counter] = {}
+    for folder, camera in cameras.items():
+        counts.setdefault(camera.drive, Counter()).update(state.size for state in states[folder] if state.size)
+    return {drive: sizes.most_common(1)[0][0] for drive, sizes in counts.items() if sizes}
+
+
+def judge_images(
+    cameras: Mapping[str, Camera],
+    states: Mapping[str, list[ImageState]],
+    sizes: Mapping[str, tuple[int, int]],
+) -> Iterator[Finding]:
+    """Damaged images, those of another size than the rest of their drive, and the same picture twice.
+
+    Args:
+        cameras: folder -> camera.
+        states: folder -> what was found of its images.
+        sizes: of `drive_sizes`.
+    """
+    for folder, camera in cameras.items():
+        for state in states[folder]:
+            if state.fault is not None:
+                yield state.image.finding("image_damaged", state.fault)
+            elif state.size != sizes[camera.drive]:
+                (height, width), (usual_height, usual_width) = state.size, sizes[camera.drive]
+                detail = f"got {width}x{height}, the drive's other images are {usual_width}x{usual_height}"
+                yield state.image.finding("image_size", detail)
+            if state.is_copy:
+                yield state.image.finding("duplicate_frames", "the same picture as the frame before")

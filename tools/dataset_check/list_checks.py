@@ -1,0 +1,100 @@
+"""What the lists of a split say, and whether the images that they ask for are there."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from common.errors import DataError
+from datasets.checks import FolderListing
+from datasets.mono_dataset import OTHER_SIDE, MonoDataset
+from datasets.splits import SplitLine, read_split_lines
+from tools.dataset_check.findings import Finding
+
+
+class NeededImage(NamedTuple):
+    """An image that a split needs: its frame number, and its own line, else the first of those that need it."""
+
+    frame: int
+    path: str
+    speed_path: str | None
+    line: SplitLine
+    part: str
+
+    def finding(self, kind: str, detail: str) -> Finding:
+        """One about this image."""
+        return Finding(kind, self.path, str(self.line), self.part, detail)
+
+
+@dataclass
+class Camera:
+    """The images of one camera of a drive that a split needs and that are there, by frame number."""
+
+    drive: str
+    side: str
+    images: dict[int, NeededImage] = field(default_factory=dict)
+
+
+def read_lists(split_dir: Path) -> tuple[dict[str, list[SplitLine]], list[Finding]]:
+    """The lines of every part of a split, training first; and the lists that cannot be read.
+
+    Raises:
+        DataError: the folder holds no list that can be read.
+    """
+    names = sorted(path.stem for path in split_dir.glob("*_files*.txt"))
+    if not names:
+        raise DataError(f"{split_dir} holds no lists (train_files.txt, val_files.txt, test_files.txt) to check.")
+    lists, unreadable = {}, []
+    for part in sorted((name.replace("_files", "") for name in names), key=_order):
+        try:
+            lists[part] = read_split_lines(split_dir, part)
+        except DataError as error:
+            kind = "list_unreadable" if part in ("train", "val") else "test_list_unreadable"
+            unreadable.append(Finding(kind, str(split_dir), None, part, str(error)))
+    if not lists:
+        raise DataError("\n".join(finding.detail for finding in unreadable))
+    return lists, unreadable
+
+
+def _order(part: str) -> tuple[int, str]:
+    return ("train", "val").index(part) if part in ("train", "val") else 2, part
+
+
+def check_lists(parts: Mapping[str, MonoDataset]) -> Iterator[Finding]:
+    """Lines that stand twice in a part, or in two parts."""
+    part_of: dict[SplitLine, str] = {}
+    for part, dataset in parts.items():
+        for line, times in Counter(dataset.lines).items():
+            if times > 1:
+                yield Finding("listed_twice", None, str(line), part, f"{times} times in this list")
+            if line in part_of:
+                yield Finding("parts_overlap", None, str(line), part, f"in the {part_of[line]} list too")
+            part_of.setdefault(line, part)
+
+
+def find_images(parts: Mapping[str, MonoDataset], listing: FolderListing) -> tuple[dict[str, Camera], list[Finding]]:
+    """The images that all parts need: folder -> camera; and what is missing."""
+    cameras: dict[str, Camera] = {}
+    missing = []
+    for part, dataset in parts.items():
+        for line in dataset.lines:
+            for frame, path in zip(dataset.frame_ids, dataset.frame_paths(line), strict=True):
+                side, offset = (OTHER_SIDE[line.side], 0) if frame == "s" else (line.side, frame)
+                image = NeededImage(line.frame + offset, path, dataset.speed_path(line, offset), line, part)
+                if listing.holds(path):
+                    camera = cameras.setdefault(os.path.dirname(path), Camera(line.folder, side))
+                    if frame == 0 or image.frame not in camera.images:
+                        camera.images[image.frame] = image
+                else:
+                    missing.append(_missing(image, frame))
+    return cameras, missing
+
+
+def _missing(image: NeededImage, frame: int | str) -> Finding:
+    if frame == 0:
+        return image.finding("image_missing", "not there")
+    if frame == "s":
+        return image.finding("pair_missing", "not there")
+    return image.finding("neighbour_missing", f"not there, frame {frame:+d} of the line")

@@ -1,0 +1,105 @@
+"""Tells by points found again in the other image whether the two cameras of a drive stand where they should."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from common.errors import DataError
+from datasets.checks import FolderListing
+from datasets.mono_dataset import MonoDataset
+from datasets.transforms import open_image
+from tools.dataset_check.findings import Finding
+from tools.dataset_check.list_checks import Camera, NeededImage
+
+PAIRS = 5  # of each drive, evenly spaced
+WIDTH = 620  # of the images that points are looked for in: about half of KITTI's
+POINTS = 150  # in each image
+PATCH = 7  # pixels on each side of a point
+REACH = 62  # pixels that a point is looked for, either way: KITTI's pair shifts what is 3 m away by so much
+LEAST_SCORE = 0.9  # correlation of the patches
+LEAST_SHIFT = 3  # pixels: what shifts less is too far away to tell
+LEAST_POINTS = 30  # of a drive must tell; a drive that is right gives 60 in each pair
+MAJORITY = 0.75  # of them must agree; all but a few in a hundred do
+
+
+class Pair(NamedTuple):
+    """The two images of a frame, and the one of them that the split needs."""
+
+    left: str
+    right: str
+    image: NeededImage
+
+
+def choose_pairs(
+    cameras: Mapping[str, Camera], parts: Mapping[str, MonoDataset], listing: FolderListing
+) -> Iterator[list[Pair]]:
+    """A few pairs of each drive that has any, whether they are trained on or not."""
+    drives: dict[str, dict[int, NeededImage]] = {}
+    for camera in cameras.values():
+        drives[camera.drive] = {**camera.images, **drives.get(camera.drive, {})}
+    for images in drives.values():
+        pairs = []
+        for frame in sorted(images):
+            image = images[frame]
+            left, right = (
+                parts[image.part].image_path(image.line, frame - image.line.frame, side) for side in ("l", "r")
+            )
+            if listing.holds(left) and listing.holds(right):
+                pairs.append(Pair(left, right, image))
+        if pairs:
+            yield [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, PAIRS).round().astype(int))]
+
+
+def examine_pairs(pairs: list[Pair]) -> list[Finding]:
+    """Whether the left and the right camera of a drive are swapped.
+
+    What is seen at x by the left camera is seen at x - disparity by the right one, and disparity is positive.
+    """
+    points = right_way = 0
+    for pair in pairs:
+        try:
+            left, right = _read_grey(pair.left), _read_grey(pair.right)
+        except DataError:  # told where all images are decoded
+            continue
+        if left.shape != right.shape:  # told where sizes are compared
+            continue
+        shifts = _shifts(left, right)
+        points += int((np.abs(shifts) >= LEAST_SHIFT).sum())
+        right_way += int((shifts <= -LEAST_SHIFT).sum())
+    wrong_way = points - right_way
+    if points < LEAST_POINTS or wrong_way < MAJORITY * points:
+        return []
+    detail = (
+        f"{wrong_way} of {points} points of {len(pairs)} frames lie further right in {os.path.dirname(pairs[0].right)}"
+    )
+    return [pairs[0].image._replace(path=os.path.dirname(pairs[0].left)).finding("stereo_swapped", detail)]
+
+
+def _shifts(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """How far to the right of their place in the left image points are found in the right one, in pixels."""
+    shifts = []
+    height, width = left.shape
+    corners = cv2.goodFeaturesToTrack(left, POINTS, qualityLevel=0.01, minDistance=8)
+    for x, y in np.reshape([] if corners is None else corners, (-1, 2)).astype(int):
+        top, bottom = y - PATCH - 1, y + PATCH + 2  # one row more, up and down, than the patch
+        first, last = x - PATCH - REACH, x + PATCH + REACH + 1
+        if top < 0 or first < 0 or bottom > height or last > width:
+            continue
+        patch = left[top + 1 : bottom - 1, x - PATCH : x + PATCH + 1]
+        scores = cv2.matchTemplate(right[top:bottom, first:last], patch, cv2.TM_CCOEFF_NORMED)
+        _, score, _, (column, _) = cv2.minMaxLoc(scores)
+        if score > LEAST_SCORE:
+            shifts.append(column - REACH)
+    return np.array(shifts)
+
+
+def _read_grey(path: str) -> np.ndarray:
+    """Grey levels at ``WIDTH``, uint8."""
+    with open_image(path) as image:
+        size = WIDTH, max(1, round(image.height * WIDTH / image.width))
+        image.draft("L", size)
+        return np.asarray(image.convert("L").resize(size, Image.Resampling.BOX))

@@ -1,0 +1,145 @@
+"""What a visitor gets: pictures and files in their folder, and what the page tells metres by and makes points of."""
+
+import base64
+import html
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from common.atomic_files import atomic_file
+from common.colormap import colour_range, colourise_disparity
+from inference.camera_intrinsics import make_intrinsics
+from inference.jobs import Job
+from inference.video_files import VideoWriter
+from inference.writers import WRITERS
+from inference.writers import Result as Written
+from tools.demo.upload import Upload
+from tools.reporting.point_cloud_viewer import encode_cloud
+
+if TYPE_CHECKING:
+    from inference.predictors import DepthPredictor, Prediction
+
+FILES = ("picture", "disp_npy", "depth_npy", "depth_png")  # of `inference.writers`
+BATCH = 4  # frames of a video predicted at once
+PROBED_WIDTH = 320  # pixels of the depth that the page tells metres by
+FAR = 80.0  # metres, or scene units: what is further is left out of the points
+CLOUD = Path(__file__).resolve().parents[1] / "reporting" / "point_cloud_viewer.js"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the page shows; the files lie in the visitor's folder.
+
+    Attributes:
+        summary: one sentence about the depth.
+        pair: the picture and its disparity in colours; of a video, its middle frame's.
+        depth: HTML that holds the depth for the pointer (`pointer.js`).
+        cloud: HTML of the points.
+        video: frames above their disparity in colours; None for an image.
+        files: to download.
+    """
+
+    summary: str
+    pair: tuple[Path, Path]
+    depth: str
+    cloud: str
+    video: Path | None
+    files: list[Path]
+
+
+def predict_upload(
+    predictor: "DepthPredictor",
+    upload: Upload,
+    folder: Path,
+    field_of_view: float,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Result:
+    """Predicts what was sent and writes all that the page shows.
+
+    Args:
+        predictor: the weights.
+        upload: the image, or the frames of the video.
+        folder: gets the files.
+        field_of_view: of the camera across, degrees; the points need it.
+        progress: called with the share of the frames that is done.
+
+    Raises:
+        UserError, OSError: a file cannot be written.
+    """
+    predictions: list[Prediction] = []
+    for start in range(0, len(upload.frames), BATCH):
+        predictions += predictor(upload.frames[start : start + BATCH])
+        progress(len(predictions) / len(upload.frames))
+    middle = len(predictions) // 2
+    image, prediction = upload.frames[middle], predictions[middle]
+    kinds = [kind for kind in FILES if prediction.metric or not WRITERS[kind].needs_metres]
+    job = Job(folder, {kind: folder / f"{upload.name}{WRITERS[kind].ending}" for kind in kinds})
+    job.write(Written(image, prediction))
+    pair = folder / "input.png", folder / "disparity.png"
+    for path, pixels in zip(pair, (image, colourise_disparity(prediction.scaled_disp)), strict=True):
+        Image.fromarray(pixels).save(path, compress_level=1)
+    video = folder / f"{upload.name}_depth.mp4" if upload.rate else None
+    if video:
+        _write_video(video, upload, [p.scaled_disp for p in predictions])
+    return Result(
+        summary=_summary(upload, prediction),
+        pair=pair,
+        depth=_depth_html(prediction),
+        cloud=_cloud_html(image, prediction, field_of_view),
+        video=video,
+        files=[*([video] if video else []), *job.outputs.values()],
+    )
+
+
+def _summary(upload: Upload, prediction: "Prediction") -> str:
+    height, width = prediction.depth.shape
+    what = f"{upload.name}: {width}x{height}"
+    if upload.sent_size:
+        what += " (reduced from {}x{})".format(*upload.sent_size)
+    if upload.rate:
+        what += f", {len(upload.frames)} frames at {upload.rate:.3g} a second; here the middle one"
+    near, far = np.percentile(prediction.depth, [1, 99])
+    if prediction.metric:
+        return f"{what}. Depth from {near:.1f} to {far:.1f} m."
+    return f"{what}. Depth from {near:.2f} to {far:.2f} scene units: these weights do not know the scale."
+
+
+def _depth_html(prediction: "Prediction") -> str:
+    """The depth, small, as text attributes: hundredths of the unit as little-endian uint16."""
+    height, width = prediction.depth.shape
+    size = min(width, PROBED_WIDTH), max(1, round(height * min(1, PROBED_WIDTH / width)))
+    depth = cv2.resize(prediction.depth, size, interpolation=cv2.INTER_NEAREST)
+    hundredths = (depth * 100).round().clip(0, 65535).astype("<u2")
+    values = base64.b64encode(hundredths.tobytes()).decode()
+    unit = "m" if prediction.metric else "units"
+    text = "Point at the pictures, or touch them, for the depth there."
+    return f'<p id="depth" data-width="{size[0]}" data-unit="{unit}" data-depth="{values}">{text}</p>'
+
+
+def _cloud_html(image: np.ndarray, prediction: "Prediction", field_of_view: float) -> str:
+    """The report's points in a frame of their own: its script finds what it needs by name."""
+    K = make_intrinsics(None, field_of_view)(prediction.depth.shape)
+    clouds = {"predicted": encode_cloud(prediction.depth, image, K, FAR)}
+    document = (
+        "<!DOCTYPE html><style>body { margin: 0 } canvas { display: block; width: 100%; height: 100vh; "
+        "touch-action: none; cursor: grab } button { position: fixed; right: 8px; bottom: 8px }</style>"
+        '<canvas id="points" tabindex="0" aria-label="points to turn"></canvas><button id="reset">reset</button>'
+        f'<script type="application/json" id="cloud-data">{json.dumps({"clouds": clouds})}</script>'
+        f"<script>{CLOUD.read_text(encoding='utf-8')}</script>"
+    )
+    return f'<iframe title="Points" sandbox="allow-scripts" srcdoc="{html.escape(document)}"></iframe>'
+
+
+def _write_video(path: Path, upload: Upload, disparities: Sequence[np.ndarray]) -> None:
+    """MP4 that browsers and phones play, frames above their disparity; one scale of colours for all."""
+    colours = partial(colourise_disparity, ends=colour_range(np.stack(disparities)))
+    with atomic_file(path) as stream, VideoWriter(stream, upload.rate, colours=colours, below=True) as writer:
+        for frame, disparity in zip(upload.frames, disparities, strict=True):
+            writer.write(frame, disparity)

@@ -1,0 +1,38 @@
+"""Scenes of the built-in world to try the page on, drawn when it starts."""
+
+from pathlib import Path
+
+import imageio_ffmpeg
+from PIL import Image
+
+from tools.synthetic.world import World
+
+SEED = 5
+STILLS = {"street": 2, "bend": 14, "parked": 8}  # name -> frame of its drive
+STILL_SIZE = (192, 640)
+VIDEO_SIZE = (128, 416)
+VIDEO_FRAMES = 20
+
+
+def draw_examples(folder: Path) -> list[Path]:
+    """Draws three pictures and a video into a folder.
+
+    Returns:
+        Their paths, the video last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    world = World(*STILL_SIZE, frames=20 * len(STILLS), seed=SEED)
+    paths = []
+    for drive, (name, frame) in enumerate(STILLS.items()):
+        renderer = world.renderer(drive)
+        path = folder / f"{name}.jpg"
+        Image.fromarray(renderer.render(frame, renderer.street.poses[frame]).color).save(path, quality=95)
+        paths.append(path)
+    renderer = World(*VIDEO_SIZE, frames=3 * VIDEO_FRAMES, seed=SEED).renderer(0)
+    video = folder / "drive.mp4"
+    writer = imageio_ffmpeg.write_frames(str(video), VIDEO_SIZE[::-1], fps=10, macro_block_size=2)
+    writer.send(None)
+    for frame in range(VIDEO_FRAMES):
+        writer.send(renderer.render(frame, renderer.street.poses[frame]).color.tobytes())
+    writer.close()
+    return [*paths, video]

@@ -1,0 +1,47 @@
+"""Photographs from png to jpg, as the published results had them, and whether a file is whole."""
+
+import io
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from common.atomic_files import atomic_file
+from datasets.kitti_calibration import BYTES_PER_POINT
+
+JPG = {"quality": 92, "subsampling": "4:2:0"}
+_ENDS = {".jpg": b"\xff\xd9", ".png": b"\x00\x00\x00\x00IEND\xaeB`\x82"}
+
+
+def png_to_jpg(png: bytes) -> bytes:
+    """A photograph as JPEG of quality 92 with 4:2:0 chroma. Raises ValueError where it cannot be decoded."""
+    try:
+        with Image.open(io.BytesIO(png)) as image:
+            photograph = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+        raise ValueError(f"it cannot be decoded: {fault}") from fault
+    jpg = io.BytesIO()
+    photograph.save(jpg, "JPEG", **JPG)
+    return jpg.getvalue()
+
+
+def convert_png(path: Path) -> None:
+    """Puts a jpg beside a png, whole or not at all, then deletes the png. Raises ValueError as `png_to_jpg` does."""
+    jpg = png_to_jpg(path.read_bytes())
+    with atomic_file(path.with_suffix(".jpg")) as stream:
+        stream.write(jpg)
+    path.unlink()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and not cut off, by its size and its end; nothing is decoded."""
+    try:
+        with open(path, "rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            if path.suffix == ".bin":
+                return size > 0 and size % BYTES_PER_POINT == 0
+            end = _ENDS.get(path.suffix, b"")
+            stream.seek(max(0, size - len(end)))
+            return size > 0 and stream.read() == end
+    except FileNotFoundError:
+        return False

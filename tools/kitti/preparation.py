@@ -1,0 +1,254 @@
+"""KITTI from nothing, or from a tree that is half there, to one that splits can be trained on."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from common.errors import DataError
+from tools.kitti.archives import Archive
+from tools.kitti.download import Folder, Server, StoppedError
+from tools.kitti.jpeg_conversion import convert_png, is_whole
+from tools.kitti.parallel import in_parallel
+from tools.kitti.required_files import Need
+from tools.kitti.unpacking import DamagedArchiveError, WorkFolder
+
+try:
+    import fcntl
+except ImportError:  # Windows has none: there, nobody but the user keeps two runs apart
+    fcntl = None
+
+WORK_FOLDER = ".preparation"
+ARCHIVES = "archives"
+SHOWN = 5  # faults told one by one
+# What unpacking leaves, at most, of an archive's size: grey images stay in it, and a jpg is a fraction of its png.
+LEFT_WITH_PNG, LEFT_WITH_JPG = 1.0, 0.75
+
+
+@contextmanager
+def only_run(data_path: Path) -> Iterator[None]:
+    """Keeps other runs away from a data folder. Raises DataError where one is at work, or the folder cannot be made."""
+    lock = data_path / WORK_FOLDER / "lock"
+    with disk_faults(data_path):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(lock, "w")  # noqa: SIM115
+    with stream:
+        if fcntl:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataError(f"Another run is preparing {data_path}: wait for it, or stop it.") from None
+        yield
+
+
+@contextmanager
+def disk_faults(data_path: Path) -> Iterator[None]:
+    """Says what could not be read or written, as DataError."""
+    try:
+        yield
+    except OSError as fault:
+        raise DataError(
+            f"{fault.filename or data_path}: {fault.strerror or fault}. Mend that (free space, permissions); the same "
+            "command goes on where this one ended."
+        ) from fault
+
+
+def merged(needs: Iterable[dict[Archive, Need]]) -> dict[Archive, Need]:
+    """The needs of several splits as one: each archive once, with the parts and files that any of them needs."""
+    archives: dict[str, Archive] = {}
+    together: dict[str, Need] = {}
+    for one in needs:
+        for archive, need in one.items():
+            known = archives.get(archive.path, archive)
+            archives[archive.path] = replace(known, parts=known.parts | archive.parts)
+            together.setdefault(archive.path, Need()).add(need)
+    return {archives[path]: need for path, need in together.items()}
+
+
+class Preparation:
+    """What brings the data folder to what is needed, step by step; each step may be cut off, and be run again.
+
+    Args:
+        data_path: the data folder.
+        needs: what is needed, by archive.
+        source: where archives come from.
+        pool: unpacks, converts and checks.
+        stop: ends the work of all threads once set; the source's own.
+        png: photographs stay png.
+        keep_archives: archives stay in ``DATA_PATH/archives``.
+    """
+
+    def __init__(
+        self,
+        data_path: Path,
+        needs: dict[Archive, Need],
+        source: Server | Folder,
+        pool: Executor,
+        stop: threading.Event,
+        *,
+        png: bool,
+        keep_archives: bool,
+    ) -> None:
+        self._data_path, self._needs, self._source = data_path, needs, source
+        self._pool, self._stop = pool, stop
+        self._png, self._keep_archives = png, keep_archives
+        self._work = WorkFolder(data_path, data_path / WORK_FOLDER)
+        self._archives = data_path / ARCHIVES
+
+    def resume(self) -> None:
+        """Ends what a killed run left half done."""
+        for name in self._work.left_over():
+            self._drop(self._archives / name)
+            self._work.publish(name)
+
+    def pngs(self) -> list[Path]:
+        """The photographs in the folders needed that are to become jpg."""
+        if self._png:
+            return []
+        files = (file for archive, need in self._needs.items() if archive.photos for file in need.files)
+        folders = {self._data_path / file.rpartition("/")[0] for file in files}
+        return sorted(path for folder in folders if folder.is_dir() for path in folder.glob("*.png"))
+
+    def convert(self, pngs: list[Path], on_image: Callable[[], None]) -> None:
+        """Makes jpgs of the pngs; one that cannot be decoded stays, and its jpg is missing."""
+
+        def convert(png: Path) -> None:
+            self._check_stop()
+            with suppress(ValueError):
+                convert_png(png)
+            on_image()
+
+        in_parallel(self._pool, convert, pngs)
+
+    def missing(self) -> dict[Archive, list[str]]:
+        """The archives that are needed still, and what is missing or cut off of each, sorted.
+
+        An archive of which no file is known, such as depth maps to train on, is needed until it has been unpacked.
+        """
+        lacking = in_parallel(self._pool, self._lacking, self._needs)
+        return {archive: files for archive, files in zip(self._needs, lacking, strict=True) if files is not None}
+
+    def _lacking(self, archive: Archive) -> list[str] | None:
+        need = self._needs[archive]
+        unpacked = archive.parts <= self._work.parts(archive)
+        wanted = need.files if unpacked else need.files | need.scans
+        lacking = sorted(file for file in wanted if not is_whole(self._data_path / file))
+        there = not lacking and (unpacked or bool(wanted))
+        return None if there else lacking
+
+    def sizes(self, archives: Iterable[Archive]) -> dict[Archive, int]:
+        """Bytes of each archive, the largest first. Raises DataError where some cannot be had."""
+
+        def size(archive: Archive) -> int | DataError:
+            try:
+                return self._source.size(archive.path)
+            except DataError as fault:
+                return fault
+
+        archives = list(archives)
+        sizes = dict(zip(archives, in_parallel(self._pool, size, archives), strict=True))
+        faults = [str(fault) for fault in sizes.values() if isinstance(fault, DataError)]
+        if faults:
+            shown = "\n".join([*faults[:SHOWN], *(["..."] if len(faults) > SHOWN else [])])
+            raise DataError(f"{len(faults)} of {len(sizes)} archives cannot be had:\n{shown}")
+        return dict(sorted(sizes.items(), key=lambda item: -item[1]))
+
+    def space_needed(self, sizes: dict[Archive, int], at_once: int) -> int:
+        """Bytes that must be free to fetch and unpack archives of these sizes, so many at once; rather too many."""
+        left = sum(sizes.values()) * (LEFT_WITH_PNG if self._png else LEFT_WITH_JPG)
+        if not self._source.temporary:
+            return int(left)
+        coming = [size - self._held(archive) for archive, size in sizes.items()]
+        return int(left + sum(coming if self._keep_archives else sorted(coming)[-at_once:]))
+
+    def _held(self, archive: Archive) -> int:
+        names = (archive.name, f"{archive.name}.part")
+        return sum(path.stat().st_size for name in names if (path := self._archives / name).is_file())
+
+    def fetch(
+        self,
+        sizes: dict[Archive, int],
+        at_once: int,
+        on_bytes: Callable[[float], None],
+        note: Callable[[str], None],
+    ) -> None:
+        """Fetches archives and unpacks them into their places.
+
+        A damaged archive does not keep the others from being unpacked; any other fault ends the work.
+
+        Args:
+            sizes: the archives and their bytes.
+            at_once: how many are fetched and unpacked at the same time.
+            on_bytes: told, by any thread, how many bytes of archives were dealt with; fetched ones count by half, and
+                by the other half when they are unpacked.
+            note: told what is worth a line, by any thread.
+
+        Raises:
+            DataError: archives are damaged, the source fails, or the disk is full.
+        """
+        damaged = []
+        with ThreadPoolExecutor(at_once) as threads:
+            tasks = [threads.submit(self._obtain, archive, size, on_bytes, note) for archive, size in sizes.items()]
+            try:
+                for task in as_completed(tasks):
+                    try:
+                        task.result()
+                    except DamagedArchiveError as fault:
+                        damaged.append(str(fault))
+            except BaseException:
+                self._stop.set()
+                for task in tasks:
+                    task.cancel()
+                raise
+        with suppress(OSError):  # it keeps archives, or never was
+            self._archives.rmdir()
+        if damaged:
+            raise DataError("\n".join(damaged))
+
+    def _obtain(
+        self, archive: Archive, size: int, on_bytes: Callable[[float], None], note: Callable[[str], None]
+    ) -> None:
+        with disk_faults(self._data_path):
+            try:
+                path, count = self._unpacked(archive, size, on_bytes)
+            except DamagedArchiveError as fault:
+                if not self._source.temporary:
+                    raise
+                note(f"{fault} It is fetched once more.")
+                path, count = self._unpacked(archive, size, on_bytes)
+            # Before it is published: a run killed here knows by what is unpublished that the archive has served.
+            self._drop(path)
+            self._work.publish(archive.name)
+        note(f"{archive.name}: {count} files")
+
+    def _unpacked(self, archive: Archive, size: int, on_bytes: Callable[[float], None]) -> tuple[Path, int]:
+        """The archive's file, and how many files came of it; a damaged one that was fetched is deleted."""
+        fetching = 0.5 if self._source.temporary else 0.0  # the share of the work
+        path = self._source.fetch(archive.path, self._archives, size, lambda count: on_bytes(count * fetching))
+        unpacked: list[int] = []
+
+        def on_file(count: int) -> None:
+            self._check_stop()
+            unpacked.append(count)
+            on_bytes(count * (1 - fetching))
+
+        try:
+            count = self._work.unpack(path, archive, not self._png, self._pool, on_file)
+        except DamagedArchiveError:
+            on_bytes(-size * fetching - sum(unpacked) * (1 - fetching))
+            if self._source.temporary:
+                path.unlink()
+            raise
+        on_bytes((size - sum(unpacked)) * (1 - fetching))  # what was left in it
+        return path, count
+
+    def _drop(self, path: Path) -> None:
+        """Deletes an archive that has served, where it is a copy and not wanted."""
+        if self._source.temporary and not self._keep_archives:
+            path.unlink(missing_ok=True)
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise StoppedError

@@ -1,0 +1,112 @@
+"""Which files a split needs, and from which archives they come."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.errors import DataError
+from datasets.build import build_dataset
+from datasets.splits import SplitLine, read_split_lines
+from tools.kitti.archives import (
+    Archive,
+    calibration_archive,
+    depth_archive,
+    drive_archive,
+    is_sequence,
+    odometry_archives,
+)
+
+# Its lines are `image N`: images of a download of their own, which no dataset here reads.
+LEFT_OUT = {"benchmark": {"test"}}
+STEREO_ALONE = {"eigen_full"}  # has first and last frames of drives, which lack a neighbour
+HAS_IMPROVED = {"eigen_benchmark"}  # is scored by the improved ground truth
+
+
+@dataclass
+class Need:
+    """What must be there of an archive, as paths below the data folder.
+
+    Args:
+        files: images, calibration, poses.
+        scans: lidar scans and depth maps. KITTI lacks some: once the archive has been unpacked, they may be absent.
+    """
+
+    files: set[str] = field(default_factory=set)
+    scans: set[str] = field(default_factory=set)
+
+    def add(self, other: "Need") -> None:
+        """Takes in another need of the same archive."""
+        self.files |= other.files
+        self.scans |= other.scans
+
+
+def needs_of(split: Path, extension: str, improved: bool = False) -> dict[Archive, Need]:
+    """What training, validating and testing on a split needs, by archive.
+
+    Train and validation lines need their neighbours and the other camera, test lines their own image; validation and
+    test lines need their ground truth too.
+
+    Args:
+        split: the split's folder.
+        extension: of the images, ".jpg" or ".png".
+        improved: KITTI's improved ground truth is wanted too, of raw drives.
+
+    Raises:
+        DataError: a list is missing, cannot be read, or is not of KITTI.
+    """
+    lists = _read_lists(split)
+    if all(is_sequence(line.folder) for lines in lists.values() for line in lines):
+        return _odometry_needs(lists, extension)
+    return _raw_needs(lists, split.name, extension, improved or split.name in HAS_IMPROVED)
+
+
+def _read_lists(split: Path) -> dict[str, list[SplitLine]]:
+    """The lists by their part: "train", "val", "test", "test_09"."""
+    parts = sorted(path.stem.replace("_files", "") for path in split.glob("*_files*.txt"))
+    lists = {part: read_split_lines(split, part) for part in parts if part not in LEFT_OUT.get(split.name, ())}
+    if not lists:
+        raise DataError(f"The split {split} holds no lists of KITTI's images.")
+    return lists
+
+
+def _raw_needs(lists: dict[str, list[SplitLine]], name: str, extension: str, improved: bool) -> dict[Archive, Need]:
+    drives: dict[str, Need] = defaultdict(Need)
+    depth = Need()
+    for part, lines in lists.items():
+        neighbours = () if part == "test" or name in STEREO_ALONE else (-1, 1)
+        dataset = _dataset("kitti", lines, (0, *neighbours, *(() if part == "test" else ("s",))), extension)
+        with_maps = _dataset("kitti_depth", lines, (0,), extension)
+        for line in lines:
+            need = drives[line.folder]
+            need.files.update(dataset.frame_paths(line))
+            if part != "train":
+                need.scans.add(dataset.ground_truth_path(line))
+                depth.scans.add(with_maps.ground_truth_path(line))
+    needs = {drive_archive(folder): need for folder, need in sorted(drives.items())}
+    for folder in drives:
+        day = folder.split("/")[0]
+        needs[calibration_archive(folder)] = Need({f"{day}/calib_{what}.txt" for what in ("cam_to_cam", "velo_to_cam")})
+    if improved:
+        needs[depth_archive(frozenset(drives))] = depth
+    return needs
+
+
+def _odometry_needs(lists: dict[str, list[SplitLine]], extension: str) -> dict[Archive, Need]:
+    images = Need()
+    for part, lines in lists.items():
+        # Odometry is scored on the motion from each test frame to the next.
+        dataset = _dataset("kitti_odom", lines, (0, 1) if part.startswith("test") else (0, -1, 1, "s"), extension)
+        for line in lines:
+            images.files.update(dataset.frame_paths(line))
+    sequences = frozenset(line.folder.zfill(2) for lines in lists.values() for line in lines)
+    color, calibration, poses = odometry_archives(sequences)
+    return {
+        color: images,
+        calibration: Need({f"sequences/{sequence}/calib.txt" for sequence in sequences}),
+        poses: Need({f"poses/{sequence}.txt" for sequence in sequences}),
+    }
+
+
+def _dataset(layout: str, lines: list[SplitLine], frame_ids: tuple, extension: str):
+    """A dataset that tells the paths of images, relative to the data folder."""
+    return build_dataset(layout, "", lines, height=32, width=32, frame_ids=frame_ids, train=False, extension=extension)

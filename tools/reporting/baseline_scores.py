@@ -1,0 +1,155 @@
+"""The seven metrics of a test split: of trained weights, and of what needs no network."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import DataError
+from datasets.build import build_dataset
+from datasets.mono_dataset import MonoDataset
+from datasets.splits import find_split, read_split_lines
+from evaluation.baselines import constant_disparity, mean_disparity
+from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
+from evaluation.error_pictures import extreme_panels
+from evaluation.ground_truth import GroundTruth, build_test_dataset, find_ground_truth
+from evaluation.result_files import result_files
+from evaluation.split_scores import Prediction, score_frames
+from inference.split_prediction import predict_frames
+from options import Options
+
+EXTREMES = 2  # frames shown of each kind, the worst and the best
+CONSTANT, MEAN_MAP = "constant depth", "mean depth map"
+MEDIAN_SCALED, STEREO_SCALED = "these weights", "these weights, by the stereo factor"
+
+
+@dataclass(frozen=True)
+class EvalSplit:
+    """The test frames of a split.
+
+    Attributes:
+        name: of the split.
+        dataset: its frames, without neighbours.
+        truth: their ground truth.
+    """
+
+    name: str
+    dataset: MonoDataset
+    truth: GroundTruth
+
+    @property
+    def frame_names(self) -> list[str]:
+        """The split lines."""
+        return [str(line) for line in self.dataset.lines]
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """The evaluation of weights.
+
+    Attributes:
+        rows: name of a row -> its evaluation.
+        num_frames: how many were predicted.
+        seconds: how long predicting and scoring took, details among it.
+        summaries: of the median-scaled row's metrics and details, as ``evaluation.result_files.summarise`` has them.
+        files: name -> text, of the median-scaled row, as ``evaluation.result_files.result_files`` has them.
+        extremes: its worst and best frames, as ``evaluation.error_pictures.extreme_panels`` has them.
+    """
+
+    rows: dict[str, DepthEvaluation]
+    num_frames: int
+    seconds: float
+    summaries: dict[str, dict[str, Any]]
+    files: dict[str, str]
+    extremes: tuple[tuple[str, int, np.ndarray], ...]
+
+
+def open_test_split(opt: Options) -> EvalSplit:
+    """The test frames of ``eval_split``; where that is not there and was not asked for, of the training's split.
+
+    Raises:
+        DataError: neither is there, or the ground truth is damaged.
+    """
+    try:
+        dataset, folder = build_test_dataset(opt)
+    except DataError:
+        if "eval_split" in opt.given:
+            raise
+        opt = opt.replace(eval_split=opt.split)
+        dataset, folder = build_test_dataset(opt)
+    return EvalSplit(opt.eval_split_name, dataset, find_ground_truth(opt, dataset, folder))
+
+
+def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
+    """The metrics of ``load_weights_folder``: median-scaled and, where trained with stereo, by the stereo factor.
+
+    Raises:
+        DataError: an image is missing, or no frame has ground truth that counts.
+        WeightsError: the weights are missing or damaged, or do not fit.
+    """
+    started = time.perf_counter()
+    scaled_disps = predict_frames(opt, test.dataset)
+    protocols = {
+        MEDIAN_SCALED: DepthProtocol.choose(
+            test.truth.kind, opt.eval_crop, scale_factor=opt.pred_depth_scale_factor, median_scaling=True
+        )
+    }
+    if opt.use_stereo:
+        factor = test.dataset.STEREO_SCALE_FACTOR
+        protocols[STEREO_SCALED] = DepthProtocol.choose(
+            test.truth.kind, opt.eval_crop, median_scaling=False, scale_factor=factor
+        )
+    predictions = [Prediction(scaled_disps, protocol) for protocol in protocols.values()]
+    results, details = score_frames(predictions, test.truth, test.dataset, opt.num_workers, with_details=True)
+    seconds = time.perf_counter() - started
+    name = Path(str(opt.load_weights_folder)).absolute().name
+    files, summary = result_files(name, test.frame_names, results[0], details, predictions[0].protocol, test.truth)
+    summaries = {**summary["metrics"], **summary["details"]}
+    panels = tuple(extreme_panels(test.dataset, predictions[0], test.truth, results[0], EXTREMES))
+    rows = dict(zip(protocols, results, strict=True))
+    return SplitScores(rows, len(test.dataset), seconds, summaries, files, panels)
+
+
+def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None) -> dict[str, DepthEvaluation]:
+    """The metrics of ``CONSTANT`` and ``MEAN_MAP`` depth, median-scaled.
+
+    Args:
+        max_frames: so many of the training frames, evenly spaced, make the mean; None takes all.
+
+    Raises:
+        DataError: a split is missing, or its frames have no ground truth.
+    """
+    truth = test.truth
+    depths = (truth[i] for i in range(len(test.dataset)))
+    size = next((depth.shape for depth in depths if depth is not None), (opt.height, opt.width))
+    train = build_dataset(
+        opt.dataset,
+        opt.data_path,
+        read_split_lines(find_split(opt.split, opt.data_path), "train"),
+        height=opt.height,
+        width=opt.width,
+        frame_ids=(0,),
+        train=False,
+        gt_depth=opt.gt_depth,
+    )
+    lines = evenly_spaced(train.lines, max_frames or len(train.lines))
+    baselines = {
+        CONSTANT: constant_disparity(size),
+        MEAN_MAP: mean_disparity((train.ground_truth(line) for line in lines), size),
+    }
+    protocol = DepthProtocol.choose(truth.kind, opt.eval_crop)
+    predictions = [
+        Prediction(np.broadcast_to(disp, (len(test.dataset), *size)), protocol) for disp in baselines.values()
+    ]
+    results, _ = score_frames(predictions, truth, test.dataset, opt.num_workers)
+    return dict(zip(baselines, results, strict=True))
+
+
+def evenly_spaced(items: Sequence, count: int) -> list:
+    """``count`` of the items, the first and the last among them; all where there are no more than that."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]

@@ -1,0 +1,111 @@
+"""The curves of a run's scalars, as SVG to stand in a page."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from tools.reporting.report_pictures import source_name
+
+_COLOURS = ("#2f6db3", "#d9722e", "#3a9a5b", "#8a5fb5", "#b8a000", "#c2477f")
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text, in the page's own font
+    "svg.hashsalt": "report",  # the same names inside in each run
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+}
+Scalars = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A plot: its title, what is seen, and its SVG element."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class _Line:
+    part: str
+    key: str
+    label: str
+
+
+def draw_curves(scalars: Scalars) -> list[Curve]:
+    """Plots of what was logged, over the steps: loss, depth error, sources, learning rate; without what was not."""
+    sources = sorted({key for line in scalars for key in line if key.startswith("source/")})
+    share = [_Line("train", key, source_name(key.removeprefix("source/"))) for key in sources]
+    plots = (
+        (
+            "Loss",
+            "Less is better; the training's is that of single batches.",
+            "loss",
+            [_Line("train", "loss", "training"), _Line("val", "loss", "validation")],
+        ),
+        (
+            "Depth error on the validation split",
+            "Absolute relative error; less is better.",
+            "abs_rel",
+            [_Line("val", "abs_rel", "median-scaled"), _Line("val", "stereo/abs_rel", "by the stereo factor")],
+        ),
+        (
+            "Pixels explained by each source",
+            "Of a training batch's pixels, the share that each source explains best, and that the auto-mask keeps.",
+            "share",
+            [*share, _Line("train", "auto_mask", "kept by the auto-mask")],
+        ),
+        ("Learning rate", "As the optimizer had it.", "rate", [_Line("train", "learning_rate", "learning rate")]),
+    )
+    curves = []
+    for title, caption, unit, lines in plots:
+        drawn = [(line, *points) for line in lines if (points := _points(scalars, line))[0]]
+        if drawn:
+            curves.append(Curve(title, caption, _draw(drawn, unit)))
+    return curves
+
+
+def _points(scalars: Scalars, line: _Line) -> tuple[list[float], list[float]]:
+    """Steps and values of a scalar."""
+    found = [entry for entry in scalars if entry["part"] == line.part and isinstance(entry.get(line.key), float | int)]
+    return [entry["step"] for entry in found], [entry[line.key] for entry in found]
+
+
+def _draw(lines: list[tuple[_Line, list[float], list[float]]], unit: str) -> str:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(5.2, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        for (line, steps, values), colour in zip(lines, _COLOURS * 2, strict=False):
+            few = len(steps) <= 30
+            axes.plot(steps, values, color=colour, label=line.label, linewidth=1.4, marker="o" if few else "", ms=3)
+        axes.set_xlabel("step")
+        axes.set_ylabel(unit)
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(0, 1.02 * max(1, *(steps[-1] for _, steps, _ in lines)))
+        axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if len(lines) > 1:
+            axes.legend(fontsize=8)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _inline(stream.getvalue())
+
+
+def _inline(svg: str) -> str:
+    """The element alone: HTML needs neither the document's head nor names of namespaces, which are addresses."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the plots of a page would share these names
+    svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg)
+    svg = re.sub(r'(<svg\b[^>]*?)\s+width="[^"]*"', r"\1", svg, count=1)
+    return re.sub(r'(<svg\b[^>]*?)\s+height="[^"]*"', r"\1", svg, count=1).strip()

@@ -1,0 +1,108 @@
+"""Puts a run's report together: one HTML page that refers to nothing outside itself."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import cv2
+import paddle
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from common.environment import set_device
+from common.errors import DataError
+from datasets.build import DATASETS
+from datasets.transforms import scale_intrinsics
+from evaluation.metrics.depth_metrics import METRIC_NAMES
+from tools.reporting.baseline_scores import EvalSplit, open_test_split
+from tools.reporting.curves import draw_curves
+from tools.reporting.frame_panels import Frame, MetricDepth, find_scale, run_frames
+from tools.reporting.point_cloud_viewer import encode_cloud
+from tools.reporting.report_pictures import ColourBar, depth_bar, error_bar, frame_pictures
+from tools.reporting.report_tables import LESS_IS_BETTER, Scores, option_rows, score_run, timing_rows, version_rows
+from tools.reporting.run_folder import RunFolder
+from tools.reporting.trajectory_plots import read_trajectories
+from tools.reporting.watchdog_section import watchdog_notes
+
+HERE = Path(__file__).resolve().parent
+
+
+def build_report(run: RunFolder, num_frames: int) -> str:
+    """The report of a run, as HTML. What is optional and missing is said in its place.
+
+    Args:
+        num_frames: how many frames to show.
+
+    Raises:
+        WeightsError: the weights are missing or damaged, or do not fit.
+        UserError: the device asked for is not there.
+    """
+    set_device(run.options.device)
+    device = paddle.get_device().partition(":")[0]
+    run = dataclasses.replace(run, options=run.options.replace(device=device))
+    opt = run.options
+    test, problem = _open_test(run)
+    scores = score_run(run, test) if test else Scores("Not scored: there is no test split.", (), (problem,))
+    frames, part = run_frames(opt, test, num_frames)
+    stereo_factor = DATASETS[opt.dataset].STEREO_SCALE_FACTOR if opt.use_stereo else None
+    scales = [find_scale(frame, stereo_factor) for frame in frames]
+    shown = [(frame, frame_pictures(frame, scale)) for frame, scale in zip(frames, scales, strict=True)]
+    return _template().render(
+        run=run,
+        started=run.record.get("started", ""),
+        scores=scores,
+        metric_names=METRIC_NAMES,
+        less_is_better=LESS_IS_BETTER,
+        trajectories=read_trajectories(run.weights),
+        curves=draw_curves(run.scalars),
+        watchdog=watchdog_notes(run.scalars),
+        shown=shown,
+        part=part,
+        bars=_bars(frames, scales),
+        cloud=_cloud(frames, scales),
+        options=option_rows(run.trained),
+        versions=version_rows(run.record),
+        timings=timing_rows(run.record, scores.timing),
+        css=(HERE / "report.css").read_text(encoding="utf-8"),
+        script=(HERE / "point_cloud_viewer.js").read_text(encoding="utf-8"),
+    )
+
+
+def _template():
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html")
+
+
+def _open_test(run: RunFolder) -> tuple[EvalSplit | None, str]:
+    """The test split, or why there is none."""
+    try:
+        return open_test_split(run.options), ""
+    except DataError as error:
+        return None, str(error)
+
+
+def _bars(frames: list[Frame], scales: list[MetricDepth]) -> list[ColourBar]:
+    """The scales of the colours that the pictures have."""
+    depth = {scale.unit: depth_bar(scale) for scale in scales}
+    scored = any(frame.truth is not None and frame.truth.valid.any() for frame in frames)
+    return [*depth.values(), *([error_bar()] if scored else [])]
+
+
+def _cloud(frames: list[Frame], scales: list[MetricDepth]) -> dict[str, Any] | None:
+    """The clouds of the frame that most truth is known of: "predicted" and, where there is truth, "true"."""
+    if not frames:
+        return None
+    frame, scale = max(zip(frames, scales, strict=True), key=lambda pair: _known(pair[0]))
+    clouds = {"predicted": encode_cloud(scale.of(frame.scaled_disp), frame.image, frame.K, scale.far)}
+    if frame.truth is not None and _known(frame):
+        depth = frame.truth.depth
+        image = cv2.resize(frame.image, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        K = scale_intrinsics(frame.K, frame.image.shape[:2], depth.shape)
+        clouds["true"] = encode_cloud(depth, image, K, scale.far)
+    return {"name": frame.name, "unit": scale.unit, "far": scale.far, "clouds": clouds}
+
+
+def _known(frame: Frame) -> int:
+    """Pixels with truth."""
+    return 0 if frame.truth is None else int((frame.truth.depth > 0).sum())

@@ -1,0 +1,256 @@
+"""The report's tables: metrics beside the baselines, options, versions, timings."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from common.errors import DataError
+from datasets.build import DATASETS
+from evaluation.depth_protocol import DepthEvaluation
+from evaluation.leakage_check import training_overlap
+from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.regions import THIRDS
+from evaluation.metrics.statistics import scale_consistency
+from evaluation.result_files import FRAMES_FILE, LATEX_FILE, MARKDOWN_FILE, SUMMARY_FILE
+from options import OPTION_FIELDS, Options
+from tools.reporting.baseline_scores import (
+    MEAN_MAP,
+    MEDIAN_SCALED,
+    STEREO_SCALED,
+    EvalSplit,
+    SplitScores,
+    score_baselines,
+    score_weights,
+)
+from tools.reporting.report_pictures import Picture, make_picture
+from tools.reporting.run_folder import RunFolder
+from training.run_metadata import describe_machine
+
+MAX_BASELINE_FRAMES = 1000  # a thousand scans take a minute, and their mean has long settled
+LESS_IS_BETTER = METRIC_NAMES[:4]
+PART_TITLES = {"aligned": "scale and shift aligned", "above": "above the ground"}
+Summaries = Mapping[str, Mapping[str, Any]]  # as evaluation.result_files.summarise has them
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table of metrics: its name, the values in the order of ``METRIC_NAMES``, which of them are best."""
+
+    name: str
+    values: tuple[float, ...]
+    best: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The table of metrics, and what is to be said of it.
+
+    Attributes:
+        verdict: one line.
+        rows: empty where nothing could be scored.
+        notes: what was compared with what, or why nothing was.
+        timing: how long predicting and scoring took, or "".
+        parts: rows by distance and region, and after aligning: name, and a mean, or "–", for each metric.
+        beyond: sentences on what the metrics do not tell.
+        extremes: the worst and best frames: title, and picture.
+        rows_for_papers: name of a format -> text.
+        files: name -> data URI, what evaluate_depth.py would have written.
+    """
+
+    verdict: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    timing: str = ""
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    beyond: tuple[str, ...] = ()
+    extremes: tuple[tuple[str, Picture], ...] = ()
+    rows_for_papers: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """An option of the training, its value and its default as text, and whether they differ."""
+
+    name: str
+    value: str
+    default: str
+    changed: bool
+
+
+def score_run(run: RunFolder, test: EvalSplit) -> Scores:
+    """Scores the run's weights and the baselines on a test split; what cannot be scored is said.
+
+    Raises:
+        WeightsError: the weights are missing or damaged, or do not fit.
+    """
+    opt, notes = run.options, []
+    try:
+        scores = score_weights(opt, test)
+    except DataError as error:
+        return Scores("Not scored: see the table of metrics.", (), (str(error),))
+    try:
+        baselines = score_baselines(opt, test, MAX_BASELINE_FRAMES)
+    except DataError as error:
+        baselines = {}
+        notes.append(f"No baselines: {error}")
+    means = {name: result.means for name, result in {**baselines, **scores.rows}.items()}
+    counted = scores.num_frames - len(scores.rows[MEDIAN_SCALED].skipped)
+    described = f"{counted} test frames of {test.name}, {test.truth.kind} ground truth. All rows are median-scaled"
+    if opt.use_stereo:
+        factor = DATASETS[opt.dataset].STEREO_SCALE_FACTOR
+        described += f" but the last, whose depth is multiplied by {factor:g} alone"
+    if run.metrics is not None:
+        notes.append(_compare_saved(run.metrics, scores.rows))
+    trained_on = len(training_overlap(run.weights, test.dataset.lines, opt).seen)
+    if trained_on:
+        notes.append(f"{trained_on} of the frames were trained on: these scores say little about new ones.")
+    rate = scores.num_frames / scores.seconds
+    return Scores(
+        _verdict(means, counted),
+        _rows(means),
+        (f"{described}.", *notes),
+        f"{scores.seconds:.1f} s for {scores.num_frames} frames, {rate:.1f} a second",
+        _parts(scores.summaries),
+        _beyond(scores),
+        tuple((_title(name, i, test), make_picture("", "", panel)) for name, i, panel in scores.extremes),
+        {title: scores.files[name] for title, name in (("Markdown", MARKDOWN_FILE), ("LaTeX", LATEX_FILE))},
+        {name: _data_uri(scores.files[name]) for name in (FRAMES_FILE, SUMMARY_FILE)},
+    )
+
+
+def _data_uri(text: str) -> str:
+    return f"data:text/plain;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Of each part of which frames have pixels, the means of the seven metrics."""
+    names = [name.partition("/")[0] for name in summaries if name.endswith("/abs_rel")]
+    rows = []
+    for part in names:
+        means = [summaries[f"{part}/{metric}"]["mean"] for metric in METRIC_NAMES]
+        if any(mean is not None for mean in means):
+            title = f"{part} third" if part in (*THIRDS[0], *THIRDS[1]) else PART_TITLES.get(part, part)
+            rows.append((title, tuple("–" if mean is None else f"{mean:.3f}" for mean in means)))
+    return tuple(rows)
+
+
+def _beyond(scores: SplitScores) -> tuple[str, ...]:
+    """Intervals, scale, edges and clouds in words, as far as they are known."""
+    values = scores.summaries
+    sure, scale = values["abs_rel"], scale_consistency(scores.rows[MEDIAN_SCALED].ratios)
+    texts = [
+        f"abs_rel is between {sure['low']:.3f} and {sure['high']:.3f} in 95 % of bootstrap samples of the frames.",
+        f"The ratio of medians is {scale['median']:.3g} and spreads by {scale['relative_std']:.1%} over the frames.",
+    ]
+    if values["edges/accuracy"]["mean"] is not None:
+        near, found = (values[f"edges/{name}"]["mean"] for name in ("accuracy", "completeness"))
+        texts.append(f"Depth edges: accuracy {near:.2f} and completeness {found:.2f} pixels, less is better.")
+    if "cloud/f_score" in values:
+        distance, score = (values[f"cloud/{name}"]["mean"] for name in ("chamfer", "f_score"))
+        texts.append(f"Point clouds: Chamfer distance {distance:.2f} m, F-score at 0.1 m {score:.3f}.")
+    return tuple(texts)
+
+
+def _title(name: str, number: int, test: EvalSplit) -> str:
+    return f"{name.replace('_', ' ')}: {test.frame_names[number]}"
+
+
+def _verdict(means: Mapping[str, Mapping[str, float]], counted: int) -> str:
+    own = means[MEDIAN_SCALED]["abs_rel"]
+    text = f"abs_rel {own:.3f} on {counted} test frames"
+    if MEAN_MAP not in means:
+        return text
+    baseline = means[MEAN_MAP]["abs_rel"]
+    change = 1 - own / baseline
+    return f"{text}: {abs(change):.0%} {'better' if change >= 0 else 'worse'} than the mean depth map ({baseline:.3f})"
+
+
+def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[Row, ...]:
+    """The best of each column among the median-scaled rows, which compare with each other."""
+    compared = [values for name, values in means.items() if name != STEREO_SCALED]
+    best = {
+        metric: (min if metric in LESS_IS_BETTER else max)(values[metric] for values in compared)
+        for metric in METRIC_NAMES
+    }
+    return tuple(
+        Row(
+            name,
+            tuple(values[metric] for metric in METRIC_NAMES),
+            tuple(name != STEREO_SCALED and values[metric] == best[metric] for metric in METRIC_NAMES),
+        )
+        for name, values in means.items()
+    )
+
+
+def _compare_saved(saved: Mapping[str, float], rows: Mapping[str, DepthEvaluation]) -> str:
+    """Which row the ``metrics.json`` of evaluate_depth.py repeats."""
+    values = [saved[metric] for metric in METRIC_NAMES]
+    for name, result in rows.items():
+        if np.allclose(values, [result.means[metric] for metric in METRIC_NAMES], rtol=1e-3):
+            return f"The row “{name}” is what evaluate_depth.py wrote to metrics.json."
+    return (
+        f"The metrics.json of evaluate_depth.py beside the weights (abs_rel {saved['abs_rel']:.3f}) is another "
+        "evaluation: of another split, or with other options."
+    )
+
+
+def option_rows(opt: Options) -> list[OptionRow]:
+    """All options of a training."""
+    values = opt.as_dict()
+    rows = []
+    for name, option in OPTION_FIELDS.items():
+        default = list(option.default) if isinstance(option.default, tuple) else option.default
+        rows.append(OptionRow(name, _text(values[name]), _text(default), values[name] != default))
+    return rows
+
+
+def version_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a run was trained with and on, and what made the report: (what, training, report)."""
+    now = describe_machine()
+    return [(name, _text(record.get(name, "not recorded")), _text(value)) for name, value in now.items()]
+
+
+def timing_rows(record: Mapping[str, Any], evaluation: str) -> list[tuple[str, str]]:
+    """Where a run's time went, as far as it was recorded: (what, how long).
+
+    Args:
+        record: ``run.json``; empty where there is none.
+        evaluation: how long that took, or "".
+    """
+    rows = []
+    try:
+        training, waiting = float(record["training_seconds"]), float(record["waiting_seconds"])
+        steps, batch_size = int(record["steps"]), int(record["batch_size"])
+        compiled = "through a static graph" if record["compiled"] else "not compiled"
+        if record.get("kernels"):  # which runs of an earlier version did not say
+            compiled += ", with the operators in C++"
+        rows = [
+            ("training", f"{_duration(training)} in {steps} steps of batch {batch_size}, {compiled}"),
+            ("a step", f"{float(record['median_step_seconds']):.3g} s, the median"),
+            ("waiting for data", f"{_duration(waiting)}, {waiting / max(training + waiting, 1e-9):.0%} of the loop"),
+            ("samples a second", f"{steps * batch_size / max(training + waiting, 1e-9):.1f}"),
+            ("validation", _duration(float(record["validation_seconds"]))),
+        ]
+    except (KeyError, TypeError, ValueError):
+        rows = [("training", "not recorded: run.json is missing, or of another version")]
+    return [*rows, *([("evaluation", evaluation)] if evaluation else [])]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _text(value: Any) -> str:
+    """A value as the command line would have it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "none"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,146 @@
+"""A world: many streets, their drives written side by side, and the split that keeps them apart."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+
+from common.errors import DataError
+from common.process_pool import map_in_processes
+from tools.synthetic.kitti_tree import write_calibration, write_frame, write_poses
+from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.street import Street
+from tools.synthetic.textures import build_atlas
+
+DATE = "2000_01_01"
+SPLIT = "synthetic"
+MANIFEST = "world.json"
+VERSION = 1  # of the drawing: another one, other bytes
+FRAMES_PER_DRIVE = 25
+# A frame is left out of the lists where the car moves less than this in 0.1 s: there is nothing to learn from.
+LEAST_SPEED = 1.0
+
+
+@dataclass(frozen=True)
+class World:
+    """What decides a world's every byte.
+
+    Attributes:
+        height, width: of the images, at least 32 by 64 pixels.
+        frames: stereo frames altogether, at least 9: three drives of three frames.
+        seed: not negative.
+    """
+
+    height: int
+    width: int
+    frames: int
+    seed: int
+
+    def __post_init__(self):
+        for name, least in (("height", 32), ("width", 64), ("frames", 9), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise DataError(f"a world's {name}: got {getattr(self, name)}, expected at least {least}")
+
+    @cached_property
+    def drive_lengths(self) -> list[int]:
+        """Frames of each drive."""
+        drives = max(3, round(self.frames / FRAMES_PER_DRIVE))
+        return [self.frames // drives + (drive < self.frames % drives) for drive in range(drives)]
+
+    @property
+    def parts(self) -> list[str]:
+        """Which part of the split each drive belongs to: the last streets are kept from training."""
+        drives = len(self.drive_lengths)
+        held_out = max(1, round(drives / 8))
+        return ["train"] * (drives - 2 * held_out) + ["val"] * held_out + ["test"] * held_out
+
+    def street(self, drive: int) -> Street:
+        """The street of a drive."""
+        return Street((self.seed, drive), self.drive_lengths[drive])
+
+    def renderer(self, drive: int) -> StreetRenderer:
+        """What draws the street of a drive."""
+        return StreetRenderer(self.street(drive), build_atlas(self.seed), Camera.like_kitti(self.height, self.width))
+
+    def drive_folder(self, drive: int) -> str:
+        """As split lines name it."""
+        return f"{DATE}/{DATE}_drive_{drive + 1:04d}_sync"
+
+    def split_lines(self, part: str) -> list[str]:
+        """The lines of a part: both cameras' in turn for training, the left one's else; neighbours are always there."""
+        lines = []
+        for drive, its_part in enumerate(self.parts):
+            if its_part != part:
+                continue
+            speeds = self.street(drive).speeds
+            frames = [frame for frame in range(1, len(speeds) - 1) if speeds[frame] > LEAST_SPEED or part == "test"]
+            sides = "lr" if part == "train" else "l"
+            lines += [f"{self.drive_folder(drive)} {frame} {side}" for frame in frames for side in sides]
+        return lines
+
+
+def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], None] = lambda: None) -> bool:
+    """Writes a world to a folder; what is there is either the whole of it, or nothing.
+
+    Args:
+        world: what to write.
+        out: the folder; it may hold the same world already, which is then left as it is.
+        num_workers: processes that draw; 0 draws in this one.
+        on_frame: called after each frame that is written.
+
+    Returns:
+        Whether anything was written.
+
+    Raises:
+        DataError: the folder holds something else, or a process died.
+    """
+    manifest = {"version": VERSION, **asdict(world)}
+    if out.exists() and any(out.iterdir()):
+        _check_existing(out, manifest)
+        return False
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    write_calibration(partial / DATE, Camera.like_kitti(world.height, world.width))
+    for drive in range(len(world.drive_lengths)):
+        write_poses(partial / world.drive_folder(drive), world.street(drive))
+    lists = partial / "splits" / SPLIT
+    lists.mkdir(parents=True)
+    for part in ("train", "val", "test"):
+        (lists / f"{part}_files.txt").write_text("\n".join(world.split_lines(part)) + "\n", encoding="utf-8")
+    _draw_all(world, partial, num_workers, on_frame)
+    (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    if out.exists():
+        out.rmdir()
+    partial.rename(out)
+    return True
+
+
+def _check_existing(out: Path, manifest: dict) -> None:
+    try:
+        found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if found != manifest:
+        what = f"another world ({found})" if found else "something that is not a world"
+        raise DataError(
+            f"{out} holds {what}; expected this one ({manifest}), or nothing. Name another folder by --out."
+        )
+
+
+def _draw_all(world: World, out: Path, num_workers: int, on_frame: Callable[[], None]) -> None:
+    frames = [(drive, frame) for drive, count in enumerate(world.drive_lengths) for frame in range(count)]
+    for _ in map_in_processes(partial(_draw, world, out), frames, num_workers):
+        on_frame()
+
+
+def _draw(world: World, out: Path, drive_and_frame: tuple[int, int]) -> None:
+    drive, frame = drive_and_frame
+    write_frame(out / world.drive_folder(drive), _renderer(world, drive), frame)
+
+
+@lru_cache(maxsize=2)
+def _renderer(world: World, drive: int) -> StreetRenderer:
+    """Of the drives that a process draws at the moment."""
+    return world.renderer(drive)

@@ -1,0 +1,107 @@
+"""A camera's intrinsics and lens from a film of a checkerboard (Zhang, "A Flexible New Technique for Camera
+Calibration", PAMI 2000), by OpenCV."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from common.errors import DataError
+from datasets.cameras import BROWN, FISHEYE, Camera
+from tools.video_import.sources import Source
+
+MOST_FRAMES = 120  # that are searched
+MOST_BOARDS, LEAST_BOARDS = 40, 6  # that the camera is fitted to
+NEW_PLACE = 0.03  # of the width: a board that has moved less since the last one tells nothing new
+# The newer detector is better by little, and takes ten times as long to find that there is no board.
+FLAGS = cv2.CALIB_CB_ADAPTIVE_THRESH + cv2.CALIB_CB_NORMALIZE_IMAGE + cv2.CALIB_CB_FAST_CHECK
+REFINEMENT = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 0.001)
+GOOD_FIT = 1.0  # pixels
+
+
+class Calibration(NamedTuple):
+    """What was found.
+
+    Attributes:
+        camera: with its lens.
+        error: root mean square distance in pixels between corners found and predicted.
+        boards: how many boards it was fitted to.
+        covered: share of the image that their corners spread over.
+    """
+
+    camera: Camera
+    error: float
+    boards: int
+    covered: float
+
+
+def find_boards(
+    source: Source, corners: tuple[int, int], on_frame: Callable[[], None] = lambda: None
+) -> list[np.ndarray]:
+    """The inner corners of the board in frames all over the film, each (N, 2) pixels.
+
+    Args:
+        corners: how many there are across and down, inside of the board.
+        on_frame: called after each frame that is searched.
+
+    Raises:
+        DataError: too few boards are seen.
+    """
+    boards: list[np.ndarray] = []
+    for frame in source.read(frames_to_search(source)):
+        grey = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY)
+        found, board = cv2.findChessboardCorners(grey, corners, None, FLAGS)
+        if found:
+            board = cv2.cornerSubPix(grey, board, (5, 5), (-1, -1), REFINEMENT).reshape(-1, 2).astype(np.float64)
+            moved = np.inf if not boards else abs(board - boards[-1]).max()
+            if moved > NEW_PLACE * source.size[1]:
+                boards.append(board)
+        on_frame()
+    if len(boards) < LEAST_BOARDS:
+        raise DataError(
+            f"{source.path}: the board was found in {len(boards)} different places, at least {LEAST_BOARDS} are "
+            f"needed. --corners counts the corners inside of the board, {corners[0]}x{corners[1]} here; show the whole "
+            "board, near, sharp, tilted, and in all parts of the image."
+        )
+    return boards
+
+
+def frames_to_search(source: Source) -> list[int]:
+    """Frames evenly spread over the film."""
+    count = min(MOST_FRAMES, len(source))
+    return np.unique(np.linspace(0, len(source) - 1, count).round().astype(int)).tolist()
+
+
+def calibrate(boards: list[np.ndarray], corners: tuple[int, int], size: tuple[int, int], fisheye: bool) -> Calibration:
+    """Fits a camera to boards.
+
+    Args:
+        size: (height, width) of the images.
+        fisheye: fit the fisheye's k1 to k4, in the place of Brown's k1, k2, p1, p2, k3.
+
+    Raises:
+        DataError: there is no camera that fits them.
+    """
+    chosen = np.unique(np.linspace(0, len(boards) - 1, min(MOST_BOARDS, len(boards))).round().astype(int))
+    seen = [boards[i].reshape(-1, 1, 2).astype(np.float32) for i in chosen]
+    x, y = np.meshgrid(np.arange(corners[0]), np.arange(corners[1]))
+    board = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1).reshape(-1, 1, 3).astype(np.float32)
+    try:
+        if fisheye:
+            flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC + cv2.fisheye.CALIB_FIX_SKEW
+            points, seen = [board.astype(np.float64)] * len(seen), [corner.astype(np.float64) for corner in seen]
+            error, K, coefficients, *_ = cv2.fisheye.calibrate(points, seen, size[::-1], None, None, flags=flags)
+        else:
+            error, K, coefficients, *_ = cv2.calibrateCamera([board] * len(seen), seen, size[::-1], None, None)
+    except cv2.error as failure:
+        raise DataError(
+            f"no camera fits these {len(seen)} boards. Tilt the board more, and show it in all parts of the image."
+        ) from failure
+    distortion = np.zeros(9)
+    distortion[0] = FISHEYE if fisheye else BROWN
+    coefficients = np.ravel(coefficients)
+    distortion[1 : 1 + len(coefficients)] = coefficients
+    spread = np.ptp(np.concatenate(seen).reshape(-1, 2), axis=0) / size[::-1]
+    camera = Camera(K, size, distortion, "by checkerboard")
+    return Calibration(camera, float(error), len(seen), float(np.prod(spread)))

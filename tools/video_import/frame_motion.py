@@ -1,0 +1,152 @@
+"""How much moves from frame to frame, and how far apart frames are to be taken.
+
+Motion is the median over an image of the length of its optical flow, as a share of the image's width. Where it is less
+than on KITTI, there is little parallax to learn depth from; where it is much more, neighbours no longer show the same.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from common.errors import DataError
+from tools.video_import.sources import Source
+
+# KITTI's, which the method was made for: the median over the 297 pairs of successive frames of a drive through a
+# residential street at 10 frames a second, left camera, measured by `measure_motion` at MEASURED_WIDTH; half of the
+# pairs lie between 0.0145 and 0.0207.
+TARGET_MOTION = 0.0181
+STILL = 0.15  # of the target: less counts as standing
+MEASURED_WIDTH = 320
+STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
+MOST_PLACES = 48  # of a source at which strides are measured
+PLACES_APART = 8  # frames, at least
+ENOUGH = 1.4  # of the target: with a larger stride there is more motion still, which need not be measured
+
+
+def measure_motion(before: np.ndarray, after: np.ndarray) -> float:
+    """The median length of the flow between two grey images, uint8 (h, w), as a share of their width.
+
+    Right up to about 0.03, too small above: there the flow that is searched for is not found everywhere.
+    """
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(before, after, None)
+    return float(np.median(np.hypot(flow[..., 0], flow[..., 1]))) / before.shape[1]
+
+
+@dataclass(frozen=True)
+class Stride:
+    """The decision for one source.
+
+    Attributes:
+        frames: every so many frames one is taken.
+        motion: what the median motion then is.
+        by_stride: stride -> median motion, of those that were looked at.
+        places: at how many places motion was measured, and at how many of them nothing moved.
+    """
+
+    frames: int
+    motion: float
+    by_stride: dict[int, float]
+    places: tuple[int, int]
+
+
+def choose_stride(source: Source) -> Stride:
+    """The stride whose motion is nearest to the target's, by ratio; of places where something moves.
+
+    Raises:
+        DataError: nothing moves anywhere, or nothing could be decoded.
+    """
+    places = _places(len(source))
+    rows = [row for place in places if (row := _motions_from(source, place))]
+    if not rows:
+        raise DataError(f"{source.path} cannot be decoded at any of {len(places)} places.")
+    moving = [row for row in rows if max(row.values()) > STILL * TARGET_MOTION]
+    while moving:
+        chosen, by_stride = _nearest_stride(moving)
+        # A place from which the camera sets off only later counts as still.
+        still_moving = [row for row in moving if row.get(chosen, np.inf) > STILL * TARGET_MOTION]
+        if len(still_moving) == len(moving):
+            return Stride(chosen, by_stride[chosen], by_stride, (len(rows), len(rows) - len(moving)))
+        moving = still_moving
+    raise DataError(
+        f"{source.path}: the camera stands still all the time (motion below {STILL * TARGET_MOTION:.2%} of the width "
+        "even between frames far apart), so that there is no depth to learn from."
+    )
+
+
+def _nearest_stride(rows: list[dict[int, float]]) -> tuple[int, dict[int, float]]:
+    """The stride whose median motion is nearest to the target's by ratio; and the medians up to it."""
+    by_stride: dict[int, float] = {}
+    for stride in STRIDES:
+        motions = [row[stride] for row in rows if stride in row]
+        if len(motions) < (len(rows) + 1) // 2:
+            break
+        by_stride[stride] = float(np.median(motions))
+        if by_stride[stride] >= TARGET_MOTION:
+            break
+    return min(by_stride, key=lambda stride: abs(np.log(max(by_stride[stride], 1e-9) / TARGET_MOTION))), by_stride
+
+
+def _places(frames: int) -> list[int]:
+    """First frames of the stretches that are measured."""
+    reach = min((frames - 1) // 2, STRIDES[-1])
+    count = min(MOST_PLACES, max(1, (frames - reach) // PLACES_APART))
+    return np.unique(np.linspace(0, frames - 1 - reach, count).round().astype(int)).tolist()
+
+
+def _motions_from(source: Source, place: int) -> dict[int, float]:
+    """Stride -> motion from the frame at a place to the one so much later; where it is enough, at least so much."""
+    strides = [stride for stride in STRIDES if place + stride < len(source)]
+    motions: dict[int, float] = {}
+    first = None
+    for frame in source.read([place, *(place + stride for stride in strides)], MEASURED_WIDTH):
+        if frame.index == place:
+            first = frame.pixels
+        elif first is not None:
+            stride = frame.index - place
+            motions[stride] = measure_motion(first, frame.pixels)
+            if motions[stride] >= ENOUGH * TARGET_MOTION:
+                return {**{larger: motions[stride] for larger in strides if larger > stride}, **motions}
+    return motions
+
+
+def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
+    """Number -> the frame that is taken for it; successive numbers are about an interval apart.
+
+    Frame rates may vary: each frame is followed by the one that is nearest to an interval later. Where that is off by
+    more than half an interval, numbers are left out, so that the two are no neighbours.
+
+    Args:
+        times: (N,) seconds, ascending.
+        interval: seconds.
+    """
+    taken = {0: 0}
+    number = frame = 0
+    while frame < len(times) - 1:
+        wanted = times[frame] + interval
+        after = max(frame + 1, min(int(np.searchsorted(times, wanted)), len(times) - 1))
+        if after - 1 > frame and wanted - times[after - 1] <= times[after] - wanted:
+            after -= 1
+        elapsed = (times[after] - times[frame]) / interval
+        is_last = after == len(times) - 1
+        if elapsed < 0.5 and not is_last:  # that much too early is nearest only where frames are missing
+            after, elapsed = after + 1, (times[after + 1] - times[frame]) / interval
+        elif elapsed < 0.75 and is_last:  # the source ends here
+            break
+        number += 1 if elapsed <= 1.5 else max(2, round(elapsed))
+        frame = after
+        taken[number] = frame
+    return taken
+
+
+def still_numbers(motions: Iterable[tuple[int, float | None]]) -> set[int]:
+    """Frames in which nothing moves: neither since the frame before nor until the next.
+
+    Args:
+        motions: (number, motion since the number before; None where that has no frame), ascending.
+    """
+    since = dict(motions)
+    still = {number for number, motion in since.items() if motion is not None and motion < STILL * TARGET_MOTION}
+    # The first frame of a standing stretch has moved before, or has none before it; the last moves on.
+    return {number for number in still if number + 1 in still or since.get(number + 1) is None}

@@ -1,0 +1,100 @@
+"""The data set's own split, apart in time or by sequence; and its manifest, which remembers what was decided.
+
+A sequence keeps its part for good: what was trained on is not tested on later, though sequences are added.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from common.atomic_files import atomic_file, write_json
+from common.errors import DataError
+from datasets.splits import SplitLine
+from tools.video_import.frame_motion import TARGET_MOTION
+from tools.video_import.sequence import kept_numbers, read_record
+
+MANIFEST = "manifest.json"
+SPLIT = "folder"
+PARTS = ("train", "val", "test")
+WHOLE_SEQUENCES = 8  # so many that are new at once are split by sequence: every eighth to validate, and to test on
+HELD_OUT = 0.1  # of a sequence that is split by time, for each of both
+GAP = 20  # frames at most that lie between the parts of a sequence, in none of them
+LEAST_GAP = 2  # with which neighbours have none in common
+
+Ranges = dict[str, list[int]]  # part -> first and last number
+
+
+def write_lists(out: Path) -> dict[str, Any]:
+    """Splits the sequences that are new, and writes lists and manifest anew.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: no sequence is whole.
+    """
+    folders = sorted(out.iterdir()) if out.is_dir() else []
+    records = {folder.name: record for folder in folders if (record := _record_of(folder))}
+    if not records:
+        raise DataError(f"{out} holds no whole sequence: nothing was imported.")
+    before = _read_manifest(out).get("sequences", {})
+    known = {
+        name: entry["parts"]
+        for name, entry in before.items()
+        if name in records and entry["plan"] == records[name]["plan"]
+    }
+    new = [name for name in records if name not in known]
+    sequences: dict[str, Any] = {}
+    lines: dict[str, list[SplitLine]] = {part: [] for part in PARTS}
+    for name, record in records.items():
+        numbers = kept_numbers(out / name)
+        targets = [number for number in numbers if {number - 1, number + 1} <= set(numbers)]
+        parts = known.get(name) or _split(targets, new.index(name), len(new))
+        sequences[name] = {**record, "parts": parts}
+        for part, (first, last) in parts.items():
+            sides = "lr" if record["baseline"] and part == "train" else "l"
+            inside = [number for number in targets if first <= number <= last]
+            lines[part] += [SplitLine(name, number, side) for number in inside for side in sides]
+    for part in PARTS:
+        with atomic_file(out / "splits" / SPLIT / f"{part}_files.txt") as stream:
+            stream.write("".join(f"{line}\n" for line in lines[part]).encode())
+    height, width = next(iter(records.values()))["plan"]["size"]
+    manifest = {
+        "version": 1,
+        "height": height,
+        "width": width,
+        "target_motion": TARGET_MOTION,
+        "lines": {part: len(lines[part]) for part in PARTS},
+        "sequences": sequences,
+    }
+    write_json(out / MANIFEST, manifest)
+    return manifest
+
+
+def _record_of(folder: Path) -> dict[str, Any] | None:
+    return read_record(folder) if folder.is_dir() else None
+
+
+def _read_manifest(out: Path) -> dict[str, Any]:
+    try:
+        return json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{out / MANIFEST} cannot be read ({error}). Name another --out.") from error
+
+
+def _split(targets: list[int], place: int, count: int) -> Ranges:
+    """Parts of a sequence that is the one at a place among so many new ones."""
+    if not targets:
+        return {}
+    first, last = targets[0], targets[-1]
+    if count >= WHOLE_SEQUENCES:
+        part = {WHOLE_SEQUENCES - 2: "val", WHOLE_SEQUENCES - 1: "test"}.get(place % WHOLE_SEQUENCES, "train")
+        return {part: [first, last]}
+    held_out = max(1, round(HELD_OUT * len(targets)))
+    gap = min(GAP, max(LEAST_GAP, len(targets) // 20))
+    starts = len(targets) - 2 * held_out - gap, len(targets) - held_out
+    train, val, test = (targets[: starts[0] - gap], targets[starts[0] : starts[1] - gap], targets[starts[1] :])
+    parts = {"train": train, "val": val, "test": test}
+    return {part: [numbers[0], numbers[-1]] for part, numbers in parts.items() if numbers}

@@ -1,0 +1,36 @@
+"""Pictures of a batch for the log: input, warped sources, disparity, auto-mask."""
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+from paddle import Tensor
+
+from common.colormap import colourise_disparity
+
+MAX_SAMPLES = 2
+
+
+def batch_pictures(
+    batch: Mapping, outputs: Mapping, maps: Mapping[Hashable, Tensor], max_samples: int = MAX_SAMPLES
+) -> dict[str, np.ndarray]:
+    """Name/sample -> uint8 (H, W, 3), for the first samples of a batch.
+
+    Args:
+        batch, outputs: what the loss was given.
+        maps: what the loss gave beside the scalars.
+    """
+    count = min(max_samples, batch["color", 0, 0].shape[0])
+    pictures = {}
+    for i in range(count):
+        pictures[f"input/{i}"] = to_uint8(batch["color", 0, 0][i])
+        pictures[f"disparity/{i}"] = colourise_disparity(outputs["disp", 0][i, 0].numpy())
+        pictures[f"auto_mask/{i}"] = to_uint8(maps["auto_mask"][i].expand([3, -1, -1]))
+        for key, image in maps.items():
+            if isinstance(key, tuple):  # ("warped", source)
+                pictures[f"warped_{key[1]}/{i}"] = to_uint8(image[i])
+    return pictures
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """An image (3, H, W) in [0, 1] -> uint8 (H, W, 3)."""
+    return (image.numpy().transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)

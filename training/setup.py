@@ -1,0 +1,217 @@
+"""From options to model, loss and data."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import paddle
+from paddle import nn
+from paddle.optimizer import Optimizer
+from paddle.optimizer.lr import StepDecay
+
+from common.errors import DataError
+from datasets.build import build_cache, build_dataset, build_loader
+from datasets.checks import check_split
+from datasets.folder_dataset import stored_size
+from datasets.loader import BatchLoader
+from datasets.mono_dataset import MonoDataset
+from datasets.splits import find_split, read_split_lines
+from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.velocity_loss import METRES_PER_UNIT, MetricLoss
+from networks.monodepth import Monodepth
+from networks.resnet_encoder import stack_first_convolution
+from options import Options
+from serialization.backbone import find_backbone, read_backbone
+from serialization.matching import MatchReport, load_into, match_table
+from serialization.weights_folder import load_weights, read_weights_info, roles_in
+from training.control_channel import Peers
+
+LEARNING_RATE_DECAY = 0.1
+# Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
+STEPS_WORTH_COMPILING = 50
+
+
+def with_weights_size(opt: Options) -> Options:
+    """The options with the size that ``--load_weights_folder`` was trained for, where none is given.
+
+    Without weights, imported videos are trained on at the size that they were stored at.
+
+    Raises:
+        WeightsError: the folder is missing, or what it says of the size is damaged.
+        OptionsError: the networks cannot take that size.
+    """
+    info = read_weights_info(opt.load_weights_folder) if opt.load_weights_folder else None
+    size = (info.height, info.width) if info else stored_size(opt.data_path) if opt.dataset == "folder" else None
+    if size is None:
+        return opt
+    sides = zip(("height", "width"), size, strict=True)
+    return opt.replace(**{name: side for name, side in sides if name not in opt.given})
+
+
+def kernels_mode(opt: Options, total_steps: int, before: bool | None) -> str:
+    """What ``--kernels`` comes to: a run that goes on does so as ``before``, since the two round differently."""
+    if opt.kernels != "auto":
+        return opt.kernels
+    return "auto" if (total_steps >= STEPS_WORTH_COMPILING if before is None else before) else "off"
+
+
+def compile_mode(opt: Options, total_steps: int, kernels_on: bool, before: bool | None) -> str:
+    """What ``--compile`` comes to; with the kernels, a static graph gains little and takes much more memory."""
+    if opt.compile != "auto":
+        return opt.compile
+    worth = total_steps >= STEPS_WORTH_COMPILING and not kernels_on and not opt.recompute
+    return "auto" if (worth if before is None else before) else "off"
+
+
+def build_model(opt: Options) -> Monodepth:
+    """The networks that the options ask for, with their first values."""
+    return Monodepth(
+        num_layers=opt.num_layers,
+        frame_ids=opt.frame_ids,
+        scales=opt.scales,
+        pose_model_type=opt.pose_model_type,
+        pose_model_input=opt.pose_model_input,
+        predictive_mask=opt.predictive_mask,
+        num_sources=len(opt.source_frames),
+        recompute_decoder=opt.recompute,
+        learn_intrinsics=opt.learn_intrinsics,
+    )
+
+
+def build_loss(opt: Options) -> SelfSupervisedLoss:
+    """The loss that the options ask for."""
+    make = partial(MetricLoss, velocity_weight=opt.velocity_weight) if opt.velocity_weight else SelfSupervisedLoss
+    return make(
+        opt.source_frames,
+        opt.scales,
+        min_depth=opt.min_depth,
+        max_depth=opt.max_depth,
+        disparity_smoothness=opt.disparity_smoothness,
+        use_ssim=not opt.no_ssim,
+        automasking=not opt.disable_automasking,
+        avg_reprojection=opt.avg_reprojection,
+        v1_multiscale=opt.v1_multiscale,
+        predictive_mask=opt.predictive_mask,
+        scale_translation=opt.pose_model_type == "posecnn",
+        separate_stereo=opt.separate_stereo,
+    )
+
+
+def build_optimizer(opt: Options, model: Monodepth, processes: int = 1) -> tuple[Optimizer, StepDecay]:
+    """Adam, and the schedule of its learning rate, which steps once an epoch."""
+    learning_rate = opt.learning_rate * (processes if opt.scale_lr else 1)
+    schedule = StepDecay(learning_rate, step_size=opt.scheduler_step_size, gamma=LEARNING_RATE_DECAY)
+    clip = paddle.nn.ClipGradByGlobalNorm(opt.clip_grad_norm) if opt.clip_grad_norm else None
+    # One launch on a GPU updates all parameters.
+    adam = paddle.optimizer.Adam(schedule, parameters=model.parameters(), grad_clip=clip, use_multi_tensor=True)
+    return adam, schedule
+
+
+def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
+    """Fills the networks from ``--load_weights_folder`` and, where that does not, the encoders from ``--weights_init``.
+
+    Returns:
+        The table of what matched, by line, and which networks were left; none where nothing was loaded.
+
+    Raises:
+        WeightsError: something is missing, damaged, or does not fit.
+    """
+    networks = model.networks()
+    reports: dict[str, MatchReport] = {}
+    loaded: tuple[str, ...] = ()
+    if opt.load_weights_folder:
+        wanted = set(opt.models_to_load)
+        if "models_to_load" not in opt.given:  # the weights' own camera, where they have one
+            wanted |= {"intrinsics"} & roles_in(Path(opt.load_weights_folder))
+        loaded = tuple(role for role in networks if role in wanted)
+        reports.update(load_weights(opt.load_weights_folder, networks, loaded))
+    encoders = [role for role in ("encoder", "pose_encoder") if role in networks and role not in loaded]
+    if encoders and opt.weights_init != "scratch":
+        path = find_backbone(opt.weights_init, opt.num_layers)
+        for role in encoders:
+            reports[role] = _load_backbone(networks[role].encoder, path)
+    if not reports:
+        return []
+    random = [role for role in networks if role not in reports]
+    return [*match_table(reports).splitlines(), *([f"not loaded, random: {', '.join(random)}"] if random else [])]
+
+
+def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
+    """Fills a ResNet, whatever the number of images that its first convolution takes."""
+    arrays = read_backbone(path)
+    num_images = resnet.conv1.weight.shape[1] // 3
+    if num_images > 1 and "conv1.weight" in arrays:
+        first = paddle.to_tensor(arrays["conv1.weight"])
+        arrays["conv1.weight"] = stack_first_convolution(first, num_images).numpy()
+    return load_into(resnet, arrays, path)
+
+
+def weights_info(opt: Options, intrinsics: tuple[float, ...] | None) -> dict[str, Any]:
+    """What ``weights.json`` tells of a training's weights: the size, the scale, and the camera that was learned."""
+    scale = {"metres_per_unit": METRES_PER_UNIT} if opt.velocity_weight else {}
+    size = {name: getattr(opt, name) for name in ("height", "width", "use_stereo")}
+    return {**size, **scale, "intrinsics": intrinsics}
+
+
+def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoader:
+    """The loader of the "train" or "val" part of the split; lines that cannot be used are dropped and listed.
+
+    Among several processes each has its own share of the batches.
+
+    Raises:
+        DataError: the split is missing, or holds too few usable lines, or none with the speed that is asked for.
+        UserError: the folder of the cache cannot be written.
+    """
+    peers = peers or Peers()
+    train = part == "train"
+    folder = find_split(opt.split, opt.data_path)
+    dataset = build_dataset(
+        opt.dataset,
+        opt.data_path,
+        read_split_lines(folder, part),
+        height=opt.height,
+        width=opt.width,
+        frame_ids=opt.all_frames,
+        scales=opt.scales,
+        train=train,
+        extension=".png" if opt.png else ".jpg",
+        load_depth=not train,
+        gt_depth=opt.gt_depth,
+        mean_intrinsics=opt.kitti_mean_intrinsics,
+        load_travel=bool(opt.velocity_weight),
+        seed=opt.seed,
+    )
+    check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
+    if check.dropped:
+        print(
+            f"{part}: {len(check.dropped)} of {len(dataset.lines)} lines dropped, whose frames or neighbours are "
+            f"missing; they are listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
+        )
+        dataset.lines = check.kept
+    if train and opt.velocity_weight:
+        _check_speeds(dataset)
+    dataset.cache = build_cache(opt.cache, dataset, opt.cache_dir)
+    if dataset.cache is not None:
+        paths = {path for line in dataset.lines for path in dataset.frame_paths(line)}
+        print(f"{part}: {dataset.cache.describe_room(paths)}")
+    return build_loader(
+        dataset,
+        batch_size=opt.batch_size * (opt.grad_accumulation if train else 1),
+        shuffle=train,
+        num_workers=opt.num_workers,
+        seed=opt.seed,
+        drop_last=train,
+        rank=peers.rank,
+        processes=peers.size,
+    )
+
+
+def _check_speeds(dataset: MonoDataset) -> None:
+    """Raises DataError where no line of a split tells how far the camera moves, so that there is no scale to learn."""
+    sources = dataset.frame_ids[1:]
+    if not any(dataset.travel(line, f) is not None for line in dataset.lines for f in sources):
+        raise DataError(
+            f"--velocity_weight needs the speed of the camera, and in {dataset.data_path} no line to train on has one: "
+            "KITTI raw has it in oxts, imported videos in a column speed of SEQUENCE/frames.csv. Add it, or leave "
+            "out the option."
+        )
