@@ -119,7 +119,7 @@ def predict_motions(opt: Options, dataset: MonoDataset) -> np.ndarray:
     Raises:
         DataError, WeightsError: an image or the weights are missing or damaged.
     """
-    from inference.predictors import PosePredictor
+    from inference.pose_predictor import PosePredictor
 
     set_device(opt.device)
     predictor = PosePredictor.from_folder(

@@ -25,8 +25,8 @@ from inference.writers import WRITERS, Result
 
 # What imports Paddle is imported where it is used, so that a mistyped option or path is told at once.
 if TYPE_CHECKING:
+    from inference.depth_predictor import DepthPredictor, Prediction
     from inference.export.engines import ExportedPredictor
-    from inference.predictors import DepthPredictor, Prediction
 
 SECONDS_BETWEEN_LINES = 30.0
 IMAGES_WORTH_COMPILING = 100  # half a minute once, a fifth of a second for each of 640x192
@@ -87,8 +87,8 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
     prepare_environment()
     import paddle
 
+    from inference.depth_predictor import DepthPredictor
     from inference.export.engines import ExportedPredictor
-    from inference.predictors import DepthPredictor
 
     set_device(opt.device)
     if opt.engine == "paddle":

@@ -9,7 +9,7 @@ from common.errors import DataError
 from evaluation.road_plane import find_road
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
-    from inference.predictors import Prediction
+    from inference.depth_predictor import Prediction
 
 
 class RoadScale:

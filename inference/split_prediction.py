@@ -21,7 +21,7 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
     Raises:
         DataError, WeightsError: an image or the weights are missing or damaged.
     """
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
 
     missing = check_split(dataset, "test").dropped
     if missing:

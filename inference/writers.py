@@ -14,7 +14,7 @@ from common.colormap import colourise_disparity
 from evaluation.metrics.point_cloud import back_project
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
-    from inference.predictors import Prediction
+    from inference.depth_predictor import Prediction
 
 KITTI_STEPS = 256  # of KITTI's depth images, in a metre
 PLY_VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])

@@ -19,7 +19,7 @@ from common.errors import DataError, OptionsError, WeightsError
 from datasets.transforms import image_to_array, resize_lanczos
 from evaluate_pose import evaluate, predict_motions
 from evaluation.metrics.trajectories import motions_between
-from inference.predictors import POSE_ROLES
+from inference.pose_predictor import POSE_ROLES
 from layers.geometry import disp_to_depth
 from networks.monodepth import Monodepth
 from options import Options

@@ -17,8 +17,8 @@ from common.colormap import colourise_disparity
 from common.errors import DataError, OptionsError, UserError, WeightsError
 from common.input_files import find_files, read_image
 from datasets.kitti_dataset import KITTIOdomDataset
+from inference.depth_predictor import DepthPredictor
 from inference.predict_options import parse_predict_options
-from inference.predictors import DepthPredictor
 from networks.build import build_depth_networks
 from predict import predict
 from serialization.weights_folder import save_weights

@@ -24,7 +24,7 @@ from serialization.manifest import write_manifest
 if TYPE_CHECKING:  # they import Paddle, which nobody needs to be told of a mistyped option
     import numpy as np
 
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
 
 FRAMES = 4  # of the images given, at most
 
@@ -85,7 +85,7 @@ def _parse() -> Namespace:
 
 
 def _load(args: Namespace) -> "DepthPredictor":
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
 
     names = ("num_layers", "height", "width", "min_depth", "max_depth", "scale", "dataset")
     return DepthPredictor.from_folder(args.load_weights_folder, **{name: getattr(args, name) for name in names})

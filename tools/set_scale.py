@@ -34,7 +34,7 @@ from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from options import OPTION_FIELDS
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
 
 WIDEST_SPREAD = 1.5  # of the middle 80 % of scales: with more, one factor does not say much
 
@@ -48,7 +48,7 @@ def main() -> None:
     if args.distance is not None and len(paths) != 1:
         raise OptionsError(f"--distance is measured in one image; {len(paths)} are named")
     prepare_environment()
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
     from serialization.weights_folder import WeightsInfo, replace_weights_info
 
     set_device(args.device)

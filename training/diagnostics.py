@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 import numpy as np
 from paddle import Tensor
 
-from inference.predictors import to_scaled_disp
+from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 
 PREFIX = "vital/"

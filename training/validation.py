@@ -13,7 +13,7 @@ from paddle import Tensor
 from datasets.batch import prepare_batch
 from evaluation.depth_protocol import DepthProtocol, evaluate_frame
 from evaluation.metrics.depth_metrics import METRIC_NAMES
-from inference.predictors import to_scaled_disp
+from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
 from training.control_channel import Peers

@@ -10,7 +10,7 @@ from datasets.transforms import image_to_array, resize_lanczos
 from inference.export.engines import Run
 
 if TYPE_CHECKING:
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
 
 TOLERANCE, TOLERANCE_FP16 = 1e-4, 1e-2  # of the depth
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import OptionsError, UserError, WeightsError
+from inference.depth_predictor import Prediction, post_process_disparity
 from inference.export.exported_folder import FILES, INFO_FILE, MODEL, read_info
-from inference.predictors import Prediction, post_process_disparity
 from serialization.manifest import check_manifest
 
 Run = Callable[[np.ndarray], np.ndarray]  # the model's input -> its output

@@ -12,7 +12,7 @@ from layers.blocks import ConvBlock
 from layers.geometry import disp_to_depth
 
 if TYPE_CHECKING:
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
 
 
 class WholeModel(nn.Layer):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from inference.predictors import Prediction
+from inference.depth_predictor import Prediction
 from inference.road_scale import RoadScale
 
 K = np.array([[180.0, 0, 159.5], [0, 180.0, 44.0], [0, 0, 1]])

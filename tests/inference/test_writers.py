@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from plyfile import PlyData
 
-from inference.predictors import Prediction
+from inference.depth_predictor import Prediction
 from inference.writers import WRITERS, Result
 
 DEPTH = np.array([[1.5, 2.0, 70.0], [0.00001, 3.0004, 300.0]], np.float32)

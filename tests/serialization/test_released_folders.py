@@ -8,7 +8,7 @@ import paddle
 import pytest
 from torch_bytes import number, state_dict, storage, tensor, write_zip
 
-from inference.predictors import DepthPredictor
+from inference.depth_predictor import DepthPredictor
 from networks.build import build_networks
 from serialization.naming import to_paddle, to_pytorch
 from serialization.pdparams import write_pdparams

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError, OptionsError
-from inference import predictors
-from inference.predictors import DepthPredictor, Prediction
+from inference.depth_predictor import DepthPredictor, Prediction
+from inference.network_weights import DEFAULT_SIZE
 from networks.build import build_depth_networks
 from serialization.manifest import check_manifest
 from serialization.weights_folder import read_weights_info, save_weights
@@ -98,7 +98,7 @@ def test_released_weights_that_say_nothing_of_themselves(set_it, weights, image,
     ray = np.sqrt(1 + 0.005**2 + 0.085**2)  # from the middle of the image, by a focal length of 100 pixels
     set_it(image, "--distance", 2 * 7.5 * ray, "--at", 64, 40, "--fov", 2 * np.degrees(np.arctan(0.64)))
     info = read_weights_info(weights)
-    assert (info.height, info.width) == predictors.DEFAULT_SIZE
+    assert (info.height, info.width) == DEFAULT_SIZE
     assert info.metres_per_unit == pytest.approx(2.0, rel=1e-3)
 
 

@@ -8,7 +8,7 @@ import paddle
 import pytest
 
 from common.errors import DataError
-from inference.predictors import DepthPredictor
+from inference.depth_predictor import DepthPredictor
 from options import Options
 from serialization.weights_folder import read_weights_info, save_weights
 from tools.reporting.frame_panels import run_frames

@@ -28,8 +28,8 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
     """Yields the lines: ours, and one for each engine of exported models; their baseline is PyTorch, else ours."""
     import paddle
 
+    from inference.depth_predictor import DepthPredictor
     from inference.export.engines import ENGINES
-    from inference.predictors import DepthPredictor
     from networks.build import build_depth_networks
     from serialization.weights_folder import save_weights
 

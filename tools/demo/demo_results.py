@@ -24,7 +24,7 @@ from tools.demo.upload import Upload
 from tools.reporting.point_cloud_viewer import encode_cloud
 
 if TYPE_CHECKING:
-    from inference.predictors import DepthPredictor, Prediction
+    from inference.depth_predictor import DepthPredictor, Prediction
 
 FILES = ("picture", "disp_npy", "depth_npy", "depth_png")  # of `inference.writers`
 BATCH = 4  # frames of a video predicted at once

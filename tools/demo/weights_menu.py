@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from common.errors import WeightsError
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
-    from inference.predictors import DepthPredictor
+    from inference.depth_predictor import DepthPredictor
 
 NEEDED = ("encoder", "depth")
 
@@ -52,7 +52,7 @@ class Predictors:
         Raises:
             WeightsError: it is another folder, or its weights are damaged or do not fit.
         """
-        from inference.predictors import DepthPredictor
+        from inference.depth_predictor import DepthPredictor
 
         if folder not in self.folders:  # what comes from a browser may be anything
             raise WeightsError("these weights are none of those to choose from.")

@@ -16,7 +16,7 @@ from datasets.loader import collate
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split, read_split_lines
 from evaluation.depth_protocol import DepthProtocol, resize_disparity
-from inference.predictors import to_scaled_disp
+from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
 from options import Options

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from common.errors import OptionsError, UserError, WeightsError
+from inference.depth_predictor import DepthPredictor
 from inference.export.engines import ExportedPredictor
 from inference.export.exported_folder import read_info
 from inference.export.traced_network import resize_like_opencv, resize_like_pillow, upsampled_by_phases
 from inference.predict_options import parse_predict_options
-from inference.predictors import DepthPredictor
 from layers.blocks import ConvBlock
 from networks.build import build_depth_networks
 from predict import predict

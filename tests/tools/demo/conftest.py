@@ -6,7 +6,7 @@ import paddle
 import pytest
 from PIL import Image
 
-from inference.predictors import DepthPredictor
+from inference.depth_predictor import DepthPredictor
 from networks.build import build_depth_networks
 from serialization.weights_folder import save_weights
 

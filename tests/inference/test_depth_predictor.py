@@ -1,12 +1,16 @@
 """Predicting: post-processing against the reference, and the predictor's own behaviour."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
 from PIL import Image
 
 from common.errors import DataError, WeightsError
-from inference.predictors import DepthPredictor, post_process_disparity
+from inference.depth_predictor import DepthPredictor, post_process_disparity
 from networks.build import build_depth_networks
 from serialization.pdparams import read_pdparams, write_pdparams
 from serialization.weights_folder import save_weights
@@ -152,3 +156,15 @@ def test_the_checksum_is_that_of_the_parameters(folder):
     arrays["decoder.10.conv.bias"] = arrays["decoder.10.conv.bias"] + 1e-3
     write_pdparams(path, arrays)
     assert DepthPredictor.from_folder(folder).checksum() != before
+
+
+def test_the_package_gives_both_predictors_and_starts_without_paddle():
+    code = (
+        "import sys, inference\n"
+        "assert 'paddle' not in sys.modules\n"
+        "from inference import DepthPredictor, PosePredictor\n"
+        "from inference.depth_predictor import DepthPredictor as depth\n"
+        "assert DepthPredictor is depth and PosePredictor.__name__ == 'PosePredictor'\n"
+        "assert not hasattr(inference, 'Predictor')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
