@@ -48,7 +48,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill; it takes the place of ``folder`` when the block ends without an error.
 
     The files in it must have been synced, as those of ``atomic_file`` are. A folder cannot be replaced in one
-    operation: the old one steps aside first, where ``whole_folder`` finds it should the process die in
+    operation: the old one steps aside first, where ``resolve_complete_dir`` finds it should the process die in
         between.
 
     Raises:
@@ -74,8 +74,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def whole_folder(folder: Path) -> Path:
-    """``folder``; or the old one, where a save was cut off just before the new one took its name."""
+def resolve_complete_dir(folder: Path) -> Path:
+    """Return ``folder``, or its previous version where a save was cut off just before the new one took its name."""
     old = _sibling(folder, "old")
     return old if not folder.exists() and old.is_dir() else folder
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.atomic_files import whole_folder
+from common.atomic_files import resolve_complete_dir
 from common.errors import DataError, OptionsError
 from datasets.mono_dataset import OTHER_SIDE
 from datasets.splits import SplitLine, find_split, read_split_lines
@@ -51,7 +51,7 @@ def training_overlap(weights: str | Path, lines: Sequence[SplitLine], opt: Optio
     visited: set[Path] = set()
     following: str | Path | None = weights
     while following is not None and not unknown:
-        folder = whole_folder(Path(following).absolute())
+        folder = resolve_complete_dir(Path(following).absolute())
         if folder in visited:
             break
         visited.add(folder)

@@ -1,12 +1,10 @@
 """Metrics as tables for reading, as JSON for programs, and as rows for papers."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.errors import UserError
+from common.atomic_files import write_json
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 
 _COLUMN_WIDTH = 9
@@ -25,15 +23,7 @@ def save_metrics(path: str | Path, means: Mapping[str, float]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    text = json.dumps({name: float(means[name]) for name in METRIC_NAMES}, indent=2)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as fault:
-        raise UserError(f"{path} cannot be written: {fault.strerror or fault}.") from fault
+    write_json(Path(path), {name: float(means[name]) for name in METRIC_NAMES})
 
 
 def markdown_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:

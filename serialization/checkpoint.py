@@ -103,7 +103,7 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def read_state(folder: Path) -> RunState:
-    """The state of a checkpoint. Raises WeightsError where it is of another version."""
+    """The state of a checkpoint. Raises WeightsError where another version wrote it."""
     path = folder / STATE_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -112,8 +112,8 @@ def read_state(folder: Path) -> RunState:
     names = {field.name for field in dataclasses.fields(RunState)}
     if not isinstance(content, dict) or set(content) != names:
         raise WeightsError(
-            f"{path} should hold {', '.join(sorted(names))}; it holds {', '.join(map(str, content))}: it is of another "
-            "version of this project, which can go on with it."
+            f"{path} should hold {', '.join(sorted(names))}; it holds {', '.join(map(str, content))}: written "
+            "by another version of this project; resume with that version."
         )
     return RunState(**content)
 

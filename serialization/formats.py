@@ -1,32 +1,80 @@
-"""Which reader and writer a file's ending names, and arrays under Paddle's names from any of them."""
+"""Weight files of every format, to and from arrays under Paddle's names and in its layouts.
+
+Whose names and layouts a file has follows from its format: ``.pth`` and the published ``.h5`` backbones are PyTorch's,
+``.safetensors`` says so in its metadata. ``.pdparams`` files are Paddle's, unless batch norm's buffers have PyTorch's
+names: people convert files without renaming them; safetensors without metadata (the libraries require none) likewise.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import WeightsError
 from serialization.h5 import read_h5
-from serialization.naming import is_pytorch, to_paddle
+from serialization.naming import has_pytorch_buffers, to_paddle, to_pytorch
 from serialization.pdparams import read_pdparams, write_pdparams
 from serialization.safetensors_file import read_safetensors, write_safetensors
 from serialization.torch_file import read_torch_file
 
-# A new format is a reader and a line here.
+# What "format" in the metadata of safetensors says, by the library's names of frameworks; transformers writes "pt",
+# PaddleNLP "pd".
+_PYTORCH = ("pt", "pytorch", "torch")
+_PADDLE = ("pd", "paddle", "paddlepaddle")
+
+
+@dataclass(frozen=True)
+class WeightsFormat:
+    """A format that weights are written in.
+
+    Attributes:
+        ending: of its files.
+        arrange: arrays under Paddle's names -> as the files hold them.
+        write: writes arranged arrays to a path.
+    """
+
+    ending: str
+    arrange: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+    write: Callable[[Path, Mapping[str, np.ndarray]], None]
+
+
+def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
+    return _by_buffers(read_pdparams(path))
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    file = read_safetensors(path)
+    framework = file.metadata.get("format")
+    if framework in _PYTORCH:
+        return to_paddle(file.arrays)
+    return file.arrays if framework in _PADDLE else _by_buffers(file.arrays)
+
+
+def _by_buffers(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return to_paddle(arrays) if has_pytorch_buffers(arrays) else arrays
+
+
+# Ending -> reader of the arrays under Paddle's names. A new format is a reader and a line here.
 READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
-    ".pdparams": read_pdparams,
-    ".safetensors": read_safetensors,
-    ".pth": lambda path: read_torch_file(path).arrays,
-    ".h5": read_h5,
+    ".pdparams": _read_pdparams,
+    ".safetensors": _read_safetensors,
+    ".pth": lambda path: to_paddle(read_torch_file(path).arrays),
+    ".h5": lambda path: to_paddle(read_h5(path)),
 }
-WRITERS: dict[str, Callable[[Path, Mapping[str, np.ndarray]], None]] = {
-    ".pdparams": write_pdparams,
-    ".safetensors": write_safetensors,
+FORMATS = {
+    "pdparams": WeightsFormat(".pdparams", dict, write_pdparams),
+    "safetensors": WeightsFormat(
+        ".safetensors", dict, lambda path, arrays: write_safetensors(path, arrays, {"format": _PADDLE[0]})
+    ),
+    "pytorch": WeightsFormat(
+        ".safetensors", to_pytorch, lambda path, arrays: write_safetensors(path, arrays, {"format": _PYTORCH[0]})
+    ),
 }
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """A file's arrays under Paddle's names, whichever of the two namings it has.
+    """Read a file's arrays under Paddle's names and in its layouts, whichever framework wrote it.
 
     Raises:
         WeightsError: the file is missing, damaged, unsafe, or has none of the endings of ``READERS``.
@@ -34,8 +82,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if path.suffix not in READERS:
         raise WeightsError(f"{path} cannot be read as weights: a file in {any_of(READERS)} was expected.")
-    arrays = READERS[path.suffix](path)
-    return to_paddle(arrays) if is_pytorch(arrays) else arrays
+    return READERS[path.suffix](path)
 
 
 def any_of(endings: Mapping[str, object] | tuple[str, ...]) -> str:

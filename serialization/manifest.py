@@ -25,7 +25,7 @@ def write_manifest(folder: Path) -> None:
 
 
 @contextmanager
-def relisted(folder: Path, name: str) -> Iterator[None]:
+def update_manifest(folder: Path, name: str) -> Iterator[None]:
     """Within the block the file ``name`` may be replaced: it is not listed meanwhile, and as it is then afterwards.
 
     Raises:

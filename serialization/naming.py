@@ -1,4 +1,8 @@
-"""PyTorch's names and layouts of parameters, and Paddle's."""
+"""PyTorch's names and layouts of parameters, and Paddle's.
+
+Batch norm's buffers have other names, and weights of linear layers are (out, in) in PyTorch and (in, out) in Paddle.
+The latter cannot be told from the arrays, so ``formats`` decides by the file's format and metadata.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,8 +17,8 @@ _NUM_CLASSES = 1000
 _LAST_BLOCK = "encoder.layer4.0.downsample.0.weight"
 
 
-def is_pytorch(names: Iterable[str]) -> bool:
-    """Whether these are PyTorch's names: known by the buffers of batch norm, without which both say the same."""
+def has_pytorch_buffers(names: Iterable[str]) -> bool:
+    """Check for the buffers of PyTorch's batch norm, whose names Paddle never writes."""
     return any(name.rpartition(".")[2] in (*_BUFFERS, _COUNTER) for name in names)
 
 

@@ -1,10 +1,12 @@
-"""Opens weight files; those that are missing, empty or evidently of another format are told apart at once."""
+"""What the readers of weight files share: opening with a check of the format, and bfloat16."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from common.errors import WeightsError
 
@@ -44,3 +46,14 @@ def open_weights(path: Path, expected: str, own_start: bytes | None = None) -> I
             yield stream
     except OSError as fault:
         raise WeightsError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+
+
+def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """Convert bfloat16, which NumPy lacks and which is the upper half of a float32, to float32, exactly.
+
+    Args:
+        bits: uint16, of any shape: the bits of the bfloat16 numbers.
+    """
+    halves = np.zeros((*bits.shape, 2), "<u2")
+    halves[..., 1] = bits
+    return halves.view("<f4").reshape(bits.shape)

@@ -1,6 +1,8 @@
 """Files in the safetensors format, by its own library; there is nothing in them that could be run."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,7 @@ from safetensors.numpy import save
 
 from common.atomic_files import atomic_file
 from common.errors import WeightsError
-from serialization.bfloat16 import widen_bfloat16
-from serialization.opening import SAFETENSORS_START, open_weights
+from serialization.opening import SAFETENSORS_START, open_weights, widen_bfloat16
 
 _BFLOAT16 = "BF16"
 # The format's types -> NumPy's.
@@ -21,8 +22,18 @@ _TYPES = {
 _NAMES = {np.dtype(code).name for code in _TYPES.values()}
 
 
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Name -> array, sorted by name; bfloat16, which NumPy lacks, as float32, which is exact.
+@dataclass(frozen=True)
+class SafetensorsFile:
+    """What a safetensors file holds, under its own names."""
+
+    arrays: dict[str, np.ndarray]
+    """Sorted by name; bfloat16 as float32, which is exact."""
+    metadata: dict[str, str]
+    """The header's ``__metadata__``; empty where the file has none."""
+
+
+def read_safetensors(path: Path) -> SafetensorsFile:
+    """Read the arrays and the metadata of a file.
 
     Raises:
         WeightsError: the file is missing, empty, cut off, of another format, lies about itself, or holds numbers of
@@ -40,11 +51,16 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     foreign = [f"{name!r} of type {about['dtype']}" for name, about in entries if about["dtype"] not in _TYPES]
     if foreign:
         raise WeightsError(f"{path} holds numbers that cannot be read, for example {foreign[0]}: convert them to F32.")
-    return {name: _array(**about) for name, about in entries}
+    return SafetensorsFile({name: _array(**about) for name, about in entries}, _read_metadata(content))
 
 
-def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes ``arrays`` for ``read_safetensors`` and every other reader of the format.
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Write ``arrays`` for ``read_safetensors`` and every other reader of the format.
+
+    Args:
+        path: the file.
+        arrays: name -> array.
+        metadata: for the header; None writes none.
 
     Raises:
         WeightsError: an array is of a type that the format lacks.
@@ -56,7 +72,13 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         if array.dtype.name not in _NAMES:
             raise WeightsError(f"{path}: safetensors has no type for {name!r}, which is of type {array.dtype}.")
     with atomic_file(Path(path)) as stream:
-        stream.write(save(content))
+        stream.write(save(content, metadata=dict(metadata) if metadata else None))
+
+
+def _read_metadata(content: bytes) -> dict[str, str]:
+    """Read the metadata of a file that the library has accepted: 8 bytes of length, then a JSON header."""
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size]).get("__metadata__") or {}
 
 
 def _array(dtype: str, shape: list[int], data: bytearray) -> np.ndarray:

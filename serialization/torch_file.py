@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from common.errors import WeightsError
-from serialization.bfloat16 import widen_bfloat16
-from serialization.opening import ZIP_START, open_weights
+from serialization.opening import ZIP_START, open_weights, widen_bfloat16
 from serialization.safe_pickle import ARRAY_NAMES, Admitted, ArrayStandIn, ArrayUnpickler, StandIn
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from paddle import nn
 
-from common.atomic_files import atomic_folder, whole_folder, write_json
+from common.atomic_files import atomic_folder, resolve_complete_dir, write_json
 from common.errors import WeightsError
-from serialization.formats import WRITERS, any_of, read_arrays
-from serialization.manifest import check_manifest, relisted, write_manifest
+from serialization.formats import FORMATS, WeightsFormat, any_of, read_arrays
+from serialization.manifest import check_manifest, update_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
 from serialization.torch_file import read_torch_file
 
@@ -78,33 +78,33 @@ def fill_folder(folder: Path, networks: Mapping[str, nn.Layer], info: Mapping[st
         role: {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         for role, network in networks.items()
     }
-    _fill(folder, contents, checked, ENDINGS[0])
+    _fill(folder, contents, checked, FORMATS["pdparams"])
 
 
 def write_weights(
-    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, ending: str
+    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, form: WeightsFormat
 ) -> None:
     """Writes arrays as a folder of weights, with its manifest; what is there is replaced as a whole.
 
     Args:
         folder: the folder.
-        contents: role -> name -> array.
+        contents: role -> name -> array, arranged for ``form``.
         info: for ``weights.json``; None writes none.
-        ending: a key of ``WRITERS``.
+        form: one of ``FORMATS``.
 
     Raises:
         UserError: the folder cannot be written.
     """
     with atomic_folder(folder) as temporary:
-        _fill(temporary, contents, info, ending)
+        _fill(temporary, contents, info, form)
         write_manifest(temporary)
 
 
 def _fill(
-    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, ending: str
+    folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, form: WeightsFormat
 ) -> None:
     for role, arrays in contents.items():
-        WRITERS[ending](folder / f"{role}{ending}", arrays)
+        form.write(folder / f"{role}{form.ending}", arrays)
     if info is not None:
         write_json(folder / INFO_FILE, info.as_dict())
 
@@ -153,7 +153,7 @@ def read_weights_info(folder: str | Path) -> WeightsInfo | None:
             return _parse_info(json.loads(path.read_text(encoding="utf-8")), path)
         except (OSError, ValueError, RecursionError) as fault:
             raise WeightsError(
-                f"{path} is damaged ({fault}): mend it, or remove it to give the size by hand."
+                f"{path} is damaged ({fault}): fix it, or remove it to give the size by hand."
             ) from fault
     others = read_torch_file(encoder).others if encoder.is_file() else {}
     return _parse_info({"use_stereo": False, **others}, encoder) if "height" in others else None
@@ -167,7 +167,7 @@ def replace_weights_info(folder: str | Path, info: WeightsInfo) -> None:
         UserError: the folder cannot be written.
     """
     folder = _existing(folder)
-    with relisted(folder, INFO_FILE):
+    with update_manifest(folder, INFO_FILE):
         write_json(folder / INFO_FILE, info.as_dict())
 
 
@@ -177,7 +177,7 @@ def roles_in(folder: Path) -> set[str]:
 
 
 def _existing(folder: str | Path) -> Path:
-    whole = whole_folder(Path(folder).absolute())
+    whole = resolve_complete_dir(Path(folder).absolute())
     if not whole.is_dir():
         raise WeightsError(f"there is no folder of weights at {folder}.")
     return whole

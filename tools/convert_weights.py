@@ -5,30 +5,23 @@ format that is read here; DST a new folder, or a new file. ``pytorch`` has PyTor
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.atomic_files import whole_folder
+from common.atomic_files import resolve_complete_dir
 from common.environment import prepare_environment, run_script
 from common.errors import WeightsError
 from common.option_types import OptionParser
 from options import ROLES
-from serialization.formats import READERS, WRITERS, any_of, read_arrays
+from serialization.formats import FORMATS, READERS, any_of, read_arrays
 from serialization.manifest import MANIFEST_FILE, check_manifest
-from serialization.naming import to_pytorch
 
 if TYPE_CHECKING:
     from serialization.weights_folder import WeightsInfo
 
-# Name of a format -> the ending of its files, and what makes its arrays of those under Paddle's names.
-FORMATS: dict[str, tuple[str, Callable[[Mapping], dict]]] = {
-    "pdparams": (".pdparams", dict),
-    "safetensors": (".safetensors", dict),
-    "pytorch": (".safetensors", to_pytorch),
-}
 # What the original implementation is trained at by default, for weights that do not say.
 _DEFAULT_SIZE = {"height": 192, "width": 640}
 
@@ -42,7 +35,7 @@ def main() -> None:
         "--format", choices=FORMATS, required=True, help="pytorch: its names and layouts, as safetensors"
     )
     args = parser.parse_args()
-    source = whole_folder(args.source.absolute())
+    source = resolve_complete_dir(args.source.absolute())
     if not source.exists():
         raise WeightsError(
             f"{args.source} does not exist: a folder of weights, or a file in {any_of(READERS)}, was expected."
@@ -64,11 +57,11 @@ def _convert_folder(source: Path, target: Path, name: str) -> str:
     roles = [role for role in ROLES if role in roles_in(source)]
     if not roles:
         raise WeightsError(f"{source} holds no weights: files named after {any_of(ROLES)} were expected.")
-    ending, arrange = FORMATS[name]
+    form = FORMATS[name]
     contents, info = read_weights(source, roles), read_weights_info(source)
-    arrays = {role: arrange(content) for role, (_, content) in contents.items()}
-    write_weights(target, arrays, info, ending)
-    lines = [_table({target / f"{role}{ending}": len(content) for role, content in arrays.items()})]
+    arrays = {role: form.arrange(content) for role, (_, content) in contents.items()}
+    write_weights(target, arrays, info, form)
+    lines = [_table({target / f"{role}{form.ending}": len(content) for role, content in arrays.items()})]
     if info:
         lines.append(
             f"{info.width}x{info.height}, {'with' if info.use_stereo else 'without'} stereo pairs: {INFO_FILE}"
@@ -85,12 +78,12 @@ def _convert_folder(source: Path, target: Path, name: str) -> str:
 
 def _convert_file(source: Path, target: Path, name: str) -> str:
     """Writes ``target``; what was written, for the user."""
-    ending, arrange = FORMATS[name]
-    if target.suffix != ending:
-        raise WeightsError(f"{target} should end in {ending}: that is how files of --format {name} are named.")
+    form = FORMATS[name]
+    if target.suffix != form.ending:
+        raise WeightsError(f"{target} should end in {form.ending}: that is how files of --format {name} are named.")
     check_manifest(source.parent, [source.name])
-    arrays = arrange(read_arrays(source))
-    WRITERS[ending](target, arrays)
+    arrays = form.arrange(read_arrays(source))
+    form.write(target, arrays)
     return f"{_table({target: len(arrays)})}\nWritten to {target}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from paddle import nn
 
-from common.atomic_files import whole_folder
+from common.atomic_files import resolve_complete_dir
 from common.errors import UserError, WeightsError
 from serialization.checkpoint import STATE_FILE, check_checkpoint
 
@@ -38,7 +38,7 @@ class Checkpoints:
 
     def path(self, step: int) -> Path:
         """Where the checkpoint of a step lies."""
-        return whole_folder(self.folder / f"step_{step}")
+        return resolve_complete_dir(self.folder / f"step_{step}")
 
     def newest_whole(self, note: Callable[[str], None] = print) -> Path | None:
         """The newest checkpoint that is as it was written; None where there is none at all.

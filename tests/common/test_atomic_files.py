@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from common.atomic_files import atomic_file, atomic_folder, whole_folder
+from common.atomic_files import atomic_file, atomic_folder, resolve_complete_dir
 from common.errors import UserError
 
 
@@ -67,12 +67,12 @@ def test_failed_rename_brings_the_old_folder_back(tmp_path, monkeypatch):
 def test_killed_between_the_renames_leaves_a_whole_folder(tmp_path):
     folder, old = tmp_path / "best", tmp_path / ".best.old"
     fill(folder, "one")
-    assert whole_folder(folder) == folder
+    assert resolve_complete_dir(folder) == folder
     folder.rename(old)  # the state after a kill: the new folder still has its temporary name
     (tmp_path / ".best.tmp").mkdir()
-    assert whole_folder(folder) == old
+    assert resolve_complete_dir(folder) == old
     fill(folder, "two")
-    assert whole_folder(folder) == folder
+    assert resolve_complete_dir(folder) == folder
     assert (folder / "a.txt").read_text() == "two" and names(tmp_path) == ["best"]
 
 

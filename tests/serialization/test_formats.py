@@ -5,11 +5,12 @@ import json
 import h5py
 import numpy as np
 import pytest
+import safetensors.numpy
 from torch_bytes import state_dict, storage, tensor, write_zip
 
 from common.errors import WeightsError
-from serialization.formats import read_arrays
-from serialization.naming import is_pytorch, to_paddle, to_pytorch
+from serialization.formats import FORMATS, read_arrays
+from serialization.naming import has_pytorch_buffers, to_paddle, to_pytorch
 from serialization.pdparams import write_pdparams
 from serialization.safetensors_file import write_safetensors
 
@@ -55,9 +56,60 @@ def test_every_ending_has_its_reader(tmp_path, ending, write):
         read_arrays(tmp_path / "a.npz")
 
 
+# A square linear layer and no batch norm: neither names nor shapes say whose it is.
+SQUARE = {"norm.weight": np.ones(2, np.float32), "linear.weight": np.array([[0, 1], [2, 3]], np.float32)}
+AS_IT_IS, TURNED = [[0, 1], [2, 3]], [[0, 2], [1, 3]]
+
+
+def write_square_pth(path):
+    views = {"norm.weight": tensor(storage(), (2,)), "linear.weight": tensor(storage(), (2, 2), (2, 1))}
+    write_zip(path, state_dict(**views))
+
+
+def test_square_layers_without_batch_norm_are_turned_by_format(tmp_path):
+    write_pdparams(tmp_path / "paddle.pdparams", SQUARE)
+    write_square_pth(tmp_path / "torch.pth")
+    write_h5(tmp_path / "backbone.h5", SQUARE)
+    expected = {"paddle.pdparams": AS_IT_IS, "torch.pth": TURNED, "backbone.h5": TURNED}
+    read = {name: read_arrays(tmp_path / name)["linear.weight"].tolist() for name in expected}
+    assert read == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"format": "pt"}, TURNED),
+        ({"format": "pd"}, AS_IT_IS),
+        ({"format": "np"}, AS_IT_IS),  # by the names, as without
+        ({"author": "someone"}, AS_IT_IS),
+        (None, AS_IT_IS),
+    ],
+)
+def test_square_layers_in_safetensors_are_turned_by_metadata(tmp_path, metadata, expected):
+    """In files of the library itself."""
+    path = tmp_path / "a.safetensors"
+    safetensors.numpy.save_file(SQUARE, path, metadata)
+    assert read_arrays(path)["linear.weight"].tolist() == expected
+    with_batch_norm = {**SQUARE, "bn.running_mean": np.zeros(2, np.float32)}
+    safetensors.numpy.save_file(with_batch_norm, path, metadata)
+    assert read_arrays(path)["linear.weight"].tolist() == (AS_IT_IS if metadata == {"format": "pd"} else TURNED)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_written_format_is_read_back_without_batch_norm(tmp_path, name):
+    form = FORMATS[name]
+    path = tmp_path / f"a{form.ending}"
+    form.write(path, form.arrange(SQUARE))
+    assert {key: array.tolist() for key, array in read_arrays(path).items()} == {
+        key: array.tolist() for key, array in SQUARE.items()
+    }
+    if name == "pytorch":  # as PyTorch's own reader sees it
+        assert safetensors.numpy.load_file(path)["linear.weight"].tolist() == TURNED
+
+
 def test_pytorch_is_known_by_the_buffers_of_batch_norm():
-    assert is_pytorch(["conv.weight", "bn.running_var"]) and is_pytorch(["num_batches_tracked"])
-    assert not is_pytorch(["bn._mean", "running_mean.weight"])
+    assert has_pytorch_buffers(["conv.weight", "bn.running_var"]) and has_pytorch_buffers(["num_batches_tracked"])
+    assert not has_pytorch_buffers(["bn._mean", "running_mean.weight"])
 
 
 @pytest.mark.parametrize("module", ["encoder18", "encoder50", "pose_encoder", "depth18", "pose", "posecnn"])

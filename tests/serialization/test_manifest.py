@@ -5,7 +5,7 @@ import json
 import pytest
 
 from common.errors import UserError, WeightsError
-from serialization.manifest import check_manifest, relisted, write_manifest
+from serialization.manifest import check_manifest, update_manifest, write_manifest
 
 # From FIPS 180-2: the digests of "abc" and of nothing.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -88,7 +88,7 @@ def test_an_unwritable_folder_is_told(folder):
 
 
 def test_a_file_that_is_replaced_passes_at_any_moment(folder):
-    with relisted(folder, "empty.json"):
+    with update_manifest(folder, "empty.json"):
         assert check_manifest(folder)
         (folder / "empty.json").write_bytes(b"abc")
         assert check_manifest(folder)
@@ -97,13 +97,13 @@ def test_a_file_that_is_replaced_passes_at_any_moment(folder):
 
 
 def test_a_file_that_was_not_replaced_for_an_error_is_no_longer_listed(folder):
-    with pytest.raises(OSError), relisted(folder, "empty.json"):
+    with pytest.raises(OSError), update_manifest(folder, "empty.json"):
         raise OSError
     assert check_manifest(folder)
 
 
 def test_a_folder_without_a_manifest_stays_without(folder):
     (folder / "manifest.json").unlink()
-    with relisted(folder, "empty.json"):
+    with update_manifest(folder, "empty.json"):
         pass
     assert not (folder / "manifest.json").exists()

@@ -21,7 +21,7 @@ def content(header, numbers=SIX):
 
 def read(path, raw):
     path.write_bytes(raw)
-    return read_safetensors(path)
+    return read_safetensors(path).arrays
 
 
 @pytest.fixture
@@ -71,14 +71,14 @@ def test_what_is_written_stands_in_the_file(path, kind):
         about = {"dtype": name, "shape": [2, 3], "data_offsets": [0, plain.nbytes]}
         assert json.loads(raw[8 : 8 + size]) == {"w": about}
         assert raw[8 + size :] == plain.astype(plain.dtype.newbyteorder("<")).tobytes()
-        back = read_safetensors(path)["w"]
+        back = read_safetensors(path).arrays["w"]
         assert back.dtype == plain.dtype and back.tolist() == plain.tolist()
 
 
 def test_numbers_without_dimensions_and_the_same_bytes_for_the_same_arrays(path, tmp_path):
     arrays = {"b": np.array(3), "a": np.zeros((0, 3), np.float32), "w": np.ones(2)}
     write_safetensors(path, arrays)
-    back = read_safetensors(path)
+    back = read_safetensors(path).arrays
     assert {name: array.shape for name, array in back.items()} == {"a": (0, 3), "b": (), "w": (2,)} and back["b"] == 3
     write_safetensors(tmp_path / "again.safetensors", dict(reversed(arrays.items())))
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()

@@ -154,9 +154,9 @@ def test_a_folder_of_the_original_is_used_as_it_is(tmp_path, write):
     """Weights in ``.pth``, and the size beside those of the encoder."""
     size = {"height": number(320), "width": number(1024), "use_stereo": b"\x88"}
     write(tmp_path / "encoder.pth", state_dict(weight=tensor(storage(), (1, 6, 1, 1), (6, 1, 1, 1)), **size))
-    write(tmp_path / "depth.pth", state_dict(weight=tensor(storage(), (2, 3), (3, 1))))
+    write(tmp_path / "depth.pth", state_dict(weight=tensor(storage(), (2, 3, 1), (3, 1, 1))))
     networks = {"encoder": nn.Conv2D(6, 1, 1, bias_attr=False), "depth": nn.Conv2D(3, 2, 1)}
-    with pytest.raises(WeightsError, match=r"weight: \(2, 3\) in the file, \(2, 3, 1, 1\) in the network"):
+    with pytest.raises(WeightsError, match=r"weight: \(2, 3, 1\) in the file, \(2, 3, 1, 1\) in the network"):
         load_weights(tmp_path, networks, ("depth",))
     reports = load_weights(tmp_path, networks, ("encoder",))
     assert networks["encoder"].weight.numpy().ravel().tolist() == [0, 1, 2, 3, 4, 5]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from common.atomic_files import whole_folder
+from common.atomic_files import resolve_complete_dir
 from common.errors import DataError
 from datasets.batch import prepare_batch
 from datasets.build import DATASETS, build_dataset
@@ -99,7 +99,7 @@ def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[F
 def _load(model: Monodepth, weights: Path) -> str:
     """Fills the networks whose files are there; what it means that others are absent or incomplete, or ""."""
     networks = model.networks()
-    weights = whole_folder(weights.absolute())
+    weights = resolve_complete_dir(weights.absolute())
     needed = [role for role in networks if role in DEPTH_ROLES or role in roles_in(weights)]
     reports = load_weights(weights, networks, needed)
     absent = [role for role in networks if role not in DEPTH_ROLES and (role not in reports or reports[role].missing)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.atomic_files import whole_folder
+from common.atomic_files import resolve_complete_dir
 from common.errors import DataError
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from options import Options
@@ -68,7 +68,7 @@ def read_run(folder: Path, weights: Path | None = None, changes: Mapping[str, An
             "The folder LOG_DIR/MODEL_NAME of a training was expected."
         )
     weights = weights or folder / "models" / "weights_best"
-    if not whole_folder(weights.absolute()).is_dir():
+    if not resolve_complete_dir(weights.absolute()).is_dir():
         kept = ", ".join(sorted(path.name for path in (folder / "models").glob("weights_*"))) or "none yet"
         raise DataError(
             f"there are no weights in {weights}; of this run there are: {kept}. Name a folder by --weights FOLDER, or "

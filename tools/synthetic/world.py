@@ -1,12 +1,12 @@
 """A world: many streets, their drives written side by side, and the split that keeps them apart."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
+from common.atomic_files import atomic_folder, write_json
 from common.errors import DataError
 from common.process_pool import map_in_processes
 from tools.synthetic.kitti_tree import write_calibration, write_frame, write_poses
@@ -100,20 +100,16 @@ def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], N
     if out.exists() and any(out.iterdir()):
         _check_existing(out, manifest)
         return False
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    write_calibration(partial / DATE, Camera.like_kitti(world.height, world.width))
-    for drive in range(len(world.drive_lengths)):
-        write_poses(partial / world.drive_folder(drive), world.street(drive))
-    lists = partial / "splits" / SPLIT
-    lists.mkdir(parents=True)
-    for part in ("train", "val", "test"):
-        (lists / f"{part}_files.txt").write_text("\n".join(world.split_lines(part)) + "\n", encoding="utf-8")
-    _draw_all(world, partial, num_workers, on_frame)
-    (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    if out.exists():
-        out.rmdir()
-    partial.rename(out)
+    with atomic_folder(out.absolute()) as folder:
+        write_calibration(folder / DATE, Camera.like_kitti(world.height, world.width))
+        for drive in range(len(world.drive_lengths)):
+            write_poses(folder / world.drive_folder(drive), world.street(drive))
+        lists = folder / "splits" / SPLIT
+        lists.mkdir(parents=True)
+        for part in ("train", "val", "test"):
+            (lists / f"{part}_files.txt").write_text("\n".join(world.split_lines(part)) + "\n", encoding="utf-8")
+        _draw_all(world, folder, num_workers, on_frame)
+        write_json(folder / MANIFEST, manifest)
     return True
 
 
