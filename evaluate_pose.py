@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from common.atomic_files import atomic_file, write_json
 from common.environment import prepare_environment, run_script, set_device
 from common.errors import DataError
-from datasets.build import build_dataset, build_loader
+from datasets.build import build_loader, dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from evaluation.metrics.pose_metrics import SNIPPET_MOTIONS, PoseEvaluation, evaluate_poses
@@ -43,7 +43,7 @@ def evaluate(opt: Options) -> PoseEvaluation | None:
         DataError, WeightsError: what is needed is missing, damaged, or does not fit together.
     """
     dataset, folder = build_sequence(opt)
-    dataset.lines = find_frames(dataset, folder)
+    dataset = dataset.replace(lines=find_frames(dataset, folder))
     truth = None if opt.no_eval else dataset.poses(folder)
     if truth is not None and len(truth) != len(dataset.lines):
         raise DataError(
@@ -73,18 +73,9 @@ def evaluate(opt: Options) -> PoseEvaluation | None:
 
 
 def build_sequence(opt: Options) -> tuple[MonoDataset, str]:
-    """The dataset that the sequence is of, without lines and size, and the sequence's folder as in a split line."""
+    """The dataset that the sequence is of, without lines, and the sequence's folder as in a split line."""
     odometry = re.fullmatch(r"odom_(\d+)", opt.eval_split)
-    dataset = build_dataset(
-        "kitti_odom" if odometry else opt.dataset,
-        opt.data_path,
-        [],
-        height=opt.height,
-        width=opt.width,
-        frame_ids=(0,),
-        train=False,
-        extension=".png" if opt.png else ".jpg",
-    )
+    dataset = dataset_from(opt, [], name="kitti_odom" if odometry else None)
     return dataset, odometry[1] if odometry else opt.eval_split.strip("/")
 
 
@@ -139,9 +130,9 @@ def predict_motions(opt: Options, dataset: MonoDataset) -> np.ndarray:
     targets = predictor.targets(num_frames)
     if not targets:
         raise DataError(f"{num_frames} frames are too few for a pose network that sees frames {predictor.frame_ids}.")
-    dataset.lines = [dataset.lines[target] for target in targets]
-    dataset.frame_ids = predictor.frame_ids
-    dataset.height, dataset.width = predictor.size
+    height, width = predictor.size
+    lines = [dataset.lines[target] for target in targets]
+    dataset = dataset.replace(lines=lines, frame_ids=predictor.frame_ids, height=height, width=width)
     loader = build_loader(
         dataset,
         batch_size=min(opt.batch_size, len(dataset)),

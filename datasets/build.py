@@ -5,22 +5,72 @@ from collections.abc import Sequence
 from common.errors import DataError, OptionsError
 from datasets.folder_dataset import FolderDataset
 from datasets.frame_cache import DiskCache, FrameCache, RamCache
+from datasets.kitti_benchmark import KITTIBenchmarkDataset
 from datasets.kitti_dataset import KITTIDepthDataset, KITTIOdomDataset, KITTIRawDataset
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.sampler import EpochSampler
 from datasets.splits import SplitLine
+from options import Options
 
 DATASETS: dict[str, type[MonoDataset]] = {
     "kitti": KITTIRawDataset,
     "kitti_odom": KITTIOdomDataset,
     "kitti_depth": KITTIDepthDataset,
+    "kitti_benchmark": KITTIBenchmarkDataset,
     "folder": FolderDataset,
 }
 
 
+def dataset_from(
+    opt: Options,
+    lines: Sequence[SplitLine],
+    *,
+    name: str | None = None,
+    frame_ids: Sequence[int | str] = (0,),
+    scales: Sequence[int] = (),
+    augment: bool = False,
+    load_depth: bool = False,
+    load_travel: bool = False,
+    mean_intrinsics: bool = False,
+) -> MonoDataset:
+    """Build the dataset that the options describe.
+
+    Args:
+        opt: names the dataset, its folder, the images' size and extension, the ground truth's axis, and the seed.
+        lines: the frames.
+        name: of the dataset, where it is not ``opt.dataset``.
+        frame_ids, scales, load_depth, load_travel, mean_intrinsics: as in `MonoDataset`.
+        augment: flip and jitter, to train on.
+
+    Raises:
+        OptionsError: there is no such dataset.
+        DataError: the dataset has no mean intrinsics.
+    """
+    return build_dataset(
+        name or opt.dataset,
+        opt.data_path,
+        lines,
+        height=opt.height,
+        width=opt.width,
+        frame_ids=frame_ids,
+        scales=scales,
+        train=augment,
+        extension=".png" if opt.png else ".jpg",
+        load_depth=load_depth,
+        load_travel=load_travel,
+        gt_depth=opt.gt_depth,
+        mean_intrinsics=mean_intrinsics,
+        seed=opt.seed,
+    )
+
+
 def build_dataset(name: str, data_path: str, lines: Sequence[SplitLine], **kwargs) -> MonoDataset:
-    """The dataset of this name, with the keywords of `MonoDataset`. Raises OptionsError if there is none."""
+    """Build the dataset of this name, with the keywords of `MonoDataset`.
+
+    Raises:
+        OptionsError: there is none.
+    """
     if name not in DATASETS:
         raise OptionsError(f"dataset: got '{name}', allowed: {', '.join(DATASETS)}")
     return DATASETS[name](data_path, lines, **kwargs)

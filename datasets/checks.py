@@ -23,7 +23,7 @@ def check_split(dataset: MonoDataset, part: str, log_dir: str | Path | None = No
     """Looks up the images of every line of the dataset, by listing each folder once; opens none of them.
 
     Lines with a missing frame or neighbour go to `dropped`, and into `LOG_DIR/dropped_PART_lines.txt` when a
-    log folder is given. The dataset is left as it is: assign `dataset.lines = check.kept`.
+    log folder is given. To go on with the others: `dataset.replace(lines=check.kept)`.
     Raises DataError, saying where it looked, where no line is left.
     """
     listing = FolderListing()

@@ -19,7 +19,9 @@ the other camera of the pair ("s"). Scale s is 1 / 2**s of the input size. What 
 made by `datasets.batch.prepare_batch`.
 """
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,14 +39,17 @@ from datasets.transforms import (
 
 LISTS = ("depth_gt", "name")  # stay lists in a batch: ground truths differ in size from frame to frame
 OTHER_SIDE = {"l": "r", "r": "l"}
+REPLACEABLE = {"lines", "height", "width", "frame_ids", "cache"}
 
 
 class MonoDataset:
     """Samples of the lines of a split. Subclasses say where images, intrinsics and ground truth lie.
 
+    A dataset is immutable: each attribute is assigned once. `replace` makes one with other lines, size or cache.
+
     Args:
         data_path: root folder of the collection.
-        lines: the frames; to replace them, after `datasets.checks.check_split` say, assign `lines`.
+        lines: the frames.
         height, width: the networks' input size.
         frame_ids: 0 first, then neighbours (-1, 1, ...) and "s".
         scales: those that K is wanted for; without any, no calibration is read.
@@ -55,8 +60,6 @@ class MonoDataset:
         gt_depth: the lidar's "legacy" forward axis or "camera" depth, see `kitti_calibration.lidar_to_depth`.
         mean_intrinsics: the method's fixed intrinsics of this collection instead of the calibration's.
         seed: not negative; with the epoch and the index it decides a sample's augmentation, in any process.
-
-    Attributes:
         cache: keeps frames of height and width; None decodes and resizes them each time. The samples are the same.
     """
 
@@ -81,11 +84,12 @@ class MonoDataset:
         gt_depth: str = "legacy",
         mean_intrinsics: bool = False,
         seed: int = 0,
+        cache: FrameCache | None = None,
     ):
         if train and load_depth:
             raise ValueError("load_depth is for validation and evaluation: ground truth is not augmented")
         self.data_path = str(data_path)
-        self.lines = list(lines)
+        self.lines = tuple(lines)
         self.height, self.width = height, width
         self.frame_ids = tuple(frame_ids)
         self.scales = tuple(scales)
@@ -96,7 +100,37 @@ class MonoDataset:
         self.gt_depth = gt_depth
         self.mean_intrinsics = mean_intrinsics
         self.seed = seed
-        self.cache: FrameCache | None = None
+        self.cache = cache
+        self._check_cache()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute for the first time.
+
+        Raises:
+            AttributeError: it is set already.
+        """
+        if name in vars(self):
+            raise AttributeError(f"{name}: a dataset is immutable; use dataset.replace({name}=...)")
+        super().__setattr__(name, value)
+
+    def replace(self, **changes: Any) -> "MonoDataset":
+        """Copy the dataset with other ``lines``, ``height``, ``width``, ``frame_ids`` or ``cache``.
+
+        Raises:
+            ValueError: the cache is of another size.
+        """
+        if not changes.keys() <= REPLACEABLE:
+            raise TypeError(f"got {', '.join(changes)}; replaceable: {', '.join(sorted(REPLACEABLE))}")
+        other = copy.copy(self)
+        for name, value in changes.items():
+            vars(other)[name] = tuple(value) if name in ("lines", "frame_ids") else value
+        other._check_cache()
+        return other
+
+    def _check_cache(self) -> None:
+        cache = self.cache
+        if cache and (cache.height, cache.width) != (self.height, self.width):
+            raise ValueError(f"cache of {cache.width}x{cache.height} for frames of {self.width}x{self.height}")
 
     def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
         """Path of the image `frame_offset` frames after the line's, of the camera on this side."""

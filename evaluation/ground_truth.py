@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
-from datasets.build import build_dataset
-from datasets.kitti_benchmark import KITTIBenchmarkDataset, read_benchmark_lines
+from datasets.build import dataset_from
+from datasets.kitti_benchmark import read_benchmark_lines
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from evaluation.depth_protocol import DepthProtocol
@@ -42,26 +42,14 @@ class GroundTruth:
 
 
 def build_test_dataset(opt: Options) -> tuple[MonoDataset, Path]:
-    """The split's test frames, without neighbours, and the split's folder; the size is set when predicting."""
+    """The split's test frames, without neighbours, and the split's folder; predicting sets the size."""
     split_dir = find_split(opt.eval_split, opt.data_path)
     if opt.eval_split_name == BENCHMARK_SPLIT:
         lines = read_benchmark_lines(split_dir / "test_files.txt")
-        size = {"height": opt.height, "width": opt.width}
         # As the archive has them, png whatever --png says.
-        benchmark = KITTIBenchmarkDataset(opt.data_path, lines, **size, frame_ids=(0,), train=False, extension=".png")
-        return benchmark, split_dir
-    dataset = build_dataset(
-        "kitti_depth" if opt.eval_split_name == IMPROVED_SPLIT else opt.dataset,
-        opt.data_path,
-        read_split_lines(split_dir, "test"),
-        height=opt.height,
-        width=opt.width,
-        frame_ids=(0,),
-        train=False,
-        extension=".png" if opt.png else ".jpg",
-        gt_depth=opt.gt_depth,
-    )
-    return dataset, split_dir
+        return dataset_from(opt.replace(png=True), lines, name="kitti_benchmark"), split_dir
+    name = "kitti_depth" if opt.eval_split_name == IMPROVED_SPLIT else None
+    return dataset_from(opt, read_split_lines(split_dir, "test"), name=name), split_dir
 
 
 def find_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> GroundTruth:

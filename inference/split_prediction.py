@@ -45,7 +45,8 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
         )
     if predictor.left_out:
         print(f"Not in the networks, left out: {', '.join(predictor.left_out)}")
-    dataset.height, dataset.width = predictor.size
+    height, width = predictor.size
+    dataset = dataset.replace(height=height, width=width)
     loader = build_loader(
         dataset,
         batch_size=min(opt.batch_size, len(dataset)),
@@ -54,7 +55,7 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
         seed=opt.seed,
         drop_last=False,
     )
-    print(f"Predicting {len(dataset)} frames at {predictor.size[1]}x{predictor.size[0]}")
+    print(f"Predicting {len(dataset)} frames at {width}x{height}")
     try:
         return predictor.predict_all(loader, opt.post_process)
     finally:

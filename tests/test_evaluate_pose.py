@@ -99,7 +99,7 @@ def test_motions_are_those_of_the_model(world, save_model, options, pose_model_t
     names = {"pose_model_type": pose_model_type, "pose_model_input": pose_model_input}
     opt = options(load_weights_folder=str(folder), **names)
     dataset, drive = evaluate_pose.build_sequence(opt)
-    dataset.lines = evaluate_pose.find_frames(dataset, drive)
+    dataset = dataset.replace(lines=evaluate_pose.find_frames(dataset, drive))
     motions = predict_motions(opt, dataset)
     images = images_of(world)
     assert motions.shape == (NUM_FRAMES - 1, 4, 4)

@@ -19,7 +19,7 @@ from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.progress import Progress
-from datasets.build import build_dataset
+from datasets.build import dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split
 from evaluation.ground_truth import IMPROVED_SPLIT
@@ -82,15 +82,11 @@ def check(opt: Options) -> Result:
 def _build(opt: Options, part: str, lines: list[SplitLine]) -> MonoDataset:
     """The dataset as training, or evaluation for the test lines, has it."""
     is_test = part.startswith("test")
-    return build_dataset(
-        "kitti_depth" if is_test and opt.split_name == IMPROVED_SPLIT else opt.dataset,
-        opt.data_path,
+    return dataset_from(
+        opt,
         lines,
-        height=opt.height,
-        width=opt.width,
+        name="kitti_depth" if is_test and opt.split_name == IMPROVED_SPLIT else None,
         frame_ids=(0,) if is_test else opt.all_frames,
-        train=False,
-        extension=".png" if opt.png else ".jpg",
         mean_intrinsics=opt.kitti_mean_intrinsics,
     )
 

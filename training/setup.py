@@ -10,7 +10,7 @@ from paddle.optimizer import Optimizer
 from paddle.optimizer.lr import StepDecay
 
 from common.errors import DataError
-from datasets.build import build_cache, build_dataset, build_loader
+from datasets.build import build_cache, build_loader, dataset_from
 from datasets.checks import check_split
 from datasets.folder_dataset import stored_size
 from datasets.loader import BatchLoader
@@ -165,21 +165,15 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
     peers = peers or Peers()
     train = part == "train"
     folder = find_split(opt.split, opt.data_path)
-    dataset = build_dataset(
-        opt.dataset,
-        opt.data_path,
+    dataset = dataset_from(
+        opt,
         read_split_lines(folder, part),
-        height=opt.height,
-        width=opt.width,
         frame_ids=opt.all_frames,
         scales=opt.scales,
-        train=train,
-        extension=".png" if opt.png else ".jpg",
+        augment=train,
         load_depth=not train,
-        gt_depth=opt.gt_depth,
-        mean_intrinsics=opt.kitti_mean_intrinsics,
         load_travel=bool(opt.velocity_weight),
-        seed=opt.seed,
+        mean_intrinsics=opt.kitti_mean_intrinsics,
     )
     check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
     if check.dropped:
@@ -187,10 +181,10 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
             f"{part}: {len(check.dropped)} of {len(dataset.lines)} lines dropped, whose frames or neighbours are "
             f"missing; they are listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
         )
-        dataset.lines = check.kept
+        dataset = dataset.replace(lines=check.kept)
     if train and opt.velocity_weight:
         _check_speeds(dataset)
-    dataset.cache = build_cache(opt.cache, dataset, opt.cache_dir)
+    dataset = dataset.replace(cache=build_cache(opt.cache, dataset, opt.cache_dir))
     if dataset.cache is not None:
         paths = {path for line in dataset.lines for path in dataset.frame_paths(line)}
         print(f"{part}: {dataset.cache.describe_room(paths)}")

@@ -18,7 +18,7 @@ def test_lines_without_a_neighbour_are_dropped_and_listed(make_dataset, line, tm
     listed = (tmp_path / "logs" / "run" / "dropped_train_lines.txt").read_text().splitlines()
     assert len(listed) == 6
     assert str(line(5, "l")) in listed[2] and "image_02/data/0000000006.jpg" in listed[2]
-    assert dataset.lines == lines
+    assert dataset.lines == tuple(lines)
 
 
 def test_evaluation_needs_the_frame_alone(make_dataset, line, tmp_path):

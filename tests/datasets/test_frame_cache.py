@@ -75,7 +75,7 @@ def epochs_of(dataset, num_workers) -> list[dict]:
 def test_samples_are_the_same_byte_for_byte(make_dataset, make_cache, kind, num_workers):
     dataset = make_dataset(train=True)
     expected = epochs_of(dataset, 0)
-    dataset.cache = make_cache(kind)
+    dataset = dataset.replace(cache=make_cache(kind))
     assert epochs_of(dataset, num_workers) == expected  # decoded, and kept
     assert epochs_of(dataset, num_workers) == expected  # found
 
@@ -146,7 +146,7 @@ def test_other_extensions_are_kept_apart(make_dataset, make_cache, tree):
     for extension in (".jpg", ".png", ".jpg"):
         dataset = make_dataset(extension=extension)
         expected = dataset[0]["color", 0, 0]
-        dataset.cache = make_cache("disk")
+        dataset = dataset.replace(cache=make_cache("disk"))
         np.testing.assert_array_equal(dataset[0]["color", 0, 0], expected)
 
 

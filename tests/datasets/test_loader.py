@@ -192,7 +192,7 @@ def test_batches_that_are_held_stay_as_they_are(make_dataset):
 def test_memory_does_not_grow_from_epoch_to_epoch(make_dataset, cache):
     """One batch kept in each epoch, by whichever process, would be 200 MB; the room for batches is 41 MB."""
     dataset = make_dataset(train=True, height=192, width=640)
-    dataset.cache = build_cache(cache, dataset, "")
+    dataset = dataset.replace(cache=build_cache(cache, dataset, ""))
     loader = _loader(dataset, num_workers=2, batch_size=2)
     others = set(multiprocessing.active_children())
     memory = []

@@ -7,6 +7,7 @@ from PIL import Image
 
 from common.errors import DataError
 from datasets.build import build_dataset
+from datasets.frame_cache import DiskCache
 from datasets.splits import SplitLine
 
 FRAMES = [0, -1, 1, "s"]
@@ -164,6 +165,23 @@ def test_a_dataset_survives_pickling(make_dataset):
     copy = pickle.loads(pickle.dumps(dataset))
     for key, value in dataset[3, 5].items():
         np.testing.assert_array_equal(copy[3, 5][key], value)
+
+
+def test_a_dataset_is_immutable_and_replaced_as_a_whole(make_dataset, line, tmp_path):
+    dataset = make_dataset()
+    for name in ("lines", "height", "width", "frame_ids", "cache", "train", "seed"):
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(dataset, name, getattr(dataset, name))
+    with pytest.raises(AttributeError):
+        dataset.lines.append(line(1))
+    smaller = dataset.replace(lines=[line(2)], height=64, width=96, frame_ids=[0])
+    assert len(smaller) == 1 and smaller[0]["color", 0, 0].shape == (3, 64, 96)
+    assert len(dataset) == 8 and dataset[0]["color", "s", 0].shape == (3, 32, 64)
+    with pytest.raises(TypeError, match="train"):
+        dataset.replace(train=True)
+    cached = dataset.replace(cache=DiskCache(32, 64, tmp_path / "cache"))
+    with pytest.raises(ValueError, match="64x32 for frames of 96x64"):
+        cached.replace(height=64, width=96)
 
 
 def test_the_references_network_input(kitti_sample, reference_dir, load_reference):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.errors import DataError
 from datasets.batch import prepare_batch
-from datasets.build import build_cache, build_dataset, build_loader
+from datasets.build import build_cache, build_loader, dataset_from
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
@@ -32,10 +32,10 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
         DataError: there are no images to load.
         UserError: the folder of the cache cannot be written.
     """
-    loaders = {"loader": _build_loader(opt), "loader_cached": _build_loader(opt)}
+    dataset = _build_dataset(opt)
     cache = "ram" if opt.cache == "none" else opt.cache
-    dataset = loaders["loader_cached"].dataset
-    dataset.cache = build_cache(cache, dataset, opt.cache_dir)
+    cached = dataset.replace(cache=build_cache(cache, dataset, opt.cache_dir))
+    loaders = {"loader": _build_loader(opt, dataset), "loader_cached": _build_loader(opt, cached)}
     runs = {name: _epochs(loader, opt) for name, loader in loaders.items()}
     seconds = time_in_turn({"baseline": lambda: _run_original(dataset, opt), **runs}, repeat)
     for name, loader in loaders.items():
@@ -76,23 +76,17 @@ def _build_dataset(opt: Options) -> MonoDataset:
         data_path, split = os.environ.get("KITTI_SAMPLE_DIR", str(beside)), "kitti_sample"
         if not Path(data_path).is_dir():
             raise DataError(f"{data_path} is absent: name images to load by --data_path and --split")
-    return build_dataset(
-        opt.dataset,
-        data_path,
+    return dataset_from(
+        opt.replace(data_path=data_path),
         read_split_lines(find_split(split, data_path), "train")[:SAMPLES],
-        height=opt.height,
-        width=opt.width,
         frame_ids=opt.all_frames,
         scales=opt.scales,
-        train=True,
-        extension=".png" if opt.png else ".jpg",
+        augment=True,
         mean_intrinsics=opt.kitti_mean_intrinsics,
-        seed=opt.seed,
     )
 
 
-def _build_loader(opt: Options) -> BatchLoader:
-    dataset = _build_dataset(opt)
+def _build_loader(opt: Options, dataset: MonoDataset) -> BatchLoader:
     return build_loader(
         dataset,
         batch_size=min(opt.batch_size, len(dataset)),

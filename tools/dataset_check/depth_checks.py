@@ -1,6 +1,5 @@
 """Whether the lines to validate and test on have ground truth that can be read."""
 
-import copy
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -36,11 +35,9 @@ def choose_depth_lines(
             missing.append(Finding(kind, path, str(line), part, "not there"))
         elif not any(file in faulty_files for file in dataset.needed_calibration(line, with_depth=True)):
             lines.append(line)
-    pieces = []
-    for start in range(0, len(lines), LINES):
-        piece = copy.copy(dataset)
-        piece.lines = lines[start : start + LINES]
-        pieces.append(DepthLines(part, piece))
+    pieces = [
+        DepthLines(part, dataset.replace(lines=lines[start : start + LINES])) for start in range(0, len(lines), LINES)
+    ]
     return pieces, missing
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
-from datasets.build import build_dataset
+from datasets.build import dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from evaluation.baselines import constant_disparity, mean_disparity
@@ -125,16 +125,7 @@ def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None
     truth = test.truth
     depths = (truth[i] for i in range(len(test.dataset)))
     size = next((depth.shape for depth in depths if depth is not None), (opt.height, opt.width))
-    train = build_dataset(
-        opt.dataset,
-        opt.data_path,
-        read_split_lines(find_split(opt.split, opt.data_path), "train"),
-        height=opt.height,
-        width=opt.width,
-        frame_ids=(0,),
-        train=False,
-        gt_depth=opt.gt_depth,
-    )
+    train = dataset_from(opt, read_split_lines(find_split(opt.split, opt.data_path), "train"))
     lines = evenly_spaced(train.lines, max_frames or len(train.lines))
     baselines = {
         CONSTANT: constant_disparity(size),

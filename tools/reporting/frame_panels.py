@@ -10,8 +10,7 @@ import paddle
 from common.atomic_files import resolve_complete_dir
 from common.errors import DataError
 from datasets.batch import prepare_batch
-from datasets.build import DATASETS, build_dataset
-from datasets.kitti_dataset import KITTIDepthDataset
+from datasets.build import DATASETS, dataset_from
 from datasets.loader import collate
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split, read_split_lines
@@ -120,19 +119,7 @@ def _lines_of(
 
 
 def _dataset(opt: Options, lines: Sequence[SplitLine], frame_ids: Sequence[int | str]) -> MonoDataset:
-    return build_dataset(
-        opt.dataset,
-        opt.data_path,
-        lines,
-        height=opt.height,
-        width=opt.width,
-        frame_ids=frame_ids,
-        scales=opt.scales,
-        train=False,
-        extension=".png" if opt.png else ".jpg",
-        gt_depth=opt.gt_depth,
-        mean_intrinsics=opt.kitti_mean_intrinsics,
-    )
+    return dataset_from(opt, lines, frame_ids=frame_ids, scales=opt.scales, mean_intrinsics=opt.kitti_mean_intrinsics)
 
 
 def _is_there(dataset: MonoDataset, line: SplitLine, count: int | None = None) -> bool:
@@ -179,8 +166,7 @@ def _masks(opt: Options, outputs: Mapping, maps: Mapping) -> dict[str, np.ndarra
 def _truth(opt: Options, line: SplitLine, depth: np.ndarray | None) -> Truth | None:
     """The dataset's improved or rendered depth map where there is one, else what is scored."""
     if opt.dataset != "kitti_odom":
-        maps = KITTIDepthDataset(opt.data_path, [line], height=opt.height, width=opt.width, frame_ids=(0,), train=False)
-        improved = maps.ground_truth(line)
+        improved = dataset_from(opt, [line], name="kitti_depth").ground_truth(line)
         if improved is not None:
             protocol = DepthProtocol.choose("improved", opt.eval_crop)
             return Truth(improved, protocol.valid_mask(improved))
