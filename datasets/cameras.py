@@ -12,14 +12,14 @@ from datasets.transforms import scale_intrinsics
 
 BROWN, FISHEYE = 0, 1  # as in `layers.camera_models`
 FULL_FRAME_DIAGONAL = math.hypot(36, 24)  # mm, what focal lengths "in 35 mm film" are measured on
-GUESSED_VIEW = 65.0  # degrees across the longer side: about what telephones film with
-VIEWS = {BROWN: (15.0, 150.0), FISHEYE: (15.0, 200.0)}  # degrees across that lenses have
+GUESSED_VIEW = 65.0  # degrees, horizontal FOV in landscape: about what telephones film with
+VIEWS = {BROWN: (15.0, 150.0), FISHEYE: (15.0, 200.0)}  # degrees, horizontal FOV that lenses have
 NORMALISED = 5.0  # no focal length in pixels is as short
 MARGIN = 0.1  # of the image, in which no lens has its centre
 SAME_SHAPE = 0.01  # relative difference of aspect ratios that cropping by a few pixels makes
 EXACT = 0.05  # pixels
 WIDEST_ANGLE = 85.0  # degrees from the axis, as in `layers.camera_models`
-WIDEST_STRAIGHT = 120.0  # degrees across: with more, a straightened image has hardly pixels left for its middle
+WIDEST_STRAIGHT = 120.0  # degrees, horizontal: with more, an undistorted image hardly has pixels left for its middle
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Camera:
         return cls(K, size, np.zeros(9), origin)
 
     @classmethod
-    def from_film(cls, millimetres: float, size: tuple[int, int], origin: str) -> "Camera":
+    def from_35mm_equivalent(cls, millimetres: float, size: tuple[int, int], origin: str) -> "Camera":
         """As `from_view`, from the focal length that would see the same across the diagonal of 35 mm film."""
         focal = millimetres / FULL_FRAME_DIAGONAL * math.hypot(*size)
         return cls.from_view(2 * math.degrees(math.atan(size[1] / 2 / focal)), size, origin)
@@ -60,7 +60,7 @@ class Camera:
         return cls.from_view(degrees, size, "guessed", pixel_aspect)
 
     @property
-    def has_lens(self) -> bool:
+    def has_distortion(self) -> bool:
         """Whether lines are bent."""
         return bool(self.distortion[1:].any() or self.distortion[0])
 
@@ -110,7 +110,7 @@ class Camera:
         """One line for whoever imports."""
         across, down = self.view
         lens = {(True, BROWN): ", lens by Brown", (True, FISHEYE): ", fisheye"}.get(
-            (self.has_lens, int(self.distortion[0])), ""
+            (self.has_distortion, int(self.distortion[0])), ""
         )
         return (
             f"{across:.1f} x {down:.1f} degrees (fx {self.K[0, 0]:.1f}, fy {self.K[1, 1]:.1f}, cx {self.K[0, 2]:.1f}, "
@@ -125,7 +125,7 @@ def _undistort_points(points: np.ndarray, K: np.ndarray, coefficients: np.ndarra
     return cv2.undistortPoints(points, K, coefficients, None, None, None, criteria)
 
 
-def fitted(camera: Camera, size: tuple[int, int], what: str) -> Camera:
+def rescale_and_validate(camera: Camera, size: tuple[int, int], what: str) -> Camera:
     """The camera for images of this (height, width), which those that it was calibrated for were resized to.
 
     Args:
@@ -210,8 +210,8 @@ def check_keeping(camera: Camera) -> None:
         )
 
 
-class Straightener:
-    """Undoes a lens: images of a camera to those of a pinhole camera, in which all pixels have been seen.
+class Undistorter:
+    """Undistort images of a camera to those of a pinhole camera, in which all pixels have been seen.
 
     What lies further than 60 degrees aside is cut off.
 
@@ -230,7 +230,7 @@ class Straightener:
         K[[0, 1], [0, 1]] *= max(1.0, size[0] / 2 / math.tan(math.radians(WIDEST_STRAIGHT) / 2) / K[0, 0])
         undo = cv2.fisheye.initUndistortRectifyMap if is_fisheye else cv2.initUndistortRectifyMap
         self._maps = undo(camera.K, coefficients, no_turn, K, size, cv2.CV_32FC1)
-        self.camera = Camera(K, camera.size, np.zeros(9), f"{camera.origin}, lens undone")
+        self.camera = Camera(K, camera.size, np.zeros(9), f"{camera.origin}, undistorted")
 
     def image(self, pixels: np.ndarray) -> np.ndarray:
         """An image (H, W, 3) without the lens."""

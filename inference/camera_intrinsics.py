@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import DataError
 from datasets.camera_files import read_camera_file
-from datasets.cameras import Camera, fitted
+from datasets.cameras import Camera, rescale_and_validate
 from datasets.kitti_calibration import odometry_intrinsics, rectified_intrinsics
 from datasets.kitti_dataset import KITTIRawDataset
 from datasets.transforms import scale_intrinsics
@@ -82,13 +82,15 @@ def read_intrinsics(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
 def _from_camera_file(path: Path) -> Intrinsics:
     nowhere = (0, 0)
     camera = read_camera_file(path, nowhere)
-    if camera.has_lens:
+    if camera.has_distortion:
         raise DataError(
             f"--intrinsics {path} has a lens, but points and the road are found in straight images: take "
             "what tools/import_video.py made of them, with the camera of its manifest, or leave the distortion out."
         )
 
     def fit(size: tuple[int, int]) -> np.ndarray:
-        return fitted(replace(camera, size=size) if camera.size == nowhere else camera, size, "the image").K
+        return rescale_and_validate(
+            replace(camera, size=size) if camera.size == nowhere else camera, size, "the image"
+        ).K
 
     return fit

@@ -25,7 +25,7 @@ from networks.monodepth import Monodepth
 from options import Options
 from serialization.weights_folder import save_weights
 from tools.synthetic.kitti_tree import write_calibration, write_frame, write_poses
-from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.render import PinholeCamera, StreetRenderer
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
 
@@ -39,7 +39,7 @@ SIZE = (64, 96)
 def world(tmp_path_factory) -> Path:
     """One street of it."""
     root = tmp_path_factory.mktemp("world")
-    street, camera = Street((2, 0), NUM_FRAMES), Camera.like_kitti(32, 96)
+    street, camera = Street((2, 0), NUM_FRAMES), PinholeCamera.like_kitti(32, 96)
     write_calibration(root / "2000_01_01", camera)
     write_poses(root / DRIVE, street)
     renderer = StreetRenderer(street, build_atlas(2), camera)

@@ -18,7 +18,7 @@ from common.option_types import OptionParser
 from options import parse_options
 from tools.benchmarks.measure import use_one_core
 
-BENCHMARKS = ("loader", "step", "evaluate", "predict")  # a module of `tools.benchmarks` each
+BENCHMARKS = ("loader", "step", "evaluate", "predict")  # NAME_benchmark in `tools.benchmarks` runs each
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
         use_one_core()
     prepare_environment()
     set_device(opt.device)
-    for line in importlib.import_module(f"tools.benchmarks.{name}").run(opt, own.repeat):
+    for line in importlib.import_module(f"tools.benchmarks.{name}_benchmark").run(opt, own.repeat):
         print(json.dumps(line), flush=True)
 
 

@@ -16,9 +16,14 @@ from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.progress import Progress
-from datasets.cameras import fitted
-from tools.video_import.camera_writer import write_camera_file
-from tools.video_import.checkerboard import GOOD_FIT, calibrate, find_boards, frames_to_search
+from datasets.cameras import rescale_and_validate
+from tools.video_import.camera_calibration import (
+    GOOD_FIT,
+    calibrate,
+    find_boards,
+    frames_to_search,
+    write_camera_file,
+)
 from tools.video_import.sources import open_source
 
 WIDE_SPREAD = 0.5  # of the image
@@ -32,7 +37,7 @@ def main() -> None:
         "--corners", required=True, metavar="ACROSSxDOWN", help="corners inside of the board: 9x6 for 10x7 squares"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
-    parser.add_argument("--fisheye", action="store_true", help="a fisheye: more than about 100 degrees across")
+    parser.add_argument("--fisheye", action="store_true", help="a fisheye: horizontal FOV above about 100 degrees")
     args = parser.parse_args()
     match = re.fullmatch(r"(\d+)x(\d+)", args.corners)
     corners = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -45,7 +50,7 @@ def main() -> None:
     finally:
         progress.close()
     found = calibrate(boards, corners, source.size, args.fisheye)
-    camera = fitted(found.camera, source.size, str(args.input))
+    camera = rescale_and_validate(found.camera, source.size, str(args.input))
     write_camera_file(args.out, camera, error_pixels=found.error, boards=found.boards)
     print(
         f"{camera.describe()}\n{found.boards} boards, which spread over {found.covered:.0%} of the image, fit to "

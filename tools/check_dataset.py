@@ -24,9 +24,9 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split
 from evaluation.ground_truth import IMPROVED_SPLIT
 from options import Options, parse_options
-from tools.dataset_check.check_result import Result
+from tools.dataset_check.check_result import CheckResult
 from tools.dataset_check.list_checks import read_lists
-from tools.dataset_check.run_checks import plan_checkup, run_checkup
+from tools.dataset_check.run_checks import plan_checks, run_checks
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -51,11 +51,11 @@ def main() -> None:
         with atomic_file(own.json) as stream:
             stream.write(json.dumps({**about, **result.as_dict()}, indent=2).encode())
         print(f"All findings in {own.json}")
-    if not result.is_healthy:
+    if not result.passed:
         raise SystemExit(1)
 
 
-def check(opt: Options) -> Result:
+def check(opt: Options) -> CheckResult:
     """Everything that there is to check of a split.
 
     Raises:
@@ -67,11 +67,11 @@ def check(opt: Options) -> Result:
     # Exported ground truth takes the place of the test frames' own.
     is_exported = (split_dir / "gt_depths.npz").is_file()
     depth_parts = [part for part in parts if part == "val" or (part.startswith("test") and not is_exported)]
-    plan = plan_checkup(parts, depth_parts, unreadable)
+    plan = plan_checks(parts, depth_parts, unreadable)
     started = time.monotonic()
     progress = Progress(plan.files, "files", SECONDS_BETWEEN_LINES)
     try:
-        result = run_checkup(plan, opt.num_workers, progress.update)
+        result = run_checks(plan, opt.num_workers, progress.update)
     finally:
         progress.close()
     seconds = time.monotonic() - started

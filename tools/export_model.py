@@ -94,12 +94,12 @@ def _load(args: Namespace) -> "DepthPredictor":
 def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:
     """uint8 (H, W, 3) images to compare on."""
     if inputs is None:
-        from tools.synthetic.render import Camera, StreetRenderer
+        from tools.synthetic.render import PinholeCamera, StreetRenderer
         from tools.synthetic.street import Street
         from tools.synthetic.textures import build_atlas
 
         street = Street((0,), 20)
-        renderer = StreetRenderer(street, build_atlas(0), Camera.like_kitti(375, 1242))
+        renderer = StreetRenderer(street, build_atlas(0), PinholeCamera.like_kitti(375, 1242))
         return [renderer.render(i, street.poses[i]).color for i in (0, 19)]
     return [read_image(path) for path in find_images(inputs)[:FRAMES]]
 

@@ -16,8 +16,8 @@ from common.progress import Progress
 from tools.video_import.collection import (
     LEAST_SIDE,
     MULTIPLE,
-    Input,
-    Settings,
+    ImportInput,
+    ImportSettings,
     describe_plan,
     frames_to_take,
     import_or_skip,
@@ -25,7 +25,7 @@ from tools.video_import.collection import (
     plan_import,
     settled_size,
 )
-from tools.video_import.sequence import Plan
+from tools.video_import.sequence import ImportPlan
 from tools.video_import.split_lists import write_lists
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -61,7 +61,7 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _import(plan: Plan, folder: Path) -> None:
+def _import(plan: ImportPlan, folder: Path) -> None:
     for line in describe_plan(plan):
         print(f"  {line}", flush=True)
     progress = Progress(frames_to_take(plan), "frames", SECONDS_BETWEEN_LINES)
@@ -74,7 +74,7 @@ def _import(plan: Plan, folder: Path) -> None:
         f"  {folder}: {record['frames']} frames, {record['frames_still']} left out where nothing moves"
         + (f", {record['frames_not_decoded']} not decoded" if record["frames_not_decoded"] else "")
         + f", {record['breaks']} breaks; field of view as stored {across:.1f} x {down:.1f} degrees"
-        + (", lens undone" if record["lens"] == "undone" else "")
+        + (", undistorted" if record["lens"] == "undone" else "")
         + (" (was there already)" if was_there else ""),
         flush=True,
     )
@@ -107,7 +107,7 @@ def _parser() -> OptionParser:
     return parser
 
 
-def _checked(args: argparse.Namespace) -> tuple[list[Input], Settings]:
+def _checked(args: argparse.Namespace) -> tuple[list[ImportInput], ImportSettings]:
     """Raises OptionsError where options make no sense together."""
     if len({path.resolve() for path in args.inputs}) < len(args.inputs):
         raise OptionsError("a source is named twice: its frames would be trained and tested on")
@@ -132,8 +132,8 @@ def _checked(args: argparse.Namespace) -> tuple[list[Input], Settings]:
             raise OptionsError(f"--{name}: got {side}, expected a multiple of {MULTIPLE} from {LEAST_SIDE} on")
     size = (args.height, args.width) if args.height else None
     rights, depths = (getattr(args, name) or [None] * len(args.inputs) for name in ("right", "depth"))
-    inputs = [Input(*paths) for paths in zip(args.inputs, rights, depths, strict=True)]
-    return inputs, Settings(args.out, size, args.camera, args.fov, args.keep_distortion, args.baseline)
+    inputs = [ImportInput(*paths) for paths in zip(args.inputs, rights, depths, strict=True)]
+    return inputs, ImportSettings(args.out, size, args.camera, args.fov, args.keep_distortion, args.baseline)
 
 
 if __name__ == "__main__":

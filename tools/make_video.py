@@ -22,11 +22,11 @@ from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.process_pool import map_in_processes
-from datasets.cameras import BROWN, FISHEYE, Camera, fitted
+from datasets.cameras import BROWN, FISHEYE, Camera, rescale_and_validate
 from tools.synthetic import render
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
-from tools.video_import.camera_writer import write_camera_file
+from tools.video_import.camera_calibration import write_camera_file
 
 QUALITY = "16"  # of H.264: hardly to be told from the drawing
 LENSES = {  # of a wide lens for action; coefficients as in `layers.camera_models`
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=192, help="of the images (default %(default)s)")
     parser.add_argument("--width", type=int, default=320, help="of the images (default %(default)s)")
     parser.add_argument("--lens", choices=tuple(LENSES), default="none", help="of the camera (default %(default)s)")
-    parser.add_argument("--fov", type=float, help="degrees across, if lines were straight (default: as KITTI's, 81.5)")
+    parser.add_argument("--fov", type=float, help="horizontal FOV, degrees, without the lens (default: KITTI's, 81.5)")
     parser.add_argument("--seed", type=int, default=0, help="another one, other streets (default %(default)s)")
     parser.add_argument("--num_workers", type=int, default=os.cpu_count(), help="processes that draw; 0: the main one")
     args = parser.parse_args()
@@ -57,14 +57,14 @@ def main() -> None:
         raise OptionsError(f"--height and --width: got {args.height} and {args.width}, expected even numbers")
     if args.fov is not None and not 15 <= args.fov <= 150:
         raise OptionsError(f"--fov: got {args.fov:g}, expected 15 to 150 degrees")
-    camera = film_camera((args.height, args.width), args.lens, args.fov)
+    camera = lens_camera((args.height, args.width), args.lens, args.fov)
     args.out.mkdir(parents=True, exist_ok=True)
     count = round(args.seconds * args.fps)
     with tqdm(total=args.videos * count, unit=" frames", disable=None) as bar:
         for number in range(1, args.videos + 1):
-            film = Film((args.seed, number), count, args.fps, camera)
-            views = map_in_processes(film, range(count), args.num_workers)
-            for _ in write_film(args.out / f"street_{number:02d}", views, args.fps):
+            video = StreetVideo((args.seed, number), count, args.fps, camera)
+            views = map_in_processes(video, range(count), args.num_workers)
+            for _ in write_street_video(args.out / f"street_{number:02d}", views, args.fps):
                 bar.update(1)
     write_camera_file(args.out / "camera.json", camera)
     print(
@@ -74,28 +74,28 @@ def main() -> None:
     )
 
 
-def film_camera(size: tuple[int, int], lens: str, degrees: float | None = None) -> Camera:
+def lens_camera(size: tuple[int, int], lens: str, degrees: float | None = None) -> Camera:
     """A pinhole with this field of view across, by default KITTI's, behind a lens."""
-    K = render.Camera.like_kitti(*size).K
+    K = render.PinholeCamera.like_kitti(*size).K
     if degrees is not None:
         K[0, 0] = K[1, 1] = Camera.from_view(degrees, size, "").K[0, 0]
-    return fitted(Camera(K, size, np.array(LENSES[lens], float), f"lens {lens}"), size, "the film")
+    return rescale_and_validate(Camera(K, size, np.array(LENSES[lens], float), f"lens {lens}"), size, "the video")
 
 
-class Film:
+class StreetVideo:
     """Draws the frames of a street as a camera with a lens sees them: called with a number, gives colours and depth.
 
     Args:
         seed: of the street.
         count: frames.
         fps: a second.
-        camera: what films.
+        camera: what films it.
     """
 
     def __init__(self, seed: tuple[int, ...], count: int, fps: float, camera: Camera) -> None:
         self.street = Street(seed, count, frame_seconds=1 / fps)
-        pinhole, self._maps = render.Camera(*camera.size, camera.K), None
-        if camera.has_lens:
+        pinhole, self._maps = render.PinholeCamera(*camera.size, camera.K), None
+        if camera.has_distortion:
             pinhole, self._maps = _behind(camera)
         self._renderer = render.StreetRenderer(self.street, build_atlas(seed[0]), pinhole)
 
@@ -111,7 +111,7 @@ class Film:
         return color, depth
 
 
-def _behind(camera: Camera) -> tuple[render.Camera, tuple[np.ndarray, np.ndarray]]:
+def _behind(camera: Camera) -> tuple[render.PinholeCamera, tuple[np.ndarray, np.ndarray]]:
     """A pinhole camera that sees all that a lens sees, and where in its images the pixels behind the lens look."""
     height, width = camera.size
     y, x = np.mgrid[:height, :width]
@@ -121,10 +121,10 @@ def _behind(camera: Camera) -> tuple[render.Camera, tuple[np.ndarray, np.ndarray
     K[:2, 2] = 2 - pixels.min(axis=0)  # a pixel or two around, which are interpolated with
     pixels = (pixels + K[:2, 2]).reshape(height, width, 2).astype(np.float32)
     seen_width, seen_height = (np.ceil(pixels.reshape(-1, 2).max(axis=0)) + 3).astype(int).tolist()
-    return render.Camera(seen_height, seen_width, K), (pixels[..., 0], pixels[..., 1])
+    return render.PinholeCamera(seen_height, seen_width, K), (pixels[..., 0], pixels[..., 1])
 
 
-def write_film(path: Path, views: Iterator[tuple[np.ndarray, np.ndarray]], fps: int) -> Iterator[None]:
+def write_street_video(path: Path, views: Iterator[tuple[np.ndarray, np.ndarray]], fps: int) -> Iterator[None]:
     """PATH.mp4, and PATH_depth/FRAME.png as in `datasets.depth_maps`; yields after each frame."""
     depths = path.with_name(f"{path.name}_depth")
     depths.mkdir(exist_ok=True)

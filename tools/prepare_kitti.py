@@ -23,9 +23,9 @@ from common.progress import Progress
 from datasets.splits import PUBLISHED_SPLITS, find_split
 from tools.kitti import archives, published_splits
 from tools.kitti.archives import Archive
-from tools.kitti.download import Folder, Server
-from tools.kitti.preparation import Preparation, disk_faults, merged, only_run
-from tools.kitti.required_files import needs_of
+from tools.kitti.download import HttpSource, LocalSource
+from tools.kitti.preparation import Preparation, disk_faults, merge_required_files, only_run
+from tools.kitti.required_files import required_files
 
 SHOWN = 5  # missing files named for each archive
 MB, GB = 10**6, 10**9
@@ -56,18 +56,20 @@ def _stop_at_once(*_: object) -> NoReturn:
 def _prepare(args: argparse.Namespace) -> dict[Archive, list[str]]:
     """Does all there is to do; what is missing of each archive then."""
     stop = threading.Event()
-    lists = Folder(args.source) if args.source else Server(args.splits_server, stop)
-    source = Folder(args.source) if args.source else Server(args.server, stop)
+    lists = LocalSource(args.source) if args.source else HttpSource(args.splits_server, stop)
+    source = LocalSource(args.source) if args.source else HttpSource(args.server, stop)
     splits = [_find_or_fetch(name, args.data_path, lists) for name in args.split]
-    needs = merged(needs_of(split, ".png" if args.png else ".jpg", args.improved_gt) for split in splits)
+    required = merge_required_files(
+        required_files(split, ".png" if args.png else ".jpg", args.improved_gt) for split in splits
+    )
     with ThreadPoolExecutor(args.num_workers) as pool:
         preparation = Preparation(
-            args.data_path, needs, source, pool, stop, png=args.png, keep_archives=args.keep_archives
+            args.data_path, required, source, pool, stop, png=args.png, keep_archives=args.keep_archives
         )
         preparation.resume()
         if pngs := preparation.pngs():
             print(f"{len(pngs)} png images become jpg (--png keeps them).")
-            with _Line(len(pngs), "images") as line:
+            with _ThreadedProgress(len(pngs), "images") as line:
                 preparation.convert(pngs, lambda: line.add(1))
         missing = preparation.missing()
         if missing:
@@ -76,7 +78,7 @@ def _prepare(args: argparse.Namespace) -> dict[Archive, list[str]]:
     return missing
 
 
-def _find_or_fetch(name: str, data_path: Path, lists: Server | Folder) -> Path:
+def _find_or_fetch(name: str, data_path: Path, lists: HttpSource | LocalSource) -> Path:
     """The split's folder; a published one that is nowhere comes to lie with the data."""
     try:
         split = find_split(name, data_path)
@@ -100,11 +102,11 @@ def _fetch(preparation: Preparation, missing: dict[Archive, list[str]], args: ar
     if needed > free:
         raise DataError(f"{len(sizes)} archives: {space}. Free some, or take fewer --split or --downloads at once.")
     print(f"{len(sizes)} archives of {total / GB:.1f} GB: {space}.")
-    with _Line(total // MB, "MB") as line:
+    with _ThreadedProgress(total // MB, "MB") as line:
         preparation.fetch(sizes, args.downloads, lambda count: line.add(count / MB), line.note)
 
 
-class _Line:
+class _ThreadedProgress:
     """The line of progress, told from several threads."""
 
     def __init__(self, total: int, unit: str) -> None:
@@ -112,7 +114,7 @@ class _Line:
         self._lock = threading.Lock()
         self._exact = self._shown = 0
 
-    def __enter__(self) -> "_Line":
+    def __enter__(self) -> "_ThreadedProgress":
         return self
 
     def __exit__(self, *fault: object) -> None:

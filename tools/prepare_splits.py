@@ -20,7 +20,7 @@ from common.environment import run_script
 from common.errors import DataError, OptionsError
 from common.option_types import OptionParser
 from datasets.splits import PUBLISHED_SPLITS, REPOSITORY_SPLITS
-from tools.kitti.download import Folder, Server
+from tools.kitti.download import HttpSource, LocalSource
 from tools.kitti.published_splits import SERVER, altered_lists, fetch_lists
 from tools.kitti.split_by_rule import split_by_rule, write_split
 
@@ -37,7 +37,7 @@ def main() -> None:
 def _fetch(args: argparse.Namespace) -> None:
     if args.data_path is not None:
         raise OptionsError("--data_path goes with --make; published lists are written to --out")
-    source = Folder(args.source) if args.source else Server(args.server, threading.Event())
+    source = LocalSource(args.source) if args.source else HttpSource(args.server, threading.Event())
     for name in args.split:
         folder = (args.out or REPOSITORY_SPLITS) / name
         written = fetch_lists(name, folder, source)

@@ -8,7 +8,7 @@ or by one distance measured from the camera to what is seen at pixel X Y of an i
 
     python tools/set_scale.py --load_weights_folder DIR --distance 12.5 --at X Y IMAGE
 
-Both need the camera: ``--fov`` (degrees across the image) or ``--intrinsics`` (a file, or kitti), as predict.py takes
+Both need the camera: ``--fov`` (horizontal, degrees) or ``--intrinsics`` (a file, or kitti), as predict.py takes
 them; weights that were trained with ``--learn_intrinsics`` know it.
 """
 

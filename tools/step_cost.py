@@ -61,7 +61,7 @@ def count(opt) -> dict[str, int]:
     from paddle import nn
 
     from datasets.batch import prepare_batch
-    from tools.benchmarks.step import random_batch
+    from tools.benchmarks.step_benchmark import random_batch
     from training.setup import build_model
 
     model = build_model(opt)

@@ -7,7 +7,7 @@ import pytest
 from common.errors import DataError
 from datasets.camera_files import read_camera_file
 from datasets.cameras import Camera
-from tools.video_import.camera_writer import write_camera_file
+from tools.video_import.camera_calibration import write_camera_file
 
 K = [[500.5, 0, 320.25], [0, 501.5, 240.75], [0, 0, 1]]
 LENS = [-0.3, 0.1, 0.001, -0.002, 0.05]

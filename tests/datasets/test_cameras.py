@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from datasets.cameras import Camera, Straightener, check_keeping, fitted
-from tools.make_video import Film, film_camera
+from datasets.cameras import Camera, Undistorter, check_keeping, rescale_and_validate
+from tools.make_video import StreetVideo, lens_camera
 from tools.video_import.frame_motion import measure_motion
 
 SIZE = (480, 640)
@@ -28,7 +28,7 @@ def test_the_field_of_view_and_back():
 
 def test_a_focal_length_on_film_counts_on_the_diagonal():
     """A lens as long as the film's diagonal sees 53.13 degrees across that: its half has the tangent 1/2."""
-    made = Camera.from_film(43.26661530556787, SIZE, "by EXIF")
+    made = Camera.from_35mm_equivalent(43.26661530556787, SIZE, "by EXIF")
     assert made.K[0, 0] == made.K[1, 1] == pytest.approx(800)  # the diagonal of 640x480
 
 
@@ -44,7 +44,7 @@ def test_a_fisheye_sees_angles_in_proportion():
 
 
 def test_calibrations_at_another_resolution_are_scaled():
-    resized = fitted(camera(cx=300), (960, 1280), "film.mp4")
+    resized = rescale_and_validate(camera(cx=300), (960, 1280), "film.mp4")
     np.testing.assert_allclose(resized.K, [[1000, 0, 600.5], [0, 1000, 479.5], [0, 0, 1]])
 
 
@@ -66,7 +66,7 @@ def test_calibrations_at_another_resolution_are_scaled():
 )
 def test_cameras_that_cannot_be_meant_are_refused_with_the_cause(wrong, cause):
     with pytest.raises(DataError, match=rf"cam\.json.*{cause}"):
-        fitted(camera(**wrong), SIZE, "film.mp4")
+        rescale_and_validate(camera(**wrong), SIZE, "film.mp4")
 
 
 def test_a_lens_that_looks_too_far_aside_cannot_be_kept():
@@ -78,21 +78,21 @@ def test_a_lens_that_looks_too_far_aside_cannot_be_kept():
 @pytest.mark.parametrize("lens", ["brown", "fisheye"])
 def test_what_a_lens_drew_is_undone_to_within_a_pixel(lens):
     """A street filmed through a lens and straightened, against the same street seen by the pinhole camera."""
-    bent = film_camera((96, 192), lens)
-    seen, depth = Film((0, 1), 2, 30, bent)(0)
-    straightener = Straightener(bent)
-    straight, exact_depth = Film((0, 1), 2, 30, straightener.camera)(0)
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (straightener.image(seen), seen, straight)]
+    bent = lens_camera((96, 192), lens)
+    seen, depth = StreetVideo((0, 1), 2, 30, bent)(0)
+    undistorter = Undistorter(bent)
+    straight, exact_depth = StreetVideo((0, 1), 2, 30, undistorter.camera)(0)
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (undistorter.image(seen), seen, straight)]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grey[0], grey[2], None)
     away = np.hypot(flow[..., 0], flow[..., 1])
     assert np.percentile(away, 95) < 1 and np.median(away) < 0.1
     assert measure_motion(grey[1], grey[2]) * 192 > 1  # as it was before
-    undone = straightener.depth(depth)
+    undone = undistorter.depth(depth)
     known = (undone > 0) & (exact_depth > 0)
     assert known.mean() > 0.5
     assert np.median(abs(undone - exact_depth)[known] / exact_depth[known]) < 0.02
 
 
 def test_a_film_has_the_field_of_view_asked_for():
-    assert film_camera((96, 320), "none", 100.0).view[0] == pytest.approx(100)
-    assert film_camera((96, 320), "none").K[0, 0] == pytest.approx(0.58 * 320)  # KITTI's
+    assert lens_camera((96, 320), "none", 100.0).view[0] == pytest.approx(100)
+    assert lens_camera((96, 320), "none").K[0, 0] == pytest.approx(0.58 * 320)  # KITTI's

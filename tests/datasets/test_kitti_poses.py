@@ -7,7 +7,7 @@ from common.errors import DataError
 from datasets.build import build_dataset
 from datasets.kitti_poses import oxts_poses, read_poses
 from tools.synthetic.kitti_tree import write_calibration, write_poses
-from tools.synthetic.render import Camera
+from tools.synthetic.render import PinholeCamera
 from tools.synthetic.street import Street
 
 DRIVE = "2000_01_01/2000_01_01_drive_0001_sync"
@@ -21,7 +21,7 @@ def street() -> Street:
 @pytest.fixture
 def tree(street, tmp_path):
     """A day with one drive: calibration and poses, no images."""
-    write_calibration(tmp_path / "2000_01_01", Camera.like_kitti(96, 320))
+    write_calibration(tmp_path / "2000_01_01", PinholeCamera.like_kitti(96, 320))
     write_poses(tmp_path / DRIVE, street)
     return tmp_path
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.metric_scale import scale_from_distance, scale_from_height
-from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.render import PinholeCamera, StreetRenderer
 from tools.synthetic.street import CAMERA_HEIGHT, Street
 from tools.synthetic.textures import build_atlas
 
@@ -25,7 +25,7 @@ def test_no_road_no_scale():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_rendered_depth_within_five_percent(seed):
-    camera = Camera.like_kitti(96, 320)
+    camera = PinholeCamera.like_kitti(96, 320)
     street = Street((11, seed), 3)
     depth = StreetRenderer(street, build_atlas(0), camera).render(1, street.poses[1]).depth
     assert scale_from_height(depth / UNIT, camera.K, CAMERA_HEIGHT) == pytest.approx(UNIT, rel=0.05)

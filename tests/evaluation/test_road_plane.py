@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.road_plane import find_road
-from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.render import PinholeCamera, StreetRenderer
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
 
@@ -54,6 +54,6 @@ def test_no_road():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_built_in_world(seed):
-    street, camera = Street((11, seed), 3), Camera.like_kitti(*SIZE)
+    street, camera = Street((11, seed), 3), PinholeCamera.like_kitti(*SIZE)
     depth = StreetRenderer(street, build_atlas(0), camera).render(1, street.poses[1]).depth
     assert find_road(depth, camera.K).height == pytest.approx(street.poses[1][2, 3], rel=0.05)

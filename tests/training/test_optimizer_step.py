@@ -8,7 +8,7 @@ from common.errors import UserError
 from datasets.batch import prepare_batch, split_batch
 from options import Options
 from tools.benchmarks.plain_port import PlainLoss
-from tools.benchmarks.step import random_batch
+from tools.benchmarks.step_benchmark import random_batch
 from training.forward_pass import TrainingStep
 from training.optimizer_step import Update, check_amp
 from training.setup import build_loss, build_model, build_optimizer

@@ -1,1 +1,1 @@
-"""The doctor: looks through a whole split before it is trained on. `checkup` puts it together."""
+"""Checks of a whole split before it is trained on. Begin at ``run_checks``."""

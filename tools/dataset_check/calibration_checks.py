@@ -12,10 +12,10 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from tools.dataset_check.findings import Finding
 
-FIELD_OF_VIEW = 20, 150  # degrees across: a telephoto lens, and more than lenses have that keep lines straight
+FIELD_OF_VIEW = 20, 150  # degrees, horizontal FOV: a telephoto lens, and more than lenses have that keep lines straight
 
 
-class Use(NamedTuple):
+class CalibrationUse(NamedTuple):
     """A camera of a drive whose calibration is needed, and the first line that needs it."""
 
     dataset: MonoDataset
@@ -25,7 +25,7 @@ class Use(NamedTuple):
     """As `MonoDataset.needed_calibration`."""
 
 
-class View(NamedTuple):
+class CameraView(NamedTuple):
     """What a camera sees: (height, width) in pixels, focal lengths (x, y) in pixels, field of view in degrees."""
 
     size: tuple[int, int]
@@ -33,9 +33,9 @@ class View(NamedTuple):
     field_of_view: tuple[float, float]
 
 
-def calibration_uses(parts: Mapping[str, MonoDataset], depth_parts: Collection[str]) -> list[Use]:
+def calibration_uses(parts: Mapping[str, MonoDataset], depth_parts: Collection[str]) -> list[CalibrationUse]:
     """Every camera whose calibration training or ground truth needs, once with and once without ground truth."""
-    uses: dict[tuple[str, str, bool], Use] = {}
+    uses: dict[tuple[str, str, bool], CalibrationUse] = {}
     for part, dataset in parts.items():
         with_depth = part in depth_parts
         if dataset.mean_intrinsics and not with_depth:
@@ -43,13 +43,13 @@ def calibration_uses(parts: Mapping[str, MonoDataset], depth_parts: Collection[s
         for line in dataset.lines:
             key = line.folder, line.side, with_depth
             if key not in uses:
-                uses[key] = Use(dataset, line, part, dataset.needed_calibration(line, with_depth))
+                uses[key] = CalibrationUse(dataset, line, part, dataset.needed_calibration(line, with_depth))
     return list(uses.values())
 
 
-def check_files(uses: Iterable[Use]) -> Iterator[Finding]:
+def check_files(uses: Iterable[CalibrationUse]) -> Iterator[Finding]:
     """Calibration files that are missing or lack entries, each once."""
-    needed: dict[str, tuple[Use, dict[str, int]]] = {}
+    needed: dict[str, tuple[CalibrationUse, dict[str, int]]] = {}
     for use in uses:
         for path, entries in use.files.items():
             needed.setdefault(path, (use, {}))[1].update(entries)
@@ -74,7 +74,7 @@ def _fault(value: np.ndarray | str | None, entry: str, count: int) -> str | None
     return None if np.isfinite(value).all() else f"the line {entry} has numbers that are not finite"
 
 
-def view_of(use: Use, image_size: tuple[int, int] | None) -> View | Finding | None:
+def view_of(use: CalibrationUse, image_size: tuple[int, int] | None) -> CameraView | Finding | None:
     """What a camera sees; or what is wrong with its calibration. None where no image says its size.
 
     Args:
@@ -99,4 +99,4 @@ def view_of(use: Use, image_size: tuple[int, int] | None) -> View | Finding | No
     if image_size not in (None, size):
         detail = f"it is for {width}x{height}, the images of {use.line.folder} are {image_size[1]}x{image_size[0]}"
         return Finding("calibration_size", *about, detail)
-    return View(size, (fx, fy), angles)
+    return CameraView(size, (fx, fy), angles)

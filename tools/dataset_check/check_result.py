@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tools.dataset_check.calibration_checks import View
+from tools.dataset_check.calibration_checks import CameraView
 from tools.dataset_check.findings import KINDS, Finding
 
 SHOWN = 3  # findings of each kind
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """What was looked at, and what is wrong.
 
     Attributes:
@@ -28,11 +28,11 @@ class Result:
     drives: int
     images: int
     depth_maps: int
-    views: dict[View, int]
+    views: dict[CameraView, int]
     findings: list[Finding]
 
     @property
-    def is_healthy(self) -> bool:
+    def passed(self) -> bool:
         """Whether training and evaluation would not suffer: there are no errors, if warnings."""
         return not any(KINDS[finding.kind].is_error for finding in self.findings)
 
@@ -49,7 +49,7 @@ class Result:
                      null, as in `Finding`
         """
         return {
-            "healthy": self.is_healthy,
+            "healthy": self.passed,
             "lines": self.lines,
             "drives": self.drives,
             "images": self.images,
@@ -95,7 +95,10 @@ class Result:
                 yield f"  and {len(findings) - SHOWN} more"
             yield f"  {KINDS[kind].advice}"
         errors = sum(len(findings) for kind, findings in by_kind.items() if KINDS[kind].is_error)
-        yield f"\nTraining or evaluation would suffer: {errors} errors" if errors else "\nHealthy"
+        if errors:
+            yield f"\nTraining or evaluation would suffer: {errors} errors"
+        else:
+            yield "\nNo problems found" + (" that would harm training or evaluation" if self.findings else "")
 
     def _by_kind(self) -> dict[str, list[Finding]]:
         """In the order of ``KINDS``."""

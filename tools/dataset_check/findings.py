@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Kind(NamedTuple):
+class FindingKind(NamedTuple):
     """What is known of a kind of finding."""
 
     is_error: bool
@@ -17,94 +17,96 @@ class Kind(NamedTuple):
 _AGAIN = "A download or a copy was cut off: get these files again."
 
 KINDS = {
-    "list_unreadable": Kind(
+    "list_unreadable": FindingKind(
         True, "lists that cannot be read", "Each line is 'folder frame side', as splits/README.md says."
     ),
-    "test_list_unreadable": Kind(
+    "test_list_unreadable": FindingKind(
         False,
         "test lists that name no frames of drives",
         "The published split 'benchmark' is such a one: it can be trained on, but not be evaluated on.",
     ),
-    "image_missing": Kind(
+    "image_missing": FindingKind(
         True,
         "lines whose own image is missing",
         "Training leaves such lines out, evaluation stops. Get the drive, or take the lines out of the list.",
     ),
-    "neighbour_missing": Kind(
+    "neighbour_missing": FindingKind(
         True,
         "neighbouring frames that are missing",
         "Training leaves out lines without their neighbours (--frame_ids): the first and the last frame of a drive "
         "do not belong into its lists; else get the drive again.",
     ),
-    "pair_missing": Kind(
+    "pair_missing": FindingKind(
         True,
         "images of the other camera that are missing",
         "Training with --use_stereo leaves such lines out: get both cameras' archives, or train on video alone.",
     ),
-    "image_damaged": Kind(True, "images that cannot be decoded", f"Training stops at the first of them. {_AGAIN}"),
-    "image_size": Kind(
+    "image_damaged": FindingKind(
+        True, "images that cannot be decoded", f"Training stops at the first of them. {_AGAIN}"
+    ),
+    "image_size": FindingKind(
         True,
         "images of another size than the rest of their drive",
         "They are of another drive, or were resized apart from the rest: get them again.",
     ),
-    "calibration_missing": Kind(
+    "calibration_missing": FindingKind(
         True,
         "calibration files that are missing",
         "Unpack the day's or the sequence's *_calib.zip there. Video and stereo can be trained on without: "
         "--kitti_mean_intrinsics.",
     ),
-    "calibration_incomplete": Kind(
+    "calibration_incomplete": FindingKind(
         True, "calibration files without lines that are needed", "They were cut off or edited: get them again."
     ),
-    "calibration_implausible": Kind(
+    "calibration_implausible": FindingKind(
         True,
         "calibrations that no camera has",
         "The file was edited, or is of another kind: get it again. Rectified cameras are meant (P_rect).",
     ),
-    "calibration_size": Kind(
+    "calibration_size": FindingKind(
         True,
         "calibrations for images of another size",
         "They belong to another day, or the images were resized or cropped: get either again.",
     ),
-    "stereo_swapped": Kind(
+    "stereo_swapped": FindingKind(
         True,
         "drives whose left and right camera are swapped",
         "What is near lies further left in the right image, and here it is the other way round: exchange the two "
         "folders of images.",
     ),
-    "depth_damaged": Kind(
+    "depth_damaged": FindingKind(
         True, "ground truth that is empty, cut off or does not fit", f"Validation or evaluation stops there. {_AGAIN}"
     ),
-    "test_depth_missing": Kind(
+    "test_depth_missing": FindingKind(
         True,
         "test lines without ground truth",
         "Evaluation passes them over. Get the lidar scans (or the improved depth maps) of their drives.",
     ),
-    "val_depth_missing": Kind(
+    "val_depth_missing": FindingKind(
         False,
         "validation lines without ground truth",
         "The best weights are picked by the depth error of the other lines, by the loss where there are none.",
     ),
-    "parts_overlap": Kind(
+    "parts_overlap": FindingKind(
         True,
         "lines that stand in two parts of the split",
         "What is scored must not be trained on: take them out of one of the lists.",
     ),
-    "listed_twice": Kind(
+    "listed_twice": FindingKind(
         False, "lines that a list holds twice", "They count double in each epoch: take them out of the list."
     ),
-    "duplicate_frames": Kind(
+    "duplicate_frames": FindingKind(
         False,
         "frames that are the same picture as the one before",
         "Nothing moves between them, so there is nothing to learn: leave them out of the training list.",
     ),
-    "static_images": Kind(
+    "static_images": FindingKind(
         False,
         "stretches in which hardly anything moves, by the images",
         "Between such frames there is little to learn, and auto-masking leaves it out: better leave them out of the "
         "training list.",
     ),
-    "static_speed": Kind(
+    "static_speed": FindingKind(
         False,
         "stretches in which the car hardly moves, by its own speed",
         "Between such frames there is little to learn, and auto-masking leaves it out: better leave them out of the "

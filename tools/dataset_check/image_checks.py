@@ -11,7 +11,7 @@ from common.errors import DataError
 from datasets.kitti_oxts import read_speed
 from datasets.transforms import open_image
 from tools.dataset_check.findings import Finding
-from tools.dataset_check.list_checks import Camera, NeededImage
+from tools.dataset_check.list_checks import CameraImages, NeededImage
 
 STRETCH = 64  # images that a process takes at once
 SMALL_WIDTH = 150  # motion is measured in images of this width: one of its pixels is about 8 of KITTI's
@@ -40,7 +40,7 @@ class ImageState:
     speed: float | None = None
 
 
-def stretches(camera: Camera) -> Iterator[list[NeededImage]]:
+def stretches(camera: CameraImages) -> Iterator[list[NeededImage]]:
     """The camera's images in pieces; each but the first begins with the last image of the one before."""
     images = [camera.images[frame] for frame in sorted(camera.images)]
     for start in range(0, len(images), STRETCH):
@@ -98,7 +98,9 @@ def _block_means(values: np.ndarray) -> np.ndarray:
     return values[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).mean(axis=(1, 3))
 
 
-def drive_sizes(cameras: Mapping[str, Camera], states: Mapping[str, list[ImageState]]) -> dict[str, tuple[int, int]]:
+def drive_sizes(
+    cameras: Mapping[str, CameraImages], states: Mapping[str, list[ImageState]]
+) -> dict[str, tuple[int, int]]:
     """Drive -> (height, width) of most of its images."""
     counts: dict[str, Counter] = {}
     for folder, camera in cameras.items():
@@ -107,7 +109,7 @@ def drive_sizes(cameras: Mapping[str, Camera], states: Mapping[str, list[ImageSt
 
 
 def judge_images(
-    cameras: Mapping[str, Camera],
+    cameras: Mapping[str, CameraImages],
     states: Mapping[str, list[ImageState]],
     sizes: Mapping[str, tuple[int, int]],
 ) -> Iterator[Finding]:

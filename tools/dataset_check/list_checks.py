@@ -29,7 +29,7 @@ class NeededImage(NamedTuple):
 
 
 @dataclass
-class Camera:
+class CameraImages:
     """The images of one camera of a drive that a split needs and that are there, by frame number."""
 
     drive: str
@@ -74,9 +74,11 @@ def check_lists(parts: Mapping[str, MonoDataset]) -> Iterator[Finding]:
             part_of.setdefault(line, part)
 
 
-def find_images(parts: Mapping[str, MonoDataset], listing: FolderListing) -> tuple[dict[str, Camera], list[Finding]]:
+def find_images(
+    parts: Mapping[str, MonoDataset], listing: FolderListing
+) -> tuple[dict[str, CameraImages], list[Finding]]:
     """The images that all parts need: folder -> camera; and what is missing."""
-    cameras: dict[str, Camera] = {}
+    cameras: dict[str, CameraImages] = {}
     missing = []
     for part, dataset in parts.items():
         for line in dataset.lines:
@@ -84,7 +86,7 @@ def find_images(parts: Mapping[str, MonoDataset], listing: FolderListing) -> tup
                 side, offset = (OTHER_SIDE[line.side], 0) if frame == "s" else (line.side, frame)
                 image = NeededImage(line.frame + offset, path, dataset.speed_path(line, offset), line, part)
                 if listing.holds(path):
-                    camera = cameras.setdefault(os.path.dirname(path), Camera(line.folder, side))
+                    camera = cameras.setdefault(os.path.dirname(path), CameraImages(line.folder, side))
                     if frame == 0 or image.frame not in camera.images:
                         camera.images[image.frame] = image
                 else:

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 from common.process_pool import map_in_processes
 from datasets.checks import FolderListing, check_split
 from datasets.mono_dataset import MonoDataset
-from tools.dataset_check.calibration_checks import Use, View, calibration_uses, check_files, view_of
-from tools.dataset_check.check_result import Result
+from tools.dataset_check.calibration_checks import CalibrationUse, CameraView, calibration_uses, check_files, view_of
+from tools.dataset_check.check_result import CheckResult
 from tools.dataset_check.depth_checks import choose_depth_lines, examine_depth
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.image_checks import ImageState, drive_sizes, examine_stretch, judge_images, stretches
-from tools.dataset_check.list_checks import Camera, check_lists, find_images
+from tools.dataset_check.list_checks import CameraImages, check_lists, find_images
 from tools.dataset_check.static_checks import find_stills
 from tools.dataset_check.stereo_checks import choose_pairs, examine_pairs
 
 
-class Job(NamedTuple):
+class CheckTask(NamedTuple):
     """What a process does at a time: a function, its argument, and how many files it reads."""
 
     function: Callable[[Any], Any]
@@ -29,22 +29,22 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class CheckPlan:
     """What there is to do, and what was found without opening an image.
 
     Attributes:
         parts: part -> its dataset.
         cameras: folder of images -> camera.
         uses: calibrations that are complete.
-        jobs: for processes.
+        tasks: for processes.
         findings: so far.
         depth_maps: how many ground truths are read.
     """
 
     parts: Mapping[str, MonoDataset]
-    cameras: dict[str, Camera]
-    uses: list[Use]
-    jobs: list[Job]
+    cameras: dict[str, CameraImages]
+    uses: list[CalibrationUse]
+    tasks: list[CheckTask]
     findings: list[Finding]
     depth_maps: int
 
@@ -56,10 +56,12 @@ class Plan:
     @property
     def files(self) -> int:
         """How many files are read; the unit of progress."""
-        return sum(job.files for job in self.jobs)
+        return sum(task.files for task in self.tasks)
 
 
-def plan_checkup(parts: Mapping[str, MonoDataset], depth_parts: Collection[str], found: Iterable[Finding] = ()) -> Plan:
+def plan_checks(
+    parts: Mapping[str, MonoDataset], depth_parts: Collection[str], found: Iterable[Finding] = ()
+) -> CheckPlan:
     """Lists what is to be checked, and finds what is missing.
 
     Args:
@@ -82,21 +84,21 @@ def plan_checkup(parts: Mapping[str, MonoDataset], depth_parts: Collection[str],
     findings += faults
     faulty = {finding.path for finding in faults}
 
-    jobs = []
+    tasks = []
     for folder, camera in cameras.items():
-        jobs += [Job(examine_stretch, stretch, len(stretch), folder) for stretch in stretches(camera)]
-    jobs += [Job(examine_pairs, pairs, 2 * len(pairs)) for pairs in choose_pairs(cameras, parts, listing)]
+        tasks += [CheckTask(examine_stretch, stretch, len(stretch), folder) for stretch in stretches(camera)]
+    tasks += [CheckTask(examine_pairs, pairs, 2 * len(pairs)) for pairs in choose_pairs(cameras, parts, listing)]
     depth_maps = 0
     for part in depth_parts:
         pieces, missing = choose_depth_lines(part, parts[part], listing, faulty)
-        jobs += [Job(examine_depth, piece, len(piece.dataset)) for piece in pieces]
+        tasks += [CheckTask(examine_depth, piece, len(piece.dataset)) for piece in pieces]
         depth_maps += sum(len(piece.dataset) for piece in pieces)
         findings += missing
     complete = [use for use in uses if faulty.isdisjoint(use.files)]
-    return Plan(parts, cameras, complete, jobs, findings, depth_maps)
+    return CheckPlan(parts, cameras, complete, tasks, findings, depth_maps)
 
 
-def run_checkup(plan: Plan, num_workers: int, on_files: Callable[[int], None]) -> Result:
+def run_checks(plan: CheckPlan, num_workers: int, on_files: Callable[[int], None]) -> CheckResult:
     """Does what is planned.
 
     Args:
@@ -108,17 +110,17 @@ def run_checkup(plan: Plan, num_workers: int, on_files: Callable[[int], None]) -
     """
     states: dict[str, list[ImageState]] = defaultdict(list)
     findings = list(plan.findings)
-    for job, found in zip(plan.jobs, map_in_processes(_do, plan.jobs, num_workers), strict=True):
-        if job.folder is None:
+    for task, found in zip(plan.tasks, map_in_processes(_do, plan.tasks, num_workers), strict=True):
+        if task.folder is None:
             findings += found
         else:  # a stretch begins with the last image of the one before
-            states[job.folder] += found[1:] if states[job.folder] else found
-        on_files(job.files)
+            states[task.folder] += found[1:] if states[task.folder] else found
+        on_files(task.files)
     sizes = drive_sizes(plan.cameras, states)
     findings += judge_images(plan.cameras, states, sizes)
     findings += find_stills(plan.cameras, states)
     views, faults = _views(plan.uses, sizes)
-    return Result(
+    return CheckResult(
         lines={part: len(dataset) for part, dataset in plan.parts.items()},
         drives=len({camera.drive for camera in plan.cameras.values()}),
         images=plan.images,
@@ -128,20 +130,22 @@ def run_checkup(plan: Plan, num_workers: int, on_files: Callable[[int], None]) -
     )
 
 
-def _do(job: Job) -> Any:
-    return job.function(job.argument)
+def _do(task: CheckTask) -> Any:
+    return task.function(task.argument)
 
 
-def _views(uses: list[Use], sizes: Mapping[str, tuple[int, int]]) -> tuple[dict[View, int], list[Finding]]:
+def _views(
+    uses: list[CalibrationUse], sizes: Mapping[str, tuple[int, int]]
+) -> tuple[dict[CameraView, int], list[Finding]]:
     """What cameras see -> how many drives have such a camera; and implausible calibrations."""
-    cameras: dict[tuple[str, str], Use] = {}
+    cameras: dict[tuple[str, str], CalibrationUse] = {}
     for use in uses:
         cameras.setdefault((use.line.folder, use.line.side), use)
-    drives: dict[View, set[str]] = defaultdict(set)
+    drives: dict[CameraView, set[str]] = defaultdict(set)
     faults = []
     for (drive, _), use in cameras.items():
         seen = view_of(use, sizes.get(drive))
-        if isinstance(seen, View):
+        if isinstance(seen, CameraView):
             drives[seen].add(drive)
         elif seen is not None:
             faults.append(seen)

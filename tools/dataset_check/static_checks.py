@@ -6,7 +6,7 @@ from itertools import groupby
 
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.image_checks import ImageState
-from tools.dataset_check.list_checks import Camera
+from tools.dataset_check.list_checks import CameraImages
 
 STILL_FRAMES = 3  # make a stretch
 # On KITTI's images the shift falls below this where the car is slower than about 0.9 m/s (its speed found from lidar
@@ -15,7 +15,7 @@ STILL_SHIFT = 0.25
 STILL_SPEED = 1.0  # m/s: as slow as what the built-in world leaves out
 
 
-def find_stills(cameras: Mapping[str, Camera], states: Mapping[str, list[ImageState]]) -> Iterator[Finding]:
+def find_stills(cameras: Mapping[str, CameraImages], states: Mapping[str, list[ImageState]]) -> Iterator[Finding]:
     """The stretches of every drive, each once though two cameras see it.
 
     Args:

@@ -13,7 +13,7 @@ from datasets.checks import FolderListing
 from datasets.mono_dataset import MonoDataset
 from datasets.transforms import open_image
 from tools.dataset_check.findings import Finding
-from tools.dataset_check.list_checks import Camera, NeededImage
+from tools.dataset_check.list_checks import CameraImages, NeededImage
 
 PAIRS = 5  # of each drive, evenly spaced
 WIDTH = 620  # of the images that points are looked for in: about half of KITTI's
@@ -26,7 +26,7 @@ LEAST_POINTS = 30  # of a drive must tell; a drive that is right gives 60 in eac
 MAJORITY = 0.75  # of them must agree; all but a few in a hundred do
 
 
-class Pair(NamedTuple):
+class StereoPair(NamedTuple):
     """The two images of a frame, and the one of them that the split needs."""
 
     left: str
@@ -35,8 +35,8 @@ class Pair(NamedTuple):
 
 
 def choose_pairs(
-    cameras: Mapping[str, Camera], parts: Mapping[str, MonoDataset], listing: FolderListing
-) -> Iterator[list[Pair]]:
+    cameras: Mapping[str, CameraImages], parts: Mapping[str, MonoDataset], listing: FolderListing
+) -> Iterator[list[StereoPair]]:
     """A few pairs of each drive that has any, whether they are trained on or not."""
     drives: dict[str, dict[int, NeededImage]] = {}
     for camera in cameras.values():
@@ -49,12 +49,12 @@ def choose_pairs(
                 parts[image.part].image_path(image.line, frame - image.line.frame, side) for side in ("l", "r")
             )
             if listing.holds(left) and listing.holds(right):
-                pairs.append(Pair(left, right, image))
+                pairs.append(StereoPair(left, right, image))
         if pairs:
             yield [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, PAIRS).round().astype(int))]
 
 
-def examine_pairs(pairs: list[Pair]) -> list[Finding]:
+def examine_pairs(pairs: list[StereoPair]) -> list[Finding]:
     """Whether the left and the right camera of a drive are swapped.
 
     What is seen at x by the left camera is seen at x - disparity by the right one, and disparity is positive.

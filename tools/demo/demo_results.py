@@ -34,7 +34,7 @@ CLOUD = Path(__file__).resolve().parents[1] / "reporting" / "point_cloud_viewer.
 
 
 @dataclass(frozen=True)
-class Result:
+class DemoResult:
     """What the page shows; the files lie in the visitor's folder.
 
     Attributes:
@@ -60,7 +60,7 @@ def predict_upload(
     folder: Path,
     field_of_view: float,
     progress: Callable[[float], None] = lambda share: None,
-) -> Result:
+) -> DemoResult:
     """Predicts what was sent and writes all that the page shows.
 
     Args:
@@ -88,7 +88,7 @@ def predict_upload(
     video = folder / f"{upload.name}_depth.mp4" if upload.rate else None
     if video:
         _write_video(video, upload, [p.scaled_disp for p in predictions])
-    return Result(
+    return DemoResult(
         summary=_summary(upload, prediction),
         pair=pair,
         depth=_depth_html(prediction),

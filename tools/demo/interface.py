@@ -8,7 +8,7 @@ import gradio as gr
 
 from common.errors import UserError
 from tools.demo.demo_options import PageOptions
-from tools.demo.demo_results import Result, predict_upload
+from tools.demo.demo_results import DemoResult, predict_upload
 from tools.demo.upload import read_upload
 from tools.demo.visitors import Visitors
 from tools.demo.weights_menu import Predictors
@@ -122,7 +122,7 @@ class Page:
         return _shown(result) if result.pair[0].is_file() else _nothing()  # where they have left meanwhile
 
 
-def _shown(result: Result) -> list:
+def _shown(result: DemoResult) -> list:
     return [
         None,  # room for the next file
         gr.HTML(visible=False),

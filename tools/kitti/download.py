@@ -25,7 +25,7 @@ class _PassingError(Exception):
     """What another attempt may mend."""
 
 
-class Server:
+class HttpSource:
     """Files below an address.
 
     Args:
@@ -160,7 +160,7 @@ class Server:
                 self._stop.wait(pause)
 
 
-class Folder:
+class LocalSource:
     """Files of a local folder that stands for the server: under the same paths, or archives all in the folder itself.
 
     Args:

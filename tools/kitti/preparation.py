@@ -9,18 +9,17 @@ from pathlib import Path
 
 from common.errors import DataError
 from tools.kitti.archives import Archive
-from tools.kitti.download import Folder, Server, StoppedError
+from tools.kitti.download import HttpSource, LocalSource, StoppedError
 from tools.kitti.jpeg_conversion import convert_png, is_whole
-from tools.kitti.parallel import in_parallel
-from tools.kitti.required_files import Need
-from tools.kitti.unpacking import DamagedArchiveError, WorkFolder
+from tools.kitti.required_files import RequiredFiles
+from tools.kitti.unpacking import DamagedArchiveError, StagingDir, in_parallel
 
 try:
     import fcntl
 except ImportError:  # Windows has none: there, nobody but the user keeps two runs apart
     fcntl = None
 
-WORK_FOLDER = ".preparation"
+STAGING_DIR = ".preparation"
 ARCHIVES = "archives"
 SHOWN = 5  # faults told one by one
 # What unpacking leaves, at most, of an archive's size: grey images stay in it, and a jpg is a fraction of its png.
@@ -30,7 +29,7 @@ LEFT_WITH_PNG, LEFT_WITH_JPG = 1.0, 0.75
 @contextmanager
 def only_run(data_path: Path) -> Iterator[None]:
     """Keeps other runs away from a data folder. Raises DataError where one is at work, or the folder cannot be made."""
-    lock = data_path / WORK_FOLDER / "lock"
+    lock = data_path / STAGING_DIR / "lock"
     with disk_faults(data_path):
         lock.parent.mkdir(parents=True, exist_ok=True)
         stream = open(lock, "w")  # noqa: SIM115
@@ -55,16 +54,16 @@ def disk_faults(data_path: Path) -> Iterator[None]:
         ) from fault
 
 
-def merged(needs: Iterable[dict[Archive, Need]]) -> dict[Archive, Need]:
-    """The needs of several splits as one: each archive once, with the parts and files that any of them needs."""
+def merge_required_files(required: Iterable[dict[Archive, RequiredFiles]]) -> dict[Archive, RequiredFiles]:
+    """Merge the required files of several splits: each archive once, with all parts and files that they require."""
     archives: dict[str, Archive] = {}
-    together: dict[str, Need] = {}
-    for one in needs:
-        for archive, need in one.items():
+    together: dict[str, RequiredFiles] = {}
+    for one in required:
+        for archive, needed in one.items():
             known = archives.get(archive.path, archive)
             archives[archive.path] = replace(known, parts=known.parts | archive.parts)
-            together.setdefault(archive.path, Need()).add(need)
-    return {archives[path]: need for path, need in together.items()}
+            together.setdefault(archive.path, RequiredFiles()).add(needed)
+    return {archives[path]: needed for path, needed in together.items()}
 
 
 class Preparation:
@@ -72,7 +71,7 @@ class Preparation:
 
     Args:
         data_path: the data folder.
-        needs: what is needed, by archive.
+        required: what is needed, by archive.
         source: where archives come from.
         pool: unpacks, converts and checks.
         stop: ends the work of all threads once set; the source's own.
@@ -83,18 +82,18 @@ class Preparation:
     def __init__(
         self,
         data_path: Path,
-        needs: dict[Archive, Need],
-        source: Server | Folder,
+        required: dict[Archive, RequiredFiles],
+        source: HttpSource | LocalSource,
         pool: Executor,
         stop: threading.Event,
         *,
         png: bool,
         keep_archives: bool,
     ) -> None:
-        self._data_path, self._needs, self._source = data_path, needs, source
+        self._data_path, self._required, self._source = data_path, required, source
         self._pool, self._stop = pool, stop
         self._png, self._keep_archives = png, keep_archives
-        self._work = WorkFolder(data_path, data_path / WORK_FOLDER)
+        self._work = StagingDir(data_path, data_path / STAGING_DIR)
         self._archives = data_path / ARCHIVES
 
     def resume(self) -> None:
@@ -107,7 +106,7 @@ class Preparation:
         """The photographs in the folders needed that are to become jpg."""
         if self._png:
             return []
-        files = (file for archive, need in self._needs.items() if archive.photos for file in need.files)
+        files = (file for archive, needed in self._required.items() if archive.photos for file in needed.files)
         folders = {self._data_path / file.rpartition("/")[0] for file in files}
         return sorted(path for folder in folders if folder.is_dir() for path in folder.glob("*.png"))
 
@@ -127,13 +126,13 @@ class Preparation:
 
         An archive of which no file is known, such as depth maps to train on, is needed until it has been unpacked.
         """
-        lacking = in_parallel(self._pool, self._lacking, self._needs)
-        return {archive: files for archive, files in zip(self._needs, lacking, strict=True) if files is not None}
+        lacking = in_parallel(self._pool, self._lacking, self._required)
+        return {archive: files for archive, files in zip(self._required, lacking, strict=True) if files is not None}
 
     def _lacking(self, archive: Archive) -> list[str] | None:
-        need = self._needs[archive]
+        needed = self._required[archive]
         unpacked = archive.parts <= self._work.parts(archive)
-        wanted = need.files if unpacked else need.files | need.scans
+        wanted = needed.files if unpacked else needed.files | needed.scans
         lacking = sorted(file for file in wanted if not is_whole(self._data_path / file))
         there = not lacking and (unpacked or bool(wanted))
         return None if there else lacking

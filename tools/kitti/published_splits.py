@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
-from tools.kitti.download import Folder, Server
+from tools.kitti.download import HttpSource, LocalSource
 
 SERVER = "https://raw.githubusercontent.com/nianticlabs/monodepth2/master/splits"
 SHA256: dict[str, dict[str, str]] = {
@@ -38,7 +38,7 @@ SHA256: dict[str, dict[str, str]] = {
 }
 
 
-def fetch_lists(name: str, folder: Path, source: Server | Folder) -> list[Path]:
+def fetch_lists(name: str, folder: Path, source: HttpSource | LocalSource) -> list[Path]:
     """Writes the files of a published split that its folder lacks, each whole or not at all.
 
     Args:

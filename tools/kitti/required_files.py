@@ -23,7 +23,7 @@ HAS_IMPROVED = {"eigen_benchmark"}  # is scored by the improved ground truth
 
 
 @dataclass
-class Need:
+class RequiredFiles:
     """What must be there of an archive, as paths below the data folder.
 
     Args:
@@ -34,13 +34,13 @@ class Need:
     files: set[str] = field(default_factory=set)
     scans: set[str] = field(default_factory=set)
 
-    def add(self, other: "Need") -> None:
-        """Takes in another need of the same archive."""
+    def add(self, other: "RequiredFiles") -> None:
+        """Add the files that another split requires of the same archive."""
         self.files |= other.files
         self.scans |= other.scans
 
 
-def needs_of(split: Path, extension: str, improved: bool = False) -> dict[Archive, Need]:
+def required_files(split: Path, extension: str, improved: bool = False) -> dict[Archive, RequiredFiles]:
     """What training, validating and testing on a split needs, by archive.
 
     Train and validation lines need their neighbours and the other camera, test lines their own image; validation and
@@ -56,8 +56,8 @@ def needs_of(split: Path, extension: str, improved: bool = False) -> dict[Archiv
     """
     lists = _read_lists(split)
     if all(is_sequence(line.folder) for lines in lists.values() for line in lines):
-        return _odometry_needs(lists, extension)
-    return _raw_needs(lists, split.name, extension, improved or split.name in HAS_IMPROVED)
+        return _odometry_files(lists, extension)
+    return _raw_files(lists, split.name, extension, improved or split.name in HAS_IMPROVED)
 
 
 def _read_lists(split: Path) -> dict[str, list[SplitLine]]:
@@ -69,30 +69,34 @@ def _read_lists(split: Path) -> dict[str, list[SplitLine]]:
     return lists
 
 
-def _raw_needs(lists: dict[str, list[SplitLine]], name: str, extension: str, improved: bool) -> dict[Archive, Need]:
-    drives: dict[str, Need] = defaultdict(Need)
-    depth = Need()
+def _raw_files(
+    lists: dict[str, list[SplitLine]], name: str, extension: str, improved: bool
+) -> dict[Archive, RequiredFiles]:
+    drives: dict[str, RequiredFiles] = defaultdict(RequiredFiles)
+    depth = RequiredFiles()
     for part, lines in lists.items():
         neighbours = () if part == "test" or name in STEREO_ALONE else (-1, 1)
         dataset = _dataset("kitti", lines, (0, *neighbours, *(() if part == "test" else ("s",))), extension)
         with_maps = _dataset("kitti_depth", lines, (0,), extension)
         for line in lines:
-            need = drives[line.folder]
-            need.files.update(dataset.frame_paths(line))
+            needed = drives[line.folder]
+            needed.files.update(dataset.frame_paths(line))
             if part != "train":
-                need.scans.add(dataset.ground_truth_path(line))
+                needed.scans.add(dataset.ground_truth_path(line))
                 depth.scans.add(with_maps.ground_truth_path(line))
-    needs = {drive_archive(folder): need for folder, need in sorted(drives.items())}
+    required = {drive_archive(folder): needed for folder, needed in sorted(drives.items())}
     for folder in drives:
         day = folder.split("/")[0]
-        needs[calibration_archive(folder)] = Need({f"{day}/calib_{what}.txt" for what in ("cam_to_cam", "velo_to_cam")})
+        required[calibration_archive(folder)] = RequiredFiles(
+            {f"{day}/calib_{what}.txt" for what in ("cam_to_cam", "velo_to_cam")}
+        )
     if improved:
-        needs[depth_archive(frozenset(drives))] = depth
-    return needs
+        required[depth_archive(frozenset(drives))] = depth
+    return required
 
 
-def _odometry_needs(lists: dict[str, list[SplitLine]], extension: str) -> dict[Archive, Need]:
-    images = Need()
+def _odometry_files(lists: dict[str, list[SplitLine]], extension: str) -> dict[Archive, RequiredFiles]:
+    images = RequiredFiles()
     for part, lines in lists.items():
         # Odometry is scored on the motion from each test frame to the next.
         dataset = _dataset("kitti_odom", lines, (0, 1) if part.startswith("test") else (0, -1, 1, "s"), extension)
@@ -102,8 +106,8 @@ def _odometry_needs(lists: dict[str, list[SplitLine]], extension: str) -> dict[A
     color, calibration, poses = odometry_archives(sequences)
     return {
         color: images,
-        calibration: Need({f"sequences/{sequence}/calib.txt" for sequence in sequences}),
-        poses: Need({f"poses/{sequence}.txt" for sequence in sequences}),
+        calibration: RequiredFiles({f"sequences/{sequence}/calib.txt" for sequence in sequences}),
+        poses: RequiredFiles({f"poses/{sequence}.txt" for sequence in sequences}),
     }
 
 

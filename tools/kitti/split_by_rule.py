@@ -18,7 +18,6 @@ from common.atomic_files import atomic_file
 from common.errors import DataError
 from datasets.kitti_oxts import read_speed
 from datasets.splits import SplitLine
-from tools.kitti.parallel import in_parallel
 
 # The drives of Eigen et al.'s 697 test images ("Depth Map Prediction from a Single Image", NeurIPS 2014).
 EIGEN_TEST_DRIVES = frozenset(
@@ -127,7 +126,7 @@ def _moving_frames(folder: Path, min_speed: float, pool: Executor, split: RuleSp
     split.without_neighbours += len(left.keys() | right.keys()) - len(frames)
     motion = [folder / "oxts" / "data" / f"{frame:010d}.txt" for frame in frames]
     if all(path.is_file() for path in motion):
-        speeds = in_parallel(pool, _speed, motion)
+        speeds = list(pool.map(_speed, motion))
     else:
         split.by_images += len(frames)
         speeds = [shift / SHIFT_PER_SPEED for shift in _shifts(left, frames, pool)]
@@ -153,7 +152,7 @@ def _speed(path: Path) -> float:
 def _shifts(images: dict[int, Path], frames: list[int], pool: Executor) -> list[float]:
     """How far each frame's image moves to the next one and from the one before, in pixels of the small image."""
     wanted = sorted({frame + offset for frame in frames for offset in (-1, 0, 1)})
-    small = dict(zip(wanted, in_parallel(pool, lambda frame: _small(images[frame]), wanted), strict=True))
+    small = dict(zip(wanted, pool.map(lambda frame: _small(images[frame]), wanted), strict=True))
     steps = {a: _shift(small[a], small[b]) for a, b in itertools.pairwise(wanted) if b == a + 1}
     return [(steps[frame - 1] + steps[frame]) / 2 for frame in frames]
 

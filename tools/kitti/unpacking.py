@@ -1,6 +1,6 @@
 """Archives into the data folder, each whole or not at all, whenever the process dies.
 
-In the work folder, for an archive NAME:
+In the staging folder, for an archive NAME:
 
 NAME.unpacking/   being filled; what a killed run leaves of it is deleted
 NAME.ready/       complete: its ``tree`` is being moved into the data folder, and the next run goes on with that
@@ -14,14 +14,14 @@ import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, as_completed, wait
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from common.errors import DataError
 from tools.kitti.archives import Archive
 from tools.kitti.jpeg_conversion import png_to_jpg
-from tools.kitti.parallel import in_parallel
 
 # What zipfile raises for files that are no whole archives; OSError where an offset leads out of the file.
 _FAULTS = (
@@ -40,12 +40,12 @@ class DamagedArchiveError(DataError):
     """An archive that cannot be unpacked; another copy may be whole."""
 
 
-class WorkFolder:
+class StagingDir:
     """The folder in which archives are unpacked before they take their place in the data folder.
 
     Args:
-        data_path: the data folder, on whose file system the work folder must be.
-        folder: the work folder.
+        data_path: the data folder, on whose file system the staging folder must be.
+        folder: the staging folder.
     """
 
     def __init__(self, data_path: Path, folder: Path) -> None:
@@ -169,3 +169,20 @@ def _move_into(source: Path, goal: Path) -> None:
             os.replace(entry, place)
             if place.suffix == ".jpg":  # made from it: the png that was there is no longer needed
                 place.with_suffix(".png").unlink(missing_ok=True)
+
+
+def in_parallel(pool: Executor, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """What the function gives for each item, in their order; after the first error nothing new is begun, and all ended.
+
+    Raises:
+        The error of the first task that failed.
+    """
+    futures = [pool.submit(function, item) for item in items]
+    try:
+        for future in as_completed(futures):
+            future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+    return [future.result() for future in futures]

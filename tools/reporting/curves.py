@@ -36,7 +36,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _PlottedScalar:
     part: str
     key: str
     label: str
@@ -45,27 +45,35 @@ class _Line:
 def draw_curves(scalars: Scalars) -> list[Curve]:
     """Plots of what was logged, over the steps: loss, depth error, sources, learning rate; without what was not."""
     sources = sorted({key for line in scalars for key in line if key.startswith("source/")})
-    share = [_Line("train", key, source_name(key.removeprefix("source/"))) for key in sources]
+    share = [_PlottedScalar("train", key, source_name(key.removeprefix("source/"))) for key in sources]
     plots = (
         (
             "Loss",
             "Less is better; the training's is that of single batches.",
             "loss",
-            [_Line("train", "loss", "training"), _Line("val", "loss", "validation")],
+            [_PlottedScalar("train", "loss", "training"), _PlottedScalar("val", "loss", "validation")],
         ),
         (
             "Depth error on the validation split",
             "Absolute relative error; less is better.",
             "abs_rel",
-            [_Line("val", "abs_rel", "median-scaled"), _Line("val", "stereo/abs_rel", "by the stereo factor")],
+            [
+                _PlottedScalar("val", "abs_rel", "median-scaled"),
+                _PlottedScalar("val", "stereo/abs_rel", "by the stereo factor"),
+            ],
         ),
         (
             "Pixels explained by each source",
             "Of a training batch's pixels, the share that each source explains best, and that the auto-mask keeps.",
             "share",
-            [*share, _Line("train", "auto_mask", "kept by the auto-mask")],
+            [*share, _PlottedScalar("train", "auto_mask", "kept by the auto-mask")],
         ),
-        ("Learning rate", "As the optimizer had it.", "rate", [_Line("train", "learning_rate", "learning rate")]),
+        (
+            "Learning rate",
+            "As the optimizer had it.",
+            "rate",
+            [_PlottedScalar("train", "learning_rate", "learning rate")],
+        ),
     )
     curves = []
     for title, caption, unit, lines in plots:
@@ -75,13 +83,13 @@ def draw_curves(scalars: Scalars) -> list[Curve]:
     return curves
 
 
-def _points(scalars: Scalars, line: _Line) -> tuple[list[float], list[float]]:
+def _points(scalars: Scalars, line: _PlottedScalar) -> tuple[list[float], list[float]]:
     """Steps and values of a scalar."""
     found = [entry for entry in scalars if entry["part"] == line.part and isinstance(entry.get(line.key), float | int)]
     return [entry["step"] for entry in found], [entry[line.key] for entry in found]
 
 
-def _draw(lines: list[tuple[_Line, list[float], list[float]]], unit: str) -> str:
+def _draw(lines: list[tuple[_PlottedScalar, list[float], list[float]]], unit: str) -> str:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(5.2, 2.9), layout="constrained")
         axes = figure.add_subplot()

@@ -42,7 +42,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Frame:
+class FrameOutputs:
     """A frame after the model.
 
     Attributes:
@@ -66,7 +66,7 @@ class Frame:
     truth: Truth | None
 
 
-def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[Frame], str]:
+def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[FrameOutputs], str]:
     """Runs the model of ``load_weights_folder`` on ``count`` frames, evenly spaced through the test split, else the
     validation split of the training.
 
@@ -136,7 +136,7 @@ def _run_frame(
     index: int,
     depth: np.ndarray | None,
     note: str,
-) -> Frame:
+) -> FrameOutputs:
     line = dataset.lines[index]
     if not note and not _is_there(dataset, line):
         note = "Nothing is warped: not all neighbours of this frame are there."
@@ -153,7 +153,7 @@ def _run_frame(
     scaled_disp = to_scaled_disp(outputs["disp", 0], *compute_loss.depth_range)[0]
     truth = _truth(opt, line, depth)
     K = outputs.get(("K", 0), batch["K", 0])[0, :3, :3].numpy()
-    return Frame(str(line), to_uint8(batch["color", 0, 0][0]), scaled_disp, K, warped, masks, note, truth)
+    return FrameOutputs(str(line), to_uint8(batch["color", 0, 0][0]), scaled_disp, K, warped, masks, note, truth)
 
 
 def _masks(opt: Options, outputs: Mapping, maps: Mapping) -> dict[str, np.ndarray]:
@@ -197,7 +197,7 @@ class MetricDepth:
         return self.factor / scaled_disp
 
 
-def find_scale(frame: Frame, stereo_factor: float | None) -> MetricDepth:
+def find_scale(frame: FrameOutputs, stereo_factor: float | None) -> MetricDepth:
     """The scale to show a frame's depth in: its truth's median, else the stereo pair's, else its own median.
 
     Args:

@@ -15,13 +15,19 @@ from datasets.transforms import scale_intrinsics
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from tools.reporting.baseline_scores import EvalSplit, open_test_split
 from tools.reporting.curves import draw_curves
-from tools.reporting.frame_panels import Frame, MetricDepth, find_scale, run_frames
+from tools.reporting.frame_panels import FrameOutputs, MetricDepth, find_scale, run_frames
 from tools.reporting.point_cloud_viewer import encode_cloud
 from tools.reporting.report_pictures import ColourBar, depth_bar, error_bar, frame_pictures
-from tools.reporting.report_tables import LESS_IS_BETTER, Scores, option_rows, score_run, timing_rows, version_rows
-from tools.reporting.run_folder import RunFolder
-from tools.reporting.trajectory_plots import read_trajectories
-from tools.reporting.watchdog_section import watchdog_notes
+from tools.reporting.report_tables import (
+    LESS_IS_BETTER,
+    Scores,
+    option_rows,
+    score_run,
+    timing_rows,
+    version_rows,
+    watchdog_notes,
+)
+from tools.reporting.run_folder import RunFolder, read_trajectories
 
 HERE = Path(__file__).resolve().parent
 
@@ -82,14 +88,14 @@ def _open_test(run: RunFolder) -> tuple[EvalSplit | None, str]:
         return None, str(error)
 
 
-def _bars(frames: list[Frame], scales: list[MetricDepth]) -> list[ColourBar]:
+def _bars(frames: list[FrameOutputs], scales: list[MetricDepth]) -> list[ColourBar]:
     """The scales of the colours that the pictures have."""
     depth = {scale.unit: depth_bar(scale) for scale in scales}
     scored = any(frame.truth is not None and frame.truth.valid.any() for frame in frames)
     return [*depth.values(), *([error_bar()] if scored else [])]
 
 
-def _cloud(frames: list[Frame], scales: list[MetricDepth]) -> dict[str, Any] | None:
+def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, Any] | None:
     """The clouds of the frame that most truth is known of: "predicted" and, where there is truth, "true"."""
     if not frames:
         return None
@@ -103,6 +109,6 @@ def _cloud(frames: list[Frame], scales: list[MetricDepth]) -> dict[str, Any] | N
     return {"name": frame.name, "unit": scale.unit, "far": scale.far, "clouds": clouds}
 
 
-def _known(frame: Frame) -> int:
+def _known(frame: FrameOutputs) -> int:
     """Pixels with truth."""
     return 0 if frame.truth is None else int((frame.truth.depth > 0).sum())

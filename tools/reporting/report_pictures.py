@@ -10,7 +10,7 @@ import numpy as np
 from common.colormap import colourise_disparity
 from evaluation.depth_protocol import resize_disparity
 from evaluation.error_pictures import MAX_ERROR, colour_error, dimmed, spread
-from tools.reporting.frame_panels import Frame, MetricDepth
+from tools.reporting.frame_panels import FrameOutputs, MetricDepth
 
 MAX_WIDTH = 640  # pixels of a picture: enough for a page, and small
 JPEG_QUALITY = 88
@@ -36,7 +36,7 @@ class ColourBar:
     labels: tuple[tuple[str, float], ...]
 
 
-def frame_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
+def frame_pictures(frame: FrameOutputs, scale: MetricDepth) -> list[Picture]:
     """The pictures of a frame, in the order to look at them."""
     pictures = [
         make_picture("input", "what the network sees", frame.image),
@@ -53,7 +53,7 @@ def frame_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
     return pictures + _truth_pictures(frame, scale)
 
 
-def _truth_pictures(frame: Frame, scale: MetricDepth) -> list[Picture]:
+def _truth_pictures(frame: FrameOutputs, scale: MetricDepth) -> list[Picture]:
     truth = frame.truth
     if truth is None:
         return []

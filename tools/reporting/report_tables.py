@@ -1,7 +1,7 @@
-"""The report's tables: metrics beside the baselines, options, versions, timings."""
+"""The report's tables: metrics beside the baselines, options, versions, timings; and the watchdog's findings."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from tools.reporting.baseline_scores import (
 )
 from tools.reporting.report_pictures import Picture, make_picture
 from tools.reporting.run_folder import RunFolder
+from training.diagnostics import PREFIX
 from training.run_metadata import describe_machine
 
 MAX_BASELINE_FRAMES = 1000  # a thousand scans take a minute, and their mean has long settled
@@ -36,7 +37,7 @@ Summaries = Mapping[str, Mapping[str, Any]]  # as evaluation.result_files.summar
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """A row of the table of metrics: its name, the values in the order of ``METRIC_NAMES``, which of them are best."""
 
     name: str
@@ -61,7 +62,7 @@ class Scores:
     """
 
     verdict: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
     notes: tuple[str, ...]
     timing: str = ""
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -169,7 +170,7 @@ def _verdict(means: Mapping[str, Mapping[str, float]], counted: int) -> str:
     return f"{text}: {abs(change):.0%} {'better' if change >= 0 else 'worse'} than the mean depth map ({baseline:.3f})"
 
 
-def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[Row, ...]:
+def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[MetricRow, ...]:
     """The best of each column among the median-scaled rows, which compare with each other."""
     compared = [values for name, values in means.items() if name != STEREO_SCALED]
     best = {
@@ -177,7 +178,7 @@ def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[Row, ...]:
         for metric in METRIC_NAMES
     }
     return tuple(
-        Row(
+        MetricRow(
             name,
             tuple(values[metric] for metric in METRIC_NAMES),
             tuple(name != STEREO_SCALED and values[metric] == best[metric] for metric in METRIC_NAMES),
@@ -238,6 +239,20 @@ def timing_rows(record: Mapping[str, Any], evaluation: str) -> list[tuple[str, s
     except (KeyError, TypeError, ValueError):
         rows = [("training", "not recorded: run.json is missing, or of another version")]
     return [*rows, *([("evaluation", evaluation)] if evaluation else [])]
+
+
+def watchdog_notes(scalars: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], str]:
+    """The findings, one text each, in the order of steps; and what to say where there is none.
+
+    Args:
+        scalars: the lines of ``scalars.jsonl``.
+    """
+    found = [line for line in scalars if line["part"] == "watchdog"]
+    texts = [
+        f"Step {line['step']}: {text}" for line in found for key, text in line.items() if key not in ("part", "step")
+    ]
+    watched = any(key.startswith(PREFIX) for line in scalars for key in line)
+    return tuple(texts), "The watchdog found nothing." if watched else "The watchdog did not look at this run."
 
 
 def _duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
-"""What a training run left in its folder."""
+"""What a training run, and evaluate_pose.py, left in the run's folder."""
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,23 @@ from typing import Any
 from common.atomic_files import resolve_complete_dir
 from common.errors import DataError
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.result_tables import format_pose_tables
 from options import Options
 from serialization.weights_folder import read_weights_info
 from training.metrics_writer import SCALARS_FILE
 from training.run_metadata import RECORD_FILE
+
+_POSE_METRICS = "pose_metrics_"
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A sequence's name and length, its numbers as a table in text, and its drawing as a data URI, "" without."""
+
+    name: str
+    frames: int
+    table: str
+    uri: str
 
 
 @dataclass(frozen=True)
@@ -117,3 +131,19 @@ def _read_metrics(path: Path) -> dict[str, float] | None:
     content = _read_object(path)
     complete = all(isinstance(content.get(name), float) for name in METRIC_NAMES)
     return {name: content[name] for name in METRIC_NAMES} if complete else None
+
+
+def read_trajectories(weights: Path) -> tuple[Trajectory, ...]:
+    """Of every sequence that the weights in a folder were scored on; files of other versions are passed over."""
+    found = []
+    for path in sorted(weights.glob(f"{_POSE_METRICS}*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            frames, table = int(content["frames"]), format_pose_tables(content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        name = path.stem.removeprefix(_POSE_METRICS)
+        picture = path.with_name(f"trajectory_{name}.png")
+        uri = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}" if picture.is_file() else ""
+        found.append(Trajectory(name, frames, table, uri))
+    return tuple(found)

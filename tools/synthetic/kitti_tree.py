@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tools.synthetic.render import Camera, StreetRenderer, View
+from tools.synthetic.render import PinholeCamera, RenderedView, StreetRenderer
 from tools.synthetic.street import Street
 
 STEREO_BASELINE = 0.54  # KITTI's, metres between cameras 2 and 3
@@ -30,7 +30,7 @@ IMU_TO_VELO_T = np.array([-0.81, 0.32, -0.8])
 LATITUDE, LONGITUDE, EARTH_RADIUS = 49.0, 8.4, 6378137.0
 
 
-def write_calibration(folder: Path, camera: Camera) -> None:
+def write_calibration(folder: Path, camera: PinholeCamera) -> None:
     """The three calibration files of a day."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["calib_time: 01-Jan-2000 00:00:00", f"corner_dist: {0.1:.6e}"]
@@ -85,7 +85,7 @@ def write_frame(folder: Path, renderer: StreetRenderer, frame: int) -> None:
             points.tofile(_path(folder / "velodyne_points" / "data", frame, "bin"))
 
 
-def lidar_scan(view: View, camera: Camera) -> np.ndarray:
+def lidar_scan(view: RenderedView, camera: PinholeCamera) -> np.ndarray:
     """What 64 beams see of a view, float32 (N, 4): x forward, y left, z up from the lidar in metres, and reflectance.
 
     Every beam takes the pixel it falls on, and the point at that pixel's centre, so that each point is exact. What

@@ -18,7 +18,7 @@ AMBIENT, DIFFUSE = 0.55, 0.6
 
 
 @dataclass(frozen=True)
-class Camera:
+class PinholeCamera:
     """A pinhole camera: pixel i has its centre at coordinate i.
 
     Attributes:
@@ -31,7 +31,7 @@ class Camera:
     K: np.ndarray
 
     @classmethod
-    def like_kitti(cls, height: int, width: int) -> "Camera":
+    def like_kitti(cls, height: int, width: int) -> "PinholeCamera":
         """KITTI's field of view across (focal length 0.58 of the width), square pixels, a horizon a little high."""
         focal = 0.58 * width
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal, 0.46 * (height - 1)], [0, 0, 1]])
@@ -39,7 +39,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class View:
+class RenderedView:
     """What a camera sees.
 
     Attributes:
@@ -62,7 +62,7 @@ class StreetRenderer:
         camera: of both images of the pair.
     """
 
-    def __init__(self, street: Street, atlas: TextureAtlas, camera: Camera):
+    def __init__(self, street: Street, atlas: TextureAtlas, camera: PinholeCamera):
         self.street = street
         self.atlas = atlas
         self.camera = camera
@@ -73,7 +73,7 @@ class StreetRenderer:
         self.y = ((np.arange(2 * camera.height + 1) - 1) / 2 - K[1, 2]) / K[1, 1]
         self._rasteriser = Rasteriser(self.x, self.y)
 
-    def render(self, frame: int, T_world_camera: np.ndarray) -> View:
+    def render(self, frame: int, T_world_camera: np.ndarray) -> RenderedView:
         """The street in a frame, from a camera anywhere."""
         solids = self._standing.join(Solids(self.street.moving_shapes(frame)))
         inverse_depth, numbers = self._rasteriser.visible(solids, np.linalg.inv(T_world_camera))
@@ -87,7 +87,7 @@ class StreetRenderer:
         colors = np.where(edges[..., None], _tent(colors), colors[1::2, 1::2])
         seen = numbers[1::2, 1::2] != SKY
         depth = np.where(seen, 1 / np.maximum(inverse_depth[1::2, 1::2], 1e-6), 0).astype(np.float32)
-        return View((colors + 0.5).clip(0, 255).astype(np.uint8), depth, instances[1::2, 1::2])
+        return RenderedView((colors + 0.5).clip(0, 255).astype(np.uint8), depth, instances[1::2, 1::2])
 
 
 def _differ_around(numbers: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from common.atomic_files import atomic_folder, write_json
 from common.errors import DataError
 from common.process_pool import map_in_processes
 from tools.synthetic.kitti_tree import write_calibration, write_frame, write_poses
-from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.render import PinholeCamera, StreetRenderer
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
 
@@ -62,7 +62,9 @@ class World:
 
     def renderer(self, drive: int) -> StreetRenderer:
         """What draws the street of a drive."""
-        return StreetRenderer(self.street(drive), build_atlas(self.seed), Camera.like_kitti(self.height, self.width))
+        return StreetRenderer(
+            self.street(drive), build_atlas(self.seed), PinholeCamera.like_kitti(self.height, self.width)
+        )
 
     def drive_folder(self, drive: int) -> str:
         """As split lines name it."""
@@ -101,7 +103,7 @@ def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], N
         _check_existing(out, manifest)
         return False
     with atomic_folder(out.absolute()) as folder:
-        write_calibration(folder / DATE, Camera.like_kitti(world.height, world.width))
+        write_calibration(folder / DATE, PinholeCamera.like_kitti(world.height, world.width))
         for drive in range(len(world.drive_lengths)):
             write_poses(folder / world.drive_folder(drive), world.street(drive))
         lists = folder / "splits" / SPLIT

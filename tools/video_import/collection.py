@@ -13,11 +13,11 @@ from PIL.ExifTags import IFD, Base
 from common.errors import DataError, OptionsError
 from common.input_files import find_images
 from datasets.camera_files import read_camera_file
-from datasets.cameras import Camera, fitted
+from datasets.cameras import Camera, rescale_and_validate
 from datasets.folder_dataset import stored_size
 from datasets.transforms import open_image
 from tools.video_import.frame_motion import TARGET_MOTION, choose_stride, take_frames
-from tools.video_import.sequence import PLAN, Plan, import_sequence, read_record
+from tools.video_import.sequence import PLAN, ImportPlan, import_sequence, read_record
 from tools.video_import.sources import ImageSource, Source, open_source
 
 USUAL_PIXELS = 640 * 192  # of the networks' input, which a size of another shape has about as many of
@@ -25,15 +25,15 @@ MULTIPLE, LEAST_SIDE = 32, 64  # what the networks take
 
 
 @dataclass(frozen=True)
-class Settings:
+class ImportSettings:
     """How sources are imported.
 
     Attributes:
         out: folder of the data set.
         size: (height, width) of what is stored; None for the data set's, else what suits the first source.
-        camera_file, view: what is known of the cameras: a file, or degrees across; None for what images say, or a
-            guess.
-        keep_lens: leave distortion in the images.
+        camera_file, view: what is known of the cameras: a file, or the horizontal FOV in degrees; None for what images
+            say, or a guess.
+        keep_distortion: leave distortion in the images.
         baseline: metres between the cameras of pairs.
     """
 
@@ -41,12 +41,12 @@ class Settings:
     size: tuple[int, int] | None = None
     camera_file: Path | None = None
     view: float | None = None
-    keep_lens: bool = False
+    keep_distortion: bool = False
     baseline: float | None = None
 
 
 @dataclass(frozen=True)
-class Input:
+class ImportInput:
     """A source as given: its path, that of the right camera, and of the folder with its depth maps."""
 
     left: Path
@@ -54,7 +54,7 @@ class Input:
     depth: Path | None = None
 
 
-def settled_size(settings: Settings) -> tuple[int, int] | None:
+def settled_size(settings: ImportSettings) -> tuple[int, int] | None:
     """(height, width) that all frames of the data set are stored at; None where its first source decides.
 
     Raises:
@@ -76,7 +76,7 @@ def suiting_size(size: tuple[int, int]) -> tuple[int, int]:
     return tuple(max(LEAST_SIDE, MULTIPLE * round(side / MULTIPLE)) for side in ideal)
 
 
-def choose_camera(settings: Settings, source: Source) -> Camera:
+def choose_camera(settings: ImportSettings, source: Source) -> Camera:
     """What is known of a source's camera: by file, by field of view, by what its images say, or a guess.
 
     Raises:
@@ -90,13 +90,13 @@ def choose_camera(settings: Settings, source: Source) -> Camera:
         millimetres = _film_focal_length(source) if isinstance(source, ImageSource) else None
         if millimetres:
             origin = f"by EXIF: {millimetres:g} mm on 35 mm film"
-            camera = Camera.from_film(millimetres, source.size, origin)
+            camera = Camera.from_35mm_equivalent(millimetres, source.size, origin)
         else:
             camera = Camera.guessed(source.size, source.pixel_aspect)
-    return fitted(camera, source.size, str(source.path))
+    return rescale_and_validate(camera, source.size, str(source.path))
 
 
-def plan_import(settings: Settings, given: Input, size: tuple[int, int] | None) -> Plan:
+def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, int] | None) -> ImportPlan:
     """Opens a source and measures its motion.
 
     Args:
@@ -116,24 +116,24 @@ def plan_import(settings: Settings, given: Input, size: tuple[int, int] | None) 
     if depths and len(depths) != len(source):
         raise DataError(f"{given.depth} has {len(depths)} depth maps, but {given.left} {len(source)} frames.")
     camera = choose_camera(settings, source)
-    if right and camera.has_lens:
+    if right and camera.has_distortion:
         raise DataError(
             f"{camera.origin} has a lens, but pairs must be rectified, which undoes it: rectify them, and give the "
             "camera of the rectified images."
         )
-    return Plan(
+    return ImportPlan(
         source,
         right,
         depths,
         camera,
-        settings.keep_lens,
+        settings.keep_distortion,
         size or suiting_size(source.size),
         settings.baseline,
         choose_stride(source),
     )
 
 
-def name_of(given: Input, out: Path, taken: set[str]) -> str:
+def name_of(given: ImportInput, out: Path, taken: set[str]) -> str:
     """The folder of a source in the data set: its own name, with its parents' where another source has that."""
     parts = [given.left.resolve().stem if given.left.is_file() else given.left.resolve().name]
     for parent in given.left.resolve().parents:
@@ -146,7 +146,7 @@ def name_of(given: Input, out: Path, taken: set[str]) -> str:
     raise DataError(f"{given.left}: there is a sequence of each of its names in {out}; name another --out.")
 
 
-def import_or_skip(plan: Plan, folder: Path, on_frame: Callable[[], None]) -> tuple[dict[str, Any], bool]:
+def import_or_skip(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]) -> tuple[dict[str, Any], bool]:
     """The record of a sequence, and whether it was there already.
 
     Raises:
@@ -170,12 +170,12 @@ def import_or_skip(plan: Plan, folder: Path, on_frame: Callable[[], None]) -> tu
         raise
 
 
-def frames_to_take(plan: Plan) -> int:
+def frames_to_take(plan: ImportPlan) -> int:
     """How many frames are taken."""
     return len(take_frames(plan.left.times, plan.interval))
 
 
-def describe_plan(plan: Plan) -> Iterator[str]:
+def describe_plan(plan: ImportPlan) -> Iterator[str]:
     """What was found of a source and decided, by line."""
     source, stride = plan.left, plan.stride
     height, width = source.size
@@ -188,7 +188,7 @@ def describe_plan(plan: Plan) -> Iterator[str]:
     every = "each frame" if stride.frames == 1 else f"every {stride.frames} frames one"
     yield (
         f"takes {every}: the image then moves by {stride.motion:.2%} of its width, KITTI's by "
-        f"{TARGET_MOTION:.2%}; measured at {stride.places[0]} places, {stride.places[1]} of them still"
+        f"{TARGET_MOTION:.2%}; measured at {stride.samples[0]} places, {stride.samples[1]} of them still"
     )
     yield f"camera: {plan.camera.describe()}"
     if stride.motion > 2 * TARGET_MOTION:

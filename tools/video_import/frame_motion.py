@@ -20,8 +20,8 @@ TARGET_MOTION = 0.0181
 STILL = 0.15  # of the target: less counts as standing
 MEASURED_WIDTH = 320
 STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
-MOST_PLACES = 48  # of a source at which strides are measured
-PLACES_APART = 8  # frames, at least
+MAX_SAMPLES = 48  # of a source at which strides are measured
+SAMPLE_DISTANCE = 8  # frames, at least
 ENOUGH = 1.4  # of the target: with a larger stride there is more motion still, which need not be measured
 
 
@@ -42,13 +42,13 @@ class Stride:
         frames: every so many frames one is taken.
         motion: what the median motion then is.
         by_stride: stride -> median motion, of those that were looked at.
-        places: at how many places motion was measured, and at how many of them nothing moved.
+        samples: at how many places motion was measured, and at how many of them nothing moved.
     """
 
     frames: int
     motion: float
     by_stride: dict[int, float]
-    places: tuple[int, int]
+    samples: tuple[int, int]
 
 
 def choose_stride(source: Source) -> Stride:
@@ -57,10 +57,10 @@ def choose_stride(source: Source) -> Stride:
     Raises:
         DataError: nothing moves anywhere, or nothing could be decoded.
     """
-    places = _places(len(source))
-    rows = [row for place in places if (row := _motions_from(source, place))]
+    samples = _sample_frames(len(source))
+    rows = [row for sample in samples if (row := _motions_from(source, sample))]
     if not rows:
-        raise DataError(f"{source.path} cannot be decoded at any of {len(places)} places.")
+        raise DataError(f"{source.path} cannot be decoded at any of {len(samples)} places.")
     moving = [row for row in rows if max(row.values()) > STILL * TARGET_MOTION]
     while moving:
         chosen, by_stride = _nearest_stride(moving)
@@ -88,23 +88,23 @@ def _nearest_stride(rows: list[dict[int, float]]) -> tuple[int, dict[int, float]
     return min(by_stride, key=lambda stride: abs(np.log(max(by_stride[stride], 1e-9) / TARGET_MOTION))), by_stride
 
 
-def _places(frames: int) -> list[int]:
+def _sample_frames(frames: int) -> list[int]:
     """First frames of the stretches that are measured."""
     reach = min((frames - 1) // 2, STRIDES[-1])
-    count = min(MOST_PLACES, max(1, (frames - reach) // PLACES_APART))
+    count = min(MAX_SAMPLES, max(1, (frames - reach) // SAMPLE_DISTANCE))
     return np.unique(np.linspace(0, frames - 1 - reach, count).round().astype(int)).tolist()
 
 
-def _motions_from(source: Source, place: int) -> dict[int, float]:
+def _motions_from(source: Source, sample: int) -> dict[int, float]:
     """Stride -> motion from the frame at a place to the one so much later; where it is enough, at least so much."""
-    strides = [stride for stride in STRIDES if place + stride < len(source)]
+    strides = [stride for stride in STRIDES if sample + stride < len(source)]
     motions: dict[int, float] = {}
     first = None
-    for frame in source.read([place, *(place + stride for stride in strides)], MEASURED_WIDTH):
-        if frame.index == place:
+    for frame in source.read([sample, *(sample + stride for stride in strides)], MEASURED_WIDTH):
+        if frame.index == sample:
             first = frame.pixels
         elif first is not None:
-            stride = frame.index - place
+            stride = frame.index - sample
             motions[stride] = measure_motion(first, frame.pixels)
             if motions[stride] >= ENOUGH * TARGET_MOTION:
                 return {**{larger: motions[stride] for larger in strides if larger > stride}, **motions}

@@ -22,7 +22,7 @@ from PIL import Image
 
 from common.atomic_files import atomic_file, write_json
 from common.errors import DataError, UserError
-from datasets.cameras import Camera, Straightener, check_keeping
+from datasets.cameras import Camera, Undistorter, check_keeping
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FRAMES, FolderCamera, write_camera
 from datasets.transforms import resize_lanczos
 from tools.video_import.frame_motion import MEASURED_WIDTH, Stride, measure_motion, still_numbers, take_frames
@@ -34,7 +34,7 @@ LEAST_FRAMES = 9  # that a sequence needs to be split
 COLUMNS = ("number", "source_frame", "seconds", "motion", "kept")
 
 
-class Row(NamedTuple):
+class FrameRow(NamedTuple):
     """A frame that was taken; the motion since the number before, None where that has no frame."""
 
     number: int
@@ -44,14 +44,14 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ImportPlan:
     """What is to be made of a source.
 
     Attributes:
         left, right: the source, and the other camera of the pair.
         depths: depth maps of the left source's frames, in their order; of its size.
         camera: of both, for the source's frames.
-        keep_lens: leave the distortion in the images, and its coefficients with the camera.
+        keep_distortion: leave the distortion in the images, and its coefficients with the camera.
         size: (height, width) of what is stored.
         baseline: metres between the cameras of a pair.
         stride: how far apart frames are taken.
@@ -61,7 +61,7 @@ class Plan:
     right: Source | None
     depths: list[Path] | None
     camera: Camera
-    keep_lens: bool
+    keep_distortion: bool
     size: tuple[int, int]
     baseline: float | None
     stride: Stride
@@ -84,14 +84,14 @@ class Plan:
                 "size": list(camera.size),
                 "distortion": camera.distortion.tolist(),
             },
-            "keep_distortion": self.keep_lens,
+            "keep_distortion": self.keep_distortion,
             "size": list(self.size),
             "baseline": self.baseline,
             "stride": self.stride.frames,
         }
 
 
-def import_sequence(plan: Plan, folder: Path, on_frame: Callable[[], None]) -> dict[str, Any]:
+def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]) -> dict[str, Any]:
     """Writes the sequence, or what is missing of it.
 
     Args:
@@ -104,22 +104,22 @@ def import_sequence(plan: Plan, folder: Path, on_frame: Callable[[], None]) -> d
         DataError: the source cannot be decoded, or leaves too few frames.
         UserError: the folder cannot be written.
     """
-    lens = Straightener(plan.camera) if plan.camera.has_lens and not plan.keep_lens else None
-    if plan.camera.has_lens and plan.keep_lens:
+    undistorter = Undistorter(plan.camera) if plan.camera.has_distortion and not plan.keep_distortion else None
+    if plan.camera.has_distortion and plan.keep_distortion:
         check_keeping(plan.camera)
-    camera = (lens.camera if lens else plan.camera).resized(plan.size)
+    camera = (undistorter.camera if undistorter else plan.camera).resized(plan.size)
     taken = take_frames(plan.left.times, plan.interval)
     try:
         rows = _begin(plan, folder)
         for _ in rows:
             on_frame()
         with open(folder / ROWS, "a", encoding="utf-8", newline="") as stream:
-            for row in _write_frames(plan, folder, taken, rows[-1] if rows else None, lens):
+            for row in _write_frames(plan, folder, taken, rows[-1] if rows else None, undistorter):
                 csv.writer(stream).writerow(row)
                 stream.flush()
                 rows.append(row)
                 on_frame()
-        kept, still = _leave_out_still(folder, rows)
+        kept, static = _remove_static(folder, rows)
         if len(kept) < LEAST_FRAMES:
             raise DataError(
                 f"{plan.left.path}: {len(kept)} of its {len(plan.left)} frames remain, {plan.interval:g} apart; at "
@@ -127,7 +127,7 @@ def import_sequence(plan: Plan, folder: Path, on_frame: Callable[[], None]) -> d
             )
         write_camera(folder / CALIBRATION, FolderCamera(camera.K, camera.size, camera.distortion, plan.baseline))
         _write_table(folder / FRAMES, rows, kept)
-        record = _record(plan, camera, taken, rows, kept, still)
+        record = _record(plan, camera, taken, rows, kept, static)
         write_json(folder / RECORD, record)
         for name in (PLAN, ROWS):
             (folder / name).unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def kept_numbers(folder: Path) -> list[int]:
         return [int(row["number"]) for row in csv.DictReader(stream) if row["kept"] == "1"]
 
 
-def _begin(plan: Plan, folder: Path) -> list[Row]:
+def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
     """The frames that are there already; of another plan nothing is left."""
     content = plan.as_dict()
     try:
@@ -166,7 +166,7 @@ def _begin(plan: Plan, folder: Path) -> list[Row]:
     if (folder / ROWS).is_file():
         with open(folder / ROWS, encoding="utf-8", newline="") as stream:
             whole = [line for line in stream if line.endswith("\n")]  # but for one that was cut off
-        rows = [Row(int(a), int(b), float(c), float(d) if d else None) for a, b, c, d in csv.reader(whole)]
+        rows = [FrameRow(int(a), int(b), float(c), float(d) if d else None) for a, b, c, d in csv.reader(whole)]
         (folder / ROWS).write_text("".join(whole), encoding="utf-8", newline="")
     for name in (*([FOLDERS["l"]]), *([FOLDERS["r"]] if plan.right else []), *(["depth"] if plan.depths else [])):
         (folder / name).mkdir(exist_ok=True)
@@ -174,8 +174,8 @@ def _begin(plan: Plan, folder: Path) -> list[Row]:
 
 
 def _write_frames(
-    plan: Plan, folder: Path, taken: dict[int, int], last: Row | None, lens: Straightener | None
-) -> Iterator[Row]:
+    plan: ImportPlan, folder: Path, taken: dict[int, int], last: FrameRow | None, undistorter: Undistorter | None
+) -> Iterator[FrameRow]:
     """Stores the frames after the last one that is there; each row comes when its images are whole."""
     numbers = {frame: number for number, frame in taken.items() if last is None or number >= last.number}
     rights = plan.right.read(list(numbers)) if plan.right else None
@@ -186,44 +186,44 @@ def _write_frames(
         grey = small_grey(frame.pixels, MEASURED_WIDTH)
         if last is None or number > last.number:
             name = f"{number:010d}"
-            _store(plan, folder / FOLDERS["l"] / f"{name}.jpg", frame.pixels, lens)
+            _store(plan, folder / FOLDERS["l"] / f"{name}.jpg", frame.pixels, undistorter)
             if plan.right:
                 if right is None or right.index != frame.index:
                     raise DataError(f"{plan.right.path} has no frame {frame.index} for that of {plan.left.path}.")
-                _store(plan, folder / FOLDERS["r"] / f"{name}.jpg", right.pixels, lens)
+                _store(plan, folder / FOLDERS["r"] / f"{name}.jpg", right.pixels, undistorter)
             if plan.depths:
-                _store_depth(plan.depths[frame.index], folder / "depth" / f"{name}.png", plan.left.size, lens)
+                _store_depth(plan.depths[frame.index], folder / "depth" / f"{name}.png", plan.left.size, undistorter)
             follows = before is not None and before[0] == number - 1
             motion = measure_motion(before[1], grey) if follows else None
-            yield Row(number, frame.index, float(plan.left.times[frame.index]), motion)
+            yield FrameRow(number, frame.index, float(plan.left.times[frame.index]), motion)
         before = number, grey
 
 
-def _store(plan: Plan, path: Path, pixels: np.ndarray, lens: Straightener | None) -> None:
-    image = Image.fromarray(lens.image(pixels) if lens else pixels)
+def _store(plan: ImportPlan, path: Path, pixels: np.ndarray, undistorter: Undistorter | None) -> None:
+    image = Image.fromarray(undistorter.image(pixels) if undistorter else pixels)
     resize_lanczos(image, *plan.size).save(path, quality=JPEG_QUALITY, subsampling=0)
 
 
-def _store_depth(source: Path, path: Path, size: tuple[int, int], lens: Straightener | None) -> None:
-    if lens is None:
+def _store_depth(source: Path, path: Path, size: tuple[int, int], undistorter: Undistorter | None) -> None:
+    if undistorter is None:
         shutil.copyfile(source, path)
         return
     depth = cv2.imread(str(source), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.dtype != np.uint16 or depth.shape != size:
         raise DataError(f"--depth {source}: expected a 16-bit grey PNG of {size[1]}x{size[0]}, as the frames are.")
-    cv2.imwrite(str(path), lens.depth(depth))
+    cv2.imwrite(str(path), undistorter.depth(depth))
 
 
-def _leave_out_still(folder: Path, rows: list[Row]) -> tuple[set[int], set[int]]:
+def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[int]]:
     """Numbers that are kept, and those whose images are removed, since nothing moves in them."""
-    still = still_numbers((row.number, row.motion) for row in rows)
-    for number in still:
+    static = still_numbers((row.number, row.motion) for row in rows)
+    for number in static:
         for path in folder.glob(f"*/{number:010d}.*"):
             path.unlink()
-    return {row.number for row in rows} - still, still
+    return {row.number for row in rows} - static, static
 
 
-def _write_table(path: Path, rows: list[Row], kept: set[int]) -> None:
+def _write_table(path: Path, rows: list[FrameRow], kept: set[int]) -> None:
     lines = [",".join(COLUMNS)]
     for row in rows:
         motion = "" if row.motion is None else f"{row.motion:.5f}"
@@ -233,9 +233,12 @@ def _write_table(path: Path, rows: list[Row], kept: set[int]) -> None:
 
 
 def _record(
-    plan: Plan, camera: Camera, taken: dict[int, int], rows: list[Row], kept: set[int], still: set[int]
+    plan: ImportPlan, camera: Camera, taken: dict[int, int], rows: list[FrameRow], kept: set[int], static: set[int]
 ) -> dict[str, Any]:
     source = plan.left
+    lens = "none"
+    if plan.camera.has_distortion:
+        lens = "kept" if plan.keep_distortion else "undone"
     steps = np.diff(source.times)
     has_times = not isinstance(source, ImageSource)
     motions = [row.motion for row in rows if row.motion is not None and row.number in kept]
@@ -250,15 +253,15 @@ def _record(
         "seconds_apart": plan.interval if has_times else None,
         "motion": float(np.median(motions)) if motions else None,
         "motion_by_stride": {str(stride): motion for stride, motion in plan.stride.by_stride.items()},
-        "places_measured": plan.stride.places[0],
-        "places_still": plan.stride.places[1],
+        "places_measured": plan.stride.samples[0],
+        "places_still": plan.stride.samples[1],
         "frames": len(kept),
-        "frames_still": len(still),
+        "frames_still": len(static),
         "frames_not_decoded": len(taken) - len(rows),
         "breaks": sum(second - first > 1 for first, second in pairwise(sorted(kept))),
         "K": camera.K.tolist(),
         "distortion": camera.distortion.tolist(),
-        "lens": "kept" if plan.camera.has_lens and plan.keep_lens else "undone" if plan.camera.has_lens else "none",
+        "lens": lens,
         "field_of_view": list(camera.view),
         "baseline": plan.baseline,
     }

@@ -7,8 +7,8 @@ import pytest
 
 from datasets.build import build_dataset
 from datasets.splits import SplitLine
-from tools.dataset_check.check_result import Result
-from tools.dataset_check.run_checks import plan_checkup, run_checkup
+from tools.dataset_check.check_result import CheckResult
+from tools.dataset_check.run_checks import plan_checks, run_checks
 
 DATE = "2011_09_26"
 DRIVE = f"{DATE}/{DATE}_drive_1405_sync"
@@ -38,7 +38,7 @@ class Tree:
         path = self.root / DATE / name
         path.write_text("".join(change(line) for line in path.read_text().splitlines(keepends=True)))
 
-    def check(self, name: str = "kitti", frame_ids=(0, -1, 1, "s"), num_workers: int = 0, **kwargs) -> Result:
+    def check(self, name: str = "kitti", frame_ids=(0, -1, 1, "s"), num_workers: int = 0, **kwargs) -> CheckResult:
         parts = {
             part: build_dataset(
                 name,
@@ -52,9 +52,9 @@ class Tree:
             )
             for part, lines in self.lists.items()
         }
-        plan = plan_checkup(parts, [part for part in parts if part != "train"])
+        plan = plan_checks(parts, [part for part in parts if part != "train"])
         done = []
-        result = run_checkup(plan, num_workers, done.append)
+        result = run_checks(plan, num_workers, done.append)
         assert sum(done) == plan.files
         return result
 

@@ -10,7 +10,7 @@ from common.errors import DataError
 from datasets.build import build_dataset
 from datasets.splits import SplitLine
 from tools.dataset_check.list_checks import read_lists
-from tools.dataset_check.run_checks import plan_checkup, run_checkup
+from tools.dataset_check.run_checks import plan_checks, run_checks
 from tools.synthetic.world import World, generate
 
 SIZE = 64, 128
@@ -26,7 +26,7 @@ def write_image(path, seed):
 def check(root, lines, name, depth_parts=(), **changes):
     settings = {"height": 32, "width": 64, "frame_ids": (0, -1, 1), "train": False, **changes}
     parts = {part: build_dataset(name, str(root), its, **settings) for part, its in lines.items()}
-    return run_checkup(plan_checkup(parts, depth_parts), 0, lambda files: None)
+    return run_checks(plan_checks(parts, depth_parts), 0, lambda files: None)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_odometry_in_png(odometry):
         return check(odometry, lines, "kitti_odom", ["test_09"], frame_ids=(0,), extension=".png")
 
     result = run()
-    assert result.is_healthy and not result.findings and result.images == 3
+    assert result.passed and not result.findings and result.images == 3
     (view,) = result.views  # 2 atan(128 / 2 / 100) and 2 atan(64 / 2 / 90); the file states no size: the images do
     assert view.size == SIZE and view.field_of_view == pytest.approx((65.24, 39.14), abs=0.01)
 
@@ -72,7 +72,7 @@ def check_world(root, name):
 def test_the_built_in_world_is_in_order(world):
     for name in ("kitti", "kitti_depth"):
         result = check_world(world, name)
-        assert result.is_healthy and result.drives == 3 and result.depth_maps == 2
+        assert result.passed and result.drives == 3 and result.depth_maps == 2
 
 
 def test_damaged_improved_ground_truth(world):

@@ -26,7 +26,7 @@ def scan(frame):
 
 def test_data_in_order(tree):
     result = tree.check(num_workers=1)
-    assert result.is_healthy and not result.findings
+    assert result.passed and not result.findings
     assert result.lines == {"train": 12, "val": 2, "test": 1}
     # Of both cameras frames 24 to 33, and frame 34 of the left one.
     assert (result.drives, result.images, result.depth_maps) == (1, 21, 3)
@@ -41,7 +41,7 @@ def test_a_truncated_image(tree, kept):
     content = tree.image(29).read_bytes()
     tree.image(29).write_bytes(content[: kept if kept in (0, 100) else int(kept * len(content))])
     assert tree.found() == {("image_damaged", jpg(29), "29 l")}
-    assert not tree.check().is_healthy
+    assert not tree.check().passed
 
 
 def test_an_image_of_another_size(tree):
@@ -85,7 +85,7 @@ def test_missing_ground_truth(tree):
         tree.scan(frame).unlink()
     assert tree.found() == {("val_depth_missing", scan(31), "31 l"), ("test_depth_missing", scan(34), "34 l")}
     del tree.lists["test"]
-    assert tree.check().is_healthy  # validation can do without
+    assert tree.check().passed  # validation can do without
     improved = {
         ("val_depth_missing", DRIVE / f"proj_depth/groundtruth/image_02/{f:010d}.png", f"{f} l") for f in (27, 31)
     }
@@ -111,7 +111,7 @@ def test_a_missing_calibration_file(tree):
     (tree.root / CAMERAS).unlink()
     del tree.lists["val"], tree.lists["test"]
     assert tree.found() == {("calibration_missing", CAMERAS, "25 l")}
-    assert tree.check(mean_intrinsics=True).is_healthy  # then training does without
+    assert tree.check(mean_intrinsics=True).passed  # then training does without
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_swapped_stereo(tree):
 def test_the_same_picture_twice(tree):
     shutil.copyfile(tree.image(29), tree.image(30))
     assert tree.found() == {("duplicate_frames", jpg(30), "30 l")}
-    assert tree.check().is_healthy
+    assert tree.check().passed
 
 
 def test_faults_between_the_pieces_that_processes_take(tree, monkeypatch):
@@ -185,7 +185,7 @@ def test_lines_listed_twice_or_in_two_parts(tree):
     found = tree.found(frame_ids=(0,))
     assert found == {("listed_twice", None, "25 l"), ("parts_overlap", None, "31 l"), ("parts_overlap", None, "34 l")}
     tree.lists["train"] = tree.lists["train"][:-2]
-    assert tree.check(frame_ids=(0,)).is_healthy
+    assert tree.check(frame_ids=(0,)).passed
 
 
 def test_a_summary_names_counts_examples_and_what_to_do(tree):

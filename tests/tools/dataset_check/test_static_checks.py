@@ -6,7 +6,7 @@ import pytest
 from datasets.build import build_dataset
 from datasets.splits import SplitLine
 from tools.dataset_check.image_checks import measure_shift
-from tools.dataset_check.run_checks import plan_checkup, run_checkup
+from tools.dataset_check.run_checks import plan_checks, run_checks
 
 RAMP = np.tile(10 * np.arange(60, dtype=np.float32), (30, 1))  # 10 grey levels a pixel; 2 x 4 blocks
 
@@ -32,9 +32,9 @@ def test_a_real_car_that_comes_to_a_stop(kitti_sample_colour):
     drive = "2011_09_26/2011_09_26_drive_9001_sync"
     lines = [SplitLine(drive, frame, "l") for frame in range(1, 49)]
     settings = {"height": 96, "width": 320, "frame_ids": (0, -1, 1), "train": False}
-    plan = plan_checkup({"train": build_dataset("kitti", str(kitti_sample_colour), lines, **settings)}, [])
-    result = run_checkup(plan, 0, lambda files: None)
+    plan = plan_checks({"train": build_dataset("kitti", str(kitti_sample_colour), lines, **settings)}, [])
+    result = run_checks(plan, 0, lambda files: None)
     (finding,) = result.findings
-    assert finding.kind == "static_images" and result.is_healthy
+    assert finding.kind == "static_images" and result.passed
     first, last = (int(word) for word in finding.detail.removeprefix("frames ").split(" to "))
     assert 36 < first < 43 and last == 49

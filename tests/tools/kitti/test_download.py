@@ -5,7 +5,7 @@ import pytest
 
 import tools.kitti.download
 from common.errors import DataError
-from tools.kitti.download import Folder, Server, StoppedError
+from tools.kitti.download import HttpSource, LocalSource, StoppedError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SIZE = len(CONTENT)
@@ -19,7 +19,7 @@ def remote(server):
     path = server.root / PATH
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
-    return Server(f"{server.url}/", threading.Event())
+    return HttpSource(f"{server.url}/", threading.Event())
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_body_of_another_length_than_its_header(server, fetch):
 
 
 def test_a_server_that_is_not_there(tmp_path):
-    nobody = Server("http://127.0.0.1:9", threading.Event())  # the port of `discard`
+    nobody = HttpSource("http://127.0.0.1:9", threading.Event())  # the port of `discard`
     with pytest.raises(
         DataError, match=r"http://127\.0\.0\.1:9/x\.zip cannot be fetched.*refused.*3 attempts"
     ) as error:
@@ -148,14 +148,14 @@ def test_a_server_that_falls_silent(server, remote, monkeypatch):
 
 def test_an_address_that_is_none():
     with pytest.raises(DataError, match="expected http"):
-        Server("ftp://somewhere", threading.Event())
+        HttpSource("ftp://somewhere", threading.Event())
 
 
 def test_a_stop_ends_a_download_and_keeps_what_came(server, tmp_path, remote, monkeypatch):
     monkeypatch.setattr(tools.kitti.download, "CHUNK", 1000)
     stop = threading.Event()
     with pytest.raises(StoppedError):
-        Server(server.url, stop).fetch(PATH, tmp_path, SIZE, lambda count: count and stop.set())
+        HttpSource(server.url, stop).fetch(PATH, tmp_path, SIZE, lambda count: count and stop.set())
     assert (tmp_path / "a_sync.zip.part").read_bytes() == CONTENT[:1000]
 
 
@@ -163,7 +163,7 @@ def test_a_stop_ends_a_download_and_keeps_what_came(server, tmp_path, remote, mo
 def test_a_folder_in_the_place_of_the_server(tmp_path, place):
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).write_bytes(CONTENT)
-    source = Folder(tmp_path)
+    source = LocalSource(tmp_path)
     assert source.size(PATH) == SIZE
     assert source.fetch(PATH, tmp_path / "into", SIZE, lambda count: None) == tmp_path / place
     assert not (tmp_path / "into").exists()
@@ -175,4 +175,4 @@ def test_a_folder_in_the_place_of_the_server(tmp_path, place):
 def test_lists_of_a_folder(tmp_path, place):
     (tmp_path / place).parent.mkdir(parents=True)
     (tmp_path / place).write_bytes(b"a 1 l\n")
-    assert Folder(tmp_path).read("eigen/test_files.txt") == b"a 1 l\n"
+    assert LocalSource(tmp_path).read("eigen/test_files.txt") == b"a 1 l\n"

@@ -7,10 +7,10 @@ from PIL import Image
 
 import tools.kitti.download
 from common.errors import DataError
-from tools.kitti.download import Folder, Server
-from tools.kitti.preparation import Preparation, disk_faults, merged, only_run
-from tools.kitti.required_files import needs_of
-from tools.kitti.unpacking import WorkFolder
+from tools.kitti.download import HttpSource, LocalSource
+from tools.kitti.preparation import Preparation, disk_faults, merge_required_files, only_run
+from tools.kitti.required_files import required_files
+from tools.kitti.unpacking import StagingDir
 
 DAY = "2011_09_26"
 DRIVE, OTHER = (f"{DAY}/{DAY}_drive_{number}_sync" for number in ("0001", "0005"))
@@ -43,11 +43,11 @@ def prepare(server, archives, split, data, pool, monkeypatch):
     """Runs all steps, as the tool does; gives what is missing, and what it told."""
     monkeypatch.setattr(tools.kitti.download, "CHUNK", 1000)
 
-    def run(source=None, png=False, keep_archives=False, needs=None):
+    def run(source=None, png=False, keep_archives=False, required=None):
         stop = threading.Event()
-        source = source or Server(server.url, stop)
-        needs = needs or needs_of(split, ".png" if png else ".jpg")
-        steps = Preparation(data, needs, source, pool, stop, png=png, keep_archives=keep_archives)
+        source = source or HttpSource(server.url, stop)
+        required = required or required_files(split, ".png" if png else ".jpg")
+        steps = Preparation(data, required, source, pool, stop, png=png, keep_archives=keep_archives)
         steps.resume()
         steps.convert(steps.pngs(), lambda: None)
         notes, counts = [], []
@@ -90,7 +90,7 @@ def test_archives_that_are_kept_serve_as_a_source(prepare, server, data, archive
     for path in (data / DAY / f"{DAY}_drive_0001_sync/image_02/data").iterdir():
         path.unlink()
     server.requests.clear()
-    assert prepare(Folder(tmp_path / "kept"))[0] == {}
+    assert prepare(LocalSource(tmp_path / "kept"))[0] == {}
     kit.assert_tree(data, archives)
     assert not server.requests and len(list((tmp_path / "kept").iterdir())) == 3
 
@@ -174,7 +174,7 @@ def test_an_archive_has_served_when_what_it_held_waits_to_be_published(
 ):
     """The process dies when an archive is unpacked, before anything of it is in its place."""
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(WorkFolder, "publish", lambda self, name: 1 / 0)
+        patch.setattr(StagingDir, "publish", lambda self, name: 1 / 0)
         prepare(keep_archives=keep)
     assert not (data / DAY).exists()
     server.requests.clear()
@@ -211,7 +211,7 @@ def test_a_damaged_archive_of_the_users_is_left_alone(prepare, server, data, arc
     content = (server.root / ZIP).read_bytes()
     (server.root / ZIP).write_bytes(content[:-30])
     with pytest.raises(DataError, match="is damaged"):
-        prepare(Folder(server.root))
+        prepare(LocalSource(server.root))
     assert (server.root / ZIP).read_bytes() == content[:-30] and not (data / DRIVE).exists()
 
 
@@ -248,26 +248,27 @@ def test_space_needed(server, archives, split, data, pool):
     stop = threading.Event()
     sizes = {}
     for keep, at_once, held in ((False, 1, 0), (True, 1, 0), (False, 1, 40)):
-        needs = needs_of(split, ".png")
-        steps = Preparation(data, needs, Server(server.url, stop), pool, stop, png=True, keep_archives=keep)
-        sizes = dict(zip(needs, (100, 60, 4), strict=True))
+        required = required_files(split, ".png")
+        steps = Preparation(data, required, HttpSource(server.url, stop), pool, stop, png=True, keep_archives=keep)
+        sizes = dict(zip(required, (100, 60, 4), strict=True))
         if held:
             (data / "archives").mkdir()
-            (data / "archives" / f"{next(iter(needs)).name}.part").write_bytes(bytes(held))
+            (data / "archives" / f"{next(iter(required)).name}.part").write_bytes(bytes(held))
         expected = {(False, 0): 164 + 100, (True, 0): 164 + 164, (False, 40): 164 + 60}
         assert steps.space_needed(sizes, at_once) == expected[keep, held]
-    local = Preparation(data, needs, Folder(data), pool, stop, png=False, keep_archives=False)
+    local = Preparation(data, required, LocalSource(data), pool, stop, png=False, keep_archives=False)
     assert local.space_needed(sizes, 2) == 123  # three quarters, and no archives
 
 
 def test_several_splits_are_one_need(tmp_path, kit):
     first = kit.write_split(tmp_path / "a", train=["9 5 l"])
     second = kit.write_split(tmp_path / "b", train=["10 5 l"])
-    needs = {
-        archive.name: (archive, need) for archive, need in merged(needs_of(s, ".jpg") for s in (first, second)).items()
+    required = {
+        archive.name: (archive, needed)
+        for archive, needed in merge_required_files(required_files(s, ".jpg") for s in (first, second)).items()
     }
-    archive, need = needs["data_odometry_color.zip"]
-    assert len(needs) == 3 and archive.parts == {"09", "10"} and len(need.files) == 8
+    archive, needed = required["data_odometry_color.zip"]
+    assert len(required) == 3 and archive.parts == {"09", "10"} and len(needed.files) == 8
 
 
 def test_odometry_from_nothing(prepare, server, data, tmp_path, kit):
@@ -279,8 +280,8 @@ def test_odometry_from_nothing(prepare, server, data, tmp_path, kit):
     texts = {"calib": "sequences/08/calib.txt", "poses": "poses/08.txt"}
     for kind, name in texts.items():
         kit.write_zip(server.root / f"data_odometry_{kind}.zip", {f"dataset/{name}": b"P0: 1\n"})
-    needs = needs_of(kit.write_split(tmp_path / "odom", train=["8 1 l"]), ".jpg")
-    assert prepare(needs=needs)[0] == {}
+    required = required_files(kit.write_split(tmp_path / "odom", train=["8 1 l"]), ".jpg")
+    assert prepare(required=required)[0] == {}
     expected = {name.replace(".png", ".jpg"): png for name, png in images.items() if "/08/" in name}
     found = {str(path.relative_to(data)) for path in data.rglob("*.*") if path.is_file()}
     assert {name for name in found if not name.startswith(".prep")} == {*expected, *texts.values()}

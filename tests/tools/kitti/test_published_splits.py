@@ -2,7 +2,7 @@ import pytest
 
 from common.errors import DataError
 from datasets.splits import PUBLISHED_SPLITS
-from tools.kitti.download import Folder
+from tools.kitti.download import LocalSource
 from tools.kitti.published_splits import SHA256, altered_lists, fetch_lists
 
 
@@ -15,10 +15,10 @@ def test_every_published_list_is_known(shared_splits):
 
 def test_lists_come_as_they_are_and_missing_ones_are_completed(shared_splits, tmp_path):
     folder = tmp_path / "odom"
-    assert len(fetch_lists("odom", folder, Folder(shared_splits))) == 4
+    assert len(fetch_lists("odom", folder, LocalSource(shared_splits))) == 4
     (folder / "val_files.txt").unlink()
     (folder / "test_files_09.txt").write_text("mine\n")
-    assert fetch_lists("odom", folder, Folder(shared_splits)) == [folder / "val_files.txt"]
+    assert fetch_lists("odom", folder, LocalSource(shared_splits)) == [folder / "val_files.txt"]
     assert altered_lists("odom", folder) == [folder / "test_files_09.txt"]
     assert (folder / "val_files.txt").read_bytes() == (shared_splits / "odom/val_files.txt").read_bytes()
 
@@ -29,5 +29,5 @@ def test_a_list_that_is_not_the_published_one_is_not_written(tmp_path):
     with pytest.raises(
         DataError, match=r"eigen/test_files\.txt is not the published list: SHA-256 .*, expected e226d4ca"
     ):
-        fetch_lists("eigen", tmp_path / "eigen", Folder(tmp_path / "source"))
+        fetch_lists("eigen", tmp_path / "eigen", LocalSource(tmp_path / "source"))
     assert not (tmp_path / "eigen").exists()

@@ -10,7 +10,7 @@ from PIL import Image
 import tools.kitti.unpacking
 from common.errors import DataError
 from tools.kitti.archives import depth_archive, drive_archive
-from tools.kitti.unpacking import DamagedArchiveError, WorkFolder
+from tools.kitti.unpacking import DamagedArchiveError, StagingDir
 
 DAY = "2011_09_26"
 DRIVE = f"{DAY}/{DAY}_drive_0001_sync"
@@ -40,7 +40,7 @@ def archive_file(tmp_path, kit, members):
 
 @pytest.fixture
 def work(data):
-    return WorkFolder(data, data / ".work")
+    return StagingDir(data, data / ".work")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from datasets.batch import prepare_batch
 from tools.synthetic.kitti_tree import STEREO_BASELINE
-from tools.synthetic.render import Camera, StreetRenderer
+from tools.synthetic.render import PinholeCamera, StreetRenderer
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
 from tools.synthetic.world import World, generate
@@ -38,7 +38,7 @@ class Scene:
 
     UNIT = 5.4  # metres in a scene unit
 
-    def __init__(self, street: Street, camera: Camera, frame: int = 1):
+    def __init__(self, street: Street, camera: PinholeCamera, frame: int = 1):
         self.street, self.camera = street, camera
         renderer = StreetRenderer(street, build_atlas(0), camera)
         poses = {f: street.poses[frame + f] for f in (0, -1, 1)}
@@ -106,7 +106,7 @@ def make_scene():
 
     def make(seed: int, height: int = 96, width: int = 320, frame: int = 1, **kwargs) -> Scene:
         return Scene(
-            Street((7, seed), 3 if frame == 1 else frame + 2, **kwargs), Camera.like_kitti(height, width), frame
+            Street((7, seed), 3 if frame == 1 else frame + 2, **kwargs), PinholeCamera.like_kitti(height, width), frame
         )
 
     return make

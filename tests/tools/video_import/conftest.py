@@ -11,7 +11,7 @@ import pytest
 MILLISECOND = Fraction(1, 1000)
 
 
-def _write_film(path: Path, frames, stamps=None, rate: int = 30) -> Path:
+def _write_video(path: Path, frames, stamps=None, rate: int = 30) -> Path:
     """RGB frames of even size as H.264; ``stamps`` are their times in milliseconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
@@ -41,12 +41,12 @@ def pan():
 
 
 @pytest.fixture
-def write_film():
+def write_video():
     """(path, frames, stamps, rate) -> the path of the film."""
-    return _write_film
+    return _write_video
 
 
 @pytest.fixture
 def film(tmp_path):
     """A film of 60 frames whose image moves by 1 % of its width, 1.92 pixels, from each to the next."""
-    return _write_film(tmp_path / "drive.mp4", _pan(1.92 * i for i in range(60)))
+    return _write_video(tmp_path / "drive.mp4", _pan(1.92 * i for i in range(60)))

@@ -16,7 +16,7 @@ SQUARE = 60  # pixels of the board's picture
 
 
 @pytest.fixture
-def board_film(tmp_path, write_film):
+def board_film(tmp_path, write_video):
     """A film of a board in twelve poses, at 640x480, through a lens by Brown; and the camera."""
     lens = np.zeros(9)
     lens[:3] = [0, -0.2, 0.05]
@@ -40,7 +40,7 @@ def board_film(tmp_path, write_film):
         maps = on_board.reshape(480, 640, 2).astype(np.float32)
         image = cv2.remap(picture, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=200)
         frames.append(cv2.cvtColor(cv2.GaussianBlur(image, (3, 3), 0), cv2.COLOR_GRAY2RGB))
-    return write_film(tmp_path / "board.mp4", frames), camera
+    return write_video(tmp_path / "board.mp4", frames), camera
 
 
 @pytest.fixture

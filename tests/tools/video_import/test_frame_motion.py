@@ -14,25 +14,25 @@ def test_motion_is_a_share_of_the_width(pan):
 
 
 @pytest.mark.parametrize(("pixels", "stride"), [(3.5, 1), (1.74, 2), (1.16, 3), (0.58, 6)])
-def test_the_stride_moves_the_image_as_kitti_does(tmp_path, pan, write_film, pixels, stride):
+def test_the_stride_moves_the_image_as_kitti_does(tmp_path, pan, write_video, pixels, stride):
     """KITTI's 0.0181 of 192 pixels are 3.475."""
-    path = write_film(tmp_path / "film.mp4", pan(pixels * i for i in range(70)))
+    path = write_video(tmp_path / "film.mp4", pan(pixels * i for i in range(70)))
     chosen = choose_stride(open_source(path))
     assert chosen.frames == stride
     assert chosen.motion == pytest.approx(0.0181, rel=0.1)
-    assert chosen.places[1] == 0
+    assert chosen.samples[1] == 0
 
 
-def test_places_where_nothing_moves_do_not_count(tmp_path, pan, write_film):
+def test_places_where_nothing_moves_do_not_count(tmp_path, pan, write_video):
     shifts = [*[0.0] * 140, *(1.74 * i for i in range(100))]
-    chosen = choose_stride(open_source(write_film(tmp_path / "film.mp4", pan(shifts))))
+    chosen = choose_stride(open_source(write_video(tmp_path / "film.mp4", pan(shifts))))
     assert chosen.frames == 2
-    places, still = chosen.places
-    assert 0 < still < places
+    samples, still = chosen.samples
+    assert 0 < still < samples
 
 
-def test_a_film_without_motion_is_refused(tmp_path, pan, write_film):
-    path = write_film(tmp_path / "film.mp4", pan([0.0] * 40))
+def test_a_film_without_motion_is_refused(tmp_path, pan, write_video):
+    path = write_video(tmp_path / "film.mp4", pan([0.0] * 40))
     with pytest.raises(DataError, match=r"film\.mp4.*stands still"):
         choose_stride(open_source(path))
 

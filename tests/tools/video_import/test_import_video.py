@@ -99,9 +99,9 @@ def test_training_finds_lists_and_size_by_itself(tmp_path, film, run):
     assert (opt.split, opt.height, opt.width) == ("eigen", 96, 320)
 
 
-def test_standing_stretches_are_left_out_and_counted(tmp_path, pan, write_film, run):
+def test_standing_stretches_are_left_out_and_counted(tmp_path, pan, write_video, run):
     shifts = [*(3.5 * i for i in range(20)), *[66.5] * 10, *(66.5 + 3.5 * i for i in range(1, 21))]
-    film = write_film(tmp_path / "stop.mp4", pan(shifts))
+    film = write_video(tmp_path / "stop.mp4", pan(shifts))
     status, printed = run(film, "--out", tmp_path / "data", "--height", 64, "--width", 192)
     assert status == 0 and "41 frames, 9 left out where nothing moves" in printed
     left = [int(row["number"]) for row in table_of(tmp_path / "data" / "stop") if row["kept"] == "0"]
@@ -138,11 +138,11 @@ def test_a_stopped_import_goes_on_and_a_whole_one_is_left(tmp_path, film, run, m
     assert status == 1 and "imported with another camera" in printed
 
 
-def test_what_is_added_leaves_the_parts_of_what_was_there(tmp_path, film, pan, write_film, run):
+def test_what_is_added_leaves_the_parts_of_what_was_there(tmp_path, film, pan, write_video, run):
     out = tmp_path / "data"
     assert run(film, "--out", out, "--height", 64, "--width", 192)[0] == 0
     before = {part: lines_of(out, part) for part in ("train", "val", "test")}
-    other = write_film(tmp_path / "other.mp4", pan((3.5 * i for i in range(40)), 96, 128))
+    other = write_video(tmp_path / "other.mp4", pan((3.5 * i for i in range(40)), 96, 128))
     assert run(other, "--out", out, "--fov", 60)[0] == 0
     for part, lines in before.items():
         assert lines_of(out, part)[: len(lines)] == lines
@@ -154,9 +154,9 @@ def test_what_is_added_leaves_the_parts_of_what_was_there(tmp_path, film, pan, w
     assert status == 2 and "holds frames of 192x64" in printed
 
 
-def test_many_films_are_split_by_film(tmp_path, pan, write_film, run):
+def test_many_films_are_split_by_film(tmp_path, pan, write_video, run):
     frames = pan(3.5 * i for i in range(14))
-    films = [write_film(tmp_path / f"{number}.mp4", frames) for number in range(8)]
+    films = [write_video(tmp_path / f"{number}.mp4", frames) for number in range(8)]
     assert run(*films, "--out", tmp_path / "data", "--height", 64, "--width", 192)[0] == 0
     parts = {part: {line.folder for line in lines_of(tmp_path / "data", part)} for part in ("train", "val", "test")}
     assert parts == {"train": {"0", "1", "2", "3", "4", "5"}, "val": {"6"}, "test": {"7"}}
@@ -205,9 +205,9 @@ def test_pairs_have_their_baseline_and_depth_is_evaluated_on(tmp_path, stereo, r
     np.testing.assert_array_equal(test[0]["depth_gt"], np.full((64, 192), line.frame + 1, np.float32))
 
 
-def test_cameras_behind_different_lenses_mix(tmp_path, pan, write_film, run):
+def test_cameras_behind_different_lenses_mix(tmp_path, pan, write_video, run):
     frames = pan((3.5 * i for i in range(14)), 96, 128)
-    films = [write_film(tmp_path / f"{name}.mp4", frames) for name in ("bent", "straight", "round")]
+    films = [write_video(tmp_path / f"{name}.mp4", frames) for name in ("bent", "straight", "round")]
     lens = {"fx": 100, "fy": 100, "cx": 60, "cy": 50, "width": 128, "height": 96}
     for film, extra in zip(
         films,

@@ -24,8 +24,8 @@ def frames_of(source, indices=None) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
-def test_a_telephone_s_film_stands_upright_as_opencv_turns_it(tmp_path, pan, write_film, matrix):
-    path = write_film(tmp_path / "phone.mp4", pan(range(5)))
+def test_a_telephone_s_film_stands_upright_as_opencv_turns_it(tmp_path, pan, write_video, matrix):
+    path = write_video(tmp_path / "phone.mp4", pan(range(5)))
     turn_in_header(path, matrix)
     source = open_source(path)
     reader = cv2.VideoCapture(str(path))
@@ -38,9 +38,9 @@ def test_a_telephone_s_film_stands_upright_as_opencv_turns_it(tmp_path, pan, wri
     assert grey.shape == (round(source.size[0] * 32 / source.size[1]), 32)
 
 
-def test_frames_have_their_own_times(tmp_path, pan, write_film):
+def test_frames_have_their_own_times(tmp_path, pan, write_video):
     stamps = [0, 33, 66, 200, 240, 400]
-    source = open_source(write_film(tmp_path / "film.mkv", pan(range(6)), stamps))
+    source = open_source(write_video(tmp_path / "film.mkv", pan(range(6)), stamps))
     np.testing.assert_allclose(source.times, np.array(stamps) / 1000, atol=1e-6)
 
 

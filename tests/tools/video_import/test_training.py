@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from options import parse_options
-from tools.video_import.collection import Input, Settings, import_or_skip, plan_import
+from tools.video_import.collection import ImportInput, ImportSettings, import_or_skip, plan_import
 from tools.video_import.sources import open_source
 from tools.video_import.split_lists import write_lists
 from trainer import Trainer
@@ -15,7 +15,7 @@ from trainer import Trainer
 
 def import_films(out: Path, films: list[Path], **settings) -> None:
     for film in films:
-        plan = plan_import(Settings(out, **settings), Input(film), settings["size"])
+        plan = plan_import(ImportSettings(out, **settings), ImportInput(film), settings["size"])
         import_or_skip(plan, out / film.stem, lambda: None)
     write_lists(out)
 
@@ -32,23 +32,23 @@ def train(data: Path, log_dir: Path, steps: int) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-def test_training_through_a_lens(tmp_path, pan, write_film):
-    path = write_film(tmp_path / "bent.mp4", pan((1.74 * i for i in range(14)), 64, 96))
+def test_training_through_a_lens(tmp_path, pan, write_video):
+    path = write_video(tmp_path / "bent.mp4", pan((1.74 * i for i in range(14)), 64, 96))
     lens = {"camera_matrix": [56, 0, 47, 0, 56, 30, 0, 0, 1], "dist_coeffs": [-0.28, 0.09, 0.001, 0.002, -0.012]}
     (tmp_path / "camera.json").write_text(json.dumps(lens))
     data = tmp_path / "data"
-    import_films(data, [path], size=(64, 96), camera_file=tmp_path / "camera.json", keep_lens=True)
+    import_films(data, [path], size=(64, 96), camera_file=tmp_path / "camera.json", keep_distortion=True)
     scalars = train(data, tmp_path / "logs", 2)
     assert any(np.isfinite(entry.get("loss", np.nan)) for entry in scalars), scalars
 
 
 @pytest.mark.slow
-def test_a_real_drive_as_a_video(tmp_path, kitti_sample, write_film):
+def test_a_real_drive_as_a_video(tmp_path, kitti_sample, write_video):
     """KITTI's motion is the guide, so that every frame is taken."""
     images = next(kitti_sample.glob("*/*/image_02/data"))
     source = open_source(images)
     frames = [frame.pixels[:374] for frame in source.read(range(60))]
-    path = write_film(tmp_path / "drive.mp4", frames, rate=10)
+    path = write_video(tmp_path / "drive.mp4", frames, rate=10)
     data = tmp_path / "data"
     import_films(data, [path], size=(64, 192), view=81.5)
     record = json.loads((data / "drive" / "sequence.json").read_text())

@@ -1,12 +1,14 @@
-"""A camera's intrinsics and lens from a film of a checkerboard (Zhang, "A Flexible New Technique for Camera
-Calibration", PAMI 2000), by OpenCV."""
+"""A camera's intrinsics and lens from a video of a checkerboard (Zhang, "A Flexible New Technique for Camera
+Calibration", PAMI 2000), by OpenCV; and the file that holds them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
+from common.atomic_files import write_json
 from common.errors import DataError
 from datasets.cameras import BROWN, FISHEYE, Camera
 from tools.video_import.sources import Source
@@ -18,6 +20,7 @@ NEW_PLACE = 0.03  # of the width: a board that has moved less since the last one
 FLAGS = cv2.CALIB_CB_ADAPTIVE_THRESH + cv2.CALIB_CB_NORMALIZE_IMAGE + cv2.CALIB_CB_FAST_CHECK
 REFINEMENT = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 0.001)
 GOOD_FIT = 1.0  # pixels
+MODEL_NAMES = {BROWN: "brown", FISHEYE: "fisheye"}  # in camera files
 
 
 class Calibration(NamedTuple):
@@ -105,3 +108,29 @@ def calibrate(boards: list[np.ndarray], corners: tuple[int, int], size: tuple[in
     spread = np.ptp(np.concatenate(seen).reshape(-1, 2), axis=0) / size[::-1]
     camera = Camera(K, size, distortion, "by checkerboard")
     return Calibration(camera, float(error), len(seen), float(np.prod(spread)))
+
+
+def write_camera_file(path: Path, camera: Camera, **about: Any) -> None:
+    """Write a camera to a JSON file that ``datasets.camera_files`` reads.
+
+    Args:
+        about: further entries, for people.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    height, width = camera.size
+    model = int(camera.distortion[0])
+    coefficients = camera.distortion[1 : 5 if model == FISHEYE else None]
+    numbers = {"fx": camera.K[0, 0], "fy": camera.K[1, 1], "cx": camera.K[0, 2], "cy": camera.K[1, 2]}
+    write_json(
+        path,
+        {
+            **{name: float(value) for name, value in numbers.items()},
+            "width": width,
+            "height": height,
+            "model": MODEL_NAMES[model],
+            "distortion": coefficients.tolist(),
+            **about,
+        },
+    )

@@ -99,7 +99,7 @@ class _Process:
     """
 
     def __init__(self, name: str, folder: Path) -> None:
-        command = [sys.executable, "-m", "tools.benchmarks.predict", name, str(folder)]
+        command = [sys.executable, "-m", "tools.benchmarks.predict_benchmark", name, str(folder)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.difference = float(self.run())
 

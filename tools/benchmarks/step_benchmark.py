@@ -62,7 +62,7 @@ class StepProcess:
         environment = dict(os.environ)
         if kind == "plain":
             environment["MKL_DEBUG_CPU_TYPE"] = ""  # the same as if it were not there, and kept so
-        command = [sys.executable, "-m", "tools.benchmarks.step", kind, json.dumps(opt.as_dict())]
+        command = [sys.executable, "-m", "tools.benchmarks.step_benchmark", kind, json.dumps(opt.as_dict())]
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
