@@ -51,12 +51,12 @@ class SharedSlots:
     One process has slots and lends one to each request; the process that answers makes its arrays there.
 
     Args:
-        count: of slots; they take memory only when used.
+        count: of slots, which take memory only when used; with none, answers are sent whole.
         slot_bytes: size of each.
     """
 
     def __init__(self, count: int, slot_bytes: int) -> None:
-        self._buffer = SharedBuffer(count * slot_bytes)
+        self._buffer = SharedBuffer(max(1, count * slot_bytes))
         self._slot_bytes = slot_bytes
         self._free = deque(range(count))
 

@@ -67,7 +67,8 @@ def score_frames(
             yield _Item(line, key, tuple(of_frame))
 
     num_frames = len(dataset.lines)
-    scored = map_in_processes(score, items(), num_workers if num_frames > FEW_FRAMES else 0)
+    processes = num_workers if num_frames > FEW_FRAMES else 0
+    scored = map_in_processes(score, items(), processes, describe=lambda item: str(item.line))
     scores, details = zip(*scored, strict=True)
     names = [str(line) for line in dataset.lines]
     results = [

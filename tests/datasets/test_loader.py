@@ -134,7 +134,7 @@ def test_a_worker_that_dies_ends_the_epoch_with_the_samples_under_way(make_datas
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(DataError) as error:
         list(batches)
-    assert "a process that loads data died" in str(error.value)
+    assert "A worker process exited unexpectedly" in str(error.value)
     named = [str(line) for line in loader.dataset.lines if f"\n  {line}" in str(error.value)]
     assert len(named) == 1 and first not in named
     assert len(list(loader)) == len(loader)  # with a new worker
@@ -157,7 +157,7 @@ def test_a_worker_that_dies_names_the_sample_that_it_was_at(make_dataset, line, 
         with pytest.raises(DataError) as error:
             epoch.result()
     os.close(end)
-    assert str(error.value).endswith(f"It was loading:\n  {line(3)}")
+    assert str(error.value).endswith(f"It was working on:\n  {line(3)}")
     loader.close()
 
 
@@ -177,14 +177,14 @@ def test_batches_that_are_held_stay_as_they_are(make_dataset):
     expected = [_bytes(batch) for batch in _loader(dataset, batch_size=1)]
     loader = _loader(dataset, batch_size=1, num_workers=1)
     held = list(loader)
-    assert len(held) == 8 > len(loader._slots._free) == 0
+    assert len(held) == 8 > len(loader._pool.slots._free) == 0
     assert [_bytes(batch) for batch in held] == expected
     held = held[1:]
-    assert len(loader._slots._free) == 1
+    assert len(loader._pool.slots._free) == 1
     assert [_bytes(batch) for batch in loader] == expected  # and over again, through what is free
     assert [_bytes(batch) for batch in held] == expected[1:]
     del held
-    assert len(loader._slots._free) == 5  # 2 ahead, one more under way, 2 in hand
+    assert len(loader._pool.slots._free) == 5  # 2 ahead, one more under way, 2 in hand
     loader.close()
 
 

@@ -24,6 +24,7 @@ class CheckTask(NamedTuple):
     function: Callable[[Any], Any]
     argument: Any
     files: int
+    name: str
     folder: str | None = None
     """Of the images, where it decodes some."""
 
@@ -86,12 +87,20 @@ def plan_checks(
 
     tasks = []
     for folder, camera in cameras.items():
-        tasks += [CheckTask(examine_stretch, stretch, len(stretch), folder) for stretch in stretches(camera)]
-    tasks += [CheckTask(examine_pairs, pairs, 2 * len(pairs)) for pairs in choose_pairs(cameras, parts, listing)]
+        tasks += [
+            CheckTask(examine_stretch, images, len(images), f"{images[0].path} to {images[-1].path}", folder)
+            for images in stretches(camera)
+        ]
+    tasks += [
+        CheckTask(examine_pairs, pairs, 2 * len(pairs), f"{pairs[0].left} and others with their pairs")
+        for pairs in choose_pairs(cameras, parts, listing)
+    ]
     depth_maps = 0
     for part in depth_parts:
         pieces, missing = choose_depth_lines(part, parts[part], listing, faulty)
-        tasks += [CheckTask(examine_depth, piece, len(piece.dataset)) for piece in pieces]
+        for piece in pieces:
+            lines = piece.dataset.lines
+            tasks.append(CheckTask(examine_depth, piece, len(lines), f"ground truth of {lines[0]} to {lines[-1]}"))
         depth_maps += sum(len(piece.dataset) for piece in pieces)
         findings += missing
     complete = [use for use in uses if faulty.isdisjoint(use.files)]
@@ -110,7 +119,8 @@ def run_checks(plan: CheckPlan, num_workers: int, on_files: Callable[[int], None
     """
     states: dict[str, list[ImageState]] = defaultdict(list)
     findings = list(plan.findings)
-    for task, found in zip(plan.tasks, map_in_processes(_do, plan.tasks, num_workers), strict=True):
+    answers = map_in_processes(_do, plan.tasks, num_workers, describe=lambda task: task.name)
+    for task, found in zip(plan.tasks, answers, strict=True):
         if task.folder is None:
             findings += found
         else:  # a stretch begins with the last image of the one before
