@@ -2,6 +2,7 @@
 
 SEQUENCE/left/FRAME.jpg, right/FRAME.jpg     the frames, ten digits; right where there is a stereo pair
 SEQUENCE/calib.txt                           the camera, as `write_camera` says
+SEQUENCE/frames.csv                          the frames and, where it is known, the speed, as in `datasets.frame_table`
 SEQUENCE/depth/FRAME.png                     ground truth of the left camera as in `datasets.depth_maps`, where there is
                                              any, at any size
 splits/folder/{train,val,test}_files.txt     the split, whose lines begin with SEQUENCE
@@ -16,13 +17,12 @@ import numpy as np
 
 from common.errors import DataError
 from datasets.depth_maps import read_depth_map
-from datasets.frame_speeds import Speeds, read_speeds, travel
+from datasets.frame_table import FRAMES, Speeds, read_speeds, travel
 from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 
 CALIBRATION = "calib.txt"
-FRAMES = "frames.csv"
 ENTRIES = {"S": 2, "K": 9, "D": 9}  # of it -> how many numbers
 FOLDERS = {"l": "left", "r": "right"}
 

@@ -7,8 +7,7 @@ import numpy as np
 from common.errors import DataError
 from datasets.depth_maps import read_depth_map
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
-from datasets.kitti_oxts import read_speed
-from datasets.kitti_poses import oxts_poses, read_poses
+from datasets.kitti_poses import oxts_poses, read_poses, read_speed
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 
@@ -55,7 +54,7 @@ class KITTIRawDataset(_KITTIDataset):
         return os.path.join(self.data_path, line.folder, f"image_0{CAMERAS[side]}", "data", name)
 
     def speed_path(self, line: SplitLine, frame_offset: int) -> str:
-        """Path of the file of `kitti_oxts`."""
+        """Path of the file of oxts, as `kitti_poses.read_speed` reads it."""
         return os.path.join(self.data_path, line.folder, "oxts", "data", f"{line.frame + frame_offset:010d}.txt")
 
     def travel(self, line: SplitLine, frame_offset: int) -> float | None:

@@ -1,4 +1,7 @@
-"""Where the camera was: pose files, and KITTI's GPS and IMU (oxts). Poses are T_world_from_camera, (N, 4, 4)."""
+"""Where the camera was and how fast it drove: pose files, and KITTI's GPS and IMU (oxts), 30 numbers for each frame.
+
+Poses are T_world_from_camera, (N, 4, 4).
+"""
 
 import re
 from pathlib import Path
@@ -10,6 +13,7 @@ from datasets.kitti_calibration import imu_to_camera
 
 EARTH_RADIUS = 6378137.0  # metres, as in KITTI's development kit
 LATITUDE, LONGITUDE, ALTITUDE, ROLL, PITCH, YAW = range(6)  # the first fields of a file of oxts
+FORWARD_VELOCITY = 8  # after those and the velocities to north and east
 
 
 def read_poses(path: str | Path) -> np.ndarray:
@@ -57,6 +61,14 @@ def oxts_poses(folder: str | Path, calib_dir: str | Path, camera: int) -> np.nda
     about_x, about_y, about_z = (_turns(fields[:, field], axis) for axis, field in enumerate((ROLL, PITCH, YAW)))
     poses[:, :3, :3] = about_z @ about_y @ about_x
     return poses @ np.linalg.inv(imu_to_camera(calib_dir, camera))
+
+
+def read_speed(path: str | Path) -> float | None:
+    """Read from a file of oxts how many metres a second the car drives forwards; None where it does not say."""
+    try:
+        return float(Path(path).read_text(encoding="ascii").split()[FORWARD_VELOCITY])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _turns(angles: np.ndarray, axis: int) -> np.ndarray:

@@ -4,10 +4,10 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from common.atomic_files import atomic_file
+from datasets.depth_maps import FAST, encode_depth_png
 from datasets.kitti_benchmark import KITTIBenchmarkDataset
 from datasets.splits import SplitLine
 from evaluation.depth_protocol import MIN_DEPTH, DepthProtocol, check_disparity, resize_disparity
@@ -32,6 +32,5 @@ def write_submission(path: Path, scaled_disps: np.ndarray, lines: Sequence[Split
         for scaled_disp, line in zip(scaled_disps, lines, strict=True):
             check_disparity(scaled_disp, str(line))
             depth = protocol.scale_factor / resize_disparity(scaled_disp, KITTIBenchmarkDataset.SIZE)
-            steps = (depth.clip(MIN_DEPTH, protocol.cap) * 256).round().clip(1, np.iinfo(np.uint16).max)
-            content = cv2.imencode(".png", steps.astype(np.uint16))[1].tobytes()
+            content = encode_depth_png(depth.clip(MIN_DEPTH, protocol.cap), compress_level=FAST)
             archive.writestr(zipfile.ZipInfo(f"{line.frame:010d}.png"), content)  # png is compressed already

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from common.colormap import colourise_disparity
+from datasets.depth_maps import encode_depth_png
 from evaluation.metrics.point_cloud import back_project
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
     from inference.depth_predictor import Prediction
 
-KITTI_STEPS = 256  # of KITTI's depth images, in a metre
 PLY_VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
 PLY_HEADER = """ply
 format binary_little_endian 1.0
@@ -82,16 +82,12 @@ def write_depth_npy(stream: BinaryIO, result: Result) -> None:
 
 def write_depth_png(stream: BinaryIO, result: Result) -> None:
     """16-bit grey PNG (H, W) as KITTI's: metres times 256, up to 255.99 m. 0 would mean unknown, and is not written."""
-    _write_steps(stream, result.prediction.depth * KITTI_STEPS)
+    stream.write(encode_depth_png(result.prediction.depth))
 
 
 def write_depth_mm(stream: BinaryIO, result: Result) -> None:
     """16-bit grey PNG (H, W): millimetres, up to 65.535 m. 0 would mean unknown, and is not written."""
-    _write_steps(stream, result.prediction.depth * 1000)
-
-
-def _write_steps(stream: BinaryIO, steps: np.ndarray) -> None:
-    Image.fromarray(steps.round().clip(1, 65535).astype(np.uint16)).save(stream, format="PNG")
+    stream.write(encode_depth_png(result.prediction.depth, steps_per_metre=1000))
 
 
 def write_ply(stream: BinaryIO, result: Result) -> None:

@@ -23,6 +23,7 @@ from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.process_pool import map_in_processes
 from datasets.cameras import BROWN, FISHEYE, Camera, rescale_and_validate
+from datasets.depth_maps import FAST, encode_depth_png
 from tools.synthetic import render
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
@@ -135,8 +136,7 @@ def write_street_video(path: Path, views: Iterator[tuple[np.ndarray, np.ndarray]
             if number == 0:
                 stream.height, stream.width = color.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(color)))
-            metres = np.minimum(np.round(depth * 256), 65535).astype(np.uint16)
-            cv2.imwrite(str(depths / f"{number:06d}.png"), metres, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            (depths / f"{number:06d}.png").write_bytes(encode_depth_png(depth, compress_level=FAST))
             yield
         container.mux(stream.encode())
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from common.errors import DataError
-from datasets.kitti_oxts import read_speed
+from datasets.kitti_poses import read_speed
 from datasets.transforms import open_image
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.list_checks import CameraImages, NeededImage

@@ -16,7 +16,7 @@ from PIL import Image
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
-from datasets.kitti_oxts import read_speed
+from datasets.kitti_poses import read_speed
 from datasets.splits import SplitLine
 
 # The drives of Eigen et al.'s 697 test images ("Depth Map Prediction from a Single Image", NeurIPS 2014).

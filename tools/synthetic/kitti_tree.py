@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from datasets.depth_maps import FAST, encode_depth_png
 from tools.synthetic.render import PinholeCamera, RenderedView, StreetRenderer
 from tools.synthetic.street import Street
 
@@ -77,8 +78,8 @@ def write_frame(folder: Path, renderer: StreetRenderer, frame: int) -> None:
         name = f"image_0{camera}"
         image = Image.fromarray(view.color)
         image.save(_path(folder / name / "data", frame, "jpg"), quality=JPEG_QUALITY, subsampling=0)
-        depth = np.minimum(np.round(view.depth * 256), 65535).astype(np.uint16)
-        _write_png(_path(folder / "proj_depth" / "groundtruth" / name, frame, "png"), depth)
+        path = _path(folder / "proj_depth" / "groundtruth" / name, frame, "png")
+        path.write_bytes(encode_depth_png(view.depth, compress_level=FAST))
         _write_png(_path(folder / "instances" / name, frame, "png"), view.instances)
         if camera == 2:
             points = lidar_scan(view, renderer.camera)

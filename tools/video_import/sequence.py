@@ -1,8 +1,7 @@
 """One source made into a sequence of the data set: chosen frames at one size, their camera, what was decided.
 
 SEQUENCE/left/, right/, depth/, calib.txt  as `datasets.folder_dataset` reads them
-SEQUENCE/frames.csv                        each frame that was taken: its number, the source's frame and its time, the
-                                           motion since the number before as a share of the width, whether it was kept
+SEQUENCE/frames.csv                        each frame that was taken, as `datasets.frame_table` has it
 SEQUENCE/sequence.json                     what was decided; written last, so that it marks a whole sequence
 SEQUENCE/import.json, import.csv           what is there of one that is not whole: its plan, and the frames so far
 """
@@ -14,16 +13,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from common.atomic_files import atomic_file, write_json
+from common.atomic_files import write_json
 from common.errors import DataError, UserError
 from datasets.cameras import Camera, Undistorter, check_keeping
-from datasets.folder_dataset import CALIBRATION, FOLDERS, FRAMES, FolderCamera, write_camera
+from datasets.depth_maps import encode_depth_png, read_depth_map
+from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
+from datasets.frame_table import FRAMES, FrameRow, write_frame_table
 from datasets.transforms import resize_lanczos
 from tools.video_import.frame_motion import MEASURED_WIDTH, Stride, measure_motion, still_numbers, take_frames
 from tools.video_import.sources import ImageSource, Source, small_grey
@@ -31,16 +31,6 @@ from tools.video_import.sources import ImageSource, Source, small_grey
 RECORD, PLAN, ROWS = "sequence.json", "import.json", "import.csv"
 JPEG_QUALITY = 95
 LEAST_FRAMES = 9  # that a sequence needs to be split
-COLUMNS = ("number", "source_frame", "seconds", "motion", "kept")
-
-
-class FrameRow(NamedTuple):
-    """A frame that was taken; the motion since the number before, None where that has no frame."""
-
-    number: int
-    source_frame: int
-    seconds: float
-    motion: float | None
 
 
 @dataclass(frozen=True)
@@ -126,7 +116,7 @@ def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]
                 f"least {LEAST_FRAMES} are needed. Take a longer video."
             )
         write_camera(folder / CALIBRATION, FolderCamera(camera.K, camera.size, camera.distortion, plan.baseline))
-        _write_table(folder / FRAMES, rows, kept)
+        write_frame_table(folder / FRAMES, rows, kept)
         record = _record(plan, camera, taken, rows, kept, static)
         write_json(folder / RECORD, record)
         for name in (PLAN, ROWS):
@@ -144,12 +134,6 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / RECORD} cannot be read ({error}). Remove {folder}, and import again.") from error
-
-
-def kept_numbers(folder: Path) -> list[int]:
-    """Numbers of the frames of a whole sequence, ascending."""
-    with open(folder / FRAMES, encoding="utf-8", newline="") as stream:
-        return [int(row["number"]) for row in csv.DictReader(stream) if row["kept"] == "1"]
 
 
 def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
@@ -208,10 +192,10 @@ def _store_depth(source: Path, path: Path, size: tuple[int, int], undistorter: U
     if undistorter is None:
         shutil.copyfile(source, path)
         return
-    depth = cv2.imread(str(source), cv2.IMREAD_UNCHANGED)
-    if depth is None or depth.dtype != np.uint16 or depth.shape != size:
+    depth = read_depth_map(source)
+    if depth is None or depth.shape != size:
         raise DataError(f"--depth {source}: expected a 16-bit grey PNG of {size[1]}x{size[0]}, as the frames are.")
-    cv2.imwrite(str(path), undistorter.depth(depth))
+    path.write_bytes(encode_depth_png(undistorter.depth(depth)))
 
 
 def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[int]]:
@@ -221,15 +205,6 @@ def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[in
         for path in folder.glob(f"*/{number:010d}.*"):
             path.unlink()
     return {row.number for row in rows} - static, static
-
-
-def _write_table(path: Path, rows: list[FrameRow], kept: set[int]) -> None:
-    lines = [",".join(COLUMNS)]
-    for row in rows:
-        motion = "" if row.motion is None else f"{row.motion:.5f}"
-        lines.append(f"{row.number},{row.source_frame},{row.seconds:.6f},{motion},{int(row.number in kept)}")
-    with atomic_file(path) as stream:
-        stream.write(("\n".join(lines) + "\n").encode())
 
 
 def _record(

@@ -9,9 +9,10 @@ from typing import Any
 
 from common.atomic_files import atomic_file, write_json
 from common.errors import DataError
+from datasets.frame_table import FRAMES, kept_numbers
 from datasets.splits import SplitLine
 from tools.video_import.frame_motion import TARGET_MOTION
-from tools.video_import.sequence import kept_numbers, read_record
+from tools.video_import.sequence import read_record
 
 MANIFEST = "manifest.json"
 SPLIT = "folder"
@@ -47,7 +48,7 @@ def write_lists(out: Path) -> dict[str, Any]:
     sequences: dict[str, Any] = {}
     lines: dict[str, list[SplitLine]] = {part: [] for part in PARTS}
     for name, record in records.items():
-        numbers = kept_numbers(out / name)
+        numbers = kept_numbers(out / name / FRAMES)
         targets = [number for number in numbers if {number - 1, number + 1} <= set(numbers)]
         parts = known.get(name) or _split(targets, new.index(name), len(new))
         sequences[name] = {**record, "parts": parts}

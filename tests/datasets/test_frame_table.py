@@ -1,11 +1,18 @@
-"""Speeds of a video's frames: by hand."""
+"""The table of a video's frames: by hand."""
 
 import pytest
 
 from common.errors import DataError
 from datasets.folder_dataset import FolderDataset
-from datasets.frame_speeds import read_speeds, travel
+from datasets.frame_table import FrameRow, kept_numbers, read_speeds, travel, write_frame_table
 from datasets.splits import SplitLine
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "frames.csv"
+    write_frame_table(path, [FrameRow(0, 4, 0.2, None), FrameRow(1, 7, 0.35, 0.0123456)], kept={0})
+    assert path.read_text() == "number,source_frame,seconds,motion,kept\n0,4,0.200000,,1\n1,7,0.350000,0.01235,0\n"
+    assert kept_numbers(path) == [0] and read_speeds(path) == {}
 
 
 def test_mean_speed_times_time(tmp_path):
