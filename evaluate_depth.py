@@ -11,21 +11,21 @@ from common.atomic_files import atomic_file
 from common.environment import prepare_environment, run_script
 from datasets.mono_dataset import MonoDataset
 from evaluation.benchmark_submission import write_submission
-from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.error_pictures import extreme_panels, write_panels
 from evaluation.ground_truth import (
     BENCHMARK_SPLIT,
     IMPROVED_SPLIT,
     GroundTruth,
     build_test_dataset,
-    choose_protocol,
     find_ground_truth,
+    protocol_from,
 )
 from evaluation.leakage_check import refuse_training_frames
+from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.metrics.statistics import scale_consistency
 from evaluation.result_files import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
 from evaluation.result_tables import format_metrics_table, save_metrics
-from evaluation.split_scores import Prediction, score_frames
+from evaluation.split_scores import SplitPrediction, score_frames
 from inference.split_prediction import benchmark_ids, predict_frames, read_disparities
 from options import Options, parse_options
 
@@ -67,11 +67,11 @@ def evaluate(opt: Options) -> dict[str, float] | None:
         return None
     if opt.eval_split_name == BENCHMARK_SPLIT:
         path = output_dir / "benchmark_submission.zip"
-        write_submission(path, scaled_disps, dataset.lines, choose_protocol(opt, dataset, "improved"))
+        write_submission(path, scaled_disps, dataset.lines, protocol_from(opt, type(dataset), "improved"))
         print(f"{len(names)} depth maps for the benchmark's server, which alone can score them, in {path}")
         return None
     truth = find_ground_truth(opt, dataset, split_dir)
-    prediction = Prediction(scaled_disps, choose_protocol(opt, dataset, truth.kind))
+    prediction = SplitPrediction(scaled_disps, protocol_from(opt, type(dataset), truth.kind))
     (result,), details = score_frames([prediction], truth, dataset, opt.num_workers, opt.eval_details)
     print(_describe(truth, prediction.protocol, result, len(names)))
     print(format_metrics_table(result.means))
@@ -84,7 +84,7 @@ def evaluate(opt: Options) -> dict[str, float] | None:
 def _write_scores(
     opt: Options,
     dataset: MonoDataset,
-    prediction: Prediction,
+    prediction: SplitPrediction,
     truth: GroundTruth,
     result: DepthEvaluation,
     details: dict[str, np.ndarray],

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from common.atomic_files import atomic_file, write_json
 from common.environment import prepare_environment, run_script, set_device
-from common.errors import DataError
+from common.errors import DataError, as_data_error
 from datasets.build import build_loader, dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
@@ -61,7 +61,8 @@ def evaluate(opt: Options) -> PoseEvaluation | None:
         return None
     truth = np.linalg.inv(truth[0]) @ truth  # begins at the identity, as the prediction does
     align_scale = not (opt.eval_stereo or opt.disable_median_scaling)
-    result = evaluate_poses(truth, motions, align_scale=align_scale, scale_factor=scale_factor)
+    with as_data_error():
+        result = evaluate_poses(truth, motions, align_scale=align_scale, scale_factor=scale_factor)
     print(_describe(opt.eval_split, truth, result, align_scale))
     print(format_pose_tables(result.as_dict()))
     path = output_dir / f"pose_metrics_{name}.json"

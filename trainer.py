@@ -14,7 +14,6 @@ from common.atomic_files import write_json
 from common.errors import DataError, Stopped, TrainingError, UserError
 from common.progress import Progress
 from datasets.batch import prepare_batch, split_batch
-from datasets.build import DATASETS
 from datasets.splits import fingerprint
 from layers.kernels.ops import use_kernels
 from options import Options
@@ -43,7 +42,7 @@ from training.setup import (
 )
 from training.stop_signals import StopSignals
 from training.training_logger import Logbook, describe_run
-from training.validation import describe_intrinsics, validate
+from training.validation import describe_intrinsics, validate, validation_protocols
 
 
 class Trainer:
@@ -268,15 +267,15 @@ class Trainer:
         if not whole:
             self._save_checkpoint()
         average_statistics(self.model, self.peers)
-        stereo_factor = DATASETS[self.opt.dataset].STEREO_SCALE_FACTOR if self.opt.use_stereo else None
+        protocols = validation_protocols(self.opt)
         with self.record.validation():
             batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
-            result = validate(self.model, self.compute_loss, batches, stereo_factor, self.peers)
+            result = validate(self.model, self.compute_loss, batches, protocols, self.peers)
         self.intrinsics = result.intrinsics
-        improved = result.criterion < self.best
+        improved = result.selection_metric < self.best
         self.logbook.validation(self.step, self.epoch, result, improved)
         if improved:
-            self.best = result.criterion
+            self.best = result.selection_metric
             self._save("weights_best")
         last = self.step == self.total_steps
         if last or (self.epoch + 1) % self.opt.save_frequency == 0:

@@ -3,6 +3,9 @@
 Scripts print these as one message and exit; anything else is a fault of the program and keeps its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Base of all errors that a user can mend."""
@@ -35,3 +38,12 @@ class Stopped(Exception):  # noqa: N818  (no error)
     def __init__(self, signum: int, message: str = "") -> None:
         super().__init__(message)
         self.signum = signum
+
+
+@contextmanager
+def as_data_error() -> Iterator[None]:
+    """Raise a ``ValueError`` of the block as a `DataError`: ``evaluation.metrics`` knows neither user nor project."""
+    try:
+        yield
+    except ValueError as error:
+        raise DataError(str(error)) from error

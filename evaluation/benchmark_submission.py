@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from common.atomic_files import atomic_file
+from common.errors import as_data_error
 from datasets.depth_maps import FAST, encode_depth_png
 from datasets.kitti_benchmark import KITTIBenchmarkDataset
 from datasets.splits import SplitLine
-from evaluation.depth_protocol import MIN_DEPTH, DepthProtocol, check_disparity, resize_disparity
+from evaluation.metrics.depth_protocol import DepthProtocol, check_disparity, resize_disparity
 
 
 def write_submission(path: Path, scaled_disps: np.ndarray, lines: Sequence[SplitLine], protocol: DepthProtocol) -> None:
@@ -30,7 +31,8 @@ def write_submission(path: Path, scaled_disps: np.ndarray, lines: Sequence[Split
     """
     with atomic_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         for scaled_disp, line in zip(scaled_disps, lines, strict=True):
-            check_disparity(scaled_disp, str(line))
-            depth = protocol.scale_factor / resize_disparity(scaled_disp, KITTIBenchmarkDataset.SIZE)
-            content = encode_depth_png(depth.clip(MIN_DEPTH, protocol.cap), compress_level=FAST)
+            with as_data_error():
+                check_disparity(scaled_disp, str(line))
+            depth = protocol.to_depth(resize_disparity(scaled_disp, KITTIBenchmarkDataset.SIZE))
+            content = encode_depth_png(depth, compress_level=FAST)
             archive.writestr(zipfile.ZipInfo(f"{line.frame:010d}.png"), content)  # png is compressed already

@@ -11,9 +11,9 @@ from common.atomic_files import atomic_file
 from common.colormap import colourise_disparity
 from datasets.mono_dataset import MonoDataset
 from datasets.transforms import load_image
-from evaluation.depth_protocol import MIN_DEPTH, DepthEvaluation, DepthProtocol, resize_disparity
 from evaluation.ground_truth import GroundTruth
-from evaluation.split_scores import Prediction
+from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol, resize_disparity
+from evaluation.split_scores import SplitPrediction
 
 MAX_ERROR = 0.5
 
@@ -41,14 +41,14 @@ def frame_panel(
         ratio: what median scaling multiplied by.
     """
     disp, valid = resize_disparity(scaled_disp, gt.shape), protocol.valid_mask(gt)
-    depth = np.clip(protocol.scale_factor * float(ratio) / disp, MIN_DEPTH, protocol.cap)
+    depth = protocol.to_depth(disp, ratio)
     error = np.abs(depth - gt) / np.where(valid, gt, 1)
     image = cv2.resize(image, gt.shape[::-1], interpolation=cv2.INTER_AREA)
     return np.concatenate([image, colourise_disparity(disp), spread(colour_error(error), valid, dimmed(image))])
 
 
 def extreme_panels(
-    dataset: MonoDataset, prediction: Prediction, truth: GroundTruth, result: DepthEvaluation, count: int
+    dataset: MonoDataset, prediction: SplitPrediction, truth: GroundTruth, result: DepthEvaluation, count: int
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """The worst and best frames by abs_rel: ("worst_1", number of the frame, its `frame_panel`) and so on.
 

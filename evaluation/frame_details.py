@@ -6,13 +6,13 @@ from common.errors import DataError
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from datasets.transforms import scale_intrinsics
-from evaluation.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
 from evaluation.metrics.alignment import align_disparity
 from evaluation.metrics.depth_metrics import compute_depth_metrics
+from evaluation.metrics.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
 from evaluation.metrics.edges import edge_scores
 from evaluation.metrics.point_cloud import back_project, cloud_scores
 from evaluation.metrics.regions import metrics_by_distance, metrics_by_ground, metrics_by_third
-from evaluation.road_plane import find_road
+from evaluation.metrics.road_plane import find_road
 
 DENSE_SHARE = 0.5  # of the pixels, where edges are looked for; a lidar reaches 5 %, KITTI's improved ground truth 20 %
 
@@ -34,7 +34,7 @@ def details_of_frame(
     """
     window = protocol.window(gt.shape)
     gt_window, disp_window = gt[window], resize_disparity(scaled_disp, gt.shape)[window]
-    pred_window = np.clip(protocol.scale_factor * float(ratio) / disp_window, MIN_DEPTH, protocol.cap)
+    pred_window = protocol.to_depth(disp_window, ratio)
     mask = protocol.in_range(gt_window)
     rows, columns = (pixels + part.start for pixels, part in zip(np.nonzero(mask), window, strict=True))
     true, pred = gt_window[mask], pred_window[mask]

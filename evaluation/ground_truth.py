@@ -12,7 +12,7 @@ from datasets.build import dataset_from
 from datasets.kitti_benchmark import read_benchmark_lines
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
-from evaluation.depth_protocol import DepthProtocol
+from evaluation.metrics.depth_protocol import DepthProtocol
 from options import Options
 from serialization.depth_npz import read_gt_depths
 
@@ -84,12 +84,23 @@ def _itself(depth: np.ndarray) -> np.ndarray:
     return depth
 
 
-def choose_protocol(opt: Options, dataset: MonoDataset, kind: str) -> DepthProtocol:
-    """How the options have the frames of a dataset scored against one kind of ground truth."""
+def protocol_from(
+    opt: Options, dataset_class: type[MonoDataset], kind: str, scaling: str | None = None
+) -> DepthProtocol:
+    """Choose the protocol that the options ask for: crop and cap, and how predictions are scaled.
+
+    Args:
+        opt: ``eval_crop``, ``eval_max_depth`` and the options of scaling count.
+        dataset_class: of the frames; knows the stereo factor.
+        kind: of ground truth, "lidar" or "improved".
+        scaling: "median" or "stereo" scales so whatever the options say; None as they say.
+    """
+    if scaling is None:
+        scaling = "stereo" if opt.eval_stereo else "none" if opt.disable_median_scaling else "median"
     return DepthProtocol.choose(
         kind,
         opt.eval_crop,
-        median_scaling=not (opt.eval_stereo or opt.disable_median_scaling),
-        scale_factor=dataset.STEREO_SCALE_FACTOR if opt.eval_stereo else opt.pred_depth_scale_factor,
+        median_scaling=scaling == "median",
+        scale_factor=dataset_class.STEREO_SCALE_FACTOR if scaling == "stereo" else opt.pred_depth_scale_factor,
         cap=opt.eval_max_depth,
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.road_plane import find_road
+from evaluation.metrics.road_plane import find_road
 
 _AROUND = 2  # pixels on each side of a measured one, whose median counts
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
-from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.metrics.statistics import DRAWS, LEVEL, intervals, scale_consistency
 from evaluation.result_tables import latex_table, markdown_table
 

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.errors import as_data_error
 from common.process_pool import map_in_processes
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
-from evaluation.depth_protocol import DepthEvaluation, DepthProtocol, FrameScore, collect_scores, evaluate_frame
 from evaluation.frame_details import camera_of, details_of_frame
 from evaluation.ground_truth import GroundTruth
+from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol, FrameScore, collect_scores, evaluate_frame
 
 FEW_FRAMES = 32  # these are sooner scored than processes are started
 
 
 @dataclass(frozen=True)
-class Prediction:
+class SplitPrediction:
     """What is scored, and how: ``scaled_disps`` float (N, h, w), one over depth in the network's units."""
 
     scaled_disps: np.ndarray
@@ -34,7 +35,7 @@ class _Item(NamedTuple):
 
 
 def score_frames(
-    predictions: Sequence[Prediction],
+    predictions: Sequence[SplitPrediction],
     truth: GroundTruth,
     dataset: MonoDataset,
     num_workers: int,
@@ -55,7 +56,7 @@ def score_frames(
         DataError: disparities that are not positive and finite, ground truth that is damaged, or none that counts.
     """
     score = partial(
-        _score_frame,
+        _score_item,
         read=truth.read,
         protocols=[prediction.protocol for prediction in predictions],
         dataset=dataset if with_details else None,
@@ -71,10 +72,11 @@ def score_frames(
     scored = map_in_processes(score, items(), processes, describe=lambda item: str(item.line))
     scores, details = zip(*scored, strict=True)
     names = [str(line) for line in dataset.lines]
-    results = [
-        collect_scores(of_prediction, prediction.protocol, names)
-        for prediction, of_prediction in zip(predictions, zip(*scores, strict=True), strict=True)
-    ]
+    with as_data_error():
+        results = [
+            collect_scores(of_prediction, prediction.protocol, names)
+            for prediction, of_prediction in zip(predictions, zip(*scores, strict=True), strict=True)
+        ]
     columns = {name: np.full(num_frames, np.nan) for row in details for name in row}
     for i, row in enumerate(details):
         for name, value in row.items():
@@ -82,13 +84,25 @@ def score_frames(
     return results, columns
 
 
-def _score_frame(
+def score_frame(
+    scaled_disp: np.ndarray, gt: np.ndarray | None, protocol: DepthProtocol, name: str
+) -> FrameScore | None:
+    """Score one frame as `evaluate_frame` does; None too where there is no ground truth.
+
+    Raises:
+        DataError: the disparities are not positive and finite, or an array has a wrong shape or type.
+    """
+    with as_data_error():
+        return None if gt is None else evaluate_frame(scaled_disp, gt, protocol, name)
+
+
+def _score_item(
     item: _Item, read: Any, protocols: Sequence[DepthProtocol], dataset: MonoDataset | None
 ) -> tuple[list[FrameScore | None], dict[str, float]]:
     """The scores of a frame; with a dataset the details of the first, where it was scored."""
     gt = read(item.key)
     scores = [
-        None if gt is None else evaluate_frame(scaled_disp, gt, protocol, str(item.line))
+        score_frame(scaled_disp, gt, protocol, str(item.line))
         for scaled_disp, protocol in zip(item.scaled_disps, protocols, strict=True)
     ]
     if dataset is None or gt is None or scores[0] is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import DataError
-from evaluation.road_plane import find_road
+from evaluation.metrics.road_plane import find_road
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
     from inference.depth_predictor import Prediction

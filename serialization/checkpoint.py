@@ -43,7 +43,7 @@ class RunState:
         epoch: the epoch under way, from 0.
         samples_done: of that epoch, by all processes together.
         samples: usable lines of the training split, which the order of an epoch depends on.
-        best: the best validation's criterion so far; None before the first.
+        best: the best validation's selection metric so far; None before the first.
         schedule: of the learning rate, as Paddle keeps it.
         compiled: whether steps run through a static graph.
         kernels: whether steps run through the operators of ``kernels``.

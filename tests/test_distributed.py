@@ -20,10 +20,9 @@ from trainer import Trainer
 from training.control_channel import Peers
 from training.distributed import synchronise_batch_norm
 from training.setup import build_data
-from training.validation import validate
+from training.validation import validate, validation_protocols
 
 ROOT = Path(__file__).resolve().parents[1]
-STEREO_FACTOR = 5.4
 # What each process does for the comparison: one backward pass and the validation, as in a run.
 COMPARED = """
 import json, sys
@@ -38,13 +37,13 @@ def main():
     from test_distributed import one_gradient
     from trainer import Trainer
     from training.distributed import average_statistics, join_peers
-    from training.validation import validate
+    from training.validation import validate, validation_protocols
     set_device(opt.device)
     with join_peers() as peers:
         trainer = Trainer(opt, peers)
         gradients = one_gradient(trainer)
         numpy.savez(sys.argv[1] + f"/gradients_{{peers.rank}}.npz", **gradients)
-        result = validate(trainer.model, trainer.compute_loss, trainer.val_loader, {factor}, peers)
+        result = validate(trainer.model, trainer.compute_loss, trainer.val_loader, validation_protocols(opt), peers)
         mean = trainer.model.encoder.encoder.bn1._mean
         mean.set_value(paddle.full_like(mean, peers.rank + 2.0))
         average_statistics(trainer.model, peers)
@@ -113,7 +112,7 @@ def launch(script: Path, arguments: list[str], folder: Path, processes: int = 2)
 def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dict[str, np.ndarray]]]:
     """What two processes of batch 2 told and their gradients; held to those of one process with batch 4."""
     script = tmp_path / "compared.py"
-    script.write_text(COMPARED.format(root=str(ROOT), factor=STEREO_FACTOR))
+    script.write_text(COMPARED.format(root=str(ROOT)))
     process = launch(script, [str(tmp_path), *options("--freeze_bn", *arguments)], tmp_path)
     output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
@@ -126,7 +125,7 @@ def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dic
         for got in (gradients[0][name], gradients[1][name]):
             assert np.linalg.norm(got - expected) <= 1e-3 * np.linalg.norm(expected), name
     loader = build_data(alone.opt.replace(batch_size=2), "val")
-    result = validate(alone.model, alone.compute_loss, loader, STEREO_FACTOR)
+    result = validate(alone.model, alone.compute_loss, loader, validation_protocols(alone.opt))
     for one in told:
         assert one["frames"] == result.depth_frames and one["scalars"].keys() == result.scalars.keys()
         for name, value in result.scalars.items():

@@ -13,9 +13,7 @@ from options import Options
 from trainer import Trainer
 from training.setup import build_data
 from training.training_logger import Logbook
-from training.validation import Validation, validate
-
-STEREO_FACTOR = 5.4
+from training.validation import Validation, validate, validation_protocols
 
 
 @pytest.fixture
@@ -143,7 +141,7 @@ def test_validation_covers_the_whole_split_whatever_the_batch(make_trainer):
     results = []
     for batch_size in (1, 5):
         loader = build_data(trainer.opt.replace(batch_size=batch_size), "val")
-        results.append(validate(trainer.model, trainer.compute_loss, loader, STEREO_FACTOR))
+        results.append(validate(trainer.model, trainer.compute_loss, loader, validation_protocols(trainer.opt)))
     dataset = loader.dataset
     with_lidar = sum(dataset.ground_truth(line) is not None for line in dataset.lines)
     assert results[0].depth_frames == results[1].depth_frames == with_lidar
@@ -152,9 +150,9 @@ def test_validation_covers_the_whole_split_whatever_the_batch(make_trainer):
     assert results[0].scalars.keys() == results[1].scalars.keys()
     for name, value in results[0].scalars.items():
         assert results[1].scalars[name] == pytest.approx(value, rel=1e-3), name
-    assert results[0].criterion == results[0].scalars["abs_rel"]
+    assert results[0].selection_metric == results[0].scalars["abs_rel"]
     assert {"stereo/abs_rel", "loss/3", "source/s"} <= results[0].scalars.keys()
 
 
 def test_without_ground_truth_the_loss_decides():
-    assert Validation({"loss": 0.1}, 0, {}).criterion == 0.1
+    assert Validation({"loss": 0.1}, 0, {}).selection_metric == 0.1

@@ -11,11 +11,15 @@ import paddle
 from paddle import Tensor
 
 from datasets.batch import prepare_batch
-from evaluation.depth_protocol import DepthProtocol, evaluate_frame
+from datasets.build import DATASETS
+from evaluation.ground_truth import protocol_from
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_protocol import DepthProtocol
+from evaluation.split_scores import score_frame
 from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
+from options import Options
 from training.control_channel import Peers
 from training.log_images import batch_pictures
 
@@ -45,7 +49,7 @@ class Validation:
         return tuple(self.scalars[name] for name in names) if names[0] in self.scalars else None
 
     @property
-    def criterion(self) -> float:
+    def selection_metric(self) -> float:
         """What decides which weights are best, less is better: abs_rel, or the loss where no frame has ground truth."""
         return self.scalars["abs_rel" if self.depth_frames else "loss"]
 
@@ -61,26 +65,36 @@ class Validation:
         return f"{line}; pixels explained by source {', '.join(shares)}"
 
 
+def validation_protocols(opt: Options) -> dict[str, DepthProtocol]:
+    """Choose how validation scores depth: as evaluation would, with its ground truth, crop and cap.
+
+    Returns:
+        Prefix of the errors' names -> protocol: "" is median-scaled and selects the best weights; "stereo/" is
+        stereo-scaled, for trainings with stereo pairs.
+    """
+    dataset_class = DATASETS[opt.dataset]
+    scalings = {"": "median", **({"stereo/": "stereo"} if opt.use_stereo else {})}
+    kind = dataset_class.GROUND_TRUTH
+    return {prefix: protocol_from(opt, dataset_class, kind, scaling) for prefix, scaling in scalings.items()}
+
+
 @paddle.no_grad()
 def validate(
     model: Monodepth,
     compute_loss: SelfSupervisedLoss,
     batches: Iterable,
-    stereo_factor: float | None = None,
+    protocols: Mapping[str, DepthProtocol],
     peers: Peers | None = None,
 ) -> Validation:
     """Runs the model on every batch, in evaluation mode; the caller sets training mode again.
 
     Args:
         batches: collated, with "depth_gt"; among several processes this one's, which takes every so many-th.
-        stereo_factor: metres in a scene unit, for weights trained with stereo pairs; None without.
+        protocols: prefix of the errors' names -> how frames are scored, of `validation_protocols`.
         peers: the processes that validate together; all of them get the same scalars, those that one alone would get.
     """
     model.eval()
     compute_loss.eval()
-    protocols = {"": DepthProtocol()}
-    if stereo_factor:
-        protocols["stereo/"] = DepthProtocol(median_scaling=False, scale_factor=stereo_factor)
     own: list[dict[str, Any]] = []
     pictures: dict[str, np.ndarray] = {}
     for raw in batches:
@@ -92,7 +106,7 @@ def validate(
         scaled_disps = to_scaled_disp(outputs["disp", 0], *compute_loss.depth_range)
         for disp, gt, name in zip(scaled_disps, batch["depth_gt"], batch["name"], strict=True):
             for prefix, protocol in protocols.items():
-                score = None if gt is None else evaluate_frame(disp, np.asarray(gt), protocol, name)
+                score = score_frame(disp, None if gt is None else np.asarray(gt), protocol, name)
                 if score is not None:
                     depth_errors[prefix].append(list(map(float, score.metrics)))
         scalars = {name: value.item() for name, value in {**losses, **_learned_intrinsics(outputs)}.items()}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DataError
 from evaluation.metrics.trajectories import chain, chain_motions, motions_between
 
 SNIPPET_MOTIONS = 4  # five poses, as in the paper
@@ -73,11 +72,11 @@ def evaluate_poses(
         scale_factor: multiply the prediction by this before all else.
 
     Raises:
-        DataError: other shapes, too few frames, or a motion that is not finite.
+        ValueError: other shapes, too few frames, or a motion that is not finite.
     """
     broken = np.flatnonzero(~np.isfinite(pred_motions).all(axis=(1, 2)))
     if len(broken):
-        raise DataError(
+        raise ValueError(
             f"{len(broken)} predicted motions are not finite, the first from frame {broken[0]} to the next: "
             "the weights are damaged, or training diverged."
         )
@@ -119,10 +118,10 @@ def snippet_errors(
         (N - length + 1,), with the tail (N,), in the truth's unit.
 
     Raises:
-        DataError: other shapes, or fewer motions than a snippet.
+        ValueError: other shapes, or fewer motions than a snippet.
     """
     if gt_motions.shape != pred_motions.shape or gt_motions.shape[1:] != (4, 4) or len(gt_motions) < length:
-        raise DataError(
+        raise ValueError(
             f"motions of shape {gt_motions.shape} and {pred_motions.shape}: both should be (N, 4, 4), N >= {length}."
         )
     errors = []

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from evaluation.metrics.depth_metrics import METRIC_NAMES, compute_depth_metrics
-from evaluation.road_plane import RoadPlane
+from evaluation.metrics.road_plane import RoadPlane
 
 DISTANCES = (0, 10, 20, 40, 80)  # metres
 THIRDS = (("top", "middle", "bottom"), ("left", "centre", "right"))

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.depth_protocol import DepthProtocol, evaluate_depths
 from evaluation.error_pictures import extreme_frames, extreme_panels, frame_panel, write_panels
 from evaluation.frame_details import details_of_frame
 from evaluation.ground_truth import GroundTruth
-from evaluation.split_scores import Prediction
+from evaluation.metrics.depth_protocol import DepthProtocol, evaluate_depths
+from evaluation.split_scores import SplitPrediction
 
 PROTOCOL = DepthProtocol()
 
@@ -82,7 +82,7 @@ def test_the_worst_and_best_are_drawn(dataset, gt, tmp_path, perfect):
     disps[1, 20:30, 20:40] *= 2
     disps[2, 20:30, 20:30] *= 2
     result = evaluate_depths(disps, [gt] * 3, PROTOCOL)
-    scored = dataset, Prediction(disps, PROTOCOL), GroundTruth([gt] * 3, np.asarray, "improved", ""), result
+    scored = dataset, SplitPrediction(disps, PROTOCOL), GroundTruth([gt] * 3, np.asarray, "improved", ""), result
     out = tmp_path / "out"
     out.mkdir()
     (out / "best_3.png").touch()  # of a run before

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.result_files import read_frames, result_files, summarise, write_results
 
 FRAMES = ["a 1 l", "a 2 l", "b 3 r"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from evaluation.depth_protocol import DepthProtocol
 from evaluation.ground_truth import GroundTruth
-from evaluation.split_scores import Prediction, score_frames
+from evaluation.metrics.depth_protocol import DepthProtocol
+from evaluation.split_scores import SplitPrediction, score_frames
 
 PROTOCOL = DepthProtocol()
 STEREO = DepthProtocol(median_scaling=False, scale_factor=2.0)
@@ -27,7 +27,7 @@ def stand_in(number):
 def test_predictions_side_by_side(dataset, monkeypatch, num_workers):
     monkeypatch.setattr("evaluation.split_scores.FEW_FRAMES", 0)  # processes, for three frames
     near = np.full((3, 20, 30), 1 / 5, np.float32)  # walls at 5 and, in units of 2 m, at 20 m
-    predictions = [Prediction(near, PROTOCOL), Prediction(near / 2, STEREO)]
+    predictions = [SplitPrediction(near, PROTOCOL), SplitPrediction(near / 2, STEREO)]
     truth = of(range(3), stand_in)
     (scaled, stereo), details = score_frames(predictions, truth, dataset, num_workers, with_details=True)
     assert scaled.ratios[[0, 2]].tolist() == pytest.approx([2, 6]) and stereo.ratios[[0, 2]].tolist() == [1, 1]
@@ -42,7 +42,7 @@ def test_predictions_side_by_side(dataset, monkeypatch, num_workers):
 
 def test_without_calibration_there_is_no_cloud_and_no_ground(dataset, gt, perfect, tmp_path):
     (tmp_path / "day/calib_cam_to_cam.txt").unlink()
-    prediction = Prediction(np.stack([perfect(gt, 2)] * 3), PROTOCOL)
+    prediction = SplitPrediction(np.stack([perfect(gt, 2)] * 3), PROTOCOL)
     _, details = score_frames([prediction], of([gt] * 3), dataset, 0, with_details=True)
     assert not any(name.startswith(("cloud", "ground")) for name in details)
     assert np.isfinite(details["aligned/rmse"]).all()
@@ -58,14 +58,14 @@ def test_one_ground_truth_at_a_time(dataset, gt, perfect):
         alive.append(weakref.ref(depth))
         return depth
 
-    score_frames([Prediction(np.stack([perfect(gt, 2)] * 3), PROTOCOL)], of(range(3), make), dataset, 0)
+    score_frames([SplitPrediction(np.stack([perfect(gt, 2)] * 3), PROTOCOL)], of(range(3), make), dataset, 0)
     assert len(alive) == 3
 
 
 def test_a_frame_that_cannot_be_scored_is_named(dataset, gt, perfect):
     disps = np.stack([perfect(gt, 2)] * 3)
     with pytest.raises(DataError, match="none of the 3 frames has ground truth that counts"):
-        score_frames([Prediction(disps, PROTOCOL)], of([None, gt * 0, gt + 90], lambda depth: depth), dataset, 0)
+        score_frames([SplitPrediction(disps, PROTOCOL)], of([None, gt * 0, gt + 90], lambda depth: depth), dataset, 0)
     disps[2, 5, 5] = np.nan
     with pytest.raises(DataError, match="day/drive 2 l: its disparities are not all positive and finite"):
-        score_frames([Prediction(disps, PROTOCOL)], of([gt] * 3), dataset, 0)
+        score_frames([SplitPrediction(disps, PROTOCOL)], of([gt] * 3), dataset, 0)

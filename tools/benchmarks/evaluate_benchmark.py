@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from evaluation.depth_protocol import DepthProtocol, evaluate_depths
+from evaluation.metrics.depth_protocol import DepthProtocol, evaluate_depths
 from options import Options
 from tools.benchmarks.measure import result_line, time_in_turn
 

@@ -13,11 +13,11 @@ from datasets.build import dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from evaluation.baselines import constant_disparity, mean_disparity
-from evaluation.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.error_pictures import extreme_panels
-from evaluation.ground_truth import GroundTruth, build_test_dataset, find_ground_truth
+from evaluation.ground_truth import GroundTruth, build_test_dataset, find_ground_truth, protocol_from
+from evaluation.metrics.depth_protocol import DepthEvaluation
 from evaluation.result_files import result_files
-from evaluation.split_scores import Prediction, score_frames
+from evaluation.split_scores import SplitPrediction, score_frames
 from inference.split_prediction import predict_frames
 from options import Options
 
@@ -92,17 +92,11 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
     """
     started = time.perf_counter()
     scaled_disps = predict_frames(opt, test.dataset)
+    scalings = {MEDIAN_SCALED: "median", **({STEREO_SCALED: "stereo"} if opt.use_stereo else {})}
     protocols = {
-        MEDIAN_SCALED: DepthProtocol.choose(
-            test.truth.kind, opt.eval_crop, scale_factor=opt.pred_depth_scale_factor, median_scaling=True
-        )
+        name: protocol_from(opt, type(test.dataset), test.truth.kind, scaling) for name, scaling in scalings.items()
     }
-    if opt.use_stereo:
-        factor = test.dataset.STEREO_SCALE_FACTOR
-        protocols[STEREO_SCALED] = DepthProtocol.choose(
-            test.truth.kind, opt.eval_crop, median_scaling=False, scale_factor=factor
-        )
-    predictions = [Prediction(scaled_disps, protocol) for protocol in protocols.values()]
+    predictions = [SplitPrediction(scaled_disps, protocol) for protocol in protocols.values()]
     results, details = score_frames(predictions, test.truth, test.dataset, opt.num_workers, with_details=True)
     seconds = time.perf_counter() - started
     name = Path(str(opt.load_weights_folder)).absolute().name
@@ -131,9 +125,9 @@ def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None
         CONSTANT: constant_disparity(size),
         MEAN_MAP: mean_disparity((train.ground_truth(line) for line in lines), size),
     }
-    protocol = DepthProtocol.choose(truth.kind, opt.eval_crop)
+    protocol = protocol_from(opt, type(test.dataset), truth.kind, "median")
     predictions = [
-        Prediction(np.broadcast_to(disp, (len(test.dataset), *size)), protocol) for disp in baselines.values()
+        SplitPrediction(np.broadcast_to(disp, (len(test.dataset), *size)), protocol) for disp in baselines.values()
     ]
     results, _ = score_frames(predictions, truth, test.dataset, opt.num_workers)
     return dict(zip(baselines, results, strict=True))

@@ -14,7 +14,9 @@ from datasets.build import DATASETS, dataset_from
 from datasets.loader import collate
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split, read_split_lines
-from evaluation.depth_protocol import DepthProtocol, resize_disparity
+from evaluation.frame_details import DENSE_SHARE
+from evaluation.ground_truth import protocol_from
+from evaluation.metrics.depth_protocol import resize_disparity
 from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
@@ -25,7 +27,6 @@ from training.log_images import to_uint8
 from training.setup import build_loss, build_model
 
 DEPTH_ROLES = ("encoder", "depth")  # without these there is nothing to show
-_DENSE_SHARE = 0.5  # of the pixels; a lidar reaches 5 %, KITTI's improved ground truth 20 %
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Truth:
     @property
     def dense(self) -> bool:
         """Whether most pixels are known."""
-        return bool((self.depth > 0).mean() > _DENSE_SHARE)
+        return bool((self.depth > 0).mean() > DENSE_SHARE)
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,14 @@ def _masks(opt: Options, outputs: Mapping, maps: Mapping) -> dict[str, np.ndarra
 def _truth(opt: Options, line: SplitLine, depth: np.ndarray | None) -> Truth | None:
     """The dataset's improved or rendered depth map where there is one, else what is scored."""
     if opt.dataset != "kitti_odom":
-        improved = dataset_from(opt, [line], name="kitti_depth").ground_truth(line)
+        maps = dataset_from(opt, [line], name="kitti_depth")
+        improved = maps.ground_truth(line)
         if improved is not None:
-            protocol = DepthProtocol.choose("improved", opt.eval_crop)
-            return Truth(improved, protocol.valid_mask(improved))
+            return Truth(improved, protocol_from(opt, type(maps), "improved").valid_mask(improved))
     if depth is None:
         return None
-    return Truth(depth, DepthProtocol.choose(DATASETS[opt.dataset].GROUND_TRUTH, opt.eval_crop).valid_mask(depth))
+    dataset_class = DATASETS[opt.dataset]
+    return Truth(depth, protocol_from(opt, dataset_class, dataset_class.GROUND_TRUTH).valid_mask(depth))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import matplotlib
 import numpy as np
 
 from common.colormap import colourise_disparity
-from evaluation.depth_protocol import resize_disparity
 from evaluation.error_pictures import MAX_ERROR, colour_error, dimmed, spread
+from evaluation.metrics.depth_protocol import resize_disparity
 from tools.reporting.frame_panels import FrameOutputs, MetricDepth
 
 MAX_WIDTH = 640  # pixels of a picture: enough for a page, and small

@@ -9,9 +9,9 @@ import numpy as np
 
 from common.errors import DataError
 from datasets.build import DATASETS
-from evaluation.depth_protocol import DepthEvaluation
 from evaluation.leakage_check import training_overlap
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_protocol import DepthEvaluation
 from evaluation.metrics.regions import THIRDS
 from evaluation.metrics.statistics import scale_consistency
 from evaluation.result_files import FRAMES_FILE, LATEX_FILE, MARKDOWN_FILE, SUMMARY_FILE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.metrics.regions import metrics_by_distance, metrics_by_ground, metrics_by_third
-from evaluation.road_plane import RoadPlane
+from evaluation.metrics.road_plane import RoadPlane
 
 
 def test_each_pixel_counts_at_its_true_distance():

@@ -13,7 +13,7 @@ import pytest
 
 from evaluate_depth import evaluate
 from evaluation.metrics.depth_metrics import METRIC_NAMES
-from tools.reporting.baseline_scores import open_test_split
+from tools.reporting.baseline_scores import MEDIAN_SCALED, STEREO_SCALED, open_test_split, score_weights
 from tools.reporting.frame_panels import find_scale, run_frames
 from tools.reporting.html_report import build_report
 from tools.reporting.run_folder import read_run
@@ -111,9 +111,20 @@ def test_metrics_are_those_of_evaluate_depth(run_dir, page, tmp_path):
         assert Page(page).row(row) == [f"{means[name]:.3f}" for name in METRIC_NAMES]
 
 
+def test_the_crop_and_the_cap_are_those_of_evaluate_depth(run_dir, tmp_path):
+    settings = {"eval_split": "kitti_sample", "eval_max_depth": 20.0, "eval_crop": "none", "num_workers": 0}
+    opt = read_run(run_dir).options.replace(**settings)
+    test = open_test_split(opt)
+    rows = score_weights(opt, test).rows
+    for row, scaling in ((MEDIAN_SCALED, "eval_mono"), (STEREO_SCALED, "eval_stereo")):
+        assert rows[row].means == evaluate(opt.replace(eval_out_dir=str(tmp_path), **{scaling: True}))
+    for frame in run_frames(opt, test, 2)[0]:
+        assert frame.truth.depth.max() > 20 > frame.truth.depth[frame.truth.valid].max()
+
+
 def test_errors_on_the_pictures_are_those_of_the_frames(run_dir, page):
     """The caption's mean over scored pixels, worked out by the evaluation instead of by the picture."""
-    from evaluation.depth_protocol import DepthProtocol, evaluate_frame
+    from evaluation.metrics.depth_protocol import DepthProtocol, evaluate_frame
 
     opt = read_run(run_dir).options.replace(num_workers=0)
     frames, part = run_frames(opt, open_test_split(opt), 2)

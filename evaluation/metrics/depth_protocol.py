@@ -12,7 +12,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from common.errors import DataError
 from evaluation.metrics.depth_metrics import METRIC_NAMES, compute_depth_metrics
 
 # Predictions are clipped to between these, in metres, whatever the ground truth.
@@ -75,6 +74,33 @@ class DepthProtocol:
         max_depth = float("inf") if everything and cap == MAX_DEPTH else cap
         return cls(crop, min_depth, max_depth, median_scaling, scale_factor, cap)
 
+    def to_depth(self, scaled_disp: np.ndarray, ratio: float = 1.0) -> np.ndarray:
+        """Convert disparity to metric depth: scale, then clip.
+
+        Args:
+            scaled_disp: float32, one over depth in the network's units, of any shape.
+            ratio: what median scaling multiplies the frame by.
+
+        Returns:
+            float32 of the same shape, metres, between ``MIN_DEPTH`` and ``cap``.
+        """
+        # In float32 throughout, as the published numbers are.
+        return np.clip(self._unclipped(scaled_disp) * np.float32(ratio), MIN_DEPTH, self.cap)
+
+    def median_ratio(self, scaled_disp: np.ndarray, gt: np.ndarray) -> float:
+        """Find what median scaling multiplies a frame by: median of the truth / median of the prediction.
+
+        Args:
+            scaled_disp, gt: (P,) float32, of the pixels that count.
+
+        Returns:
+            The ratio; 1 without median scaling.
+        """
+        return float(np.median(gt) / np.median(self._unclipped(scaled_disp))) if self.median_scaling else 1.0
+
+    def _unclipped(self, scaled_disp: np.ndarray) -> np.ndarray:
+        return 1 / scaled_disp * np.float32(self.scale_factor)
+
     def window(self, size: tuple[int, int]) -> tuple[slice, slice]:
         """Rows and columns that the crop leaves of ground truth of this (height, width)."""
         crop = CROPS[self.crop]
@@ -133,14 +159,14 @@ def evaluate_depths(
         names: of the frames, for messages; by default their numbers.
 
     Raises:
-        DataError: a wrong shape or type, other numbers of frames, disparities that are not positive and
+        ValueError: a wrong shape or type, other numbers of frames, disparities that are not positive and
             finite, or no frame with ground truth that counts.
     """
     names = [f"frame {i}" for i in range(len(ground_truths))] if names is None else names
     if scaled_disps.ndim != 3:
-        raise DataError(f"disparities should be of shape (frames, height, width); theirs is {scaled_disps.shape}.")
+        raise ValueError(f"disparities should be of shape (frames, height, width); theirs is {scaled_disps.shape}.")
     if not len(scaled_disps) == len(ground_truths) == len(names):
-        raise DataError(
+        raise ValueError(
             f"there are disparities for {len(scaled_disps)} frames, ground truth for {len(ground_truths)}, "
             f"and {len(names)} names: they must be those of one split, in its order."
         )
@@ -162,11 +188,11 @@ def collect_scores(
         names: of the frames.
 
     Raises:
-        DataError: no frame has ground truth that counts.
+        ValueError: no frame has ground truth that counts.
     """
     skipped = tuple(name for name, score in zip(names, scores, strict=True) if score is None)
     if len(skipped) == len(names):
-        raise DataError(
+        raise ValueError(
             f"none of the {len(names)} frames has ground truth that counts (crop {protocol.crop}, "
             f"{protocol.min_depth:g} to {protocol.max_depth:g} m): check it, or use --eval_crop none."
         )
@@ -187,7 +213,7 @@ def evaluate_frame(
         name: for messages.
 
     Raises:
-        DataError: a wrong shape or type, or disparities that are not positive and finite.
+        ValueError: a wrong shape or type, or disparities that are not positive and finite.
     """
     check_disparity(scaled_disp, name)
     _check_map(gt, f"{name}: its ground truth")
@@ -195,15 +221,11 @@ def evaluate_frame(
     mask = protocol.in_range(gt[window])
     if not mask.any():
         return None
-    # In float32 throughout, as the published numbers are.
-    pred = 1 / resize_disparity(scaled_disp, gt.shape)[window][mask] * np.float32(protocol.scale_factor)
+    disp = resize_disparity(scaled_disp, gt.shape)[window][mask]
     gt = gt[window][mask].astype(np.float32, copy=False)
-    ratio = 1.0
-    if protocol.median_scaling:
-        ratio = np.median(gt) / np.median(pred)
-        pred = pred * ratio
-    scores = compute_depth_metrics(gt, np.clip(pred, MIN_DEPTH, protocol.cap))
-    return FrameScore(np.array([scores[metric] for metric in METRIC_NAMES]), float(ratio))
+    ratio = protocol.median_ratio(disp, gt)
+    scores = compute_depth_metrics(gt, protocol.to_depth(disp, ratio))
+    return FrameScore(np.array([scores[metric] for metric in METRIC_NAMES]), ratio)
 
 
 def resize_disparity(scaled_disp: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -212,22 +234,23 @@ def resize_disparity(scaled_disp: np.ndarray, size: tuple[int, int]) -> np.ndarr
 
 
 def check_disparity(scaled_disp: np.ndarray, name: str) -> None:
-    """Raises DataError, with the frame's name, unless disparities are (h, w), floating point, positive and finite.
+    """Check that disparities are (h, w), floating point, positive and finite, as must be one over them in float32.
 
-    So must be one over them, in single precision.
+    Raises:
+        ValueError: they are not; the message begins with ``name``, the frame's.
     """
     _check_map(scaled_disp, f"{name}: its disparities")
     with np.errstate(over="ignore"):
         single = scaled_disp.astype(np.float32, copy=False)
     if not (np.isfinite(single) & (single >= np.finfo(np.float32).tiny)).all():
-        raise DataError(
+        raise ValueError(
             f"{name}: its disparities are not all positive and finite; 1 / depth (scaled_disp) was expected."
         )
 
 
 def _check_map(array: np.ndarray, what: str) -> None:
     if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.floating):
-        raise DataError(
+        raise ValueError(
             f"{what} should be floating-point numbers of shape (height, width); "
             f"found: {array.dtype} of shape {array.shape}."
         )

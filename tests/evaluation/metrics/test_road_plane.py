@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.road_plane import find_road
+from evaluation.metrics.road_plane import find_road
 from tools.synthetic.render import PinholeCamera, StreetRenderer
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
