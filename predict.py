@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.images import read_image
+from common.video import open_camera, open_video
 from environment import prepare_environment, run_script, set_device
 from errors import DataError, OptionsError
-from prediction.inputs import camera_number, find_files, read_image
+from prediction.inputs import camera_number, find_files
 from prediction.intrinsics import Intrinsics, make_intrinsics
 from prediction.jobs import Job, VideoJob, claim_folder, common_folder, plan_jobs, plan_video
 from prediction.metres import RoadScale
 from prediction.options import PredictOptions, parse_predict_options
 from prediction.outputs import WRITERS, Result
-from prediction.video import CAMERA_RATE, Clock, VideoWriter, open_camera, open_video
+from prediction.video import CAMERA_RATE, Clock, VideoWriter
 from serialization.atomic import atomic_file
 from training.progress import Progress
 

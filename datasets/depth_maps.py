@@ -1,25 +1,36 @@
 """Depth maps as KITTI keeps its improved ground truth: PNG of 16 bits, metres times 256, 0 where unknown."""
 
 import os
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from common.images import open_image
 from errors import DataError
 
 
 def read_depth_map(path: str) -> np.ndarray | None:
-    """Depth in metres, float32 (h, w), 0 where unknown; None where there is no such file.
+    """Reads depth in metres.
 
-    Raises DataError where it is damaged or not of 16 bits.
+    Returns:
+        float32 (h, w), 0 where unknown; None where there is no such file.
+
+    Raises:
+        DataError: The file is damaged or not of 16 bits.
     """
-    if not os.path.isfile(path):
-        return None
-    try:
-        with Image.open(path) as image:
-            mode, depth = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"Depth map {path} cannot be read ({error}). Copy it again.") from error
-    if not mode.startswith("I"):
-        raise DataError(f"Depth map {path}: got a PNG of mode {mode}, expected 16-bit grey.")
-    return depth.astype(np.float32) / 256
+    return read_raw_depth(path).astype(np.float32) / 256 if os.path.isfile(path) else None
+
+
+def read_raw_depth(path: str | Path) -> np.ndarray:
+    """Reads the values of a depth map as they are stored.
+
+    Returns:
+        uint16 (h, w).
+
+    Raises:
+        DataError: The file is missing, damaged, or not of 16 bits.
+    """
+    with open_image(path, what="Depth map") as image:
+        if not image.mode.startswith("I"):
+            raise DataError(f"Depth map {path}: got an image of mode {image.mode}, expected 16-bit grey.")
+        return np.asarray(image).astype(np.uint16)  # older versions of Pillow give 32 bits

@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL.ExifTags import IFD, Base
 
+from common.images import open_image
 from datasets.camera_files import read_camera_file
 from datasets.cameras import Camera, fitted
 from datasets.folder_dataset import stored_size
-from datasets.transforms import open_image
 from errors import DataError, OptionsError
 from importing.motion import TARGET_MOTION, choose_stride, take_frames
 from importing.sequence import PLAN, Plan, import_sequence, read_record

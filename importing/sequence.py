@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.cameras import Camera, Straightener, check_keeping
+from datasets.depth_maps import read_raw_depth
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FRAMES, FolderCamera, write_camera
 from datasets.transforms import resize_lanczos
 from errors import DataError, UserError
@@ -208,8 +209,8 @@ def _store_depth(source: Path, path: Path, size: tuple[int, int], lens: Straight
     if lens is None:
         shutil.copyfile(source, path)
         return
-    depth = cv2.imread(str(source), cv2.IMREAD_UNCHANGED)
-    if depth is None or depth.dtype != np.uint16 or depth.shape != size:
+    depth = read_raw_depth(source)
+    if depth.shape != size:
         raise DataError(f"--depth {source}: expected a 16-bit grey PNG of {size[1]}x{size[0]}, as the frames are.")
     cv2.imwrite(str(path), lens.depth(depth))
 

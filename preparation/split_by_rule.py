@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.images import load_image
 from datasets.kitti_oxts import read_speed
 from datasets.splits import SplitLine
 from errors import DataError
@@ -160,11 +161,7 @@ def _shifts(images: dict[int, Path], frames: list[int], pool: Executor) -> list[
 
 def _small(path: Path) -> np.ndarray:
     """The image in grey, float32 (48, 156)."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L").convert("F").resize(SMALL, Image.Resampling.BOX))
-    except (OSError, SyntaxError, ValueError) as fault:
-        raise DataError(f"{path} cannot be read ({fault}). Copy it again.") from fault
+    return np.asarray(load_image(path).convert("L").convert("F").resize(SMALL, Image.Resampling.BOX))
 
 
 def _shift(a: np.ndarray, b: np.ndarray) -> float:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Module or package -> what it may import of this project.
 ALLOWED = {
     "errors": set(),
+    "common": {"common", "errors"},
     "environment": {"errors"},
     "option_values": {"errors"},
     "options": {"errors", "option_values", "option_checks"},
@@ -17,31 +18,34 @@ ALLOWED = {
     "kernels": {"kernels"},
     "layers": {"layers", "kernels"},
     "networks": {"networks", "layers"},
-    "datasets": {"datasets", "errors"},
+    "datasets": {"datasets", "common", "errors"},
     "evaluation": {"evaluation", "errors"},
     "serialization": {"serialization", "errors"},
-    "preparation": {"preparation", "datasets", "serialization", "errors"},
-    "importing": {"importing", "datasets", "prediction", "serialization", "errors"},
+    "preparation": {"preparation", "common", "datasets", "serialization", "errors"},
+    "importing": {"importing", "common", "datasets", "prediction", "serialization", "errors"},
     "inference": {"networks", "layers", "datasets", "serialization", "errors"},
     "export": {"export", "inference", "layers", "datasets", "serialization", "errors"},
     "prediction": {
-        *("prediction", "options", "option_values", "inference", "datasets", "evaluation", "serialization", "errors"),
+        *("prediction", "common", "options", "option_values", "inference", "datasets", "evaluation"),
+        *("serialization", "errors"),
     },
-    "predict": {"prediction", "export", "inference", "serialization", "training", "environment", "errors"},
+    "predict": {"prediction", "common", "export", "inference", "serialization", "training", "environment", "errors"},
     "training": {
         *("training", "options", "datasets", "networks", "layers", "kernels", "serialization"),
         *("evaluation", "inference", "environment", "errors"),
     },
     "trainer": {"training", "options", "datasets", "serialization", "errors"},
     "scoring": {
-        *("scoring", "inference", "options", "datasets", "evaluation", "serialization", "environment", "errors"),
+        *("scoring", "common", "inference", "options", "datasets", "evaluation", "serialization"),
+        *("environment", "errors"),
     },
     "reporting": {
         *("reporting", "training", "scoring", "options", "datasets", "networks", "layers", "serialization"),
         *("evaluation", "inference", "environment", "errors"),
     },
     "page": {
-        *("page", "prediction", "reporting", "inference", "options", "option_values", "datasets", "evaluation"),
+        *("page", "common", "prediction", "reporting", "inference", "options", "option_values"),
+        *("datasets", "evaluation"),
         *("serialization", "errors"),
     },
     "train": {"trainer", "training", "options", "environment"},
@@ -54,6 +58,7 @@ ALLOWED = {
 }
 THIRD_PARTY = {
     "errors": set(),
+    "common": {"numpy", "cv2", "av", "PIL"},
     "options": set(),
     "option_checks": set(),
     "option_values": {"yaml"},

@@ -13,13 +13,14 @@ import pytest
 from PIL import Image
 from plyfile import PlyData
 
+from common.images import read_image
 from datasets.kitti_dataset import KITTIOdomDataset
 from errors import DataError, OptionsError, UserError, WeightsError
 from evaluation.colormap import colourise_disparity
 from inference import DepthPredictor
 from networks.build import build_depth_networks
 from predict import predict
-from prediction.inputs import find_files, read_image
+from prediction.inputs import find_files
 from prediction.options import parse_predict_options
 from serialization.weights_folder import save_weights
 

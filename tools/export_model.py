@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.images import read_image
 from environment import prepare_environment, run_script
 from errors import UserError
 from export.files import FILES, MODEL, ExportInfo, write_info
 from option_values import OptionParser
 from options import OPTION_FIELDS
-from prediction.inputs import find_images, read_image
+from prediction.inputs import find_images
 from serialization.atomic import atomic_folder
 from serialization.manifest import write_manifest
 

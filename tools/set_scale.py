@@ -24,13 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from common.images import read_image
 from datasets.transforms import scale_intrinsics
 from environment import prepare_environment, run_script, set_device
 from errors import DataError, OptionsError
 from evaluation.metric_scale import scale_from_distance, scale_from_height
 from option_values import OptionParser
 from options import OPTION_FIELDS
-from prediction.inputs import find_images, read_image
+from prediction.inputs import find_images
 from prediction.intrinsics import Intrinsics, make_intrinsics
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option

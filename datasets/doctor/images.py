@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
+from common.images import load_small_grey
 from datasets.doctor.findings import Finding
 from datasets.doctor.lists import Camera, NeededImage
 from datasets.kitti_oxts import read_speed
-from datasets.transforms import open_image
 from errors import DataError
 
 STRETCH = 64  # images that a process takes at once
@@ -84,13 +83,8 @@ def measure_shift(before: np.ndarray, after: np.ndarray) -> float | None:
 
 def _decode(path: str) -> tuple[tuple[int, int], np.ndarray]:
     """The size of an image, and its grey levels at ``SMALL_WIDTH``, float32."""
-    with open_image(path) as image:
-        height, width = image.height, image.width
-        small_size = (SMALL_WIDTH, max(BLOCK, round(height * SMALL_WIDTH / width)))
-        # Of a JPEG all is read, but reconstructed only as large as needed, up to eight times smaller.
-        image.draft("L", small_size)
-        small = image.convert("L").resize(small_size, Image.Resampling.BOX)
-    return (height, width), np.asarray(small, dtype=np.float32)
+    size, small = load_small_grey(path, SMALL_WIDTH, BLOCK)
+    return size, small.astype(np.float32)
 
 
 def _block_means(values: np.ndarray) -> np.ndarray:

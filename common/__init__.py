@@ -1,0 +1,1 @@
+"""Basics that all other packages share: images and videos, opened safely."""
