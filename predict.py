@@ -14,13 +14,15 @@ import numpy as np
 from common.atomic_files import atomic_file
 from common.environment import prepare_environment, run_script, set_device
 from common.errors import DataError, OptionsError
-from common.input_files import camera_number, find_files, read_image
+from common.images import read_image
+from common.input_files import camera_number, find_files
 from common.progress import Progress
+from common.video import open_camera, open_video
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from inference.jobs import Job, VideoJob, claim_folder, common_folder, plan_jobs, plan_video
 from inference.predict_options import PredictOptions, parse_predict_options
 from inference.road_scale import RoadScale
-from inference.video_files import CAMERA_RATE, Clock, VideoWriter, open_camera, open_video
+from inference.video_files import CAMERA_RATE, Clock, VideoWriter
 from inference.writers import WRITERS, Result
 
 # What imports Paddle is imported where it is used, so that a mistyped option or path is told at once.

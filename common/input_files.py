@@ -1,4 +1,4 @@
-"""What to predict: images and videos, found by path, folder or pattern, and cameras; images are read as upright RGB."""
+"""What to predict: images and videos, found by path, folder or pattern, and cameras."""
 
 import glob
 import os
@@ -6,11 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
-
 from common.errors import DataError
-from datasets.transforms import open_image
+from common.signatures import media_kind
 
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -46,8 +43,12 @@ def _find(inputs: Sequence[str], what: str, endings: Sequence[str]) -> list[Path
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is taken for a video, by its name."""
-    return path.suffix.lower() in VIDEO_ENDINGS
+    """Tells a video from an image by its content; by its name where it is neither, so that the error names that."""
+    try:
+        kind = media_kind(path)
+    except OSError:
+        kind = None
+    return path.suffix.lower() in VIDEO_ENDINGS if kind is None else kind == "video"
 
 
 def camera_number(text: str) -> int | None:
@@ -86,30 +87,3 @@ def _only_known(paths: Iterable[Path], endings: Sequence[str]) -> list[Path]:
     # Hidden files are not the user's: some systems leave one beside every image, under the image's ending.
     files = (path for path in paths if path.suffix.lower() in endings and not path.name.startswith("."))
     return sorted((path for path in files if path.is_file()), key=natural_key)
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image as it is meant to be seen: turned as its EXIF data says, grey as three equal channels, without alpha.
-
-    Of 16 bits the upper 8 are taken.
-
-    Returns:
-        uint8 (H, W, 3), RGB.
-
-    Raises:
-        DataError: the image is missing, damaged, truncated, too large, or of floating point.
-    """
-    try:
-        with open_image(path) as image:
-            return _to_rgb(ImageOps.exif_transpose(image), path)
-    except Image.DecompressionBombError as error:
-        raise DataError(f"Image {path} is too large to be read ({error}). Make it smaller.") from error
-
-
-def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
-    if image.mode == "F":
-        raise DataError(f"Image {path} holds floating-point values; 8 or 16 bits were expected. Convert it first.")
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion makes all above 255 white
-        grey = np.asarray(image).clip(0, 65535) // 256
-        return np.repeat(grey.astype(np.uint8)[:, :, np.newaxis], 3, axis=2)
-    return np.asarray(image.convert("RGB"))

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from common.errors import DataError
+from common.images import open_image
 
 STEPS_PER_METRE = 256  # KITTI's
 FAST, SMALL = 1, 6  # compression: the other takes four times as long or as much space
@@ -37,11 +38,8 @@ def read_depth_map(path: str | os.PathLike) -> np.ndarray | None:
     """
     if not os.path.isfile(path):
         return None
-    try:
-        with Image.open(path) as image:
-            mode, depth = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"Depth map {path} cannot be read ({error}). Copy it again.") from error
-    if not mode.startswith("I"):
-        raise DataError(f"Depth map {path}: got a PNG of mode {mode}, expected 16-bit grey.")
-    return depth.astype(np.float32) / STEPS_PER_METRE
+    with open_image(path, what="Depth map") as image:
+        if not image.mode.startswith("I"):
+            raise DataError(f"Depth map {path}: got an image of mode {image.mode}, expected 16-bit grey.")
+        # Older versions of Pillow decode 16 bits to 32.
+        return np.asarray(image).astype(np.uint16).astype(np.float32) / STEPS_PER_METRE

@@ -1,11 +1,8 @@
-"""Images and intrinsics on their way to the network: reading, resizing, jittering, scaling, mirroring.
+"""Images and intrinsics on their way to the network: resizing, jittering, scaling, mirroring.
 
 Convention: pixel i has its centre at coordinate i, so an image of width W reaches from -0.5 to W - 0.5.
 """
 
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,29 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from common.errors import DataError
-
-
-@contextmanager
-def open_image(path: str | Path) -> Iterator[Image.Image]:
-    """The image, to be decoded in the block. Raises DataError, naming the path, where it is missing or damaged."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except FileNotFoundError:
-        raise DataError(f"Image {path} not found.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise DataError(f"Image {path} cannot be read ({error}): it is damaged or truncated. Copy it again.") from error
-
-
-def load_image(path: str | Path) -> Image.Image:
-    """The image as RGB, or as L where it is stored in grey alone: what is done to one channel need not be done thrice.
-
-    Raises DataError, naming the path, where it is missing, damaged or truncated.
-    """
-    with open_image(path) as image:
-        image.load()  # and not convert: that copies even what is RGB already
-        return image if image.mode in ("L", "RGB") else image.convert("RGB")
+from common.images import load_image
 
 
 def resize_lanczos(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -58,7 +33,11 @@ class Frame(NamedTuple):
 
 
 def load_frame(path: str | Path, height: int, width: int) -> Frame:
-    """An image file at (height, width), by `load_image` and `resize_lanczos`. Raises DataError as the first does."""
+    """Reads an image file at (height, width), by `common.images.load_image` and `resize_lanczos`.
+
+    Raises:
+        DataError: As `load_image`.
+    """
     image = load_image(path)
     return Frame(image_to_array(resize_lanczos(image, height, width)), (image.height, image.width))
 

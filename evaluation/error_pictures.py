@@ -9,8 +9,8 @@ import numpy as np
 
 from common.atomic_files import atomic_file
 from common.colormap import colourise_disparity
+from common.images import read_image
 from datasets.mono_dataset import MonoDataset
-from datasets.transforms import load_image
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol, resize_disparity
 from evaluation.split_scores import SplitPrediction
@@ -61,7 +61,7 @@ def extreme_panels(
         for place, i in enumerate(numbers, start=1):
             path, gt = Path(dataset.frame_paths(dataset.lines[i])[0]), truth[i]
             if gt is not None and path.is_file():
-                image = np.asarray(load_image(path).convert("RGB"))
+                image = read_image(path)
                 scored = gt, prediction.protocol, result.ratios[i]
                 yield f"{kind}_{place}", i, frame_panel(image, prediction.scaled_disps[i], *scored)
 

@@ -15,7 +15,8 @@ from plyfile import PlyData
 
 from common.colormap import colourise_disparity
 from common.errors import DataError, OptionsError, UserError, WeightsError
-from common.input_files import find_files, read_image
+from common.images import read_image
+from common.input_files import find_files
 from datasets.kitti_dataset import KITTIOdomDataset
 from inference.depth_predictor import DepthPredictor
 from inference.predict_options import parse_predict_options

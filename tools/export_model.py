@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.atomic_files import atomic_folder
 from common.environment import prepare_environment, run_script
 from common.errors import UserError
-from common.input_files import find_images, read_image
+from common.images import read_image
+from common.input_files import find_images
 from common.option_types import OptionParser
 from inference.export.exported_folder import FILES, MODEL, ExportInfo, write_info
 from options import OPTION_FIELDS

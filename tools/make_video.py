@@ -7,13 +7,11 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes that draw fill the cores
 
-import av
 import cv2
 import numpy as np
 from tqdm import tqdm
@@ -22,6 +20,7 @@ from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.process_pool import map_in_processes
+from common.video import Mp4Writer
 from datasets.cameras import BROWN, FISHEYE, Camera, rescale_and_validate
 from datasets.depth_maps import FAST, encode_depth_png
 from tools.synthetic import render
@@ -29,7 +28,7 @@ from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
 from tools.video_import.camera_calibration import write_camera_file
 
-QUALITY = "16"  # of H.264: hardly to be told from the drawing
+QUALITY = 16  # of H.264: hardly to be told from the drawing
 LENSES = {  # of a wide lens for action; coefficients as in `layers.camera_models`
     "none": [BROWN, 0, 0, 0, 0, 0, 0, 0, 0],
     "brown": [BROWN, -0.28, 0.09, 0.0008, -0.0006, -0.012, 0, 0, 0],
@@ -129,16 +128,11 @@ def write_street_video(path: Path, views: Iterator[tuple[np.ndarray, np.ndarray]
     """PATH.mp4, and PATH_depth/FRAME.png as in `datasets.depth_maps`; yields after each frame."""
     depths = path.with_name(f"{path.name}_depth")
     depths.mkdir(exist_ok=True)
-    with av.open(str(path.with_suffix(".mp4")), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": QUALITY})
-        stream.pix_fmt = "yuv420p"
+    with Mp4Writer(path.with_suffix(".mp4"), fps, crf=QUALITY) as writer:
         for number, (color, depth) in enumerate(views):
-            if number == 0:
-                stream.height, stream.width = color.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(color)))
+            writer.write(color)
             (depths / f"{number:06d}.png").write_bytes(encode_depth_png(depth, compress_level=FAST))
             yield
-        container.mux(stream.encode())
 
 
 if __name__ == "__main__":

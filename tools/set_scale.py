@@ -26,7 +26,8 @@ import numpy as np
 
 from common.environment import prepare_environment, run_script, set_device
 from common.errors import DataError, OptionsError
-from common.input_files import find_images, read_image
+from common.images import read_image
+from common.input_files import find_images
 from common.option_types import OptionParser
 from datasets.transforms import scale_intrinsics
 from evaluation.metric_scale import scale_from_distance, scale_from_height

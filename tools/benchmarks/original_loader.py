@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from common.images import open_image
+
 STEPS = ("brightness", "contrast", "saturation", "hue")
 
 
@@ -21,7 +23,7 @@ def load_sample(
     strengths = {step: random.uniform(0.8, 1.2) for step in STEPS[:3]} | {"hue": random.uniform(-0.1, 0.1)}
     sample = {}
     for i, path in enumerate(paths):
-        with open(path, "rb") as file, Image.open(file) as opened:
+        with open_image(path) as opened:
             image = opened.convert("RGB")
         if flip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from common.errors import DataError
+from common.images import load_small_grey
 from datasets.kitti_poses import read_speed
-from datasets.transforms import open_image
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.list_checks import CameraImages, NeededImage
 
@@ -84,13 +83,8 @@ def measure_shift(before: np.ndarray, after: np.ndarray) -> float | None:
 
 def _decode(path: str) -> tuple[tuple[int, int], np.ndarray]:
     """The size of an image, and its grey levels at ``SMALL_WIDTH``, float32."""
-    with open_image(path) as image:
-        height, width = image.height, image.width
-        small_size = (SMALL_WIDTH, max(BLOCK, round(height * SMALL_WIDTH / width)))
-        # Of a JPEG all is read, but reconstructed only as large as needed, up to eight times smaller.
-        image.draft("L", small_size)
-        small = image.convert("L").resize(small_size, Image.Resampling.BOX)
-    return (height, width), np.asarray(small, dtype=np.float32)
+    size, small = load_small_grey(path, SMALL_WIDTH, BLOCK)
+    return size, small.astype(np.float32)
 
 
 def _block_means(values: np.ndarray) -> np.ndarray:

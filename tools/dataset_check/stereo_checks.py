@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from common.errors import DataError
+from common.images import load_small_grey
 from datasets.checks import FolderListing
 from datasets.mono_dataset import MonoDataset
-from datasets.transforms import open_image
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.list_checks import CameraImages, NeededImage
 
@@ -62,7 +61,7 @@ def examine_pairs(pairs: list[StereoPair]) -> list[Finding]:
     points = right_way = 0
     for pair in pairs:
         try:
-            left, right = _read_grey(pair.left), _read_grey(pair.right)
+            left, right = (load_small_grey(path, WIDTH)[1] for path in (pair.left, pair.right))
         except DataError:  # told where all images are decoded
             continue
         if left.shape != right.shape:  # told where sizes are compared
@@ -95,11 +94,3 @@ def _shifts(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         if score > LEAST_SCORE:
             shifts.append(column - REACH)
     return np.array(shifts)
-
-
-def _read_grey(path: str) -> np.ndarray:
-    """Grey levels at ``WIDTH``, uint8."""
-    with open_image(path) as image:
-        size = WIDTH, max(1, round(image.height * WIDTH / image.width))
-        image.draft("L", size)
-        return np.asarray(image.convert("L").resize(size, Image.Resampling.BOX))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import imageio_ffmpeg
 from PIL import Image
 
+from common.video import Mp4Writer
 from tools.synthetic.world import World
 
 SEED = 5
@@ -30,9 +30,7 @@ def draw_examples(folder: Path) -> list[Path]:
         paths.append(path)
     renderer = World(*VIDEO_SIZE, frames=3 * VIDEO_FRAMES, seed=SEED).renderer(0)
     video = folder / "drive.mp4"
-    writer = imageio_ffmpeg.write_frames(str(video), VIDEO_SIZE[::-1], fps=10, macro_block_size=2)
-    writer.send(None)
-    for frame in range(VIDEO_FRAMES):
-        writer.send(renderer.render(frame, renderer.street.poses[frame]).color.tobytes())
-    writer.close()
+    with Mp4Writer(video, rate=10, crf=23) as writer:
+        for frame in range(VIDEO_FRAMES):
+            writer.write(renderer.render(frame, renderer.street.poses[frame]).color)
     return [*paths, video]

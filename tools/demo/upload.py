@@ -6,15 +6,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from common.errors import DataError
-from common.input_files import read_image
-from inference.video_files import open_video
+from common.images import read_image
+from common.signatures import media_kind
+from common.video import open_video
 
 LONGEST_SIDE = 2048  # pixels of an image's longer side; larger ones are reduced, as a page has no use for more
 LONGEST_VIDEO_SIDE = 640
-MOST_PIXELS = 100e6  # of an image as sent: more would take too much memory to decode
+# What is taken at most, by the header, since decoding keeps all other visitors waiting.
+MAX_IMAGE_PIXELS = 50_000_000  # a phone's largest usual pictures are 8160x6120
+MAX_VIDEO_PIXELS = 4096 * 2304  # of a frame: 4K
+MAX_SECONDS = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,56 +46,35 @@ def read_upload(path: Path, max_megabytes: int, max_frames: int) -> Upload:
     size = path.stat().st_size
     if size > max_megabytes * 1e6:
         raise DataError(f"{path.name} is too large: {size / 1e6:.1f} MB, and at most {max_megabytes} MB are taken.")
-    if _is_video(path):
-        frames, rate, sent_size = _read_video(path, max_frames)
-        return Upload(path.stem, frames, rate, sent_size)
-    image, sent_size = _read_image(path)
-    return Upload(path.stem, [image], None, sent_size)
-
-
-def _read_image(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
-    neither = f"{path.name} is not an image or a video that can be read: send a JPEG, a PNG or an MP4, for example."
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-        if width * height > MOST_PIXELS:
-            raise DataError(
-                f"{path.name} is too large: {width}x{height} pixels, and at most {MOST_PIXELS / 1e6:.0f} million are "
-                "taken. Make it smaller."
-            )
-        return _reduced(read_image(path), LONGEST_SIDE)
-    except Image.DecompressionBombError:
-        raise DataError(f"{path.name} is too large: it has too many pixels. Make it smaller.") from None
-    except Image.UnidentifiedImageError:
-        raise DataError(neither) from None
+        kind = media_kind(path)
+        if kind == "video":
+            frames, rate, sent_size = _read_video(path, max_frames)
+            return Upload(path.stem, frames, rate, sent_size)
+        if kind == "image":
+            image, sent_size = _reduced(read_image(path, max_pixels=MAX_IMAGE_PIXELS), LONGEST_SIDE)
+            return Upload(path.stem, [image], None, sent_size)
     except DataError as error:
-        # What reads files of the user's own names their folder, which is nobody's business here.
+        # Readers name the folder of the user's own files, which is nobody's business here.
         raise DataError(str(error).replace(str(path), path.name)) from None
-    except (OSError, SyntaxError, ValueError):
-        raise DataError(neither) from None
-
-
-def _is_video(path: Path) -> bool:
-    """Whether the file begins as MP4, MOV, WebM, Matroska or AVI.
-
-    Nothing else reaches the video reader: some formats name further files or addresses to read.
-    """
-    with open(path, "rb") as stream:
-        head = stream.read(12)
-    return head[4:8] == b"ftyp" or head[:4] == b"\x1a\x45\xdf\xa3" or (head[:4], head[8:]) == (b"RIFF", b"AVI ")
+    raise DataError(
+        f"{path.name} is not an image or a video that can be read: send a JPEG, a PNG or an MP4, for example."
+    )
 
 
 def _read_video(path: Path, max_frames: int) -> tuple[list[np.ndarray], float, tuple[int, int] | None]:
-    try:
-        with open_video(path) as video:
-            one_more = itertools.islice(video.frames, max_frames + 1)
-            frames, sent_sizes = zip(*(_reduced(frame, LONGEST_VIDEO_SIDE) for frame in one_more), strict=True)
-    except DataError:  # which names the folder
-        raise DataError(f"{path.name} is a video that cannot be read, or has no frames.") from None
+    too_long = f"{path.name} is too long: more than {max_frames} frames. Cut it, or use predict.py on its images."
+    with open_video(path, max_pixels=MAX_VIDEO_PIXELS) as video:
+        if video.expected:
+            # By the header, before decoding; half a second of it may be wrong.
+            if video.expected / video.rate > MAX_SECONDS:
+                raise DataError(f"{path.name} is too long: more than {MAX_SECONDS} s. Cut it.")
+            if video.expected > max_frames + video.rate / 2:
+                raise DataError(too_long)
+        one_more = itertools.islice(video.frames, max_frames + 1)
+        frames, sent_sizes = zip(*(_reduced(frame, LONGEST_VIDEO_SIDE) for frame in one_more), strict=True)
     if len(frames) > max_frames:
-        raise DataError(
-            f"{path.name} is too long: more than {max_frames} frames. Cut it, or use predict.py on its images."
-        )
+        raise DataError(too_long)
     return list(frames), video.rate, sent_sizes[0]
 
 

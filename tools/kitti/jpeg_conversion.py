@@ -4,9 +4,9 @@ import io
 import os
 from pathlib import Path
 
-from PIL import Image
-
 from common.atomic_files import atomic_file
+from common.errors import DataError
+from common.images import load_image
 from datasets.kitti_calibration import BYTES_PER_POINT
 
 JPG = {"quality": 92, "subsampling": "4:2:0"}
@@ -16,9 +16,8 @@ _ENDS = {".jpg": b"\xff\xd9", ".png": b"\x00\x00\x00\x00IEND\xaeB`\x82"}
 def png_to_jpg(png: bytes) -> bytes:
     """A photograph as JPEG of quality 92 with 4:2:0 chroma. Raises ValueError where it cannot be decoded."""
     try:
-        with Image.open(io.BytesIO(png)) as image:
-            photograph = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+        photograph = load_image(io.BytesIO(png)).convert("RGB")
+    except DataError as fault:
         raise ValueError(f"it cannot be decoded: {fault}") from fault
     jpg = io.BytesIO()
     photograph.save(jpg, "JPEG", **JPG)

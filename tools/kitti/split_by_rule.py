@@ -16,6 +16,7 @@ from PIL import Image
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
+from common.images import load_image
 from datasets.kitti_poses import read_speed
 from datasets.splits import SplitLine
 
@@ -159,11 +160,7 @@ def _shifts(images: dict[int, Path], frames: list[int], pool: Executor) -> list[
 
 def _small(path: Path) -> np.ndarray:
     """The image in grey, float32 (48, 156)."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L").convert("F").resize(SMALL, Image.Resampling.BOX))
-    except (OSError, SyntaxError, ValueError) as fault:
-        raise DataError(f"{path} cannot be read ({fault}). Copy it again.") from fault
+    return np.asarray(load_image(path).convert("L").convert("F").resize(SMALL, Image.Resampling.BOX))
 
 
 def _shift(a: np.ndarray, b: np.ndarray) -> float:

@@ -11,11 +11,11 @@ from typing import Any
 from PIL.ExifTags import IFD, Base
 
 from common.errors import DataError, OptionsError
+from common.images import open_image
 from common.input_files import find_images
 from datasets.camera_files import read_camera_file
 from datasets.cameras import Camera, rescale_and_validate
 from datasets.folder_dataset import stored_size
-from datasets.transforms import open_image
 from tools.video_import.frame_motion import TARGET_MOTION, choose_stride, take_frames
 from tools.video_import.sequence import PLAN, ImportPlan, import_sequence, read_record
 from tools.video_import.sources import ImageSource, Source, open_source

@@ -1,6 +1,5 @@
 """Where frames come from: a video, or a folder of images; each frame upright, with the time it was taken at."""
 
-import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 from av.error import FFmpegError
 
 from common.errors import DataError
-from common.input_files import find_images, read_image
+from common.images import read_image
+from common.input_files import find_images
+from common.video import decode_frames, open_container, turns, video_stream
 
 
 class SourceFrame(NamedTuple):
@@ -60,7 +61,7 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """A folder of images, or a video of any format that FFmpeg knows.
+    """A folder of images, or a video, told by its content.
 
     Raises:
         DataError: it is not there, is no video, or has less than two frames.
@@ -105,8 +106,8 @@ class VideoSource(Source):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._open() as container:
-            stream = container.streams.video[0]
+        with open_container(self.path) as container:
+            stream = video_stream(container)
             # The times of all packets, without decoding any.
             stamps = {_stamp(packet) for packet in container.demux(stream) if packet.size and not packet.is_discard}
             self._stamps = np.array(sorted(stamps - {None}), dtype=np.int64)
@@ -114,7 +115,7 @@ class VideoSource(Source):
             self.pixel_aspect = float(stream.sample_aspect_ratio or 1)
         first = next(self.read(range(len(self.times))), None)
         if first is None:
-            raise DataError(f"{path} cannot be decoded: not one of its frames. Is it whole? Convert it with ffmpeg.")
+            raise DataError(f"Video {path} is damaged: it holds no frame that can be read.")
         self.size = first.pixels.shape[:2]
         if self.rotation % 180:
             self.pixel_aspect = 1 / self.pixel_aspect
@@ -136,33 +137,18 @@ class VideoSource(Source):
             if index is not None:
                 yield SourceFrame(index, self._upright(frame, grey_width))
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[av.container.InputContainer]:
-        """The file. Raises DataError for what FFmpeg cannot read, as long as it is open."""
-        try:
-            with av.open(str(self.path)) as container:
-                if not container.streams.video:
-                    raise DataError(f"{self.path} holds no video.")
-                container.streams.video[0].thread_type = "AUTO"
-                yield container
-        except (FFmpegError, OSError) as error:
-            reason = error.strerror or error
-            raise DataError(
-                f"{self.path} cannot be decoded ({reason}): it is damaged, cut off, or no video. Copy it again."
-            ) from error
-
     def _decode(self, first: int, last: int) -> Iterator[av.VideoFrame]:
         """The frames from one time stamp to another, from the key frame before the first on."""
         for seek in (True, False):
-            with self._open() as container:
-                stream = container.streams.video[0]
+            with open_container(self.path) as container:
+                stream = video_stream(container)
                 if seek:
                     try:
                         container.seek(first, stream=stream)
-                    except FFmpegError:  # this format knows no seeking
+                    except FFmpegError:  # this format cannot seek
                         continue
                 begun = False
-                for frame in self._frames(container, stream):
+                for frame in decode_frames(container, stream):
                     stamp = frame.pts if frame.pts is not None else frame.dts
                     if seek and not begun and stamp > first:  # an index that leads astray
                         break
@@ -174,16 +160,8 @@ class VideoSource(Source):
                 if begun:
                     return
 
-    def _frames(self, container, stream) -> Iterator[av.VideoFrame]:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except FFmpegError:  # the decoder goes on after it
-                continue
-            yield from (frame for frame in frames if not frame.is_corrupt)
-
     def _upright(self, frame: av.VideoFrame, grey_width: int | None) -> np.ndarray:
-        self.rotation = 90 * round(frame.rotation / 90) % 360
+        self.rotation = 90 * turns(frame)
         if grey_width is None:
             pixels = frame.to_ndarray(format="rgb24")
         else:

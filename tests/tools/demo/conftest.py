@@ -1,6 +1,6 @@
 """Weights that predict at once, and things to send."""
 
-import imageio_ffmpeg
+import av
 import numpy as np
 import paddle
 import pytest
@@ -45,9 +45,10 @@ def photo(tmp_path):
 def film(tmp_path):
     """A video of five frames of 64x48 at 10 a second, each a grey of its own."""
     path = tmp_path / "film.mp4"
-    writer = imageio_ffmpeg.write_frames(str(path), (64, 48), fps=10, macro_block_size=2)
-    writer.send(None)
-    for grey in (40, 80, 120, 160, 200):
-        writer.send(np.full((48, 64, 3), grey, np.uint8).tobytes())
-    writer.close()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for grey in (40, 80, 120, 160, 200):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey, np.uint8))))
+        container.mux(stream.encode())
     return path

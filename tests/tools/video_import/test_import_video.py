@@ -57,7 +57,7 @@ def test_a_film_is_imported_at_the_stride_that_its_motion_asks_for(tmp_path, fil
     )
     assert status == 1
     assert "takes every 2 frames one" in printed and "90.0 x 36.9 degrees" in printed  # 2 atan(1 / 3) down
-    assert "broken film.mp4 cannot be decoded" in printed and "none.mov is not there" in printed
+    assert "broken film.mp4 cannot be read as a video" in printed and "none.mov is not there" in printed
     assert "2 of 3 could not be imported" in printed
     rows = table_of(out / "drive")
     assert [int(row["source_frame"]) for row in rows] == list(range(0, 60, 2))

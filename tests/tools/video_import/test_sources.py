@@ -55,11 +55,11 @@ def test_a_frame_is_the_same_read_alone_or_in_turn(film):
 def test_what_cannot_be_decoded_is_named(tmp_path, film):
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
-    with pytest.raises(DataError, match=r"notes\.mp4 cannot be decoded"):
+    with pytest.raises(DataError, match=r"notes\.mp4 cannot be read as a video"):
         open_source(text)
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(film.read_bytes()[: film.stat().st_size // 2])  # without the table of frames at its end
-    with pytest.raises(DataError, match=r"cut\.mp4 cannot be decoded"):
+    with pytest.raises(DataError, match=r"cut\.mp4 cannot be read as a video"):
         open_source(cut)
     with pytest.raises(DataError, match="is not there"):
         open_source(tmp_path / "none.mp4")

@@ -1,0 +1,68 @@
+"""No other module opens images or videos: what `common` refuses would come in there."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OPENERS = {ROOT / "common" / "images.py", ROOT / "common" / "video.py"}
+FORBIDDEN = {"Image.open", "PIL.Image.open", "cv2.imread", "cv2.imreadmulti", "av.open", "iio.imread", "plt.imread"}
+FORBIDDEN_MODULES = {"imageio", "imageio_ffmpeg", "moviepy", "decord", "ffmpeg"}
+FORBIDDEN_NAMES = {"PIL.Image": {"open"}, "av": {"open"}, "cv2": {"imread", "imreadmulti", "VideoCapture"}}
+
+
+def offences(code: str) -> list[str]:
+    """What a module does that only the openers may."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in FORBIDDEN:
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] in FORBIDDEN_MODULES]
+            found += [
+                f"{alias.name} as {alias.asname}"
+                for alias in node.names
+                if alias.name in ("av", "cv2") and alias.asname
+            ]
+        elif isinstance(node, ast.ImportFrom):
+            found += [node.module] if node.module.split(".")[0] in FORBIDDEN_MODULES else []
+            found += [f"{node.module}.{a.name}" for a in node.names if a.name in FORBIDDEN_NAMES.get(node.module, ())]
+            found += [
+                f"Image as {a.asname}" for a in node.names if (node.module, a.name) == ("PIL", "Image") and a.asname
+            ]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("VideoCapture"):
+            argument = node.args[0] if node.args else None
+            is_number = isinstance(argument, ast.Constant) and isinstance(argument.value, int)
+            if not is_number and not (isinstance(argument, ast.Call) and ast.unparse(argument.func) == "int"):
+                found.append(ast.unparse(node))
+    return found
+
+
+def test_only_the_openers_open():
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).parts
+        if parts[0] == "tests" or parts[0].startswith(".") or "site-packages" in parts or path in OPENERS:
+            continue
+        assert not offences(path.read_text(encoding="utf-8")), f"{path}: use common.images or common.video"
+
+
+def test_openers_open_videos_by_number_alone():
+    for path in OPENERS:
+        assert not [found for found in offences(path.read_text(encoding="utf-8")) if "VideoCapture" in found]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from PIL import Image\nImage.open(p)", "import PIL.Image\nPIL.Image.open(p)", "from PIL.Image import open",
+        "cv2.imread(p)", "import av\nav.open(p)", "from av import open", "import imageio_ffmpeg", "import av as x",
+        "cv2.VideoCapture(path)", "from cv2 import imread", "opener = Image.open", "from PIL import Image as I",
+    ],
+)  # fmt: skip
+def test_the_walk_finds_them(code):
+    assert offences(code)
+
+
+def test_the_walk_lets_cameras_by():
+    assert not offences("cv2.VideoCapture(0)\ncv2.VideoCapture(int(n))\nwith open(p) as s: pass")

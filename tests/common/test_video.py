@@ -1,0 +1,172 @@
+"""Videos: which demuxer, that no other file is opened, limits, damage; and what is written."""
+
+import resource
+import signal
+import subprocess
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from hostile import VICTIM_GREY, external_reference, playlists, write_film
+
+from common.errors import DataError, UserError
+from common.signatures import media_kind, video_format
+from common.video import Mp4Writer, open_container, open_video
+from tools.demo.upload import read_upload
+from tools.video_import.sources import open_source
+
+CONTAINERS = {
+    "mov": ("a.mov", "libx264"), "mp4": ("a.mp4", "libx264"), "3gp": ("a.3gp", "libx264"), "mkv": ("a.mkv", "libx264"),
+    "webm": ("a.webm", "libvpx"), "avi": ("a.avi", "mjpeg"), "ts": ("a.ts", "libx264"), "m2ts": ("a.m2ts", "libx264"),
+    "mpg": ("a.mpg", "mpeg2video"), "flv": ("a.flv", "flv"), "wmv": ("a.wmv", "wmv2"), "ogv": ("a.ogv", "libtheora"),
+}  # fmt: skip
+
+
+def greys(path) -> list[int]:
+    with open_video(path) as video:
+        return [round(float(frame.mean())) for frame in video.frames]
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_supported_formats_are_read_under_any_name(tmp_path, kind):
+    name, codec = CONTAINERS[kind]
+    if codec not in av.codecs_available:
+        pytest.skip(f"PyAV has no {codec}")
+    path = write_film(tmp_path / name, range(40, 200, 10), rate=25, codec=codec).rename(tmp_path / "film.dat")
+    assert media_kind(path) == "video"
+    found = greys(path)
+    np.testing.assert_allclose(found[:16], range(40, 200, 10), atol=6)
+    assert 15 <= len(found) <= 17
+
+
+@pytest.mark.parametrize("name", ["img%03d.png", "12:30:05.mp4", "concat:a|b", "http:x.mp4", "b\udcff.mp4"])
+def test_a_name_is_only_a_name(tmp_path, monkeypatch, name):
+    write_film(tmp_path / "film.mp4").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / name, name):
+        np.testing.assert_allclose(greys(path), [40, 80, 120], atol=4)
+
+
+@pytest.mark.parametrize("name", ["dash.mp4", "hls.m3u8", "concat.mp4", "sdp.mp4", "text.mp4"])
+def test_texts_that_name_other_files_are_no_videos(tmp_path, victim, name):
+    path = tmp_path / name
+    path.write_bytes(playlists(victim)[name])
+    assert media_kind(path) is None
+    for read in (greys, open_source, lambda file: read_upload(file, 10, 10)):
+        with pytest.raises(DataError, match=rf"{name} (cannot be read as a video: its content is not|is not an image)"):
+            read(path)
+    if name == "hls.m3u8":  # what FFmpeg does when nothing is forced: the file is a real threat
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+        assert frame.to_ndarray(format="rgb24").mean() == pytest.approx(VICTIM_GREY, abs=4)
+
+
+def test_samples_in_another_file_are_not_read(tmp_path, victim):
+    path = tmp_path / "reference.mov"
+    path.write_bytes(external_reference(victim, victim.name))
+    with av.open(str(path), options={"enable_drefs": "1"}) as container:
+        frame = next(container.decode(video=0))
+    assert frame.to_ndarray(format="rgb24").mean() == pytest.approx(VICTIM_GREY, abs=4)
+    for read in (greys, open_source, lambda file: read_upload(file, 10, 10)):
+        with pytest.raises(DataError, match=r"reference\.mov is damaged"):
+            read(path)
+
+
+def test_still_images_in_the_same_container_are_no_videos():
+    assert video_format(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom") == "mov"
+    for brand in (b"heic", b"avif", b"mif1"):
+        assert video_format(b"\0\0\0\x18ftyp" + brand + bytes(12)) is None
+    assert video_format(b"<!--ftypisom") is None and video_format(b"") is None
+
+
+def test_the_options_reach_the_demuxer(tmp_path, monkeypatch):
+    path = write_film(tmp_path / "film.mp4")
+    monkeypatch.setattr("common.video._OPTIONS", {"protocol_whitelist": "crypto"})
+    with pytest.raises(DataError), open_container(path):
+        pass
+
+
+def test_a_video_that_breaks_off_tells_how_much_was_read(tmp_path):
+    whole = write_film(tmp_path / "film.mp4", range(0, 250, 5), options={"movflags": "faststart"})
+    path = tmp_path / "cut.mp4"
+    content = whole.read_bytes()
+    path.write_bytes(content[: content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2])
+    count = 0
+    with (
+        pytest.raises(DataError, match=r"cut\.mp4 is damaged: it breaks off after") as raised,
+        open_video(path) as video,
+    ):
+        for _ in video.frames:
+            count += 1
+    assert 0 < count < 50 and f"after {count} frames" in str(raised.value)
+    path.write_bytes(content[:400])
+    with pytest.raises(DataError, match=r"cut\.mp4 "):
+        greys(path)
+
+
+def test_uneven_times_become_a_constant_rate(tmp_path):
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for place, grey in ((0, 40), (1, 80), (4, 120), (5, 160)):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey, np.uint8))
+            frame.pts, frame.time_base = place, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with open_video(path) as video:
+        assert video.rate == 10
+    np.testing.assert_allclose(greys(path), [40, 80, 80, 80, 120, 160], atol=4)
+
+
+def test_large_frames_are_refused_before_they_are_decoded(tmp_path):
+    path = write_film(tmp_path / "large.mp4", [0], (4096, 4096))
+    with pytest.raises(DataError, match=r"^Video large\.mp4 is too large: its frames have 4096x4096 pixels"):
+        read_upload(path, 10, 10)
+
+
+def test_long_videos_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr("common.video.decode_frames", None)
+    path = write_film(tmp_path / "long.mp4", [0] * 40)
+    with pytest.raises(DataError, match=r"^long\.mp4 is too long: more than 10 frames"):
+        read_upload(path, 10, 10)
+    path = write_film(tmp_path / "slow.mp4", [0] * 40, rate=30)
+    monkeypatch.setattr("tools.demo.upload.MAX_SECONDS", 1)
+    with pytest.raises(DataError, match=r"^slow\.mp4 is too long: more than 1 s"):
+        read_upload(path, 10, 100)
+
+
+def test_only_sound_is_no_video(tmp_path):
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=44_100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44_100
+        for made in (frame, None):
+            container.mux(stream.encode(made))
+    with pytest.raises(DataError, match="only sound"):
+        greys(tmp_path / "sound.mp4")
+
+
+def test_a_full_disk_is_told(tmp_path):
+    """A limit of the file's size stands in for the disk's."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        with pytest.raises(UserError, match="is the disk full"), Mp4Writer(tmp_path / "out.mp4", 10) as writer:
+            for shift in range(100):
+                writer.write(np.roll(noise, shift * 7, axis=0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+
+
+def test_no_program_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    path = write_film(tmp_path / "film.mp4")
+    with open_video(path) as video, Mp4Writer(tmp_path / "out.mp4", video.rate) as writer:
+        for frame in video.frames:
+            writer.write(frame)
+    assert len(greys(tmp_path / "out.mp4")) == 3
