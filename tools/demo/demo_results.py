@@ -1,8 +1,6 @@
 """What a visitor gets: pictures and files in their folder, and what the page tells metres by and makes points of."""
 
 import base64
-import html
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +19,7 @@ from inference.video_files import VideoWriter
 from inference.writers import WRITERS
 from inference.writers import Result as Written
 from tools.demo.upload import Upload
-from tools.reporting.point_cloud_viewer import encode_cloud
+from tools.reporting.point_cloud_viewer import encode_cloud, framed_viewer_html
 
 if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor, Prediction
@@ -30,7 +28,6 @@ FILES = ("picture", "disp_npy", "depth_npy", "depth_png")  # of `inference.write
 BATCH = 4  # frames of a video predicted at once
 PROBED_WIDTH = 320  # pixels of the depth that the page tells metres by
 FAR = 80.0  # metres, or scene units: what is further is left out of the points
-CLOUD = Path(__file__).resolve().parents[1] / "reporting" / "point_cloud_viewer.js"
 
 
 @dataclass(frozen=True)
@@ -124,17 +121,10 @@ def _depth_html(prediction: "Prediction") -> str:
 
 
 def _cloud_html(image: np.ndarray, prediction: "Prediction", field_of_view: float) -> str:
-    """The report's points in a frame of their own: its script finds what it needs by name."""
+    """The report's point-cloud viewer in a frame of its own."""
     K = make_intrinsics(None, field_of_view)(prediction.depth.shape)
     clouds = {"predicted": encode_cloud(prediction.depth, image, K, FAR)}
-    document = (
-        "<!DOCTYPE html><style>body { margin: 0 } canvas { display: block; width: 100%; height: 100vh; "
-        "touch-action: none; cursor: grab } button { position: fixed; right: 8px; bottom: 8px }</style>"
-        '<canvas id="points" tabindex="0" aria-label="points to turn"></canvas><button id="reset">reset</button>'
-        f'<script type="application/json" id="cloud-data">{json.dumps({"clouds": clouds})}</script>'
-        f"<script>{CLOUD.read_text(encoding='utf-8')}</script>"
-    )
-    return f'<iframe title="Points" sandbox="allow-scripts" srcdoc="{html.escape(document)}"></iframe>'
+    return framed_viewer_html(clouds)
 
 
 def _write_video(path: Path, upload: Upload, disparities: Sequence[np.ndarray]) -> None:

@@ -16,7 +16,7 @@ from evaluation.metrics.depth_metrics import METRIC_NAMES
 from tools.reporting.baseline_scores import EvalSplit, open_test_split
 from tools.reporting.curves import draw_curves
 from tools.reporting.frame_panels import FrameOutputs, MetricDepth, find_scale, run_frames
-from tools.reporting.point_cloud_viewer import encode_cloud
+from tools.reporting.point_cloud_viewer import encode_cloud, viewer_html
 from tools.reporting.report_pictures import ColourBar, depth_bar, error_bar, frame_pictures
 from tools.reporting.report_tables import (
     LESS_IS_BETTER,
@@ -69,7 +69,6 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         versions=version_rows(run.record),
         timings=timing_rows(run.record, scores.timing),
         css=(HERE / "report.css").read_text(encoding="utf-8"),
-        script=(HERE / "point_cloud_viewer.js").read_text(encoding="utf-8"),
     )
 
 
@@ -96,7 +95,7 @@ def _bars(frames: list[FrameOutputs], scales: list[MetricDepth]) -> list[ColourB
 
 
 def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, Any] | None:
-    """The clouds of the frame that most truth is known of: "predicted" and, where there is truth, "true"."""
+    """The viewer of the frame that most truth is known of: clouds "predicted" and, where there is truth, "true"."""
     if not frames:
         return None
     frame, scale = max(zip(frames, scales, strict=True), key=lambda pair: _known(pair[0]))
@@ -106,7 +105,8 @@ def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, A
         image = cv2.resize(frame.image, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         K = scale_intrinsics(frame.K, frame.image.shape[:2], depth.shape)
         clouds["true"] = encode_cloud(depth, image, K, scale.far)
-    return {"name": frame.name, "unit": scale.unit, "far": scale.far, "clouds": clouds}
+    viewer = viewer_html(clouds)
+    return {"name": frame.name, "unit": scale.unit, "far": scale.far, "has_truth": "true" in clouds, "viewer": viewer}
 
 
 def _known(frame: FrameOutputs) -> int:

@@ -18,8 +18,8 @@
 
   const clouds = {};
   for (const name of Object.keys(data.clouds)) clouds[name] = decode(data.clouds[name]);
-  const pivot = middle(clouds.predicted);
-  let shown = clouds.predicted;
+  let shown = Object.values(clouds)[0];
+  const pivot = middle(shown);
   let view = { ...VIEW };
   let waiting = false;
 

@@ -1,11 +1,28 @@
-"""Depth and image as points that a page can hold."""
+"""The point-cloud viewer of the report and the demo page: points that a page can hold, and the HTML that draws them."""
 
 import base64
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 MAX_POINTS = 30_000
+SCRIPT = Path(__file__).with_suffix(".js")
+STYLE = """
+.switch { display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 1.25rem; margin: 0.5rem 0; }
+.switch label { cursor: pointer; }
+#points { display: block; width: 100%; cursor: grab; touch-action: none; }
+#points:active { cursor: grabbing; }
+"""
+# In a frame the drawing fills the frame, and the buttons lie upon it.
+FRAME_STYLE = """
+body { margin: 0; font: 14px system-ui, sans-serif; }
+.switch { position: fixed; right: 8px; bottom: 8px; margin: 0; }
+#points { height: 100vh; }
+"""
 
 
 def encode_cloud(depth: np.ndarray, image: np.ndarray, K: np.ndarray, far: float) -> dict[str, Any]:
@@ -37,6 +54,38 @@ def encode_cloud(depth: np.ndarray, image: np.ndarray, K: np.ndarray, far: float
         "positions": _base64(positions),
         "colours": _base64(image[rows, columns]),
     }
+
+
+def viewer_html(clouds: Mapping[str, Mapping[str, Any]]) -> str:
+    """Compose the viewer as a fragment of HTML: style, buttons, canvas, data and script.
+
+    A page holds one such fragment at most, since its script finds the elements by their ids.
+
+    Args:
+        clouds: name -> points as `encode_cloud` returns them; the first is shown, several can be switched.
+    """
+    names = list(clouds) if len(clouds) > 1 else []
+    choices = "".join(
+        f'<label><input type="radio" name="which" value="{html.escape(name)}"{" checked" if i == 0 else ""}> '
+        f"{html.escape(name)}</label>\n"
+        for i, name in enumerate(names)
+    )
+    data = json.dumps({"clouds": clouds}).replace("<", "\\u003c")  # which could end the element
+    return f"""<style>{STYLE}</style>
+<p class="switch" role="radiogroup" aria-label="which cloud">
+{choices}<button type="button" id="reset">Reset the view</button>
+</p>
+<canvas id="points" tabindex="0" role="img" aria-label="the frame's points in space, which can be turned"></canvas>
+<script type="application/json" id="cloud-data">{data}</script>
+<script>
+{SCRIPT.read_text(encoding="utf-8")}
+</script>"""
+
+
+def framed_viewer_html(clouds: Mapping[str, Mapping[str, Any]]) -> str:
+    """Compose the viewer in a frame of its own, for pages whose scripts or elements it must not meet."""
+    document = f"<!DOCTYPE html>{viewer_html(clouds)}<style>{FRAME_STYLE}</style>"
+    return f'<iframe title="Points" sandbox="allow-scripts" srcdoc="{html.escape(document)}"></iframe>'
 
 
 def _base64(array: np.ndarray) -> str:
