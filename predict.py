@@ -19,6 +19,7 @@ from common.input_files import camera_number, find_files
 from common.progress import Progress
 from common.video import open_camera, open_video
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
+from inference.from_options import predictor_from
 from inference.jobs import Job, VideoJob, claim_folder, common_folder, plan_jobs, plan_video
 from inference.predict_options import PredictOptions, parse_predict_options
 from inference.road_scale import RoadScale
@@ -89,21 +90,11 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
     prepare_environment()
     import paddle
 
-    from inference.depth_predictor import DepthPredictor
     from inference.export.engines import ExportedPredictor
 
     set_device(opt.device)
     if opt.engine == "paddle":
-        predictor = DepthPredictor.from_folder(
-            opt.load_weights_folder,
-            num_layers=opt.num_layers,
-            height=opt.height,
-            width=opt.width,
-            min_depth=opt.min_depth,
-            max_depth=opt.max_depth,
-            scale=opt.scale,
-            dataset=opt.dataset,
-        )
+        predictor = predictor_from(opt)
     else:
         device = paddle.device.get_device().partition(":")[0]
         predictor = ExportedPredictor(opt.load_weights_folder, opt.engine, device, opt.scale)

@@ -1,6 +1,4 @@
-"""What is scored: disparities by weights, or from a file."""
-
-from pathlib import Path
+"""Weights run over the frames to score: disparities of a split, motions along a sequence."""
 
 import numpy as np
 
@@ -8,21 +6,22 @@ from common.environment import set_device
 from common.errors import DataError
 from datasets.build import build_loader
 from datasets.checks import check_split
+from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
-from datasets.splits import find_split
+from evaluation.metrics.trajectories import motions_along
+from inference.from_options import pose_predictor_from, predictor_from
 from options import Options
-
-# What imports Paddle is imported where it is used, so that a mistyped option is told at once.
 
 
 def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
-    """Scaled disparities of the dataset's frames by the weights of the options: float32 (N, H, W).
+    """Predict scaled disparities of the dataset's frames by the weights of the options.
+
+    Returns:
+        float32 (N, H, W), one over depth in scene units.
 
     Raises:
         DataError, WeightsError: an image or the weights are missing or damaged.
     """
-    from inference.depth_predictor import DepthPredictor
-
     missing = check_split(dataset, "test").dropped
     if missing:
         line, path = missing[0]
@@ -31,14 +30,7 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
             f"{path}. Scores of the rest would not compare with others: get the images, or choose another --eval_split."
         )
     set_device(opt.device)
-    predictor = DepthPredictor.from_folder(
-        opt.load_weights_folder,
-        num_layers=opt.num_layers,
-        height=opt.height if "height" in opt.given else None,
-        width=opt.width if "width" in opt.given else None,
-        min_depth=opt.min_depth,
-        max_depth=opt.max_depth,
-    )
+    predictor = predictor_from(opt)
     if opt.eval_stereo and predictor.info and not predictor.info.use_stereo:
         print(
             "Note: these weights were trained without stereo pairs, so their depth has no scale: --eval_mono finds one."
@@ -46,15 +38,7 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
     if predictor.left_out:
         print(f"Not in the networks, left out: {', '.join(predictor.left_out)}")
     height, width = predictor.size
-    dataset = dataset.replace(height=height, width=width)
-    loader = build_loader(
-        dataset,
-        batch_size=min(opt.batch_size, len(dataset)),
-        shuffle=False,
-        num_workers=opt.num_workers,
-        seed=opt.seed,
-        drop_last=False,
-    )
+    loader = _loader(opt, dataset.replace(height=height, width=width))
     print(f"Predicting {len(dataset)} frames at {width}x{height}")
     try:
         return predictor.predict_all(loader, opt.post_process)
@@ -62,54 +46,40 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
         loader.close()
 
 
-def read_disparities(path: Path, num_frames: int, ids: np.ndarray | None = None) -> np.ndarray:
-    """Scaled disparities from a file, one for each frame of the split.
+def predict_motions(opt: Options, dataset: MonoDataset) -> np.ndarray:
+    """Predict the motion from each of the dataset's frames to the next by the weights of the options.
 
-    Args:
-        path: .npy, float32 (N, H, W).
-        num_frames: of the split.
-        ids: which of the file's frames are the split's; None for all.
+    Returns:
+        (N - 1, 4, 4), T_target_to_source from each frame to the next, scene units.
 
     Raises:
-        DataError: the file is missing, damaged, or holds something else.
+        DataError, WeightsError: an image or the weights are missing or damaged.
     """
+    set_device(opt.device)
+    predictor = pose_predictor_from(opt)
+    if opt.eval_stereo and predictor.info and not predictor.info.use_stereo:
+        print("Note: these weights were trained without stereo pairs, so their motion has no scale.")
+    num_frames = len(dataset)
+    targets = predictor.targets(num_frames)
+    if not targets:
+        raise DataError(f"{num_frames} frames are too few for a pose network that sees frames {predictor.frame_ids}.")
+    height, width = predictor.size
+    lines = [dataset.lines[target] for target in targets]
+    loader = _loader(opt, dataset.replace(lines=lines, frame_ids=predictor.frame_ids, height=height, width=width))
+    print(f"Predicting the motion of {num_frames} frames at {width}x{height}")
     try:
-        scaled_disps = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"--ext_disp_to_eval {path} cannot be read as a .npy file of float32 (frames, height, width): {error}"
-        ) from error
-    if scaled_disps.ndim != 3 or not np.issubdtype(scaled_disps.dtype, np.floating):
-        raise DataError(
-            f"--ext_disp_to_eval {path} holds {scaled_disps.dtype} of shape {scaled_disps.shape}; "
-            "float32 (frames, height, width) was expected"
-        )
-    if ids is not None:
-        if ids.max() >= len(scaled_disps):
-            raise DataError(
-                f"--eval_eigen_to_benchmark picks frame {ids.max()} of the Eigen test, but {path} holds "
-                f"{len(scaled_disps)} frames; disparities of all Eigen test frames were expected"
-            )
-        scaled_disps = scaled_disps[ids]
-        if len(scaled_disps) != num_frames:
-            raise DataError(
-                f"--eval_eigen_to_benchmark picks {len(ids)} frames, but the split has {num_frames} test frames; "
-                "--eval_split eigen_benchmark was expected"
-            )
-    if len(scaled_disps) != num_frames:
-        raise DataError(f"{path} holds {len(scaled_disps)} disparities, but the split has {num_frames} test frames")
-    with np.errstate(over="ignore"):  # what is too large is refused with its frame's name
-        return scaled_disps.astype(np.float32, copy=False)
+        return motions_along(predictor.predict_all(loader))
+    finally:
+        loader.close()
 
 
-def benchmark_ids(opt: Options) -> np.ndarray | None:
-    """Which of the Eigen test frames have improved ground truth; None unless asked for."""
-    if not opt.eval_eigen_to_benchmark:
-        return None
-    path = find_split("benchmark", opt.data_path) / "eigen_to_benchmark_ids.npy"
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"--eval_eigen_to_benchmark needs {path}, the list published with the benchmark split: {error}"
-        ) from error
+def _loader(opt: Options, dataset: MonoDataset) -> BatchLoader:
+    """Every frame once, in the dataset's order."""
+    return build_loader(
+        dataset,
+        batch_size=min(opt.batch_size, len(dataset)),
+        shuffle=False,
+        num_workers=opt.num_workers,
+        seed=opt.seed,
+        drop_last=False,
+    )

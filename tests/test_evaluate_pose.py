@@ -17,9 +17,11 @@ from PIL import Image
 import evaluate_pose
 from common.errors import DataError, OptionsError, WeightsError
 from datasets.transforms import image_to_array, resize_lanczos
-from evaluate_pose import evaluate, predict_motions
+from evaluate_pose import evaluate
 from evaluation.metrics.trajectories import motions_between
+from evaluation.odometry import open_sequence
 from inference.pose_predictor import POSE_ROLES
+from inference.split_prediction import predict_motions
 from layers.geometry import disp_to_depth
 from networks.monodepth import Monodepth
 from options import Options
@@ -98,9 +100,7 @@ def test_motions_are_those_of_the_model(world, save_model, options, pose_model_t
     model, folder = save_model(pose_model_type, pose_model_input)
     names = {"pose_model_type": pose_model_type, "pose_model_input": pose_model_input}
     opt = options(load_weights_folder=str(folder), **names)
-    dataset, drive = evaluate_pose.build_sequence(opt)
-    dataset = dataset.replace(lines=evaluate_pose.find_frames(dataset, drive))
-    motions = predict_motions(opt, dataset)
+    motions = predict_motions(opt, open_sequence(opt).dataset)
     images = images_of(world)
     assert motions.shape == (NUM_FRAMES - 1, 4, 4)
     for frame in range(1, NUM_FRAMES - 1):

@@ -28,7 +28,7 @@ def main() -> None:
     _check_address(options)
     # All that visitors send and get lies in here, and goes with it.
     with tempfile.TemporaryDirectory(prefix="depth_page_") as folder:
-        serve(options, Predictors(folders, options.num_layers), Path(folder))
+        serve(options, Predictors(folders, options), Path(folder))
 
 
 def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:

@@ -19,6 +19,7 @@ from common.images import read_image
 from common.input_files import find_images
 from common.option_types import OptionParser
 from inference.export.exported_folder import FILES, MODEL, ExportInfo, write_info
+from inference.from_options import predictor_from
 from options import OPTION_FIELDS
 from serialization.manifest import write_manifest
 
@@ -37,7 +38,7 @@ def main() -> None:
         raise UserError(f"--out {args.out} holds something already, and will not be replaced: name a new folder.")
     frames = _frames(args.images)
     prepare_environment()
-    predictor = _load(args)
+    predictor = predictor_from(args)
     info = ExportInfo(
         formats=tuple(args.format),
         height=predictor.size[0],
@@ -50,7 +51,7 @@ def main() -> None:
         weights=predictor.checksum(),
     )
     with atomic_folder(args.out.absolute()) as folder:
-        _write(folder, _load(args), info)
+        _write(folder, predictor_from(args), info)
         for kind in info.formats:
             _compare(folder, kind, predictor, frames, info)
         if "paddle" not in info.formats:
@@ -83,13 +84,6 @@ def _parse() -> Namespace:
         default = "kitti" if name == "dataset" else about.default
         parser.add_argument(f"--{name}", type=type(default), choices=about.metadata["choices"], default=default)
     return parser.parse_args()
-
-
-def _load(args: Namespace) -> "DepthPredictor":
-    from inference.depth_predictor import DepthPredictor
-
-    names = ("num_layers", "height", "width", "min_depth", "max_depth", "scale", "dataset")
-    return DepthPredictor.from_folder(args.load_weights_folder, **{name: getattr(args, name) for name in names})
 
 
 def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:

@@ -32,6 +32,7 @@ from common.option_types import OptionParser
 from datasets.transforms import scale_intrinsics
 from evaluation.metric_scale import scale_from_distance, scale_from_height
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
+from inference.from_options import predictor_from
 from options import OPTION_FIELDS
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
@@ -49,13 +50,11 @@ def main() -> None:
     if args.distance is not None and len(paths) != 1:
         raise OptionsError(f"--distance is measured in one image; {len(paths)} are named")
     prepare_environment()
-    from inference.depth_predictor import DepthPredictor
     from serialization.weights_folder import WeightsInfo, replace_weights_info
 
     set_device(args.device)
-    depths = {name: getattr(args, name) for name in ("num_layers", "min_depth", "max_depth")}
     # One metre in a scene unit: depth comes in scene units.
-    predictor = DepthPredictor.from_folder(args.load_weights_folder, **depths, scale=1.0)
+    predictor = predictor_from(args, scale=1.0)
     camera = given or _learned(predictor, args.load_weights_folder)
     scale = _describe([_scale(args, path, predictor, camera) for path in paths], args)
     info = predictor.info or WeightsInfo(*predictor.size, use_stereo=False)

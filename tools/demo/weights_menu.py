@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import WeightsError
+from inference.from_options import predictor_from
+from tools.demo.demo_options import PageOptions
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
     from inference.depth_predictor import DepthPredictor
@@ -38,12 +40,12 @@ class Predictors:
 
     Args:
         folders: as a visitor sees them; the first is the default.
-        num_layers: depth of their encoders' ResNets.
+        options: the other settings of the predictors.
     """
 
-    def __init__(self, folders: Sequence[str], num_layers: int) -> None:
+    def __init__(self, folders: Sequence[str], options: PageOptions) -> None:
         self.folders = list(folders)
-        self._num_layers = num_layers
+        self._options = options
         self._loaded: dict[str, DepthPredictor] = {}
 
     def __getitem__(self, folder: str) -> "DepthPredictor":
@@ -52,10 +54,8 @@ class Predictors:
         Raises:
             WeightsError: it is another folder, or its weights are damaged or do not fit.
         """
-        from inference.depth_predictor import DepthPredictor
-
         if folder not in self.folders:  # what comes from a browser may be anything
             raise WeightsError("these weights are none of those to choose from.")
         if folder not in self._loaded:
-            self._loaded[folder] = DepthPredictor.from_folder(folder, num_layers=self._num_layers)
+            self._loaded[folder] = predictor_from(self._options, load_weights_folder=folder)
         return self._loaded[folder]

@@ -17,7 +17,7 @@ NAMES = ("sent", "message", "shown", "summary", "pair", "depth", "video", "cloud
 @pytest.fixture
 def page(page_weights, photo, film, tmp_path):
     """The page, with a photo and a film as its examples."""
-    predictors = Predictors([str(page_weights / name) for name in ("stereo", "mono")], 18)
+    predictors = Predictors([str(page_weights / name) for name in ("stereo", "mono")], PageOptions())
     return Page(predictors, Visitors(tmp_path / "visitors"), [photo, film], PageOptions(max_frames=5))
 
 

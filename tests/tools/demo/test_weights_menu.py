@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from common.errors import WeightsError
+from tools.demo.demo_options import PageOptions
 from tools.demo.weights_menu import Predictors, find_weights
 
 
@@ -26,9 +27,9 @@ def test_without_weights_it_says_what_to_do(tmp_path):
 
 def test_only_the_weights_to_choose_from_are_loaded(page_weights):
     mono, stereo = (str(page_weights / name) for name in ("mono", "stereo"))
-    predictors = Predictors([mono], 18)
+    predictors = Predictors([mono], PageOptions())
     assert predictors[mono] is predictors[mono]
     with pytest.raises(WeightsError, match="none of those"):
         _ = predictors[stereo]
     with pytest.raises(WeightsError, match="does not fit the network"):
-        _ = Predictors([mono], 50)[mono]
+        _ = Predictors([mono], PageOptions(num_layers=50))[mono]
