@@ -61,10 +61,10 @@ def _make(args: argparse.Namespace) -> None:
     print(
         f"{folder}: {len(split.train)} lines to train on, {len(split.val)} to validate on, of {split.drives} drives.\n"
         f"Left out: {split.test_drives} drives of the Eigen test, {split.without_neighbours} frames without neighbours "
-        f"or the other camera, {split.still} where the car hardly moves."
+        f"or the other camera, {split.static} where the car hardly moves."
     )
     if split.by_images:
-        print(f"Where oxts is missing, {split.by_images} frames, motion was told by the images.")
+        print(f"Where oxts is missing, {split.by_images} frames, motion was measured in the images.")
 
 
 def _parser() -> OptionParser:

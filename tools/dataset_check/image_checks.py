@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import DataError
+from common.image_motion import MEASURED_WIDTH, measure_motion
 from common.images import load_small_grey
 from datasets.kitti_poses import read_speed
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.list_checks import CameraImages, NeededImage
 
 STRETCH = 64  # images that a process takes at once
-SMALL_WIDTH = 150  # motion is measured in images of this width: one of its pixels is about 8 of KITTI's
-BLOCK = 15  # pixels of the small image; motion is measured by block
-LEAST_CONTRAST = 2.0  # mean gradient, grey levels a pixel: a block with less cannot tell motion from noise
+LEAST_HEIGHT = 16  # pixels of the small image, in which motion can be measured
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class ImageState:
         fault: why it cannot be decoded; None where it can.
         size: (height, width).
         is_copy: whether it is the same picture as the frame before.
-        shift: as `measure_shift` from the frame before; None where that is not there, or nothing can be told.
+        motion: as `measure_motion` from the frame before; None where that is not there.
         speed: metres a second that the car drives, by its own sensors; None without.
     """
 
@@ -35,7 +34,7 @@ class ImageState:
     fault: str | None = None
     size: tuple[int, int] | None = None
     is_copy: bool = False
-    shift: float | None = None
+    motion: float | None = None
     speed: float | None = None
 
 
@@ -53,43 +52,17 @@ def examine_stretch(images: list[NeededImage]) -> list[ImageState]:
     for image in images:
         speed = read_speed(image.speed_path) if image.speed_path else None
         try:
-            size, small = _decode(image.path)
+            size, small = load_small_grey(image.path, MEASURED_WIDTH, LEAST_HEIGHT)
         except DataError as error:
             states.append(ImageState(image, fault=str(error.__cause__ or error), speed=speed))
             before = None
             continue
         follows = before is not None and image.frame == before_frame + 1 and before.shape == small.shape
         is_copy = follows and np.array_equal(before, small)
-        shift = measure_shift(before, small) if follows else None
-        states.append(ImageState(image, None, size, is_copy, shift, speed))
+        motion = measure_motion(before, small) if follows else None
+        states.append(ImageState(image, None, size, is_copy, motion, speed))
         before_frame, before = image.frame, small
     return states
-
-
-def measure_shift(before: np.ndarray, after: np.ndarray) -> float | None:
-    """Pixels that half of the picture moves by at least; None where it has no contrast.
-
-    A grey value that moves by u changes by about u times the gradient: the ratio of both, in means over blocks.
-    It is about right below one pixel, and too small above. The median passes over others who drive by.
-
-    Args:
-        before, after: grey levels, float32 (h, w), at least ``BLOCK`` each.
-    """
-    change = _block_means(np.abs(after - before))
-    gradient = _block_means(np.hypot(*np.gradient(after)))
-    telling = gradient > LEAST_CONTRAST
-    return float(np.median(change[telling] / gradient[telling])) if telling.any() else None
-
-
-def _decode(path: str) -> tuple[tuple[int, int], np.ndarray]:
-    """The size of an image, and its grey levels at ``SMALL_WIDTH``, float32."""
-    size, small = load_small_grey(path, SMALL_WIDTH, BLOCK)
-    return size, small.astype(np.float32)
-
-
-def _block_means(values: np.ndarray) -> np.ndarray:
-    rows, columns = (size // BLOCK for size in values.shape)
-    return values[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).mean(axis=(1, 3))
 
 
 def drive_sizes(

@@ -14,7 +14,7 @@ from tools.dataset_check.depth_checks import choose_depth_lines, examine_depth
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.image_checks import ImageState, drive_sizes, examine_stretch, judge_images, stretches
 from tools.dataset_check.list_checks import CameraImages, check_lists, find_images
-from tools.dataset_check.static_checks import find_stills
+from tools.dataset_check.static_checks import find_static_stretches
 from tools.dataset_check.stereo_checks import choose_pairs, examine_pairs
 
 
@@ -128,7 +128,7 @@ def run_checks(plan: CheckPlan, num_workers: int, on_files: Callable[[int], None
         on_files(task.files)
     sizes = drive_sizes(plan.cameras, states)
     findings += judge_images(plan.cameras, states, sizes)
-    findings += find_stills(plan.cameras, states)
+    findings += find_static_stretches(plan.cameras, states)
     views, faults = _views(plan.uses, sizes)
     return CheckResult(
         lines={part: len(dataset) for part, dataset in plan.parts.items()},

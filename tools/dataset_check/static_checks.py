@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 
+from common.image_motion import STATIC_MOTION
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.image_checks import ImageState
 from tools.dataset_check.list_checks import CameraImages
 
-STILL_FRAMES = 3  # make a stretch
-# On KITTI's images the shift falls below this where the car is slower than about 0.9 m/s (its speed found from lidar
-# and tracked points); at 2 m/s it is 0.32, at 6 m/s 0.9.
-STILL_SHIFT = 0.25
-STILL_SPEED = 1.0  # m/s: as slow as what the built-in world leaves out
+STATIC_FRAMES = 3  # make a stretch
+STATIC_SPEED = 1.0  # m/s: as slow as what the built-in world leaves out
 
 
-def find_stills(cameras: Mapping[str, CameraImages], states: Mapping[str, list[ImageState]]) -> Iterator[Finding]:
+def find_static_stretches(
+    cameras: Mapping[str, CameraImages], states: Mapping[str, list[ImageState]]
+) -> Iterator[Finding]:
     """The stretches of every drive, each once though two cameras see it.
 
     Args:
@@ -33,24 +33,24 @@ def find_stills(cameras: Mapping[str, CameraImages], states: Mapping[str, list[I
 
 
 def _stretches(
-    frames: Mapping[int, list[ImageState]], kind: str, is_still: Callable[[list[ImageState]], bool]
+    frames: Mapping[int, list[ImageState]], kind: str, is_static: Callable[[list[ImageState]], bool]
 ) -> Iterator[Finding]:
-    """Runs of consecutive frames that are still, long enough to count."""
-    still = sorted(frame for frame, states in frames.items() if is_still(states))
+    """Runs of consecutive frames that are static, long enough to count."""
+    static = sorted(frame for frame, states in frames.items() if is_static(states))
     # Of consecutive frames, frame number and place in the list differ by the same.
-    for _, run in groupby(enumerate(still), key=lambda pair: pair[1] - pair[0]):
+    for _, run in groupby(enumerate(static), key=lambda pair: pair[1] - pair[0]):
         run = [frame for _, frame in run]
-        if len(run) >= STILL_FRAMES:
+        if len(run) >= STATIC_FRAMES:
             finding = frames[run[0]][0].image.finding(kind, f"frames {run[0]} to {run[-1]}")
             yield replace(finding, frames=len(run))
 
 
 def _hardly_moves(states: list[ImageState]) -> bool:
     """Whether no camera sees more than a little motion since the frame before."""
-    shifts = [state.shift for state in states if state.shift is not None]
-    return bool(shifts) and max(shifts) < STILL_SHIFT
+    motions = [state.motion for state in states if state.motion is not None]
+    return bool(motions) and max(motions) < STATIC_MOTION
 
 
 def _is_slow(states: list[ImageState]) -> bool:
     speed = states[0].speed
-    return speed is not None and abs(speed) < STILL_SPEED
+    return speed is not None and abs(speed) < STATIC_SPEED

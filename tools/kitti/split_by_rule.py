@@ -1,22 +1,20 @@
 """A split made by rule from any tree of KITTI raw: what may be trained and validated on, and nothing of the Eigen test.
 
 As in Zhou et al., "Unsupervised Learning of Depth and Ego-Motion from Video", CVPR 2017, frames at which the car hardly
-moves are left out, since they teach no depth. There, optical flow tells; here, the speed that the vehicle measured.
+moves are left out, since they teach no depth. There, optical flow decides; here, the speed that the vehicle measured,
+and optical flow where that is not there.
 """
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from common.atomic_files import atomic_file
 from common.errors import DataError
-from common.images import load_image
+from common.image_motion import MEASURED_WIDTH, STATIC_MOTION, measure_motion, static_frames
+from common.images import load_small_grey
 from datasets.kitti_poses import read_speed
 from datasets.splits import SplitLine
 
@@ -33,10 +31,6 @@ EIGEN_TEST_DRIVES = frozenset(
     for number in numbers
 )
 STRETCH = 50  # frames, 5 s: neighbours are nearly the same image, so validation takes stretches
-SMALL = (156, 48)  # width and height at which images are compared
-# Pixels of the small image from frame to frame, for each m/s at 10 Hz: the median over the built-in world, where
-# oxts has the speed (0.04 to 0.11).
-SHIFT_PER_SPEED = 0.066
 
 
 @dataclass
@@ -48,8 +42,8 @@ class RuleSplit:
         drives: drives with frames in the split.
         test_drives: drives left out since the Eigen test has them.
         without_neighbours: frames left out since they, or the frames before or after, are not there for both cameras.
-        still: frames left out since the car hardly moves.
-        by_images: frames of drives whose motion was told by images, since the vehicle's own is not there.
+        static: frames left out since the car hardly moves.
+        by_images: frames of drives whose motion is measured in images, since the vehicle's own is not there.
     """
 
     train: list[SplitLine] = field(default_factory=list)
@@ -57,7 +51,7 @@ class RuleSplit:
     drives: int = 0
     test_drives: int = 0
     without_neighbours: int = 0
-    still: int = 0
+    static: int = 0
     by_images: int = 0
 
 
@@ -94,7 +88,7 @@ def split_by_rule(
         raise DataError(
             f"{data_path} has no frames to train on: {len(folders)} drives with both colour cameras "
             f"(DATE/DRIVE/image_02/data, image_03/data), {split.test_drives} more of the Eigen test; of their frames, "
-            f"{split.without_neighbours} lack a neighbour or the other camera, {split.still} hardly move."
+            f"{split.without_neighbours} lack a neighbour or the other camera, {split.static} hardly move."
         )
     validated = _validated(kept, val_share, seed)
     for folder, frame in kept:
@@ -127,12 +121,12 @@ def _moving_frames(folder: Path, min_speed: float, pool: Executor, split: RuleSp
     split.without_neighbours += len(left.keys() | right.keys()) - len(frames)
     motion = [folder / "oxts" / "data" / f"{frame:010d}.txt" for frame in frames]
     if all(path.is_file() for path in motion):
-        speeds = list(pool.map(_speed, motion))
+        static = {frame for frame, speed in zip(frames, pool.map(_speed, motion), strict=True) if speed < min_speed}
     else:
         split.by_images += len(frames)
-        speeds = [shift / SHIFT_PER_SPEED for shift in _shifts(left, frames, pool)]
-    moving = [frame for frame, speed in zip(frames, speeds, strict=True) if speed >= min_speed]
-    split.still += len(frames) - len(moving)
+        static = static_frames(_motions(left, frames, pool), min_speed * STATIC_MOTION)
+    moving = [frame for frame in frames if frame not in static]
+    split.static += len(frames) - len(moving)
     return moving
 
 
@@ -150,29 +144,13 @@ def _speed(path: Path) -> float:
     return abs(speed)
 
 
-def _shifts(images: dict[int, Path], frames: list[int], pool: Executor) -> list[float]:
-    """How far each frame's image moves to the next one and from the one before, in pixels of the small image."""
-    wanted = sorted({frame + offset for frame in frames for offset in (-1, 0, 1)})
-    small = dict(zip(wanted, pool.map(lambda frame: _small(images[frame]), wanted), strict=True))
-    steps = {a: _shift(small[a], small[b]) for a, b in itertools.pairwise(wanted) if b == a + 1}
-    return [(steps[frame - 1] + steps[frame]) / 2 for frame in frames]
-
-
-def _small(path: Path) -> np.ndarray:
-    """The image in grey, float32 (48, 156)."""
-    return np.asarray(load_image(path).convert("L").convert("F").resize(SMALL, Image.Resampling.BOX))
-
-
-def _shift(a: np.ndarray, b: np.ndarray) -> float:
-    """The median motion along the image's gradient, |b - a| / |gradient|, where there is more gradient than elsewhere.
-
-    The median passes over what moves by itself in front of a car that stands.
-    """
-    gradient = np.hypot(*np.gradient((a + b) / 2))
-    textured = gradient > np.median(gradient)
-    if not textured.any():
-        return 0.0
-    return float(np.median(np.abs(b - a)[textured] / gradient[textured]))
+def _motions(images: dict[int, Path], frames: list[int], pool: Executor) -> list[tuple[int, float]]:
+    """Measure the motion into each of the frames and their successors, from the frame before."""
+    needed = sorted({frame + offset for frame in frames for offset in (-1, 0, 1)})
+    grey = pool.map(lambda frame: load_small_grey(images[frame], MEASURED_WIDTH)[1], needed)
+    small = dict(zip(needed, grey, strict=True))
+    after = [frame for frame in needed if frame - 1 in small]
+    return list(zip(after, pool.map(lambda frame: measure_motion(small[frame - 1], small[frame]), after), strict=True))
 
 
 def _validated(kept: list[tuple[str, int]], share: float, seed: int) -> set[tuple[str, int]]:

@@ -18,7 +18,7 @@ from datasets.cameras import Camera, rescale_and_validate
 from datasets.folder_dataset import stored_size
 from tools.video_import.frame_motion import TARGET_MOTION, choose_stride, take_frames
 from tools.video_import.sequence import PLAN, ImportPlan, import_sequence, read_record
-from tools.video_import.sources import ImageSource, Source, open_source
+from tools.video_import.sources import ImageFolderSource, Source, open_source
 
 USUAL_PIXELS = 640 * 192  # of the networks' input, which a size of another shape has about as many of
 MULTIPLE, LEAST_SIDE = 32, 64  # what the networks take
@@ -87,7 +87,7 @@ def choose_camera(settings: ImportSettings, source: Source) -> Camera:
     elif settings.view:
         camera = Camera.from_view(settings.view, source.size, "by --fov", source.pixel_aspect)
     else:
-        millimetres = _film_focal_length(source) if isinstance(source, ImageSource) else None
+        millimetres = _film_focal_length(source) if isinstance(source, ImageFolderSource) else None
         if millimetres:
             origin = f"by EXIF: {millimetres:g} mm on 35 mm film"
             camera = Camera.from_35mm_equivalent(millimetres, source.size, origin)
@@ -180,7 +180,7 @@ def describe_plan(plan: ImportPlan) -> Iterator[str]:
     source, stride = plan.left, plan.stride
     height, width = source.size
     text = f"{len(source)} frames of {width}x{height}"
-    if not isinstance(source, ImageSource):
+    if not isinstance(source, ImageFolderSource):
         text += f" in {source.times[-1]:.1f} s"
     if source.rotation:
         text += f", turned by {source.rotation} degrees to stand upright"
@@ -195,7 +195,7 @@ def describe_plan(plan: ImportPlan) -> Iterator[str]:
         yield "Note: it moves too fast from frame to frame; film with more frames a second, or move more slowly."
 
 
-def _film_focal_length(source: ImageSource) -> float | None:
+def _film_focal_length(source: ImageFolderSource) -> float | None:
     """Of the first image's EXIF data, in millimetres."""
     with open_image(find_images([str(source.path)])[0]) as image:
         value = image.getexif().get_ifd(IFD.Exif).get(Base.FocalLengthIn35mmFilm)

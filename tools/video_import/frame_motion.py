@@ -1,37 +1,28 @@
-"""How much moves from frame to frame, and how far apart frames are to be taken.
+"""How far apart the frames of a source are to be taken, by how much its images move (`common.image_motion`).
 
-Motion is the median over an image of the length of its optical flow, as a share of the image's width. Where it is less
-than on KITTI, there is little parallax to learn depth from; where it is much more, neighbours no longer show the same.
+Where motion is less than on KITTI, there is little parallax to learn depth from; where it is much more, neighbours no
+longer show the same.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from common.errors import DataError
+from common.image_motion import MEASURED_WIDTH, measure_motion
 from tools.video_import.sources import Source
 
 # KITTI's, which the method was made for: the median over the 297 pairs of successive frames of a drive through a
 # residential street at 10 frames a second, left camera, measured by `measure_motion` at MEASURED_WIDTH; half of the
 # pairs lie between 0.0145 and 0.0207.
 TARGET_MOTION = 0.0181
-STILL = 0.15  # of the target: less counts as standing
-MEASURED_WIDTH = 320
+# Less motion is none: a share of the target, whatever camera it is; `common.image_motion.STATIC_MOTION` is by the speed
+# of KITTI's car.
+STATIC_MOTION = 0.15 * TARGET_MOTION
 STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
 MAX_SAMPLES = 48  # of a source at which strides are measured
 SAMPLE_DISTANCE = 8  # frames, at least
 ENOUGH = 1.4  # of the target: with a larger stride there is more motion still, which need not be measured
-
-
-def measure_motion(before: np.ndarray, after: np.ndarray) -> float:
-    """The median length of the flow between two grey images, uint8 (h, w), as a share of their width.
-
-    Right up to about 0.03, too small above: there the flow that is searched for is not found everywhere.
-    """
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(before, after, None)
-    return float(np.median(np.hypot(flow[..., 0], flow[..., 1]))) / before.shape[1]
 
 
 @dataclass(frozen=True)
@@ -61,16 +52,16 @@ def choose_stride(source: Source) -> Stride:
     rows = [row for sample in samples if (row := _motions_from(source, sample))]
     if not rows:
         raise DataError(f"{source.path} cannot be decoded at any of {len(samples)} places.")
-    moving = [row for row in rows if max(row.values()) > STILL * TARGET_MOTION]
+    moving = [row for row in rows if max(row.values()) > STATIC_MOTION]
     while moving:
         chosen, by_stride = _nearest_stride(moving)
-        # A place from which the camera sets off only later counts as still.
-        still_moving = [row for row in moving if row.get(chosen, np.inf) > STILL * TARGET_MOTION]
-        if len(still_moving) == len(moving):
+        # A place from which the camera sets off only later counts as static.
+        moving_on = [row for row in moving if row.get(chosen, np.inf) > STATIC_MOTION]
+        if len(moving_on) == len(moving):
             return Stride(chosen, by_stride[chosen], by_stride, (len(rows), len(rows) - len(moving)))
-        moving = still_moving
+        moving = moving_on
     raise DataError(
-        f"{source.path}: the camera stands still all the time (motion below {STILL * TARGET_MOTION:.2%} of the width "
+        f"{source.path}: the camera stands still all the time (motion below {STATIC_MOTION:.2%} of the width "
         "even between frames far apart), so that there is no depth to learn from."
     )
 
@@ -138,15 +129,3 @@ def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
         frame = after
         taken[number] = frame
     return taken
-
-
-def still_numbers(motions: Iterable[tuple[int, float | None]]) -> set[int]:
-    """Frames in which nothing moves: neither since the frame before nor until the next.
-
-    Args:
-        motions: (number, motion since the number before; None where that has no frame), ascending.
-    """
-    since = dict(motions)
-    still = {number for number, motion in since.items() if motion is not None and motion < STILL * TARGET_MOTION}
-    # The first frame of a standing stretch has moved before, or has none before it; the last moves on.
-    return {number for number in still if number + 1 in still or since.get(number + 1) is None}

@@ -20,13 +20,14 @@ from PIL import Image
 
 from common.atomic_files import write_json
 from common.errors import DataError, UserError
+from common.image_motion import measure_motion, small_grey, static_frames
 from datasets.cameras import Camera, Undistorter, check_keeping
 from datasets.depth_maps import encode_depth_png, read_depth_map
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
 from datasets.frame_table import FRAMES, FrameRow, write_frame_table
 from datasets.transforms import resize_lanczos
-from tools.video_import.frame_motion import MEASURED_WIDTH, Stride, measure_motion, still_numbers, take_frames
-from tools.video_import.sources import ImageSource, Source, small_grey
+from tools.video_import.frame_motion import STATIC_MOTION, Stride, take_frames
+from tools.video_import.sources import ImageFolderSource, Source
 
 RECORD, PLAN, ROWS = "sequence.json", "import.json", "import.csv"
 JPEG_QUALITY = 95
@@ -167,7 +168,7 @@ def _write_frames(
     for frame in plan.left.read(list(numbers)):
         number = numbers[frame.index]
         right = next(rights, None) if rights else None
-        grey = small_grey(frame.pixels, MEASURED_WIDTH)
+        grey = small_grey(frame.pixels)
         if last is None or number > last.number:
             name = f"{number:010d}"
             _store(plan, folder / FOLDERS["l"] / f"{name}.jpg", frame.pixels, undistorter)
@@ -200,7 +201,7 @@ def _store_depth(source: Path, path: Path, size: tuple[int, int], undistorter: U
 
 def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[int]]:
     """Numbers that are kept, and those whose images are removed, since nothing moves in them."""
-    static = still_numbers((row.number, row.motion) for row in rows)
+    static = static_frames(((row.number, row.motion) for row in rows), STATIC_MOTION)
     for number in static:
         for path in folder.glob(f"*/{number:010d}.*"):
             path.unlink()
@@ -215,7 +216,7 @@ def _record(
     if plan.camera.has_distortion:
         lens = "kept" if plan.keep_distortion else "undone"
     steps = np.diff(source.times)
-    has_times = not isinstance(source, ImageSource)
+    has_times = not isinstance(source, ImageFolderSource)
     motions = [row.motion for row in rows if row.motion is not None and row.number in kept]
     return {
         "plan": plan.as_dict(),

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-import cv2
 import numpy as np
 from av.error import FFmpegError
 
 from common.errors import DataError
+from common.image_motion import small_grey
 from common.images import read_image
 from common.input_files import find_images
 from common.video import decode_frames, open_container, turns, video_stream
@@ -68,13 +68,13 @@ def open_source(path: Path) -> Source:
     """
     if not path.exists():
         raise DataError(f"{path} is not there.")
-    source: Source = ImageSource(path) if path.is_dir() else VideoSource(path)
+    source: Source = ImageFolderSource(path) if path.is_dir() else VideoSource(path)
     if len(source) < 2:
         raise DataError(f"{path} has {len(source)} frames: there is nothing to learn motion from.")
     return source
 
 
-class ImageSource(Source):
+class ImageFolderSource(Source):
     """A folder of images, in the natural order of their names; none knows when it was taken."""
 
     def __init__(self, path: Path) -> None:
@@ -174,11 +174,3 @@ class VideoSource(Source):
 
 def _stamp(packet: av.Packet) -> int | None:
     return packet.pts if packet.pts is not None else packet.dts
-
-
-def small_grey(pixels: np.ndarray, width: int) -> np.ndarray:
-    """Grey levels, uint8 (h, width), of an RGB image that is not narrower; a narrower one stays as large as it is."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    scale = min(1.0, width / grey.shape[1])
-    size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)

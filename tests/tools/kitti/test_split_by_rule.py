@@ -53,14 +53,14 @@ def test_neighbours_and_both_cameras(add_frame, make):
         add_frame(DRIVE, frame, cameras=(2,) if frame == 3 else (2, 3), suffix="png" if frame % 2 else "jpg")
     split = make()
     assert [str(line) for line in split.train] == [f"{DRIVE} {n} {side}" for n in (1, 5, 6, 7, 8) for side in "lr"]
-    assert split.val == [] and (split.drives, split.test_drives, split.without_neighbours, split.still) == (1, 0, 5, 0)
+    assert split.val == [] and (split.drives, split.test_drives, split.without_neighbours, split.static) == (1, 0, 5, 0)
 
 
 def test_still_frames_are_told_by_the_speed_forwards_or_backwards(add_frame, make):
     for frame, forward in enumerate([9, 0.99, 1.0, 0, -0.5, -1.2, 9]):
         add_frame(DRIVE, frame, forward)
     split = make()
-    assert _frames(split.train) == [2, 5] and split.still == 3
+    assert _frames(split.train) == [2, 5] and split.static == 3
     assert _frames(make(min_speed=0.9).train) == [1, 2, 5]
     assert _frames(make(min_speed=0).train) == [1, 2, 3, 4, 5]
 
@@ -155,7 +155,7 @@ def test_without_oxts_images_tell_what_moves(tmp_path, make):
     """
     _write_pictures(tmp_path / DRIVE, [3, 3, 3, 0, 0, 0, 0, 0, 3, 3, 3, 3], noise=3)
     split = make()
-    assert _frames(split.train) == [1, 2, 7, 8, 9, 10] and split.still == 4 and split.by_images == 10
+    assert _frames(split.train) == [1, 2, 7, 8, 9, 10] and split.static == 4 and split.by_images == 10
 
 
 def test_a_real_street(tmp_path, make, kitti_sample):
