@@ -12,6 +12,7 @@ from numpy.lib import format as npy_format
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
+from serialization.opening import report_damage
 from serialization.safe_pickle import ArrayUnpickler
 
 KINDS = ("lidar", "improved")
@@ -78,17 +79,10 @@ def read_gt_depths(path: Path) -> GroundTruthFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive; whatever goes wrong with it is a DataError that names it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except DataError:
-        raise
-    except Exception as fault:  # Foreign bytes can fail anywhere in the readers, with any exception.
-        raise DataError(
-            f"{path} cannot be read as exported ground truth: {fault or type(fault).__name__}. "
-            "Copy or export it again, or remove it: ground truth then comes straight from the dataset."
-        ) from fault
+    """Open the archive; whatever goes wrong with it is a DataError that names it."""
+    advice = "Copy or export it again, or remove it: ground truth then comes straight from the dataset."
+    with report_damage(path, "exported ground truth", DataError, advice), zipfile.ZipFile(path) as archive:
+        yield archive
 
 
 def write_gt_depths(path: Path, depths: Iterable[np.ndarray], kind: str, axis: str) -> None:

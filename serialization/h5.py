@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 
 from common.errors import WeightsError
+from serialization.opening import report_damage
 
 # No weights compress to less than this part of their size.
 _MOST_COMPRESSED = 100
@@ -21,14 +22,8 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path} cannot be read: there is no such file.")
-    try:
-        with h5py.File(path, "r") as file:
-            return {name: _read_array(file, name, path) for name in file}
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as fault:
-        raise WeightsError(
-            f"{path} cannot be read as HDF5: {fault}. It is cut off, damaged, or of another format; "
-            "copy or download it again."
-        ) from fault
+    with report_damage(path, "HDF5"), h5py.File(path, "r") as file:
+        return {name: _read_array(file, name, path) for name in file}
 
 
 def _read_array(file: h5py.File, name: str, path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the readers of weight files share: opening with a check of the format, and bfloat16."""
+"""What the readers of weight files share: opening with a check of the format, errors for damaged files, bfloat16."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from common.errors import WeightsError
+from common.errors import UserError, WeightsError
 
 ZIP_START = rb"PK\x03\x04"
 SAFETENSORS_START = rb".{6}\0\0\{"
@@ -46,6 +46,32 @@ def open_weights(path: Path, expected: str, own_start: bytes | None = None) -> I
             yield stream
     except OSError as fault:
         raise WeightsError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
+
+
+@contextmanager
+def report_damage(
+    path: Path,
+    kind: str,
+    error: type[UserError] = WeightsError,
+    advice: str = "It is cut off, damaged, or of another format; copy or download it again.",
+) -> Iterator[None]:
+    """Turn whatever goes wrong in the block into an error that names the file.
+
+    Args:
+        path: the file.
+        kind: what it is read as, for the message: "safetensors".
+        error: the class to raise; errors of it pass unchanged.
+        advice: what the user can do.
+
+    Raises:
+        UserError: of the class ``error``.
+    """
+    try:
+        yield
+    except error:
+        raise
+    except Exception as fault:  # Foreign bytes can fail anywhere in the readers, with any exception.
+        raise error(f"{path} cannot be read as {kind}: {fault or type(fault).__name__}. {advice}") from fault
 
 
 def widen_bfloat16(bits: np.ndarray) -> np.ndarray:

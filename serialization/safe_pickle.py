@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from common.errors import UserError, WeightsError
+from serialization.opening import report_damage
 
 _PLAIN_TYPES = (type(None), bool, int, float, str, bytes, np.generic)
 _MEMO_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}
@@ -241,15 +242,8 @@ class ArrayUnpickler(pickle.Unpickler):
         Raises:
             UserError: of the class given; the pickle is refused, cut off, damaged, or no pickle at all.
         """
-        try:
+        with report_damage(self._source, "a pickle of arrays", self._error):
             return _PlainValues().convert(self._load_stand_ins())
-        except self._error:
-            raise
-        except Exception as fault:  # Foreign bytes can fail anywhere in the unpickler, with any exception.
-            raise self._error(
-                f"{self._source} cannot be read as a pickle of arrays: {fault or type(fault).__name__}. "
-                "It is cut off, damaged, or of another format; copy or download it again."
-            ) from fault
 
     def _load_stand_ins(self) -> object:
         """The content with stand-ins for arrays; a reader whose arrays lie elsewhere in the file fetches them here."""

@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from common.atomic_files import atomic_file
 from common.errors import WeightsError
-from serialization.opening import SAFETENSORS_START, open_weights, widen_bfloat16
+from serialization.opening import SAFETENSORS_START, open_weights, report_damage, widen_bfloat16
 
 _BFLOAT16 = "BF16"
 # The format's types -> NumPy's.
@@ -41,13 +41,8 @@ def read_safetensors(path: Path) -> SafetensorsFile:
     """
     with open_weights(path, "a safetensors file", own_start=SAFETENSORS_START) as stream:
         content = stream.read()
-    try:
+    with report_damage(path, "safetensors"):
         entries = sorted(safetensors.deserialize(content), key=lambda entry: entry[0])
-    except Exception as fault:  # the library's own errors, and whatever else foreign bytes lead to
-        raise WeightsError(
-            f"{path} cannot be read as safetensors: {fault}. It is cut off, damaged, or of another format; "
-            "copy or download it again."
-        ) from fault
     foreign = [f"{name!r} of type {about['dtype']}" for name, about in entries if about["dtype"] not in _TYPES]
     if foreign:
         raise WeightsError(f"{path} holds numbers that cannot be read, for example {foreign[0]}: convert them to F32.")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from common.errors import WeightsError
-from serialization.opening import ZIP_START, open_weights, widen_bfloat16
+from serialization.opening import ZIP_START, open_weights, report_damage, widen_bfloat16
 from serialization.safe_pickle import ARRAY_NAMES, Admitted, ArrayStandIn, ArrayUnpickler, StandIn
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -229,16 +229,8 @@ class _TorchUnpickler(ArrayUnpickler):
 
 def _read_zip(stream: BinaryIO, path: Path) -> object:
     """The zip: ``TOP/data.pkl``, ``TOP/data/KEY`` for each storage, ``TOP/byteorder``; nothing is compressed."""
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            return _read_archive(archive, path, os.fstat(stream.fileno()).st_size)
-    except WeightsError:
-        raise
-    except Exception as fault:  # Foreign bytes can fail anywhere in the readers, with any exception.
-        raise WeightsError(
-            f"{path} cannot be read as PyTorch's zip format: {fault or type(fault).__name__}. "
-            "It is cut off, damaged, or of another format; copy or download it again."
-        ) from fault
+    with report_damage(path, "PyTorch's zip format"), zipfile.ZipFile(stream) as archive:
+        return _read_archive(archive, path, os.fstat(stream.fileno()).st_size)
 
 
 def _read_archive(archive: zipfile.ZipFile, path: Path, file_size: int) -> object:
