@@ -1,10 +1,12 @@
 """What all tests share: where the real data lies, and weights made by rule."""
 
 import json
+import math
 import os
 import sys
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("train", "val", "test")
@@ -19,6 +21,7 @@ prepare_environment()
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
 
 
 def _folder(variable: str, default: str) -> Path:
@@ -56,6 +59,39 @@ def stereo_drive(kitti_sample) -> Path:
     if missing:
         pytest.skip(f"this sample lacks {', '.join(missing)}")
     return kitti_sample
+
+
+class SampleView(NamedTuple):
+    """The left camera of a drive: pixels of its images, and its focal lengths in pixels."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+
+    @property
+    def field_of_view(self) -> tuple[float, float]:
+        """Horizontal and vertical, in degrees: 2 atan(size / (2 f))."""
+        halves = (self.width / 2 / self.fx, self.height / 2 / self.fy)
+        return tuple(2 * math.degrees(math.atan(half)) for half in halves)
+
+
+@pytest.fixture(scope="session")
+def sample_lines(stereo_drive) -> dict[str, list[str]]:
+    """Part -> the lines of the sample's split."""
+    lists = stereo_drive / "splits" / "kitti_sample"
+    texts = {part: (lists / f"{part}_files.txt").read_text() for part in PARTS}
+    return {part: [line for line in text.splitlines() if line.strip()] for part, text in texts.items()}
+
+
+@pytest.fixture(scope="session")
+def sample_view(stereo_drive, sample_lines) -> SampleView:
+    """What the sample's own calibration file says."""
+    folder = stereo_drive / sample_lines["test"][0].split()[0]
+    entries = dict(line.split(":", 1) for line in (folder.parent / "calib_cam_to_cam.txt").read_text().splitlines())
+    P = [float(number) for number in entries["P_rect_02"].split()]  # 3 x 4
+    with Image.open(next(folder.glob("image_02/data/*"))) as image:
+        return SampleView(*image.size, P[0], P[5])
 
 
 @pytest.fixture(scope="session")

@@ -18,22 +18,23 @@ from networks.monodepth import Monodepth
 from options import Options
 from serialization.weights_folder import save_weights
 
-DAY = "2011_09_26"
-PICKED = [0, 2, 3, 6]  # of the test frames: those of "eigen_benchmark"
-GARG, EIGEN_2014 = (slice(153, 371), slice(44, 1197)), (slice(124, 342), slice(44, 1197))  # of 375x1242
-EVERYWHERE = (slice(None), slice(None))
+# Top, bottom, left and right as parts of the image; of 375x1242 rows 153 to 371 and 124 to 342, columns 44 to 1197.
+GARG = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
+EIGEN_2014 = (0.3324324, 0.91351351, 0.0359477, 0.96405229)
+EVERYWHERE = (0, 1, 0, 1)
 
 
 @pytest.fixture(scope="module")
 def tree(kitti_sample, tmp_path_factory) -> Path:
     """The drive with improved ground truth, and its test frames as the splits that the protocols are named after."""
     root = tmp_path_factory.mktemp("tree")
-    (drive,) = (kitti_sample / DAY).glob("*_sync")
-    lines = (kitti_sample / "splits/kitti_sample/test_files.txt").read_text().split("\n")[:-1]
-    (root / DAY / drive.name).mkdir(parents=True)
-    for path in [*drive.iterdir(), *(kitti_sample / DAY).glob("calib_*.txt")]:
+    lines = lines_of(kitti_sample, "kitti_sample")
+    folder = lines[0].split()[0]
+    drive = kitti_sample / folder
+    (root / folder).mkdir(parents=True)
+    for path in [*drive.iterdir(), *drive.parent.glob("calib_*.txt")]:
         (root / path.relative_to(kitti_sample)).symlink_to(path)
-    improved = root / DAY / drive.name / "proj_depth/groundtruth/image_02"
+    improved = root / folder / "proj_depth/groundtruth/image_02"
     images = root / "depth_selection/test_depth_prediction_anonymous/image"
     for folder in (improved, images, *(root / "splits" / name for name in ("eigen", "eigen_benchmark", "benchmark"))):
         folder.mkdir(parents=True)
@@ -42,11 +43,12 @@ def tree(kitti_sample, tmp_path_factory) -> Path:
         Image.fromarray((256 * lidar(root, line)).round().astype(np.uint16)).save(improved / f"{frame}.png")
         image = Image.open(drive / f"image_02/data/{frame}.jpg").crop((10, 20, 10 + 1216, 20 + 352))
         image.save(images / f"{i:010d}.png")
-    splits = {"eigen": lines, "eigen_benchmark": [lines[i] for i in PICKED]}
+    picked = [i for i in range(len(lines)) if i % 3 != 1]
+    splits = {"eigen": lines, "eigen_benchmark": [lines[i] for i in picked]}
     splits["benchmark"] = [f"image {i}" for i in range(len(lines))]
     for name, content in splits.items():
         (root / "splits" / name / "test_files.txt").write_text("\n".join(content) + "\n")
-    np.save(root / "splits/benchmark/eigen_to_benchmark_ids.npy", np.array(PICKED))
+    np.save(root / "splits/benchmark/eigen_to_benchmark_ids.npy", np.array(picked))
     return root
 
 
@@ -86,12 +88,15 @@ def checked_evaluate(**settings) -> None:
 def lidar(root: Path, line: str, axis: str = "camera") -> np.ndarray:
     """Depth of the frame of a split line."""
     folder, frame, _ = line.split()
-    return lidar_to_depth(root / folder / f"velodyne_points/data/{int(frame):010d}.bin", root / DAY, 2, axis)
+    drive = root / folder
+    return lidar_to_depth(drive / f"velodyne_points/data/{int(frame):010d}.bin", drive.parent, 2, axis)
 
 
-def plain_metrics(disp, gt, window=EVERYWHERE, low=0.0, high=np.inf, cap=80.0, factor=None) -> list[float]:
+def plain_metrics(disp, gt, crop=EVERYWHERE, low=0.0, high=np.inf, cap=80.0, factor=None) -> list[float]:
     """The seven metrics in double precision, resized by another library; without a factor median-scaled."""
     resized = Image.fromarray(disp).resize(gt.shape[::-1], Image.Resampling.BILINEAR)
+    top, bottom, left, right = (int(part * gt.shape[i // 2]) for i, part in enumerate(crop))
+    window = slice(top, bottom), slice(left, right)
     depth, gt = 1 / np.asarray(resized, np.float64)[window], gt.astype(np.float64)[window]
     depth, gt = depth[(gt > low) & (gt < high)], gt[(gt > low) & (gt < high)]
     depth = np.clip(depth * (factor or np.median(gt) / np.median(depth)), 1e-3, cap)
@@ -123,7 +128,7 @@ def assert_same(folders: tuple[Path, Path], split: str) -> None:
 
 
 def lines_of(root: Path, split: str) -> list[str]:
-    return (root / "splits" / split / "test_files.txt").read_text().split("\n")[:-1]
+    return (root / "splits" / split / "test_files.txt").read_text().splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -174,21 +179,21 @@ def test_benchmark(tree, score):
     disps = np.load(folders[0] / "disps_benchmark_split.npy")
     with zipfile.ZipFile(io.BytesIO(archives[0])) as archive:
         assert archive.namelist() == [f"{i:010d}.png" for i in range(len(disps))]
-        found = np.asarray(Image.open(io.BytesIO(archive.read("0000000003.png"))), np.float64)
-    resized = Image.fromarray(disps[3]).resize((1216, 352), Image.Resampling.BILINEAR)
+        found = np.asarray(Image.open(io.BytesIO(archive.read(archive.namelist()[-1]))), np.float64)
+    resized = Image.fromarray(disps[-1]).resize((1216, 352), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(found, 256 * np.clip(5.4 / np.asarray(resized, np.float64), 1e-3, 80), atol=1)
 
 
 @pytest.mark.parametrize(
-    ("crop", "cap", "window"),
+    ("crop", "cap", "parts"),
     [("garg", 50, GARG), ("eigen_2014", 80, EIGEN_2014), ("eigen_2014", 50, EIGEN_2014), ("none", 50, EVERYWHERE)],
 )
-def test_crops_and_caps(tree, score, eigen, crop, cap, window):
+def test_crops_and_caps(tree, score, eigen, crop, cap, parts):
     path = eigen[0] / "disps_eigen_split.npy"
     _, folder = score(tree, path, eval_mono=True, eval_crop=crop, eval_max_depth=float(cap))
     low = 0.0 if crop == "none" else 1e-3
     expected = {
-        line: plain_metrics(disp, lidar(tree, line, "legacy"), window, low, cap, cap)
+        line: plain_metrics(disp, lidar(tree, line, "legacy"), parts, low, cap, cap)
         for disp, line in zip(np.load(path), lines_of(tree, "eigen"), strict=True)
     }
     assert_scored(folder, "eigen", expected)
@@ -200,10 +205,7 @@ def test_the_colour_drive_along_the_camera_s_axis(kitti_sample_colour, score):
     assert_same(folders, split)
     disps, lines = np.load(folders[0] / f"disps_{split}_split.npy"), lines_of(kitti_sample_colour, split)
     truths = [lidar(kitti_sample_colour, line) for line in lines]
-    (height, width), crop = truths[0].shape, (0.40810811, 0.99189189, 0.03594771, 0.96405229)
-    top, bottom, left, right = (int(a * b) for a, b in zip(crop, (height, height, width, width), strict=True))
-    window = slice(top, bottom), slice(left, right)
-    expected = [plain_metrics(disp, gt, window, 1e-3, 80) for disp, gt in zip(disps, truths, strict=True)]
+    expected = [plain_metrics(disp, gt, GARG, 1e-3, 80) for disp, gt in zip(disps, truths, strict=True)]
     assert_scored(folders[0], split, dict(zip(lines, expected, strict=True)))
 
 
@@ -215,8 +217,10 @@ def test_the_colour_drive_s_trajectory(kitti_sample_colour, tmp_path, pose_model
     names = {"pose_model_type": pose_model_type, "pose_model_input": pose_model_input}
     networks = Monodepth(scales=(0, 1, 2, 3), **names).networks()
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 192, "use_stereo": False})
-    settings = {"data_path": str(kitti_sample_colour), "eval_split": f"{DAY}/{DAY}_drive_9001_sync", "no_eval": True}
+    drive = lines_of(kitti_sample_colour, "kitti_sample_colour")[0].split()[0]
+    settings = {"data_path": str(kitti_sample_colour), "eval_split": drive, "no_eval": True}
     evaluate_motion(Options(load_weights_folder=str(tmp_path / "w"), num_workers=0, device="cpu", **settings, **names))
-    poses = np.loadtxt(tmp_path / f"w/trajectory_{DAY}_drive_9001_sync_kitti.txt")
-    assert poses.shape == (50, 12) and np.isfinite(poses).all()
+    poses = np.loadtxt(tmp_path / f"w/trajectory_{Path(drive).name}_kitti.txt")
+    frames = len(list((kitti_sample_colour / drive / "image_02/data").iterdir()))
+    assert poses.shape == (frames, 12) and np.isfinite(poses).all()
     np.testing.assert_allclose(poses[0].reshape(3, 4), np.eye(4)[:3], atol=1e-9)

@@ -16,6 +16,11 @@ def as_tensor(images: np.ndarray) -> paddle.Tensor:
     return paddle.to_tensor(images.transpose(0, 3, 1, 2).astype("float32") / 255)
 
 
+def assert_agrees(found: np.ndarray, expected: np.ndarray) -> None:
+    """To a relative 1e-4; entries that are small beside the largest keep the rounding of what they were computed of."""
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.fixture(scope="module")
 def arrays(load_reference):
     return load_reference("networks_geometry.npz")
@@ -31,16 +36,15 @@ def test_encoder_and_decoder(arrays, fill_by_rule, num_layers):
         features = networks["encoder"](as_tensor(arrays["image_0"]))
         disps = networks["depth"](features)
     for i, feature in enumerate(features):
-        expected = arrays[f"r{num_layers}_feature{i}_mean"]
-        # Channels whose values cancel keep the rounding of the large ones.
-        atol = 1e-6 * np.abs(expected).max()
-        np.testing.assert_allclose(feature.mean(axis=[2, 3]).numpy(), expected, rtol=1e-4, atol=atol)
+        assert_agrees(feature.mean(axis=[2, 3]).numpy(), arrays[f"r{num_layers}_feature{i}_mean"])
     for scale, disp in disps.items():
-        # Over the whole map: the rule's weights saturate nearly all of it, and where they do not, the reference's own
-        # float32 is off by up to 6e-4 from the same network in float64.
+        # The rule's weights saturate nearly all of a map. Elsewhere the sigmoid's inputs are differences of numbers in
+        # the hundreds, with their rounding: the reference's own float32 is off by up to 6e-4 there from the same
+        # network in float64, and another CPU rounds otherwise. So the map as a whole is held, single pixels loosely.
         expected = arrays[f"r{num_layers}_disp{scale}"]
-        assert np.linalg.norm(disp.numpy() - expected) <= 1e-4 * np.linalg.norm(expected), scale
-        np.testing.assert_allclose(disp.numpy(), expected, atol=1e-3)
+        errors = np.abs(disp.numpy() - expected)
+        assert np.linalg.norm(errors) <= 1e-4 * np.linalg.norm(expected), scale
+        assert np.quantile(errors, 0.99) <= 1e-3 and errors.max() <= 1e-2, scale
 
 
 def test_pose_networks(arrays, fill_by_rule):
@@ -55,7 +59,7 @@ def test_pose_networks(arrays, fill_by_rule):
         motions = {"pose": decoder([encoder(pair)[-1]]), "posecnn": posecnn(pair)}
     for name, (axis_angle, translation) in motions.items():
         for value, key in ((axis_angle, "axisangle"), (translation, "translation")):
-            np.testing.assert_allclose(value.numpy(), arrays[f"{name}_{key}"].squeeze(2), rtol=1e-4, atol=1e-7)
+            assert_agrees(value.numpy(), arrays[f"{name}_{key}"].squeeze(2))
 
 
 def test_state_dicts_have_the_keys_of_released_checkpoints(reference_dir):

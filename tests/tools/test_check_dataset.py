@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DATE = "2011_09_26"
+DRIVE = f"{DATE}/{DATE}_drive_0007_sync"
 
 
 def check(*arguments, status=0):
@@ -20,20 +21,21 @@ def check(*arguments, status=0):
     return done.stdout + done.stderr
 
 
-def test_the_sample_has_no_problems(stereo_drive, tmp_path):
+def test_the_sample_has_no_problems(stereo_drive, sample_lines, sample_view, tmp_path):
     path = tmp_path / "new" / "findings.json"
     printed = check(
         *("--data_path", stereo_drive, "--split", "kitti_sample", "--use_stereo", "--num_workers", 2, "--json", path)
     )
-    assert "field of view 81.4 by 29.1 degrees, focal length 721.5 pixels at 1242x375: 1 drive" in printed
+    size = f"{sample_view.width}x{sample_view.height}"
+    seen = "field of view {:.1f} by {:.1f} degrees".format(*sample_view.field_of_view)
+    assert f"{seen}, focal length {sample_view.fx:.1f} pixels at {size}: 1 drive" in printed
     assert "files read in " in printed and "No problems found" in printed and str(path) in printed
     found = json.loads(path.read_text())
     assert found["healthy"] is True and found["counts"] == {} and found["findings"] == []
     # What the lists ask for, counted anew.
     needed, lines = set(), {}
     for part in ("train", "val", "test"):
-        listed = (stereo_drive / f"splits/kitti_sample/{part}_files.txt").read_text().split("\n")
-        listed = [line.split() for line in listed if line.strip()]
+        listed = [line.split() for line in sample_lines[part]]
         lines[part] = len(listed)
         for folder, frame, side in listed:
             needed |= {(folder, int(frame) + offset, side) for offset in ((0,) if part == "test" else (-1, 0, 1))}
@@ -42,7 +44,7 @@ def test_the_sample_has_no_problems(stereo_drive, tmp_path):
     assert found["lines"] == lines and found["images"] == len(needed)
     assert (found["split"], found["dataset"], found["drives"]) == ("kitti_sample", "kitti", 1)
     (view,) = found["views"]
-    assert (view["height"], view["width"], view["drives"]) == (375, 1242, 1)
+    assert (view["height"], view["width"], view["drives"]) == (sample_view.height, sample_view.width, 1)
 
 
 def test_the_colour_sample_has_no_errors(kitti_sample_colour):
@@ -51,22 +53,22 @@ def test_the_colour_sample_has_no_errors(kitti_sample_colour):
 
 
 @pytest.fixture
-def faulty(stereo_drive, tmp_path) -> Path:
-    """Three frames of the sample, one of whose images is cut off."""
-    drive = f"{DATE}/{DATE}_drive_1405_sync"
+def faulty(stereo_drive, sample_lines, tmp_path) -> Path:
+    """Frames 24 to 26: a line of the sample and its neighbours, the last of whose left images is cut off."""
+    folder, number, _ = sample_lines["train"][0].split()
     for camera in ("image_02", "image_03"):
-        (tmp_path / drive / camera / "data").mkdir(parents=True)
-        for frame in (24, 25, 26):
-            name = f"{drive}/{camera}/data/{frame:010d}.jpg"
-            os.symlink(stereo_drive / name, tmp_path / name)
+        (tmp_path / DRIVE / camera / "data").mkdir(parents=True)
+        for frame, source in zip((24, 25, 26), range(int(number) - 1, int(number) + 2), strict=True):
+            image = stereo_drive / folder / camera / f"data/{source:010d}.jpg"
+            os.symlink(image, tmp_path / DRIVE / camera / f"data/{frame:010d}.jpg")
     for name in ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt"):
-        os.symlink(stereo_drive / DATE / name, tmp_path / DATE / name)
-    cut = tmp_path / drive / "image_02/data/0000000026.jpg"
+        os.symlink((stereo_drive / folder).parent / name, tmp_path / DATE / name)
+    cut = tmp_path / DRIVE / "image_02/data/0000000026.jpg"
     content = cut.read_bytes()
     cut.unlink()
     cut.write_bytes(content[: len(content) // 2])
     (tmp_path / "splits/mine").mkdir(parents=True)
-    (tmp_path / "splits/mine/train_files.txt").write_text(f"{drive} 25 l\n")
+    (tmp_path / "splits/mine/train_files.txt").write_text(f"{DRIVE} 25 l\n")
     (tmp_path / "splits/mine/test_files.txt").write_text("image 0\n")
     return tmp_path
 
@@ -74,21 +76,21 @@ def faulty(stereo_drive, tmp_path) -> Path:
 def test_a_fault_is_named_and_gives_status_1(faulty):
     path = faulty / "findings.json"
     printed = check("--data_path", faulty, "--split", "mine", "--num_workers", 0, "--json", path, status=1)
-    cut = faulty / f"{DATE}/{DATE}_drive_1405_sync/image_02/data/0000000026.jpg"
+    cut = faulty / f"{DRIVE}/image_02/data/0000000026.jpg"
     assert f"ERROR image_damaged: 1 images that cannot be decoded\n  {cut}: " in printed
     found = json.loads(path.read_text())
     assert found["healthy"] is False and found["counts"] == {"test_list_unreadable": 1, "image_damaged": 1}
     unreadable, damaged = found["findings"]
     assert (unreadable["severity"], unreadable["part"]) == ("warning", "test")
     assert damaged.pop("detail").startswith("image file is truncated")
-    line = f"{DATE}/{DATE}_drive_1405_sync 25 l"
+    line = f"{DRIVE} 25 l"
     expected = {"kind": "image_damaged", "severity": "error", "path": str(cut), "line": line, "part": "train"}
     assert damaged == {**expected, "frames": 1}
 
 
 def test_exported_ground_truth_takes_the_place_of_the_lidar(faulty):
     split = faulty / "splits/mine"
-    (split / "test_files.txt").write_text(f"{DATE}/{DATE}_drive_1405_sync 24 l\n")
+    (split / "test_files.txt").write_text(f"{DRIVE} 24 l\n")
     (split / "train_files.txt").unlink()
     options = ("--data_path", faulty, "--split", "mine", "--num_workers", 0)
     assert "ERROR test_depth_missing: 1 test lines" in check(*options, status=1)

@@ -11,7 +11,7 @@ from tools.dataset_check.check_result import CheckResult
 from tools.dataset_check.run_checks import plan_checks, run_checks
 
 DATE = "2011_09_26"
-DRIVE = f"{DATE}/{DATE}_drive_1405_sync"
+DRIVE = f"{DATE}/{DATE}_drive_1405_sync"  # as the piece is named, whatever the sample's drive is
 FRAMES = range(24, 35)
 SCANS = (27, 31, 34)
 LISTS = {
@@ -71,16 +71,28 @@ class Tree:
 
 
 @pytest.fixture(scope="session")
-def piece(stereo_drive, tmp_path_factory) -> Path:
+def piece(stereo_drive, sample_lines, tmp_path_factory) -> Path:
+    """Consecutive frames of the sample, three with lidar, under the drive and the numbers that the tests name."""
     root = tmp_path_factory.mktemp("piece")
-    needed = [f"{DATE}/calib_{name}.txt" for name in ("cam_to_cam", "velo_to_cam")]
-    needed += [f"{DRIVE}/image_0{camera}/data/{frame:010d}.jpg" for camera in (2, 3) for frame in FRAMES]
-    needed += [f"{DRIVE}/velodyne_points/data/{frame:010d}.bin" for frame in SCANS]
-    for name in needed:
-        if not (stereo_drive / name).is_file():
-            pytest.skip(f"this sample lacks {name}")
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stereo_drive / name, root / name)
+    source = stereo_drive / sample_lines["train"][0].split()[0]
+    wanted = [(f"image_0{camera}/data", frame, ".jpg") for camera in (2, 3) for frame in FRAMES]
+    wanted += [("velodyne_points/data", frame, ".bin") for frame in SCANS]
+    numbers = sorted(int(path.stem) for path in (source / "image_02/data").glob("*.jpg"))
+
+    def name(folder: str, frame: int, ending: str) -> str:
+        return f"{folder}/{frame:010d}{ending}"
+
+    for shift in (number - FRAMES[0] for number in numbers):
+        if all((source / name(folder, frame + shift, ending)).is_file() for folder, frame, ending in wanted):
+            break
+    else:
+        pytest.skip(f"{source} has no {len(FRAMES)} consecutive stereo frames with lidar at {SCANS} of {FRAMES}")
+    for folder, frame, ending in wanted:
+        copy = root / DRIVE / name(folder, frame, ending)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name(folder, frame + shift, ending), copy)
+    for calibration in ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt"):
+        shutil.copyfile(source.parent / calibration, root / DATE / calibration)
     return root
 
 

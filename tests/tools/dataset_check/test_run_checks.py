@@ -24,16 +24,17 @@ def scan(frame):
     return DRIVE / f"velodyne_points/data/{frame:010d}.bin"
 
 
-def test_data_in_order(tree):
+def test_data_in_order(tree, sample_view):
     result = tree.check(num_workers=1)
     assert result.passed and not result.findings
     assert result.lines == {"train": 12, "val": 2, "test": 1}
     # Of both cameras frames 24 to 33, and frame 34 of the left one.
     assert (result.drives, result.images, result.depth_maps) == (1, 21, 3)
-    # KITTI's own calibration: 2 atan(1242 / 2 / 721.5377) and 2 atan(375 / 2 / 721.5377) are 81.4 and 29.1 degrees.
+    # For KITTI's usual 1242x375 at 721.5377 pixels these are 81.4 and 29.1 degrees.
     (view,) = result.views
-    assert view.size == (375, 1242) and view.focal_length == pytest.approx((721.5377, 721.5377))
-    assert view.field_of_view == pytest.approx((81.43, 29.14), abs=0.01) and result.views[view] == 1
+    assert view.size == (sample_view.height, sample_view.width)
+    assert view.focal_length == pytest.approx((sample_view.fx, sample_view.fy))
+    assert view.field_of_view == pytest.approx(sample_view.field_of_view, abs=0.01) and result.views[view] == 1
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
@@ -46,9 +47,11 @@ def test_a_truncated_image(tree, kept):
 
 def test_an_image_of_another_size(tree):
     with Image.open(tree.image(33, "r")) as image:
-        image.resize((1224, 370)).save(tree.image(33, "r"))
+        width, height = image.size
+        image.resize((width - 18, height - 5)).save(tree.image(33, "r"))
     assert tree.found() == {("image_size", jpg(33, RIGHT), "32 r")}
-    assert "got 1224x370, the drive's other images are 1242x375" in tree.check().findings[0].detail
+    expected = f"got {width - 18}x{height - 5}, the drive's other images are {width}x{height}"
+    assert expected in tree.check().findings[0].detail
 
 
 def test_missing_images(tree):
@@ -188,12 +191,12 @@ def test_lines_listed_twice_or_in_two_parts(tree):
     assert tree.check(frame_ids=(0,)).passed
 
 
-def test_a_summary_names_counts_examples_and_what_to_do(tree):
+def test_a_summary_names_counts_examples_and_what_to_do(tree, sample_view):
     for frame in (25, 26, 28, 29):
         tree.image(frame).write_bytes(b"")
     summary = tree.check().summary()
     assert "12 train, 2 val, 1 test lines; 21 images and 3 ground truths of 1 drive" in summary
-    assert "field of view 81.4 by 29.1 degrees" in summary
+    assert "field of view {:.1f} by {:.1f} degrees".format(*sample_view.field_of_view) in summary
     assert "ERROR image_damaged: 4 images that cannot be decoded" in summary
     assert str(tree.image(25)) in summary and "(train: " in summary and "and 1 more" in summary
     assert "get these files again" in summary and summary.endswith("would suffer: 4 errors")

@@ -164,8 +164,9 @@ def test_a_real_street(tmp_path, make, kitti_sample):
     folder = tmp_path / DRIVE
     for camera in (2, 3):
         (folder / f"image_0{camera}/data").mkdir(parents=True)
+    first = min(int(path.stem) for path in (source / "image_02/data").glob("*.jpg"))
     for frame in range(24):
-        shown = min(frame, 12)
+        shown = first + min(frame, 12)
         for camera in (2, 3):
             name = f"image_0{camera}/data/{frame:010d}.jpg"
             shutil.copy(source / f"image_0{camera}/data/{shown:010d}.jpg", folder / name)

@@ -259,9 +259,9 @@ def test_without_ground_truth_there_is_no_error_and_depth_has_the_pair_s_scale(c
     assert "error: |depth" not in parsed.text
 
 
-def test_a_dense_depth_map_is_preferred_to_lidar(copied_run, moved_drive):
+def test_a_dense_depth_map_is_preferred_to_lidar(copied_run, moved_drive, sample_view):
     drive, folder, frame = moved_drive
-    depth = np.full((375, 1242), 256 * 20, np.uint16)
+    depth = np.full((sample_view.height, sample_view.width), 256 * 20, np.uint16)
     path = drive / folder / "proj_depth/groundtruth/image_02" / f"{frame:010d}.png"
     path.parent.mkdir(parents=True)
     assert cv2.imwrite(str(path), depth)
@@ -304,7 +304,7 @@ def test_stereo_alone_and_a_predictive_mask(stereo_drive, tmp_path):
         assert expected <= kinds and ("auto-mask" in kinds) == (opt is stereo)
 
 
-def test_distances_thirds_intervals_and_extremes_are_those_of_evaluate_depth(run_dir, page, tmp_path):
+def test_distances_thirds_intervals_and_extremes_are_those_of_evaluate_depth(run_dir, page, sample_view, tmp_path):
     opt = read_run(run_dir).options.replace(eval_split="kitti_sample", eval_out_dir=str(tmp_path), num_workers=0)
     evaluate(opt.replace(eval_mono=True, eval_details=True))
     summary = json.loads((tmp_path / "scores_kitti_sample/summary.json").read_text())
@@ -328,7 +328,8 @@ def test_distances_thirds_intervals_and_extremes_are_those_of_evaluate_depth(run
     order = sorted(errors, key=errors.get)
     assert shown == [f"worst 1: {order[-1]}", f"worst 2: {order[-2]}", f"best 1: {order[0]}", f"best 2: {order[1]}"]
     panel = decode(parsed.images()[shown[0]])
-    assert panel.shape[1] == 640 and panel.shape[0] == pytest.approx(3 * 375 * 640 / 1242, abs=1)
+    height = 3 * sample_view.height * 640 / sample_view.width
+    assert panel.shape[1] == 640 and panel.shape[0] == pytest.approx(height, abs=1)
 
 
 def test_frames_that_were_trained_on_are_pointed_out(copied_run, stereo_drive, change_options, tmp_path):
