@@ -22,6 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path.cwd()))
 
+# ruff: noqa: I001 (which of these are the project's depends on the checkout)
 from evaluation.report import save_metrics
 from scoring.ground_truth import GroundTruth
 from scoring.results import result_files, write_results

@@ -125,7 +125,7 @@ def test_a_missing_calibration_file(tree):
         ("P_rect_02", "-721 0 609 0 0 721 172 0 0 0 1 0", "calibration_implausible", "focal length -721 by 721"),
         ("P_rect_02", "721 0 609 0 0 721 400 0 0 0 1 0", "calibration_implausible", "the centre (609, 400) is outside"),
         ("P_rect_02", "nan 0 609 0 0 721 172 0 0 0 1 0", "calibration_incomplete", "not finite"),
-        ("S_rect_02", "1224 370", "calibration_size", "for 1224x370, the images of"),
+        ("S_rect_02", "1000 300", "calibration_size", "for 1000x300, the images of"),
     ],
 )
 def test_calibrations_that_cannot_be(tree, key, line, kind, words):
