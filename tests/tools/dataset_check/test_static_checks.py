@@ -1,5 +1,7 @@
 """Static stretches on a real drive whose speed is known."""
 
+import pytest
+
 from datasets.build import build_dataset
 from datasets.splits import SplitLine
 from tools.dataset_check.run_checks import plan_checks, run_checks
