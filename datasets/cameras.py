@@ -22,6 +22,16 @@ WIDEST_ANGLE = 85.0  # degrees from the axis, as in `layers.camera_models`
 WIDEST_STRAIGHT = 120.0  # degrees, horizontal: with more, an undistorted image hardly has pixels left for its middle
 
 
+def field_of_view(pixels: float, focal: float) -> float:
+    """Degrees that an image this many pixels across sees at this focal length, in pixels, centred, without a lens."""
+    return 2 * math.degrees(math.atan(pixels / 2 / focal))
+
+
+def focal_length(pixels: float, degrees: float) -> float:
+    """Focal length in pixels at which an image this many pixels across has this `field_of_view`."""
+    return pixels / 2 / math.tan(math.radians(degrees) / 2)
+
+
 @dataclass(frozen=True)
 class Camera:
     """A pinhole behind a lens; pixel i has its centre at coordinate i.
@@ -42,7 +52,7 @@ class Camera:
     def from_view(cls, degrees: float, size: tuple[int, int], origin: str, pixel_aspect: float = 1.0) -> "Camera":
         """Without a lens, centred, with this field of view across the image's width."""
         height, width = size
-        focal = width / 2 / math.tan(math.radians(degrees) / 2)
+        focal = focal_length(width, degrees)
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal * pixel_aspect, (height - 1) / 2], [0, 0, 1]])
         return cls(K, size, np.zeros(9), origin)
 
@@ -50,14 +60,13 @@ class Camera:
     def from_35mm_equivalent(cls, millimetres: float, size: tuple[int, int], origin: str) -> "Camera":
         """As `from_view`, from the focal length that would see the same across the diagonal of 35 mm film."""
         focal = millimetres / FULL_FRAME_DIAGONAL * math.hypot(*size)
-        return cls.from_view(2 * math.degrees(math.atan(size[1] / 2 / focal)), size, origin)
+        return cls.from_view(field_of_view(size[1], focal), size, origin)
 
     @classmethod
     def guessed(cls, size: tuple[int, int], pixel_aspect: float = 1.0) -> "Camera":
         """What telephones film with, where nothing is known."""
-        focal_of_longer = max(size) / 2 / math.tan(math.radians(GUESSED_VIEW) / 2)
-        degrees = 2 * math.degrees(math.atan(size[1] / 2 / focal_of_longer))
-        return cls.from_view(degrees, size, "guessed", pixel_aspect)
+        focal_of_longer = focal_length(max(size), GUESSED_VIEW)
+        return cls.from_view(field_of_view(size[1], focal_of_longer), size, "guessed", pixel_aspect)
 
     @property
     def has_distortion(self) -> bool:
@@ -227,7 +236,7 @@ class Undistorter:
             K = cv2.fisheye.estimateNewCameraMatrixForUndistortRectify(camera.K, coefficients, size, no_turn)
         else:
             K, _ = cv2.getOptimalNewCameraMatrix(camera.K, coefficients, size, 0.0)
-        K[[0, 1], [0, 1]] *= max(1.0, size[0] / 2 / math.tan(math.radians(WIDEST_STRAIGHT) / 2) / K[0, 0])
+        K[[0, 1], [0, 1]] *= max(1.0, focal_length(size[0], WIDEST_STRAIGHT) / K[0, 0])
         undo = cv2.fisheye.initUndistortRectifyMap if is_fisheye else cv2.initUndistortRectifyMap
         self._maps = undo(camera.K, coefficients, no_turn, K, size, cv2.CV_32FC1)
         self.camera = Camera(K, camera.size, np.zeros(9), f"{camera.origin}, undistorted")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from evaluation.metrics.point_cloud import pixel_rays
 from evaluation.metrics.road_plane import find_road
 
 _AROUND = 2  # pixels on each side of a measured one, whose median counts
@@ -29,5 +30,5 @@ def scale_from_distance(depth: np.ndarray, K: np.ndarray, pixel: tuple[int, int]
     """
     x, y = pixel
     around = depth[max(0, y - _AROUND) : y + _AROUND + 1, max(0, x - _AROUND) : x + _AROUND + 1]
-    ray = np.linalg.inv(K) @ [x, y, 1.0]  # of length 1 along the axis
+    (ray,) = pixel_rays(np.array([y]), np.array([x]), K)
     return float(metres / (np.median(around) * np.linalg.norm(ray)))

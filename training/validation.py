@@ -1,7 +1,6 @@
 """The whole validation split: loss, depth errors where there is ground truth, and which of two results is better."""
 
 import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from paddle import Tensor
 
 from datasets.batch import prepare_batch
 from datasets.build import DATASETS
+from datasets.cameras import Camera
 from evaluation.ground_truth import protocol_from
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.depth_protocol import DepthProtocol
@@ -144,11 +144,8 @@ def _learned_intrinsics(outputs: Mapping) -> dict[str, Tensor]:
 def describe_intrinsics(intrinsics: Sequence[float], height: int, width: int) -> str:
     """Learned intrinsics, fx, fy, cx and cy in pixels of height x width, and the field of view that they come to."""
     fx, fy, cx, cy = intrinsics
-    # From edge to edge: pixel 0 begins at -0.5.
-    across, down = (
-        math.degrees(math.atan((centre + 0.5) / focal) + math.atan((size - 0.5 - centre) / focal))
-        for focal, centre, size in ((fx, cx, width), (fy, cy, height))
-    )
+    K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    across, down = Camera(K, (height, width), np.zeros(9), "learned").view
     return (
         f"Learned intrinsics at {width}x{height}: fx {fx:.1f}, fy {fy:.1f}, cx {cx:.1f}, cy {cy:.1f} pixels; "
         f"field of view {across:.1f} x {down:.1f} degrees"

@@ -6,16 +6,28 @@ from scipy.spatial import cKDTree
 THRESHOLD = 0.1  # metres
 
 
+def pixel_rays(rows: np.ndarray, columns: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """Find the rays through pixels: K^-1 (x, y, 1), of depth 1, in the camera's frame.
+
+    Args:
+        rows, columns: (P,) of the pixels; pixel i has its centre at coordinate i.
+        K: (3, 3), pixels.
+
+    Returns:
+        float64 (P, 3).
+    """
+    pixels = np.stack([columns, rows, np.ones(len(rows))])  # (3, P)
+    return (np.linalg.inv(K) @ pixels).T
+
+
 def back_project(depth: np.ndarray, rows: np.ndarray, columns: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """Points (P, 3) in the camera's frame: x right, y down, z forward.
+    """Lift pixels to points (P, 3) in the camera's frame: x right, y down, z forward.
 
     Args:
         depth: (P,) along the camera's axis.
-        rows, columns: (P,) of the pixels; pixel i has its centre at coordinate i.
-        K: (3, 3), pixels.
+        rows, columns, K: as for `pixel_rays`.
     """
-    pixels = np.stack([columns, rows, np.ones(len(rows))])  # (3, P)
-    return (np.linalg.inv(K) @ pixels * depth).T
+    return pixel_rays(rows, columns, K) * depth[:, np.newaxis]
 
 
 def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.metrics.point_cloud import pixel_rays
+
 # Where the road is looked for, by the ray through a pixel, (x, y, 1) in the camera's frame: at least so steeply down,
 # and on level ground at most so many camera heights to the side.
 LEAST_SLOPE = 0.08
@@ -81,7 +83,7 @@ def _candidates(depth: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Rays (P, 3) and depths (P,) of the pixels where a road would be."""
     step = math.ceil(math.sqrt(depth.size / MAX_PIXELS))
     rows, columns = step * np.indices(depth[::step, ::step].shape).reshape(2, -1)
-    rays = np.stack([columns, rows, np.ones_like(rows)], axis=1) @ np.linalg.inv(K).T  # (P, 3)
+    rays = pixel_rays(rows, columns, K)
     x, y = rays[:, 0], rays[:, 1]
     depths = depth[::step, ::step].reshape(-1).astype(np.float64)
     looked_at = (y > LEAST_SLOPE) & (np.abs(x) < SIDE_HEIGHTS * y) & (depths > 0) & np.isfinite(depths)

@@ -1,12 +1,12 @@
 """Whether calibration files are there, complete, plausible, and for images of the size that there is."""
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from common.errors import DataError
+from datasets.cameras import field_of_view
 from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
@@ -89,7 +89,7 @@ def view_of(use: CalibrationUse, image_size: tuple[int, int] | None) -> CameraVi
     about = next(iter(use.files)), str(use.line), use.part
     if min(fx, fy, height, width) <= 0:
         return Finding("calibration_implausible", *about, f"focal length {fx:g} by {fy:g}, size {width}x{height}")
-    angles = tuple(2 * math.degrees(math.atan(pixels / 2 / f)) for pixels, f in ((width, fx), (height, fy)))
+    angles = field_of_view(width, fx), field_of_view(height, fy)
     at_size = f"at {width}x{height}"
     if not FIELD_OF_VIEW[0] <= angles[0] <= FIELD_OF_VIEW[1]:
         detail = f"focal length {fx:g} pixels {at_size}: a field of view of {angles[0]:.0f} degrees"

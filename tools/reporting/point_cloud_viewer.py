@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.metrics.point_cloud import back_project
+
 MAX_POINTS = 30_000
 SCRIPT = Path(__file__).with_suffix(".js")
 STYLE = """
@@ -43,8 +45,7 @@ def encode_cloud(depth: np.ndarray, image: np.ndarray, K: np.ndarray, far: float
     if len(rows) > MAX_POINTS:
         kept = np.sort(np.random.default_rng(0).choice(len(rows), MAX_POINTS, replace=False))
         rows, columns = rows[kept], columns[kept]
-    pixels = np.stack([columns, rows, np.ones_like(rows)]).astype(np.float64)  # (3, N)
-    points = (np.linalg.inv(K) @ pixels * depth[rows, columns]).T
+    points = back_project(depth[rows, columns], rows, columns, K)
     unit = max(float(np.abs(points).max(initial=0.0)), 1e-6) / np.iinfo(np.int16).max
     positions = (points / unit).round().astype("<i2")
     return {
