@@ -193,18 +193,19 @@ class _Worker:
             with self._at_work:
                 self._pipe.send((slot, item))
                 answer = self._pipe.recv()
-        except (EOFError, OSError):
+        except BaseException:
             self._slots.give_back(slot)
             raise
         return self._slots.read(slot, answer)
 
     def close(self, deadline: float) -> None:
-        """End the process, at ``deadline`` (``time.monotonic``) in the middle of an item."""
+        """End the process, at ``deadline`` (``time.monotonic``) in the middle of an item. Later calls raise OSError."""
         if not self._at_work.acquire(timeout=max(0.0, deadline - time.monotonic())):
             self._process.kill()
             self._at_work.acquire()
         self._pipe.close()
         self._process.join()
+        self._at_work.release()
 
 
 class _WorkerError(Exception):

@@ -32,15 +32,15 @@ def dataset_from(
     augment: bool = False,
     load_depth: bool = False,
     load_travel: bool = False,
-    mean_intrinsics: bool = False,
 ) -> MonoDataset:
     """Build the dataset that the options describe.
 
     Args:
-        opt: names the dataset, its folder, the images' size and extension, the ground truth's axis, and the seed.
+        opt: has the dataset's name and folder, the images' size and extension, the axis of ground truth, the kind of
+            intrinsics, and the seed.
         lines: the frames.
         name: of the dataset, where it is not ``opt.dataset``.
-        frame_ids, scales, load_depth, load_travel, mean_intrinsics: as in `MonoDataset`.
+        frame_ids, scales, load_depth, load_travel: as in `MonoDataset`; intrinsics are wanted only with scales.
         augment: flip and jitter, to train on.
 
     Raises:
@@ -60,7 +60,7 @@ def dataset_from(
         load_depth=load_depth,
         load_travel=load_travel,
         gt_depth=opt.gt_depth,
-        mean_intrinsics=mean_intrinsics,
+        mean_intrinsics=opt.kitti_mean_intrinsics and bool(scales),
         seed=opt.seed,
     )
 

@@ -87,7 +87,7 @@ def _build(opt: Options, part: str, lines: list[SplitLine]) -> MonoDataset:
         lines,
         name="kitti_depth" if is_test and opt.split_name == IMPROVED_SPLIT else None,
         frame_ids=(0,) if is_test else opt.all_frames,
-        mean_intrinsics=opt.kitti_mean_intrinsics,
+        scales=opt.scales,
     )
 
 

@@ -173,7 +173,6 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         augment=train,
         load_depth=not train,
         load_travel=bool(opt.velocity_weight),
-        mean_intrinsics=opt.kitti_mean_intrinsics,
     )
     check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
     if check.dropped:

@@ -82,7 +82,6 @@ def _build_dataset(opt: Options) -> MonoDataset:
         frame_ids=opt.all_frames,
         scales=opt.scales,
         augment=True,
-        mean_intrinsics=opt.kitti_mean_intrinsics,
     )
 
 

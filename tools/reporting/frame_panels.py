@@ -120,7 +120,7 @@ def _lines_of(
 
 
 def _dataset(opt: Options, lines: Sequence[SplitLine], frame_ids: Sequence[int | str]) -> MonoDataset:
-    return dataset_from(opt, lines, frame_ids=frame_ids, scales=opt.scales, mean_intrinsics=opt.kitti_mean_intrinsics)
+    return dataset_from(opt, lines, frame_ids=frame_ids, scales=opt.scales)
 
 
 def _is_there(dataset: MonoDataset, line: SplitLine, count: int | None = None) -> bool:
