@@ -36,7 +36,7 @@ THIRD_PARTY = {
     "networks": {"paddle"},
     "evaluation": {"numpy", "cv2", "scipy", "matplotlib"},
     "evaluation/metrics": {"numpy", "cv2", "scipy"},
-    "tools/kitti": {"numpy", "PIL", "requests"},
+    "tools/kitti": {"numpy", "PIL", "requests", "urllib3"},
     "tools/video_import": {"numpy", "cv2", "av", "PIL"},
 }
 STANDARD = set(sys.stdlib_module_names)

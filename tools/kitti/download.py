@@ -1,4 +1,8 @@
-"""Where files come from: a server by HTTP, resumed where the connection was cut, or a local folder."""
+"""Where files come from: a server by HTTP, resumed where the connection was cut, or a local folder.
+
+``urllib3.Retry`` counts attempts and waits between them. The connection and the server's answer are retried by the
+adapter that it is mounted with; a body that is cut off is not, so that `HttpSource` resumes it by a range of bytes.
+"""
 
 import threading
 from collections.abc import Callable
@@ -6,13 +10,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import MaxRetryError
 
 from common.errors import DataError
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each further attempt
+RETRIES = 5  # after the first attempt
+BACKOFF = 1.0  # seconds; pauses are 0, 2, 4, 8 and 16 times as long
+LONGEST_PAUSE = 120.0  # seconds, whatever the server asks for by Retry-After
 TIMEOUT = 30.0  # seconds without a sign from the server
 CHUNK = 1 << 16  # bytes; a cut connection loses so many at most
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may be others next time
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that may be others next time
 
 T = TypeVar("T")
 
@@ -21,8 +30,20 @@ class StoppedError(Exception):
     """The run is ending; what was fetched so far is kept."""
 
 
-class _PassingError(Exception):
-    """What another attempt may mend."""
+class _IncompleteError(Exception):
+    """A body that is not what was asked for; another attempt may get it."""
+
+
+def _stoppable_retry(stop: threading.Event) -> Retry:
+    """Build the retries of one request, whose pauses end with `StoppedError` once ``stop`` is set."""
+
+    class StoppableRetry(Retry):
+        def sleep(self, response=None) -> None:
+            asked = self.get_retry_after(response) if response is not None else None
+            if stop.wait(min(asked or self.get_backoff_time(), LONGEST_PAUSE)):
+                raise StoppedError
+
+    return StoppableRetry(RETRIES, backoff_factor=BACKOFF, status_forcelist=TRANSIENT)
 
 
 class HttpSource:
@@ -40,18 +61,18 @@ class HttpSource:
             raise DataError(f"'{url}' is no address of a server: expected http://... or https://...")
         self.url = url.rstrip("/")
         self._stop = stop
+        self._retry = _stoppable_retry(stop)
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=self._retry))
 
     def size(self, path: str) -> int:
         """Bytes of the file. Raises DataError where the server does not have it, does not say, or does not answer."""
-
-        def ask() -> int:
-            with self._answer("HEAD", path) as answer:
-                length = answer.headers.get("Content-Length", "")
-            if not length.isdigit():
-                raise DataError(f"{self.url}/{path}: the server does not say how large the file is.")
-            return int(length)
-
-        return self._patiently(path, ask)
+        with self._answer("HEAD", path) as answer:
+            length = answer.headers.get("Content-Length", "")
+        if not length.isdigit():
+            raise DataError(f"{self.url}/{path}: the server does not say how large the file is.")
+        return int(length)
 
     def read(self, path: str) -> bytes:
         """The content of a small file. Raises DataError as `size` does."""
@@ -60,7 +81,7 @@ class HttpSource:
             with self._answer("GET", path) as answer:
                 return answer.content
 
-        return self._patiently(path, ask)
+        return self._retry_body(path, ask)
 
     def fetch(self, path: str, folder: Path, size: int, on_bytes: Callable[[int], None]) -> Path:
         """The file as ``folder/NAME``, whole by its size; while on its way it is ``NAME.part``, and resumed if there.
@@ -86,17 +107,18 @@ class HttpSource:
         furthest = _size(part)
         on_bytes(furthest)
 
-        def go_on() -> None:
+        def resume() -> None:
+            """Append what comes; ends well if that is more than ever, so that attempts are counted anew."""
             nonlocal furthest
             try:
                 self._append(path, part, size, on_bytes)
-            except (_PassingError, requests.RequestException):
+            except (_IncompleteError, requests.RequestException):
                 if _size(part) <= furthest:
                     raise
             furthest = max(furthest, _size(part))
 
         while _size(part) < size:
-            self._patiently(path, go_on)
+            self._retry_body(path, resume)
         part.replace(goal)
         return goal
 
@@ -106,7 +128,7 @@ class HttpSource:
         headers = {"Range": f"bytes={held}-"} if held else {}
         with self._answer("GET", path, headers) as answer:
             if answer.status_code == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
-                raise _PassingError("the server answers with another range than was asked for")
+                raise _IncompleteError("the server answers with another range than was asked for")
             resumes = answer.status_code == 206
             if not resumes:
                 on_bytes(-held)
@@ -124,40 +146,50 @@ class HttpSource:
             part.unlink()
             raise DataError(f"{self.url}/{path}: the server sends more than the {size} bytes that it says there are.")
         if held < size:
-            raise _PassingError(f"the server sent {held} of {size} bytes")
+            raise _IncompleteError(f"the server sent {held} of {size} bytes")
 
     def _answer(self, method: str, path: str, headers: dict[str, str] | None = None) -> requests.Response:
-        """The server's answer, its body yet to come; what it says of failing is raised."""
+        """Send a request, with the adapter's retries; the body of the answer is yet to come.
+
+        Raises:
+            DataError: no answer came, or the server does not have the file.
+            _IncompleteError: the server has less of the file than the range begins with.
+        """
+        if self._stop.is_set():
+            raise StoppedError
         # Compressed on the way, a file would have another size.
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         address = f"{self.url}/{path}"
-        answer = requests.request(method, address, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=True)
+        try:
+            answer = self._session.request(method, address, headers=headers, stream=True, timeout=TIMEOUT)
+        except requests.RequestException as fault:
+            raise self._unavailable(path, fault) from fault
         status = answer.status_code
         if status in (200, 206):
             return answer
         answer.close()
-        if status in PASSING:
-            raise _PassingError(f"the server answers {status} {answer.reason}")
         if status == 416:
-            raise _PassingError("the server has less of the file than it said")
+            raise _IncompleteError("the server has less of the file than it said")
         raise DataError(f"{address}: the server answers {status} {answer.reason}. Check the address and the name.")
 
-    def _patiently(self, path: str, attempt: Callable[[], T]) -> T:
-        """What the attempt gives, made again after a pause where the connection or the server failed."""
-        pauses = iter(PAUSES)
+    def _retry_body(self, path: str, attempt: Callable[[], T]) -> T:
+        """Repeat an attempt after a pause where the body did not come, which the adapter does not retry."""
+        retries = self._retry
         while True:
-            if self._stop.is_set():
-                raise StoppedError
             try:
                 return attempt()
-            except (requests.RequestException, _PassingError) as fault:
-                pause = next(pauses, None)
-                if pause is None:
-                    raise DataError(
-                        f"{self.url}/{path} cannot be fetched: {_reason(fault)} ({len(PAUSES) + 1} attempts). Check "
-                        "the connection; the same command goes on where this one ended."
-                    ) from fault
-                self._stop.wait(pause)
+            except (requests.RequestException, _IncompleteError) as fault:
+                try:
+                    retries = retries.increment("GET", path, error=fault)
+                except MaxRetryError:
+                    raise self._unavailable(path, fault) from fault
+                retries.sleep()
+
+    def _unavailable(self, path: str, fault: Exception) -> DataError:
+        return DataError(
+            f"{self.url}/{path} cannot be fetched: {_reason(fault)} ({RETRIES + 1} attempts). Check the connection; "
+            "the same command goes on where this one ended."
+        )
 
 
 class LocalSource:

@@ -202,7 +202,8 @@ def pool():
 
 @pytest.fixture
 def short_pauses(monkeypatch):
-    """The attempts that there are, without the waiting between them."""
+    """Fewer attempts, almost without the waiting between them."""
     import tools.kitti.download
 
-    monkeypatch.setattr(tools.kitti.download, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(tools.kitti.download, "RETRIES", 2)
+    monkeypatch.setattr(tools.kitti.download, "BACKOFF", 0.01)

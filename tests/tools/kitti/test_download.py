@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -157,6 +158,18 @@ def test_a_stop_ends_a_download_and_keeps_what_came(server, tmp_path, remote, mo
     with pytest.raises(StoppedError):
         HttpSource(server.url, stop).fetch(PATH, tmp_path, SIZE, lambda count: count and stop.set())
     assert (tmp_path / "a_sync.zip.part").read_bytes() == CONTENT[:1000]
+
+
+def test_a_stop_ends_the_pause_between_attempts(server, remote, monkeypatch):
+    monkeypatch.setattr(tools.kitti.download, "BACKOFF", 30.0)
+    server.faults[PATH] = [500] * 9
+    stop = threading.Event()
+    source = HttpSource(server.url, stop)
+    threading.Timer(0.3, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(StoppedError):
+        source.read(PATH)
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("place", ["raw_data/a/a_sync.zip", "a_sync.zip"])
