@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import DataError
 from datasets.cameras import Camera, Undistorter, check_keeping, rescale_and_validate
-from tools.make_video import StreetVideo, lens_camera
+from tools.synthetic.street_video import StreetVideo, lens_camera
 from tools.video_import.frame_motion import measure_motion
 
 SIZE = (480, 640)
