@@ -9,7 +9,7 @@ from common.environment import prepare_environment, run_script
 from evaluation.depth_report import report_disparities
 from evaluation.disparity_files import benchmark_ids, read_disparities
 from evaluation.ground_truth import IMPROVED_SPLIT, build_test_dataset
-from evaluation.leakage_check import refuse_training_frames
+from evaluation.leakage_check import check_leakage
 from inference.split_prediction import predict_frames
 from options import Options, parse_options
 
@@ -37,7 +37,7 @@ def evaluate(opt: Options) -> dict[str, float] | None:
     if opt.ext_disp_to_eval:
         scaled_disps = read_disparities(Path(opt.ext_disp_to_eval), len(dataset.lines), benchmark_ids(opt))
     else:
-        refuse_training_frames(opt, dataset.lines)
+        check_leakage(opt, dataset.lines)
         scaled_disps = predict_frames(opt, dataset)
     return report_disparities(opt, dataset, split_dir, scaled_disps)
 

@@ -20,11 +20,11 @@ from common.progress import Progress
 from common.video import open_camera, open_video
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from inference.from_options import predictor_from
-from inference.jobs import Job, VideoJob, claim_folder, common_folder, plan_jobs, plan_video
+from inference.jobs import Job, VideoJob, common_folder, open_output_dir, plan_jobs, plan_video
 from inference.predict_options import PredictOptions, parse_predict_options
 from inference.road_scale import RoadScale
 from inference.video_files import CAMERA_RATE, Clock, VideoWriter
-from inference.writers import WRITERS, Result
+from inference.writers import WRITERS, PredictedImage
 
 # What imports Paddle is imported where it is used, so that a mistyped option or path is told at once.
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def predict(opt: PredictOptions) -> list[DataError]:
     jobs = plan_jobs(sources, output_dir, opt.save)
     intrinsics = make_intrinsics(opt.intrinsics, opt.fov)
     predictor = _load(opt)
-    since = claim_folder(output_dir, _settings(opt, predictor, sources), opt.overwrite)
+    since = open_output_dir(output_dir, _settings(opt, predictor, sources), opt.overwrite)
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
         print(f"{len(jobs) - len(waiting)} of {len(jobs)} images are predicted already")
@@ -136,7 +136,7 @@ class _Run:
     """Reads, predicts and writes by batches; what cannot be read is told and passed over.
 
     Args:
-        since: when what may be resumed began (`claim_folder`).
+        since: when what may be resumed began (`open_output_dir`).
 
     Attributes:
         failures: what was wrong with images and videos that could not be read or predicted.
@@ -228,9 +228,11 @@ class _Run:
     def _road(self, keep: bool) -> RoadScale | None:
         return None if self._opt.camera_height is None else RoadScale(self._opt.camera_height, keep)
 
-    def _result(self, image: np.ndarray, prediction: "Prediction", road: RoadScale | None, name: Path | str) -> Result:
+    def _result(
+        self, image: np.ndarray, prediction: "Prediction", road: RoadScale | None, name: Path | str
+    ) -> PredictedImage:
         K = None if self._intrinsics is None else self._intrinsics(image.shape[:2])
-        return Result(image, road(prediction, K, str(name)) if road else prediction, K)
+        return PredictedImage(image, road(prediction, K, str(name)) if road else prediction, K)
 
     @contextmanager
     def _progress(self, total: int | None, unit: str) -> Iterator[Progress]:

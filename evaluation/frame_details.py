@@ -6,8 +6,7 @@ from common.errors import DataError
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from datasets.transforms import scale_intrinsics
-from evaluation.metrics.alignment import align_disparity
-from evaluation.metrics.depth_metrics import compute_depth_metrics
+from evaluation.metrics.depth_metrics import align_disparity, compute_depth_metrics
 from evaluation.metrics.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
 from evaluation.metrics.edges import edge_scores
 from evaluation.metrics.point_cloud import back_project, cloud_scores

@@ -67,7 +67,7 @@ def training_overlap(weights: str | Path, lines: Sequence[SplitLine], opt: Optio
     return TrainingOverlap(tuple(line for line in lines if line in seen), tuple(known), unknown)
 
 
-def refuse_training_frames(opt: Options, lines: Sequence[SplitLine]) -> None:
+def check_leakage(opt: Options, lines: Sequence[SplitLine]) -> None:
     """Prints what is not known of the training of ``load_weights_folder``.
 
     Raises:

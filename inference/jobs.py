@@ -10,7 +10,7 @@ from typing import Any
 from common.atomic_files import atomic_file
 from common.errors import DataError
 from common.input_files import is_video
-from inference.writers import WRITERS, Result
+from inference.writers import WRITERS, PredictedImage
 
 RECORD = "predict.json"
 PICTURE = "picture"  # of a video or camera, this kind is one video
@@ -25,10 +25,10 @@ class Job:
     outputs: Mapping[str, Path]
 
     def is_done(self, since: int) -> bool:
-        """Whether all its files are there, none older than ``since`` (`claim_folder`)."""
+        """Whether all its files are there, none older than ``since`` (`open_output_dir`)."""
         return all(_is_there(path, since) for path in self.outputs.values())
 
-    def write(self, result: Result) -> None:
+    def write(self, result: PredictedImage) -> None:
         """Writes all files, each whole or not at all. Raises UserError where one cannot be written."""
         for kind, path in self.outputs.items():
             with atomic_file(path) as stream:
@@ -120,7 +120,7 @@ def plan_video(source: Path, stem: Path, kinds: Sequence[str]) -> VideoJob:
     return VideoJob(source, stem, tuple(kind for kind in kinds if kind != PICTURE), video)
 
 
-def claim_folder(output_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> int:
+def open_output_dir(output_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> int:
     """Records what the predictions in a folder are made from, so that a later run resumes nothing made otherwise.
 
     The record is older than all that is made by it, and with ``overwrite`` newer than all that was there: a run that

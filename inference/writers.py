@@ -33,7 +33,7 @@ end_header
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class PredictedImage:
     """What there is to write of an image or frame.
 
     Attributes:
@@ -59,38 +59,38 @@ class Writer:
     """
 
     ending: str
-    write: Callable[[BinaryIO, Result], None]
+    write: Callable[[BinaryIO, PredictedImage], None]
     needs_metres: bool = False
     needs_intrinsics: bool = False
 
 
-def write_picture(stream: BinaryIO, result: Result) -> None:
+def write_picture(stream: BinaryIO, result: PredictedImage) -> None:
     """PNG (H, 2 W): the image, and to its right the disparity in colours, near bright and far dark."""
     picture = np.concatenate([result.image, colourise_disparity(result.prediction.scaled_disp)], axis=1)
     Image.fromarray(picture).save(stream, format="PNG")
 
 
-def write_disp_npy(stream: BinaryIO, result: Result) -> None:
+def write_disp_npy(stream: BinaryIO, result: PredictedImage) -> None:
     """float32 (H, W): scaled disparity, one over depth in scene units."""
     np.save(stream, result.prediction.scaled_disp)
 
 
-def write_depth_npy(stream: BinaryIO, result: Result) -> None:
+def write_depth_npy(stream: BinaryIO, result: PredictedImage) -> None:
     """float32 (H, W): depth, metres or scene units."""
     np.save(stream, result.prediction.depth)
 
 
-def write_depth_png(stream: BinaryIO, result: Result) -> None:
+def write_depth_png(stream: BinaryIO, result: PredictedImage) -> None:
     """16-bit grey PNG (H, W) as KITTI's: metres times 256, up to 255.99 m. 0 would mean unknown, and is not written."""
     stream.write(encode_depth_png(result.prediction.depth))
 
 
-def write_depth_mm(stream: BinaryIO, result: Result) -> None:
+def write_depth_mm(stream: BinaryIO, result: PredictedImage) -> None:
     """16-bit grey PNG (H, W): millimetres, up to 65.535 m. 0 would mean unknown, and is not written."""
     stream.write(encode_depth_png(result.prediction.depth, steps_per_metre=1000))
 
 
-def write_ply(stream: BinaryIO, result: Result) -> None:
+def write_ply(stream: BinaryIO, result: PredictedImage) -> None:
     """Binary PLY: a point for each pixel, row by row, in the camera's frame, metres or scene units; and its colour."""
     depth = result.prediction.depth
     rows, columns = np.indices(depth.shape).reshape(2, -1)

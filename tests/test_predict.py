@@ -352,7 +352,7 @@ def test_ctrl_c_ends_a_camera_and_leaves_a_whole_video(run, video, tmp_path, mon
 )
 def test_operators_are_compiled_where_it_is_worth_it(run, images, video, monkeypatch, name, words, mode):
     asked = []
-    monkeypatch.setattr("training.setup.use_kernels", asked.append)
+    monkeypatch.setattr("layers.kernels.ops.use_kernels", asked.append)
     path = video if name == video.name else images / name
     assert run(path, "--max_frames", 1, "--kernels", "auto", *words) == []
     assert asked == [mode]

@@ -1,4 +1,7 @@
-"""The seven measures of predicted depth (Eigen et al., NIPS 2014; supplementary of Monodepth2, section 1)."""
+"""The seven measures of predicted depth (Eigen et al., NIPS 2014; supplementary of Monodepth2, section 1).
+
+And its alignment to the truth, for predictions up to scale and shift.
+"""
 
 import numpy as np
 
@@ -28,3 +31,23 @@ def compute_depth_metrics(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
         *(np.mean(ratio < _RATIO_THRESHOLD**power) for power in (1, 2, 3)),
     )
     return {name: float(value) for name, value in zip(METRIC_NAMES, values, strict=True)}
+
+
+def align_disparity(gt: np.ndarray, scaled_disp: np.ndarray, cap: float) -> np.ndarray:
+    """Convert disparity to depth by the scale and shift that fit it best to one over the true depth (least squares).
+
+    Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), section 5: what is left of the error is
+    that of the shape.
+
+    Args:
+        gt: (P,) true depths in metres, positive.
+        scaled_disp: (P,) predicted disparities, one over depth in any unit.
+        cap: what is further, or behind the camera, is taken for it; metres.
+
+    Returns:
+        (P,) float64, metres.
+    """
+    disp = scaled_disp.astype(np.float64)
+    columns = np.stack([disp, np.ones_like(disp)], axis=1)
+    fit = np.linalg.lstsq(columns, 1 / gt.astype(np.float64), rcond=None)[0]
+    return 1 / np.maximum(columns @ fit, 1 / cap)

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import DataError
 from datasets.splits import read_split_lines
-from evaluation.leakage_check import refuse_training_frames, training_overlap
+from evaluation.leakage_check import check_leakage, training_overlap
 from options import Options
 
 
@@ -87,11 +87,11 @@ def test_refusal_names_a_frame_and_the_way_out(world, tmp_path, capsys):
     lines = read_split_lines(world.split("other", ["z 1 l"], ["c 10 l", "a 10 l"]), "test")
     opt = Options(data_path=str(tmp_path), load_weights_folder=str(world.run("run")))
     with pytest.raises(DataError, match=r"1 of the 2 frames .* \(split mine\), for example a 10 l") as error:
-        refuse_training_frames(opt, lines)
+        check_leakage(opt, lines)
     assert "--eval_trained_frames" in str(error.value)
-    refuse_training_frames(opt.replace(eval_trained_frames=True), lines)
+    check_leakage(opt.replace(eval_trained_frames=True), lines)
     assert "Note: 1 of the 2 frames" in capsys.readouterr().out
-    refuse_training_frames(opt, lines[:1])
+    check_leakage(opt, lines[:1])
     assert capsys.readouterr().out == ""
 
 
@@ -102,6 +102,6 @@ def test_without_knowledge_there_is_one_line(world, tmp_path, capsys, content):
     released.mkdir(parents=True)
     if content is not None:
         (released / "opt.json").write_text(content)
-    refuse_training_frames(Options(data_path=str(tmp_path), load_weights_folder=str(released)), lines)
+    check_leakage(Options(data_path=str(tmp_path), load_weights_folder=str(released)), lines)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("Note: not all that these weights were trained on is known: ")

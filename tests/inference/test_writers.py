@@ -8,7 +8,7 @@ import pytest
 from plyfile import PlyData
 
 from inference.depth_predictor import Prediction
-from inference.writers import WRITERS, Result
+from inference.writers import WRITERS, PredictedImage
 
 DEPTH = np.array([[1.5, 2.0, 70.0], [0.00001, 3.0004, 300.0]], np.float32)
 K = np.array([[2.0, 0, 1.0], [0, 4.0, 0.5], [0, 0, 1]])
@@ -21,7 +21,7 @@ def written():
 
     def written(kind, metric=True):
         stream = io.BytesIO()
-        WRITERS[kind].write(stream, Result(image, Prediction(1 / DEPTH, DEPTH, metric), K))
+        WRITERS[kind].write(stream, PredictedImage(image, Prediction(1 / DEPTH, DEPTH, metric), K))
         return stream.getvalue()
 
     return written

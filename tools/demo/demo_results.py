@@ -16,8 +16,7 @@ from common.colormap import colour_range, colourise_disparity
 from inference.camera_intrinsics import make_intrinsics
 from inference.jobs import Job
 from inference.video_files import VideoWriter
-from inference.writers import WRITERS
-from inference.writers import Result as Written
+from inference.writers import WRITERS, PredictedImage
 from tools.demo.upload import Upload
 from tools.reporting.point_cloud_viewer import encode_cloud, framed_viewer_html
 
@@ -78,7 +77,7 @@ def predict_upload(
     image, prediction = upload.frames[middle], predictions[middle]
     kinds = [kind for kind in FILES if prediction.metric or not WRITERS[kind].needs_metres]
     job = Job(folder, {kind: folder / f"{upload.name}{WRITERS[kind].ending}" for kind in kinds})
-    job.write(Written(image, prediction))
+    job.write(PredictedImage(image, prediction))
     pair = folder / "input.png", folder / "disparity.png"
     for path, pixels in zip(pair, (image, colourise_disparity(prediction.scaled_disp)), strict=True):
         Image.fromarray(pixels).save(path, compress_level=1)
