@@ -186,7 +186,7 @@ class Options:
     eval_eigen_to_benchmark: bool = _evaluation(False, "score the frames of eigen_benchmark, of disparities for eigen")
     eval_out_dir: str | None = _evaluation(None, "folder of what evaluation writes")
 
-    given: frozenset[str] = dataclasses.field(default=frozenset(), repr=False, compare=False)
+    explicitly_set: frozenset[str] = dataclasses.field(default=frozenset(), repr=False, compare=False)
     """Names of the options set on the command line or in the config."""
 
     def __post_init__(self) -> None:
@@ -220,7 +220,7 @@ class Options:
         return os.path.basename(os.path.abspath(self.eval_split))
 
     def replace(self, **changes: Any) -> "Options":
-        """A copy with other values, checked anew; `given` stays.
+        """A copy with other values, checked anew; `explicitly_set` stays.
 
         Raises:
             OptionsError: as in building `Options`.
@@ -246,7 +246,7 @@ class Options:
 
     @classmethod
     def load(cls, path: str | Path) -> "Options":
-        """The options of a JSON file that holds `as_dict`; `given` is empty.
+        """The options of a JSON file that holds `as_dict`; `explicitly_set` is empty.
 
         Raises:
             OptionsError: the file is missing, is not JSON, or its options are not allowed.
@@ -275,10 +275,10 @@ def parse_options(argv: Sequence[str] | None = None) -> Options:
     if "config" in values:
         in_file = {name: field for name, field in OPTION_FIELDS.items() if name != "config"}
         values = {**read_config(in_file, Path(values["config"])), **values}
-    given = frozenset(values)
+    explicitly_set = frozenset(values)
     if values.get("dataset") == "folder":  # whose lists are its own
         values = {"split": "folder", "eval_split": "folder", **values}
-    return Options(**values, given=given)
+    return Options(**values, explicitly_set=explicitly_set)
 
 
 def _parser() -> OptionParser:

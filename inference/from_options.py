@@ -47,5 +47,5 @@ def pose_predictor_from(options: Options) -> "PosePredictor":
 def _settings(options: Any, names: tuple[str, ...]) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in (*names, "load_weights_folder") if hasattr(options, name)}
     if isinstance(options, Options):  # whose size has a default, while the weights know their own
-        settings.update((name, None) for name in ("height", "width") if name not in options.given)
+        settings.update((name, None) for name in ("height", "width") if name not in options.explicitly_set)
     return settings

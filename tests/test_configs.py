@@ -110,7 +110,7 @@ def test_main_job_with_its_defaults(main_job):
         assert options.eval_mono
         assert (options.load_weights_folder, options.eval_out_dir) == (weights, weights)
         assert (options.height, options.width) == size
-        assert {"height", "width"} <= options.given
+        assert {"height", "width"} <= options.explicitly_set
     assert pretrained in done.stdout and finetuned in done.stdout
 
 

@@ -81,7 +81,7 @@ def test_every_option_has_its_default_and_choices():
     assert {name: type(value) for name, value in got.items()} == {n: type(v) for n, v in DEFAULTS.items()}
     choices = {name: field.metadata["choices"] for name, field in OPTION_FIELDS.items()}
     assert {name: set(values) for name, values in choices.items() if values} == CHOICES
-    assert options.given == frozenset()
+    assert options.explicitly_set == frozenset()
 
 
 def test_help_shows_groups_options_and_defaults(capsys):
@@ -122,7 +122,7 @@ def test_commands_of_the_predecessor(monkeypatch):
         "--type MonoDepthv2 --load_weights_folder W --eval_mono --data_path D --num_workers 4 --height 192 --width 640"
     )
     evaluation.check_for_evaluation()
-    assert evaluation.given == {
+    assert evaluation.explicitly_set == {
         "type", "load_weights_folder", "eval_mono", "data_path", "num_workers", "height", "width"
     }  # fmt: skip
 
@@ -132,7 +132,7 @@ def test_command_line_above_config_above_base(config):
     path = config("base: base.yml\nwidth: 416\nbatch_size: 3\n")
     options = parse_options(["--config", path, "--batch_size", "4", "--no-use_stereo"])
     assert (options.height, options.width, options.batch_size, options.use_stereo) == (96, 416, 4, False)
-    assert options.given == {"config", "height", "width", "batch_size", "use_stereo"}
+    assert options.explicitly_set == {"config", "height", "width", "batch_size", "use_stereo"}
     assert options.config == path
 
 
@@ -150,7 +150,7 @@ def test_base_in_a_circle(config):
 
 
 def test_empty_config(config):
-    assert parse_options(["--config", config("# nothing yet\n")]).given == {"config"}
+    assert parse_options(["--config", config("# nothing yet\n")]).explicitly_set == {"config"}
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_what_evaluation_takes(line):
 def test_no_cuda_is_device_cpu():
     options = parse_options(["--no_cuda"])
     assert options.device == "cpu"
-    assert options.given == {"device"}
+    assert options.explicitly_set == {"device"}
 
 
 def test_derived_values(tmp_path):
@@ -349,7 +349,7 @@ def test_frozen():
 def test_replace_checks_anew():
     options = parse_options(["--width", "320"])
     changed = options.replace(height=96, frame_ids=[0, 1])
-    assert (changed.height, changed.frame_ids, changed.given) == (96, (0, 1), {"width"})
+    assert (changed.height, changed.frame_ids, changed.explicitly_set) == (96, (0, 1), {"width"})
     assert options.height == 192
     with pytest.raises(OptionsError, match="multiples of 32"):
         options.replace(height=100)
@@ -363,7 +363,7 @@ def test_as_dict_and_load(tmp_path):
     assert set(content) == set(DEFAULTS)
     assert (content["scales"], content["max_steps"], content["height"]) == ([0, 1], 3, 192)
     assert Options.load(path) == options
-    assert Options.load(path).given == frozenset()
+    assert Options.load(path).explicitly_set == frozenset()
 
 
 @pytest.mark.parametrize(

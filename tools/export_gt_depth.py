@@ -41,7 +41,7 @@ def main() -> None:
     )
     own, others = parser.parse_known_args()
     opt = parse_options(others)
-    if "split" in opt.given:
+    if "split" in opt.explicitly_set:
         opt = opt.replace(eval_split=opt.split)
     if own.out and own.out.is_dir():
         raise OptionsError(f"--out: got the folder {own.out}, allowed: a file, {own.out / 'gt_depths.npz'} say")

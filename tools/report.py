@@ -21,7 +21,7 @@ def main() -> None:
     if own.frames < 1:
         raise OptionsError(f"--frames: got {own.frames}, allowed: an integer of at least 1")
     given = parse_options(others)
-    changes = {name: getattr(given, name) for name in given.given}
+    changes = {name: getattr(given, name) for name in given.explicitly_set}
     prepare_environment()
 
     from common.atomic_files import atomic_file

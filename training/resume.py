@@ -31,7 +31,7 @@ def resumed_options(opt: Options, checkpoint: Path) -> Options:
     different = [
         f"{name}: {getattr(run, name)!r} in the run, {getattr(opt, name)!r} now"
         for name in OPTION_FIELDS
-        if name in opt.given - MAY_CHANGE and getattr(opt, name) != getattr(run, name)
+        if name in opt.explicitly_set - MAY_CHANGE and getattr(opt, name) != getattr(run, name)
     ]
     if different:
         raise OptionsError(
@@ -40,10 +40,10 @@ def resumed_options(opt: Options, checkpoint: Path) -> Options:
             + "\nLeave them out, or start another run from its weights, by --load_weights_folder and another "
             "--model_name."
         )
-    changes = {name: getattr(opt, name) for name in opt.given & MAY_CHANGE}
+    changes = {name: getattr(opt, name) for name in opt.explicitly_set & MAY_CHANGE}
     run_dir = checkpoint.absolute().parents[1]
-    if not {"log_dir", "model_name"} & opt.given and checkpoint.parent.name == FOLDER:
+    if not {"log_dir", "model_name"} & opt.explicitly_set and checkpoint.parent.name == FOLDER:
         # Where the run lies now, whatever folder it was begun from, or moved to.
         changes |= {"log_dir": str(run_dir.parent), "model_name": run_dir.name}
     # Always as this command line has it: auto goes on from here next time too.
-    return dataclasses.replace(run, **{**changes, "resume": opt.resume}, given=opt.given)
+    return dataclasses.replace(run, **{**changes, "resume": opt.resume}, explicitly_set=opt.explicitly_set)

@@ -45,7 +45,7 @@ def with_weights_size(opt: Options) -> Options:
     if size is None:
         return opt
     sides = zip(("height", "width"), size, strict=True)
-    return opt.replace(**{name: side for name, side in sides if name not in opt.given})
+    return opt.replace(**{name: side for name, side in sides if name not in opt.explicitly_set})
 
 
 def kernels_mode(opt: Options, total_steps: int, before: bool | None) -> str:
@@ -121,7 +121,7 @@ def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
     loaded: tuple[str, ...] = ()
     if opt.load_weights_folder:
         wanted = set(opt.models_to_load)
-        if "models_to_load" not in opt.given:  # the weights' own camera, where they have one
+        if "models_to_load" not in opt.explicitly_set:  # the weights' own camera, where they have one
             wanted |= {"intrinsics"} & roles_in(Path(opt.load_weights_folder))
         loaded = tuple(role for role in networks if role in wanted)
         reports.update(load_weights(opt.load_weights_folder, networks, loaded))

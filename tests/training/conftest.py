@@ -28,7 +28,7 @@ def make_options(folders: dict[str, Path], **changes) -> Options:
         **{"device": "cpu", "log_frequency": 1, "compile": "off", "keep_checkpoints": 1, "pose_model_type": "posecnn"},
         **changes,
     }
-    return Options(**settings, given=frozenset(settings))
+    return Options(**settings, explicitly_set=frozenset(settings))
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def options(world, tmp_path_factory):
             **{"device": "cpu", "max_steps": 1, "compile": "off", "keep_checkpoints": 1},
             **{"pose_model_type": "shared", "learn_intrinsics": True, "velocity_weight": 0.05, **changes},
         }
-        return Options(**settings, given=frozenset(settings))
+        return Options(**settings, explicitly_set=frozenset(settings))
 
     return make
 

@@ -143,7 +143,7 @@ def test_finetuning_takes_the_weights_alone(run, tmp_path):
 def test_the_run_s_own_options_are_taken_and_contradictions_named(run, tiny_options, tmp_path):
     run(max_steps=1, disparity_smoothness=0.01)
     bare = tiny_options().replace(resume=str(tmp_path / "monodepthv2"), disparity_smoothness=0.5, max_steps=2)
-    object.__setattr__(bare, "given", frozenset({"resume", "max_steps"}))
+    object.__setattr__(bare, "explicitly_set", frozenset({"resume", "max_steps"}))
     trainer = Trainer(bare)
     assert (trainer.opt.disparity_smoothness, trainer.opt.max_steps, trainer.opt.height) == (0.01, 2, 64)
     with pytest.raises(OptionsError, match=r"learning_rate: 0\.0001 in the run, 0\.5 now"):
@@ -163,7 +163,7 @@ def test_a_run_moved_elsewhere_goes_on_there(run, tiny_options, tmp_path):
     moved.parent.mkdir()
     (tmp_path / "monodepthv2").rename(moved)
     opt = tiny_options(resume=str(moved), max_steps=2)
-    object.__setattr__(opt, "given", opt.given - {"log_dir"})
+    object.__setattr__(opt, "explicitly_set", opt.explicitly_set - {"log_dir"})
     Trainer(opt).train()
     assert (moved / "checkpoints" / "step_2").is_dir() and not (tmp_path / "monodepthv2").exists()
 

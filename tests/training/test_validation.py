@@ -95,7 +95,7 @@ def test_validation_scores_what_evaluation_scores(data, tmp_path, dataset, chang
         **{"height": 64, "width": 64, "batch_size": 2, "num_workers": 0, "device": "cpu", "use_stereo": True},
         **{"png": False, "pose_model_type": "posecnn", "weights_init": "scratch", "scales": (0,), **changes},
     }
-    opt = Options(**settings, given=frozenset(settings))
+    opt = Options(**settings, explicitly_set=frozenset(settings))
     paddle.seed(0)
     model = build_model(opt)
     found = validate(model, build_loss(opt), build_data(opt, "val"), validation_protocols(opt))

@@ -71,7 +71,7 @@ def _epochs(loader: BatchLoader, opt: Options) -> Callable[[], None]:
 def _build_dataset(opt: Options) -> MonoDataset:
     """The first lines of the split asked for, or of the sample that the tests have."""
     data_path, split = opt.data_path, opt.split
-    if "data_path" not in opt.given:
+    if "data_path" not in opt.explicitly_set:
         beside = Path(__file__).resolve().parents[3] / "shared" / "kitti_sample"
         data_path, split = os.environ.get("KITTI_SAMPLE_DIR", str(beside)), "kitti_sample"
         if not Path(data_path).is_dir():
@@ -90,7 +90,7 @@ def _build_loader(opt: Options, dataset: MonoDataset) -> BatchLoader:
         dataset,
         batch_size=min(opt.batch_size, len(dataset)),
         shuffle=True,
-        num_workers=opt.num_workers if "num_workers" in opt.given else 0,
+        num_workers=opt.num_workers if "num_workers" in opt.explicitly_set else 0,
         seed=opt.seed,
         drop_last=False,
     )

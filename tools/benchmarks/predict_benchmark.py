@@ -33,7 +33,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
     from networks.build import build_depth_networks
     from serialization.weights_folder import save_weights
 
-    batch_size = opt.batch_size if "batch_size" in opt.given else BATCH_SIZE
+    batch_size = opt.batch_size if "batch_size" in opt.explicitly_set else BATCH_SIZE
     paddle.seed(0)
     networks = build_depth_networks(opt.num_layers, scales=(0,))
     predictor = DepthPredictor(**networks, size=(opt.height, opt.width))

@@ -76,7 +76,7 @@ def open_test_split(opt: Options) -> EvalSplit:
     try:
         dataset, folder = build_test_dataset(opt)
     except DataError:
-        if "eval_split" in opt.given:
+        if "eval_split" in opt.explicitly_set:
             raise
         opt = opt.replace(eval_split=opt.split)
         dataset, folder = build_test_dataset(opt)

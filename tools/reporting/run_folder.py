@@ -92,7 +92,7 @@ def read_run(folder: Path, weights: Path | None = None, changes: Mapping[str, An
     info = read_weights_info(weights)
     size = {"height": info.height, "width": info.width} if info else {}
     options = trained.replace(
-        **{"device": "auto", "load_weights_folder": str(weights), **size, **changes}, given=frozenset(changes)
+        **{"device": "auto", "load_weights_folder": str(weights), **size, **changes}, explicitly_set=frozenset(changes)
     )
     return RunFolder(
         folder,
