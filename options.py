@@ -17,6 +17,7 @@ from typing import Any
 from common.errors import OptionsError
 from common.option_rules import contradictions, evaluation_problems, pose_evaluation_problems
 from common.option_types import (
+    Alias,
     OptionParser,
     add_argument,
     checked,
@@ -25,6 +26,7 @@ from common.option_types import (
     read_config,
     refuse_unknown,
 )
+from common.registry import DATASETS, DEPTH_NETWORKS, MODELS, POSE_ENCODERS, POSE_MODELS, RESNETS
 
 _run, _data, _networks = (partial(option, group) for group in ("run", "data", "networks"))
 _loss, _ablations, _optimisation = (partial(option, group) for group in ("loss", "ablations", "optimisation"))
@@ -42,7 +44,7 @@ class Options:
     """
 
     config: str | None = _run(None, "YAML file of options, below the command line")
-    type: str = _run("MonoDepthv2", "the method", choices=("MonoDepthv2",))
+    type: str = _run("MonoDepthv2", "the method", choices=MODELS)
     model_name: str = _run("monodepthv2", "name of the run, its folder in log_dir")
     log_dir: str = _run("logs", "folder of all runs")
     device: str = _run("auto", "auto takes the GPU, else the CPU and says so", choices=("auto", "gpu", "cpu", "xpu"))
@@ -52,7 +54,7 @@ class Options:
     dataset: str = _data(
         "kitti",
         "layout of the dataset: KITTI raw, odometry, raw with the improved ground truth, or imported videos",
-        choices=("kitti", "kitti_odom", "kitti_depth", "folder"),
+        choices=DATASETS,
     )
     split: str = _data("eigen_zhou", "a folder, or a name in splits/ or data_path/splits/")
     png: bool = _data(False, "read .png images, not .jpg")
@@ -71,14 +73,22 @@ class Options:
     )
     cache_dir: str = _data("data/cache", "folder of cache disk, which later runs find again; it may be removed")
 
-    num_layers: int = _networks(18, "layers of the ResNet encoders", choices=(18, 34, 50, 101, 152))
+    depth_network: str = _networks(
+        "resnet18",
+        "network that predicts depth",
+        choices=DEPTH_NETWORKS,
+        alias=Alias("num_layers", {int(name.removeprefix("resnet")): name for name in RESNETS}),
+    )
+    pose_network: str | None = _networks(
+        None, "encoder of the pose network (default: as depth_network)", choices=POSE_ENCODERS
+    )
     scales: tuple[int, ...] = _networks(
         (0, 1, 2, 3), "scales of the disparity; s is 1 / 2**s of the input", choices=(0, 1, 2, 3)
     )
     pose_model_type: str = _networks(
         "separate_resnet",
         "what predicts motion; shared uses the depth encoder's features",
-        choices=("posecnn", "separate_resnet", "shared"),
+        choices=POSE_MODELS,
     )
     pose_model_input: str = _networks("pairs", "frames that the pose network sees at once", choices=("pairs", "all"))
     learn_intrinsics: bool = _networks(False, "predict focal length and centre too, in place of the dataset's")

@@ -23,7 +23,7 @@ from serialization.weights_folder import save_weights
 from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
 from training.control_channel import Peers
 from training.distributed import average_statistics, synchronise_batch_norm, training_command
-from training.forward_pass import StepResult, TrainingStep
+from training.forward_pass import ForwardPass, ForwardResult
 from training.metrics_writer import drop_scalars_from
 from training.optimizer_step import Update, check_amp
 from training.resume import resumed_options
@@ -95,7 +95,7 @@ class Trainer:
         peers.check_alike(step=self.step, training_lines=train, validation_lines=val)
         self.kernels = use_kernels(kernels_mode(opt, self.total_steps, resumed and resumed.kernels))
         mode = compile_mode(opt, self.total_steps, self.kernels, resumed and resumed.compiled)
-        self.training_step = TrainingStep(self.model, self.compute_loss, mode, peers, opt.amp)
+        self.forward_pass = ForwardPass(self.model, self.compute_loss, mode, peers, opt.amp)
 
     def _go_on(self, state: RunState, checkpoint: Path) -> None:
         """Stands where the run stood."""
@@ -208,7 +208,7 @@ class Trainer:
                 self._save_checkpoint()
             self.stop.check()
 
-    def _run_step(self, raw: dict) -> tuple[Mapping, StepResult]:
+    def _run_step(self, raw: dict) -> tuple[Mapping, ForwardResult]:
         """Forward and backward of each batch that the step accumulates, then the update.
 
         Returns:
@@ -218,8 +218,8 @@ class Trainer:
         for i, part in enumerate(parts):
             batch = prepare_batch(part, self.opt.scales, self.opt.v1_multiscale)
             more_to_come = i + 1 < len(parts)
-            with self.training_step.local_gradients() if more_to_come else contextlib.nullcontext():
-                result = self.training_step(batch)
+            with self.forward_pass.no_sync() if more_to_come else contextlib.nullcontext():
+                result = self.forward_pass(batch)
                 self._check_loss(result.losses["loss"], batch["name"])
                 self.update.backward(result.losses["loss"], 1 / len(parts))
         self.update.apply()
@@ -249,7 +249,7 @@ class Trainer:
                 if isinstance(layer, nn.BatchNorm2D):
                     layer.eval()
 
-    def _log_step(self, batch: Mapping, result: StepResult) -> None:
+    def _log_step(self, batch: Mapping, result: ForwardResult) -> None:
         """Counts the step, and tells of it now and then."""
         more = {"learning_rate": self.optimizer.get_lr()}
         if self.update.loss_scale is not None:
@@ -281,7 +281,7 @@ class Trainer:
         if last or (self.epoch + 1) % self.opt.save_frequency == 0:
             self._save(f"weights_{self.epoch}")
         if self.peers.is_main:
-            self.record.save(compiled=self.training_step.compiled, kernels=self.kernels)
+            self.record.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
         self.epoch += 1
         self.samples_done = 0
         # After the epoch: epochs 0 to scheduler_step_size - 1 run at the full rate.
@@ -303,7 +303,7 @@ class Trainer:
             samples=len(self.train_loader.dataset),
             best=self.best if math.isfinite(self.best) else None,
             schedule=schedule_state(self.optimizer),
-            compiled=self.training_step.compiled,
+            compiled=self.forward_pass.compiled,
             kernels=self.kernels,
             loss_scale=self.update.loss_scale,
             seconds=self.record.totals(),
@@ -315,7 +315,7 @@ class Trainer:
                 folder, networks, self._weights_info(), self.model, self.optimizer, state, options
             ),
         )
-        self.record.save(compiled=self.training_step.compiled, kernels=self.kernels)
+        self.record.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
 
     def _way_on(self) -> str:
         """How to go on from the newest checkpoint, as the end of a message."""

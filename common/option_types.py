@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -17,22 +17,47 @@ from common.errors import OptionsError
 Fields = Mapping[str, dataclasses.Field]  # name of an option -> its definition
 
 
+@dataclasses.dataclass(frozen=True)
+class Alias:
+    """Another name for an option.
+
+    Attributes:
+        name: without dashes.
+        values: each value of the alias -> the option's value.
+    """
+
+    name: str
+    values: Mapping[Any, Any]
+
+
+class _AliasAction(argparse.Action):
+    """Stores the option's value for the alias's."""
+
+    def __init__(self, *args, values: Mapping[Any, Any], **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._values = values
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        setattr(namespace, self.dest, self._values[value])
+
+
 def option(
     group: str,
     default: Any,
     text: str,
     *,
-    choices: tuple | None = None,
+    choices: Collection | None = None,
     at_least: int | None = None,
     above: float | None = None,
+    alias: Alias | None = None,
 ) -> Any:
     """A dataclass field that is one option: the group and text of its help, its default, and what is allowed.
 
     The annotation is the option's type: str, int, float, bool, or a tuple of one of them, which takes one or
     more values, each once. An option whose default is None may be None. ``choices``, ``at_least`` and
-    ``above`` hold for each value.
+    ``above`` hold for each value. ``alias`` is another name for the option.
     """
-    about = {"group": group, "text": text, "choices": choices, "at_least": at_least, "above": above}
+    about = {"group": group, "text": text, "choices": choices, "at_least": at_least, "above": above, "alias": alias}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -53,6 +78,15 @@ def add_argument(group: Any, field: dataclasses.Field) -> None:
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
         text += f" (default: {'off' if default is False else shown})"
     group.add_argument(f"--{field.name}", help=text, **how)
+    alias: Alias | None = field.metadata["alias"]
+    if alias is not None:
+        first, value = next(iter(alias.values.items()))
+        group.add_argument(
+            f"--{alias.name}",
+            **{"action": _AliasAction, "values": alias.values, "dest": field.name},
+            **{"type": type(first), "choices": tuple(alias.values)},
+            help=f"another name: --{alias.name} {first} is --{field.name} {value}",
+        )
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -145,10 +179,25 @@ def checked_mapping(fields: Fields, content: Any, source: str) -> dict[str, Any]
     """
     if not isinstance(content, Mapping):
         raise OptionsError(f"{source}: got {type(content).__name__}, expected options and their values")
+    content = dict(_without_aliases(fields, content, source))
     for name in content:
         if name not in fields:
             raise OptionsError(f"{source}: unknown key {name}; the nearest is {nearest(str(name), fields)}")
     return {name: checked(fields[name], value, f"{source}: ") for name, value in content.items()}
+
+
+def _without_aliases(fields: Fields, content: Mapping, source: str) -> Iterator[tuple[Any, Any]]:
+    """Yield the items of ``content``, aliases replaced by the options that they stand for."""
+    aliases = {field.metadata["alias"].name: field for field in fields.values() if field.metadata["alias"]}
+    for name, value in content.items():
+        if name not in aliases:
+            yield name, value
+            continue
+        field = aliases[name]
+        values = field.metadata["alias"].values
+        if type(value) is bool or not isinstance(value, (int, str)) or value not in values:
+            raise OptionsError(f"{source}: {name}: got {value!r}, allowed: one of {', '.join(map(str, values))}")
+        yield field.name, values[value]
 
 
 def read_config(fields: Fields, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

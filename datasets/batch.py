@@ -10,7 +10,7 @@ from datasets.mono_dataset import LISTS
 
 
 def prepare_batch(batch: dict, scales: Sequence[int], pyramid_of_sources: bool = False) -> dict:
-    """The batch on the current device, colours as float32 in [0, 1], with ("color", 0, s) for every scale s.
+    """The batch on the current device, colours as float32 in [0, 1], with "color/0/S" for every scale S.
 
     Lower scales are area averages of scale 0. The target's weight smoothness; those of the other frames serve the
     multi-scale ablation, and are made for it alone. The values may be arrays or tensors; `depth_gt` and `name` stay as
@@ -19,10 +19,11 @@ def prepare_batch(batch: dict, scales: Sequence[int], pyramid_of_sources: bool =
     prepared = {}
     for key, value in batch.items():
         prepared[key] = value if key in LISTS else _on_device(value)
-        if key[0] in ("color", "color_aug"):
+        kind, _, rest = key.partition("/")
+        if kind in ("color", "color_aug"):
             prepared[key] = prepared[key].astype("float32").scale_(1 / 255)
-        if key[0] == "color" and (key[1] == 0 or pyramid_of_sources):
-            _add_pyramid(prepared, key[1], scales)
+        if kind == "color" and (rest == "0/0" or pyramid_of_sources):
+            _add_pyramid(prepared, rest.partition("/")[0], scales)
     return prepared
 
 
@@ -44,11 +45,11 @@ def _on_device(value: np.ndarray | paddle.Tensor) -> paddle.Tensor:
     return paddle.to_tensor(value)
 
 
-def _add_pyramid(batch: dict, frame: int | str, scales: Sequence[int]) -> None:
-    image = batch["color", frame, 0]
+def _add_pyramid(batch: dict, frame: str, scales: Sequence[int]) -> None:
+    image = batch[f"color/{frame}/0"]
     for scale in range(1, max(scales, default=0) + 1):
         size = [image.shape[2] // 2, image.shape[3] // 2]
         # Halfway between four pixels this is their mean, in half the time of average pooling on the CPU.
         image = F.interpolate(image, size, mode="bilinear")  # (B, 3, H / 2**scale, W / 2**scale)
         if scale in scales:
-            batch["color", frame, scale] = image
+            batch[f"color/{frame}/{scale}"] = image

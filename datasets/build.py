@@ -1,37 +1,38 @@
-"""Datasets by name, their caches and loaders. A further dataset is a class and a line in DATASETS."""
+"""Build datasets by name (``common.registry.DATASETS``), and their caches and loaders."""
 
 from collections.abc import Sequence
 
 from common.errors import DataError, OptionsError
-from datasets.folder_dataset import FolderDataset
+from common.registry import DATASETS, load
 from datasets.frame_cache import DiskCache, FrameCache, RamCache
-from datasets.kitti_benchmark import KITTIBenchmarkDataset
-from datasets.kitti_dataset import KITTIDepthDataset, KITTIOdomDataset, KITTIRawDataset
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.sampler import EpochSampler
 from datasets.splits import SplitLine
 from options import Options
 
-DATASETS: dict[str, type[MonoDataset]] = {
-    "kitti": KITTIRawDataset,
-    "kitti_odom": KITTIOdomDataset,
-    "kitti_depth": KITTIDepthDataset,
-    "kitti_benchmark": KITTIBenchmarkDataset,
-    "folder": FolderDataset,
-}
+
+def dataset_class(name: str) -> type[MonoDataset]:
+    """Return the dataset of this name.
+
+    Raises:
+        OptionsError: there is none.
+    """
+    if name not in DATASETS:
+        raise OptionsError(f"dataset: got '{name}', allowed: {', '.join(DATASETS)}")
+    return load(DATASETS, name)
 
 
 def dataset_from(
     opt: Options,
     lines: Sequence[SplitLine],
     *,
-    name: str | None = None,
+    kind: type[MonoDataset] | None = None,
     frame_ids: Sequence[int | str] = (0,),
     scales: Sequence[int] = (),
     augment: bool = False,
     load_depth: bool = False,
-    load_travel: bool = False,
+    load_displacement: bool = False,
 ) -> MonoDataset:
     """Build the dataset that the options describe.
 
@@ -39,16 +40,15 @@ def dataset_from(
         opt: has the dataset's name and folder, the images' size and extension, the axis of ground truth, the kind of
             intrinsics, and the seed.
         lines: the frames.
-        name: of the dataset, where it is not ``opt.dataset``.
-        frame_ids, scales, load_depth, load_travel: as in `MonoDataset`; intrinsics are wanted only with scales.
+        kind: the dataset's class, where it is not that of ``opt.dataset``.
+        frame_ids, scales, load_depth, load_displacement: as in `MonoDataset`; intrinsics are wanted only with scales.
         augment: flip and jitter, to train on.
 
     Raises:
         OptionsError: there is no such dataset.
         DataError: the dataset has no mean intrinsics.
     """
-    return build_dataset(
-        name or opt.dataset,
+    return (kind or dataset_class(opt.dataset))(
         opt.data_path,
         lines,
         height=opt.height,
@@ -58,7 +58,7 @@ def dataset_from(
         train=augment,
         extension=".png" if opt.png else ".jpg",
         load_depth=load_depth,
-        load_travel=load_travel,
+        load_displacement=load_displacement,
         gt_depth=opt.gt_depth,
         mean_intrinsics=opt.kitti_mean_intrinsics and bool(scales),
         seed=opt.seed,
@@ -66,14 +66,8 @@ def dataset_from(
 
 
 def build_dataset(name: str, data_path: str, lines: Sequence[SplitLine], **kwargs) -> MonoDataset:
-    """Build the dataset of this name, with the keywords of `MonoDataset`.
-
-    Raises:
-        OptionsError: there is none.
-    """
-    if name not in DATASETS:
-        raise OptionsError(f"dataset: got '{name}', allowed: {', '.join(DATASETS)}")
-    return DATASETS[name](data_path, lines, **kwargs)
+    """Build the dataset of this name, with the keywords of `MonoDataset`; raises OptionsError if there is none."""
+    return dataset_class(name)(data_path, lines, **kwargs)
 
 
 def build_cache(kind: str, dataset: MonoDataset, folder: str) -> FrameCache | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from common.errors import DataError
 from datasets.depth_maps import read_depth_map
-from datasets.frame_table import FRAMES, Speeds, read_speeds, travel
+from datasets.frame_table import FRAMES, Speeds, displacement, read_speeds
 from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
@@ -125,11 +125,11 @@ class FolderDataset(MonoDataset):
             )
         return metres / self.STEREO_SCALE_FACTOR
 
-    def travel(self, line: SplitLine, frame_offset: int) -> float | None:
+    def displacement(self, line: SplitLine, frame_offset: int) -> float | None:
         """By the speeds of both frames, where the sequence's table has a column of them."""
         if line.folder not in self._speeds:
             self._speeds[line.folder] = read_speeds(self._path(line.folder, FRAMES))
-        return travel(self._speeds[line.folder], line.frame, line.frame + frame_offset)
+        return displacement(self._speeds[line.folder], line.frame, line.frame + frame_offset)
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
         """The sequence's one file."""

@@ -74,7 +74,7 @@ def read_speeds(path: str | Path) -> Speeds:
     return speeds
 
 
-def travel(speeds: Speeds, first: int, second: int) -> float | None:
+def displacement(speeds: Speeds, first: int, second: int) -> float | None:
     """Metres between two frames, by the mean of their speeds; None where one of them is not known."""
     if first not in speeds or second not in speeds:
         return None

@@ -57,7 +57,7 @@ class KITTIRawDataset(_KITTIDataset):
         """Path of the file of oxts, as `kitti_poses.read_speed` reads it."""
         return os.path.join(self.data_path, line.folder, "oxts", "data", f"{line.frame + frame_offset:010d}.txt")
 
-    def travel(self, line: SplitLine, frame_offset: int) -> float | None:
+    def displacement(self, line: SplitLine, frame_offset: int) -> float | None:
         """By the mean of the car's speeds at both ends."""
         speeds = [read_speed(self.speed_path(line, offset)) for offset in (0, frame_offset)]
         return None if None in speeds else abs(sum(speeds) / 2 * frame_offset * FRAME_SECONDS)

@@ -1,26 +1,28 @@
-"""The sample's contract, and the dataset that fulfils it for any collection that can name its images.
+"""The sample contract, and the dataset that fulfils it for any collection that can name its images.
 
-A sample is a dict (a batch: arrays stacked to (B, ...), `depth_gt` and `name` as lists):
+A sample is a dict with these keys (a batch: arrays stacked to (B, ...), ``depth_gt`` and ``name`` as lists), where F is
+a frame of ``frame_ids`` and S a scale of ``scales``:
 
 | key | value | meaning |
 | --- | --- | --- |
-| ("color", f, 0) | uint8 (3, H, W) | RGB of frame f at the networks' input size |
-| ("color_aug", f, 0) | uint8 (3, H, W) | the same after the sample's colour jitter: what the networks see |
-| ("K", s) | float32 (4, 4) | intrinsics of this sample in pixels of scale s, for s in scales |
-| ("inv_K", s) | float32 (4, 4) | its inverse |
-| "stereo_T" | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
-| "distortion" | float32 (9,) | the lens, as in `layers.camera_models`; only where a camera of the split has one |
-| ("travel", f) | float32 () | metres that the camera moves to frame f, NaN where unknown; only with load_travel |
-| "depth_gt" | float32 (h, w), None | metres, 0 where unknown, at its own size; only with load_depth |
-| "name" | str | the split line, for messages |
+| color/F/0 | uint8 (3, H, W) | RGB of frame F at the network's input size |
+| color_aug/F/0 | uint8 (3, H, W) | the same after the sample's colour jitter: what the networks see |
+| K/S | float32 (4, 4) | intrinsics of this sample in pixels of scale S |
+| inv_K/S | float32 (4, 4) | its inverse |
+| stereo_T | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
+| distortion | float32 (9,) | the lens, as in `layers.camera_models`; only where a camera of the split has one |
+| displacement/F | float32 () | metres that the camera moves to frame F, NaN if unknown; only with load_displacement |
+| map/NAME | float32 (C, H, W) | an extra map of the target frame, resized and mirrored as the image (`extra_maps`) |
+| depth_gt | float32 (h, w), None | metres, 0 where unknown, at its own size; only with load_depth |
+| name | str | the split line, for messages |
 
-Frame f of frame_ids is the target (0), its neighbour by f frames (-1, 1, ...), or the target's own frame in
-the other camera of the pair ("s"). Scale s is 1 / 2**s of the input size. What the loss takes of a batch is
-made by `datasets.batch.prepare_batch`.
+Frame F is the target (0), its neighbour by F frames (-1, 1, ...), or the target's own frame in the other camera of the
+pair ("s"). Scale S is 1 / 2**S of the input size. `datasets.batch.prepare_batch` turns a batch into what models and
+losses take.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ from datasets.frame_cache import FrameCache
 from datasets.splits import SplitLine
 from datasets.transforms import (
     ColourJitter,
+    ExtraMap,
+    fit_map,
     load_frame,
     mirror,
     mirror_distortion,
@@ -55,7 +59,7 @@ class MonoDataset:
         scales: those that K is wanted for; without any, no calibration is read.
         train: augment: one flip and one colour jitter for all frames of a sample, each with probability 1/2.
         extension: of the image files, ".jpg" or ".png".
-        load_travel: add how far the camera moves to the neighbours.
+        load_displacement: add how far the camera moves to the neighbours.
         load_depth: add the ground truth; not together with train, since a flip would have to mirror it.
         gt_depth: the lidar's "legacy" forward axis or "camera" depth, see `kitti_calibration.lidar_to_depth`.
         mean_intrinsics: the method's fixed intrinsics of this collection instead of the calibration's.
@@ -67,6 +71,7 @@ class MonoDataset:
     STEREO_SCALE_FACTOR: float  # from these units to metres
     MEAN_INTRINSICS: tuple[float, float, float, float]  # fx, fy, cx, cy over width and height
     GROUND_TRUTH: str  # "lidar" or "improved"
+    EXTRA_MAPS: Mapping[str, int] = {}  # name -> channels of the maps that `extra_maps` returns
 
     def __init__(
         self,
@@ -80,7 +85,7 @@ class MonoDataset:
         train: bool,
         extension: str = ".jpg",
         load_depth: bool = False,
-        load_travel: bool = False,
+        load_displacement: bool = False,
         gt_depth: str = "legacy",
         mean_intrinsics: bool = False,
         seed: int = 0,
@@ -96,7 +101,7 @@ class MonoDataset:
         self.train = train
         self.extension = extension
         self.load_depth = load_depth
-        self.load_travel = load_travel
+        self.load_displacement = load_displacement
         self.gt_depth = gt_depth
         self.mean_intrinsics = mean_intrinsics
         self.seed = seed
@@ -163,7 +168,7 @@ class MonoDataset:
         """The file that says how fast the car drives then, there or not; None where the collection has none."""
         return None
 
-    def travel(self, line: SplitLine, frame_offset: int) -> float | None:
+    def displacement(self, line: SplitLine, frame_offset: int) -> float | None:
         """Metres between where the camera is in the line's frame and in that frame; None where it is not known."""
         return None
 
@@ -181,6 +186,14 @@ class MonoDataset:
         """What `intrinsics` needs, and `ground_truth` if asked for: path of a file -> entry -> how many numbers."""
         raise NotImplementedError
 
+    def extra_maps(self, line: SplitLine) -> Mapping[str, ExtraMap]:
+        """Return the maps named in ``EXTRA_MAPS`` for the line's frame, such as depth hints, masks or flow.
+
+        They may have any size: each is resized to the input size and mirrored with the image. They are read anew for
+        every sample, whatever the frame cache.
+        """
+        return {}
+
     def frame_paths(self, line: SplitLine) -> list[str]:
         """The paths of the line's images, in the order of frame_ids."""
         return [
@@ -192,7 +205,8 @@ class MonoDataset:
     def sample_bytes(self) -> int:
         """What the arrays of a sample take, but for the ground truth."""
         images = 2 * len(self.frame_ids) * 3 * self.height * self.width
-        return images + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids)
+        maps = 4 * sum(self.EXTRA_MAPS.values()) * self.height * self.width
+        return images + maps + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -222,16 +236,18 @@ class MonoDataset:
             file_sizes.append(file_size)
             # Pillow's Lanczos is symmetric: this equals flipping the file's image, and moves fewer pixels.
             pixels = mirror(pixels) if flip else pixels
-            sample["color", frame, 0] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-            sample["color_aug", frame, 0] = np.broadcast_to(jitter(pixels), color.shape) if jitter else color
+            sample[f"color/{frame}/0"] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
+            sample[f"color_aug/{frame}/0"] = np.broadcast_to(jitter(pixels), color.shape) if jitter else color
+        for name, extra_map in self.extra_maps(line).items() if self.EXTRA_MAPS else ():
+            sample[f"map/{name}"] = fit_map(extra_map, self.height, self.width, flip)
         if self.scales:
             self._add_intrinsics(sample, line, file_sizes[0], flip)
         if "s" in self.frame_ids:
             sample["stereo_T"] = self._stereo_transform(line, flip)
-        if self.load_travel:
+        if self.load_displacement:
             for frame in self.frame_ids[1:]:
-                travel = None if frame == "s" else self.travel(line, frame)
-                sample["travel", frame] = np.float32(np.nan if travel is None else travel)
+                displacement = None if frame == "s" else self.displacement(line, frame)
+                sample[f"displacement/{frame}"] = np.float32(np.nan if displacement is None else displacement)
         if self.load_depth:
             sample["depth_gt"] = self.ground_truth(line)
         return sample
@@ -250,8 +266,8 @@ class MonoDataset:
                 K[:3, :3] = scale_intrinsics(calibrated, size or file_size, (height, width))
                 if flip:
                     K[:3, :3] = mirror_intrinsics(K[:3, :3], width)
-            sample["K", scale] = K.astype(np.float32)
-            sample["inv_K", scale] = np.linalg.inv(K).astype(np.float32)
+            sample[f"K/{scale}"] = K.astype(np.float32)
+            sample[f"inv_K/{scale}"] = np.linalg.inv(K).astype(np.float32)
         distortion = self.distortion(line)
         if distortion is not None:
             sample["distortion"] = (mirror_distortion(distortion) if flip else distortion).astype(np.float32)

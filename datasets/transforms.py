@@ -47,6 +47,32 @@ def mirror(pixels: np.ndarray) -> np.ndarray:
     return cv2.flip(pixels.reshape(-1, pixels.shape[2]), 1).reshape(pixels.shape)
 
 
+class ExtraMap(NamedTuple):
+    """A map that belongs to an image.
+
+    Attributes:
+        values: (h, w) or (C, h, w), of any size and number type.
+        interpolation: "nearest", for depth with unknown pixels, labels and masks, or "linear".
+        negated: channels that change their sign when the image is mirrored: the x component of flow, for example.
+    """
+
+    values: np.ndarray
+    interpolation: str = "nearest"
+    negated: tuple[int, ...] = ()
+
+
+def fit_map(extra_map: ExtraMap, height: int, width: int, flip: bool) -> np.ndarray:
+    """Resize a map to float32 (C, height, width), and mirror it with its image."""
+    flags = {"nearest": cv2.INTER_NEAREST_EXACT, "linear": cv2.INTER_LINEAR}[extra_map.interpolation]
+    values = np.asarray(extra_map.values, dtype=np.float32)
+    channels = values[None] if values.ndim == 2 else values
+    fitted = np.stack([cv2.resize(channel, (width, height), interpolation=flags) for channel in channels])
+    if flip:
+        fitted = mirror(fitted)
+        fitted[list(extra_map.negated)] *= -1
+    return fitted
+
+
 @dataclass(frozen=True)
 class ColourJitter:
     """One draw of the method's colour augmentation, applied alike to every frame of a sample.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
-from datasets.build import dataset_from
-from datasets.kitti_benchmark import read_benchmark_lines
+from datasets.build import dataset_class, dataset_from
+from datasets.kitti_benchmark import KITTIBenchmarkDataset, read_benchmark_lines
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from evaluation.metrics.depth_protocol import DepthProtocol
@@ -47,9 +47,9 @@ def build_test_dataset(opt: Options) -> tuple[MonoDataset, Path]:
     if opt.eval_split_name == BENCHMARK_SPLIT:
         lines = read_benchmark_lines(split_dir / "test_files.txt")
         # As the archive has them, png whatever --png says.
-        return dataset_from(opt.replace(png=True), lines, name="kitti_benchmark"), split_dir
-    name = "kitti_depth" if opt.eval_split_name == IMPROVED_SPLIT else None
-    return dataset_from(opt, read_split_lines(split_dir, "test"), name=name), split_dir
+        return dataset_from(opt.replace(png=True), lines, kind=KITTIBenchmarkDataset), split_dir
+    kind = dataset_class("kitti_depth" if opt.eval_split_name == IMPROVED_SPLIT else opt.dataset)
+    return dataset_from(opt, read_split_lines(split_dir, "test"), kind=kind), split_dir
 
 
 def find_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> GroundTruth:
@@ -84,14 +84,12 @@ def _itself(depth: np.ndarray) -> np.ndarray:
     return depth
 
 
-def protocol_from(
-    opt: Options, dataset_class: type[MonoDataset], kind: str, scaling: str | None = None
-) -> DepthProtocol:
+def protocol_from(opt: Options, dataset: type[MonoDataset], kind: str, scaling: str | None = None) -> DepthProtocol:
     """Choose the protocol that the options ask for: crop and cap, and how predictions are scaled.
 
     Args:
         opt: ``eval_crop``, ``eval_max_depth`` and the options of scaling count.
-        dataset_class: of the frames; knows the stereo factor.
+        dataset: the class of the frames' dataset, which has the stereo factor.
         kind: of ground truth, "lidar" or "improved".
         scaling: "median" or "stereo" scales so whatever the options say; None as they say.
     """
@@ -101,6 +99,6 @@ def protocol_from(
         kind,
         opt.eval_crop,
         median_scaling=scaling == "median",
-        scale_factor=dataset_class.STEREO_SCALE_FACTOR if scaling == "stereo" else opt.pred_depth_scale_factor,
+        scale_factor=dataset.STEREO_SCALE_FACTOR if scaling == "stereo" else opt.pred_depth_scale_factor,
         cap=opt.eval_max_depth,
     )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from common.atomic_files import atomic_file, write_json
 from common.errors import DataError, as_data_error
-from datasets.build import dataset_from
+from datasets.build import dataset_class, dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from evaluation.metrics.pose_metrics import SNIPPET_MOTIONS, PoseEvaluation, evaluate_poses
@@ -42,7 +42,7 @@ def open_sequence(opt: Options) -> OdometrySequence:
         DataError: frames or true poses are missing, or their numbers differ.
     """
     odometry = re.fullmatch(r"odom_(\d+)", opt.eval_split)
-    dataset = dataset_from(opt, [], name="kitti_odom" if odometry else None)
+    dataset = dataset_from(opt, [], kind=dataset_class("kitti_odom" if odometry else opt.dataset))
     folder = odometry[1] if odometry else opt.eval_split.strip("/")
     dataset = dataset.replace(lines=sequence_lines(dataset, folder))
     if opt.no_eval:

@@ -13,15 +13,11 @@ from PIL import Image
 
 from common.errors import DataError
 from datasets.batch import prepare_batch
-from datasets.build import DATASETS
+from datasets.build import dataset_class
 from datasets.transforms import image_to_array, resize_lanczos
-from inference.network_weights import input_size, load_networks
+from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_size, load_networks, model_of
 from layers.geometry import disp_to_depth
-from networks.build import build_depth_networks
 from serialization.weights_folder import WeightsInfo, read_weights_info
-
-# The depth decoder's output convolutions, after its ten blocks and the finest scale's.
-COARSER_OUTPUTS = tuple(f"depth: decoder.{i}." for i in (11, 12, 13))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +36,10 @@ class Prediction:
 
 
 class DepthPredictor:
-    """Encoder and depth decoder in evaluation mode, with the size and depth range that they were trained for.
+    """The depth networks of a model in evaluation mode, with the size and depth range that they were trained for.
 
     Args:
-        encoder, depth: the networks.
+        model: built by its ``for_depth``.
         size: (height, width) of the images to be given.
         min_depth, max_depth: what disparity 1 and 0 stand for, scene units.
         scale: metres in a scene unit; None where that is not known.
@@ -55,44 +51,41 @@ class DepthPredictor:
 
     def __init__(
         self,
-        encoder: nn.Layer,
-        depth: nn.Layer,
+        model: nn.Layer,
         size: tuple[int, int],
         *,
-        min_depth: float = 0.1,
-        max_depth: float = 100.0,
+        min_depth: float = DEFAULT_DEPTH_RANGE[0],
+        max_depth: float = DEFAULT_DEPTH_RANGE[1],
         scale: float | None = None,
     ) -> None:
-        self.encoder = encoder
-        self.depth = depth
+        self.model = model
         self.size = size
         self.depth_range = (min_depth, max_depth)
         self.scale = scale
         self.info: WeightsInfo | None = None
         self.left_out: tuple[str, ...] = ()
-        encoder.eval()
-        depth.eval()
+        model.eval()
 
     @classmethod
     def from_folder(
         cls,
         folder: str | Path,
         *,
-        num_layers: int = 18,
+        depth_network: str | None = None,
         height: int | None = None,
         width: int | None = None,
-        min_depth: float = 0.1,
-        max_depth: float = 100.0,
+        min_depth: float | None = None,
+        max_depth: float | None = None,
         scale: float | None = None,
         dataset: str = "kitti",
     ) -> "DepthPredictor":
-        """Loads ``encoder`` and ``depth`` from a weights folder.
+        """Build the depth networks that a weights folder names, and load them.
 
         Args:
-            folder: holds ``encoder`` and ``depth`` in a format of ``serialization.weights_folder``.
-            num_layers: depth of the encoder's ResNet.
-            height, width: of the images; None takes the weights' own, and 192 and 640 where they do not say.
-            min_depth, max_depth: as in training.
+            folder: holds the networks in a format of ``serialization.weights_folder``.
+            depth_network: a key of ``DEPTH_NETWORKS``; None takes the one that ``weights.json`` names, else resnet18.
+            height, width: of the network's input; None takes the weights' own, else 192 and 640.
+            min_depth, max_depth: scene units; None takes the weights' own, else 0.1 and 100.
             scale: metres in a scene unit; None takes that of weights.json (``metres_per_unit``), else the dataset's
                 stereo factor where stereo pairs set the weights' scale (``use_stereo``); else it is not known.
             dataset: what the weights were trained on, a key of ``DATASETS``.
@@ -100,17 +93,22 @@ class DepthPredictor:
         Raises:
             WeightsError: something is missing, damaged, or does not fit.
         """
-        # Only the finest scale is predicted: the output convolutions of the others are left out.
-        networks = build_depth_networks(num_layers, scales=(0,))
-        reports = load_networks(folder, networks, num_layers)
         info = read_weights_info(folder)
-        size = input_size(info, height, width)
+        model_class, settings = model_of(folder, info, depth_network=depth_network)
+        model = model_class.for_depth(**settings)
+        reports = load_networks(folder, model.networks())
+        nearest, farthest = depth_range(info, min_depth, max_depth)
         if scale is None and info:
-            scale = info.metres_per_unit or (DATASETS[dataset].STEREO_SCALE_FACTOR if info.use_stereo else None)
-        predictor = cls(**networks, size=size, min_depth=min_depth, max_depth=max_depth, scale=scale)
+            scale = info.metres_per_unit or (dataset_class(dataset).STEREO_SCALE_FACTOR if info.use_stereo else None)
+        size = input_size(info, height, width)
+        predictor = cls(model, size, min_depth=nearest, max_depth=farthest, scale=scale)
         predictor.info = info
-        left_out = (f"{role}: {name}" for role, report in reports.items() for name in report.unexpected)
-        predictor.left_out = tuple(name for name in left_out if not name.startswith(COARSER_OUTPUTS))
+        predictor.left_out = tuple(
+            f"{role}: {name}"
+            for role, report in reports.items()
+            for name in report.unexpected
+            if not name.startswith(getattr(model.networks()[role], "unused_prefixes", ()))
+        )
         return predictor
 
     def __call__(
@@ -133,8 +131,8 @@ class DepthPredictor:
         if not len(images):
             return []
         colours = np.stack([self._network_input(image) for image in images])  # (B, 3, height, width)
-        batch = prepare_batch({("color", 0, 0): colours}, scales=(0,))
-        scaled_disps = self.predict(batch["color", 0, 0], post_process)
+        batch = prepare_batch({"color/0/0": colours}, scales=(0,))
+        scaled_disps = self.predict({"color_aug/0/0": batch["color/0/0"]}, post_process)
         return [self._at_size(disp, image.shape[:2]) for disp, image in zip(scaled_disps, images, strict=True)]
 
     def _network_input(self, image: np.ndarray) -> np.ndarray:
@@ -153,34 +151,37 @@ class DepthPredictor:
     def checksum(self) -> str:
         """Eight hexadecimal digits that other weights do not have."""
         value = 0
-        for network in (self.encoder, self.depth):
+        for network in self.model.networks().values():
             for tensor in network.state_dict().values():
                 value = zlib.crc32(np.ascontiguousarray(tensor.numpy()), value)
         return f"{value:08x}"
 
     @paddle.no_grad()
-    def predict(self, images: Tensor, post_process: bool = False) -> np.ndarray:
-        """Scaled disparity (1 / depth) of a batch.
+    def predict(self, batch: Mapping[str, Tensor], post_process: bool = False) -> np.ndarray:
+        """Predict the scaled disparity (1 / depth) of a batch.
 
         Args:
-            images: (B, 3, H, W) in [0, 1], of the predictor's size.
+            batch: what the model's ``forward`` reads: "color_aug/F/0" (B, 3, H, W) in [0, 1], of the predictor's size.
             post_process: average with the mirrored image's prediction, except at the sides (Godard et al., 2017).
 
         Returns:
             float32 (B, H, W), in inverse scene units.
         """
         if post_process:
-            images = paddle.concat([images, images.flip(3)], axis=0)
-        disp = self.depth(self.encoder(images))[0]
-        scaled_disps = to_scaled_disp(disp, *self.depth_range)
+            batch = {key: paddle.concat([images, images.flip(3)], axis=0) for key, images in batch.items()}
+        scaled_disps = to_scaled_disp(self.model(batch)["disp/0"], *self.depth_range)
         if post_process:
             plain, mirrored = np.split(scaled_disps, 2)
             scaled_disps = post_process_disparity(plain, mirrored[:, :, ::-1]).astype(np.float32)
         return scaled_disps
 
     def predict_all(self, batches: Iterable[Mapping], post_process: bool = False) -> np.ndarray:
-        """Scaled disparities of all frames of a loader, in its order: float32 (N, H, W)."""
-        predictions = [self.predict(prepare_batch(b, (0,))["color", 0, 0], post_process) for b in batches]
+        """Predict all frames of a loader, which has the model's ``depth_frames``, in its order: float32 (N, H, W)."""
+        predictions = []
+        for batch in batches:
+            prepared = prepare_batch({f"color/{f}/0": batch[f"color/{f}/0"] for f in self.model.depth_frames}, (0,))
+            images = {f"color_aug/{f}/0": prepared[f"color/{f}/0"] for f in self.model.depth_frames}
+            predictions.append(self.predict(images, post_process))
         return np.concatenate(predictions)
 
 

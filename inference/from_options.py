@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor
     from inference.pose_predictor import PosePredictor
 
-DEPTH_SETTINGS = ("num_layers", "height", "width", "min_depth", "max_depth", "scale", "dataset")
+DEPTH_SETTINGS = ("depth_network", "height", "width", "min_depth", "max_depth", "scale", "dataset")
 POSE_SETTINGS = (
-    *("num_layers", "pose_model_type", "pose_model_input", "frame_ids"),
+    *("depth_network", "pose_network", "pose_model_type", "pose_model_input", "frame_ids"),
     *("height", "width", "min_depth", "max_depth"),
 )
 
@@ -46,6 +46,7 @@ def pose_predictor_from(options: Options) -> "PosePredictor":
 
 def _settings(options: Any, names: tuple[str, ...]) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in (*names, "load_weights_folder") if hasattr(options, name)}
-    if isinstance(options, Options):  # whose size has a default, while the weights know their own
-        settings.update((name, None) for name in ("height", "width") if name not in options.explicitly_set)
+    if isinstance(options, Options):  # its values have defaults, while ``weights.json`` names the weights' own
+        kept = {*options.explicitly_set, "load_weights_folder", "dataset"}
+        return {name: value for name, value in settings.items() if name in kept}
     return settings

@@ -2,31 +2,24 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
-from paddle import Tensor
+from paddle import Tensor, nn
 
 from common.errors import WeightsError
 from datasets.batch import prepare_batch
 from inference.depth_predictor import to_scaled_disp
-from inference.network_weights import input_size, load_networks
-from networks.monodepth import Monodepth
+from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_size, load_networks, model_of
 from serialization.weights_folder import WeightsInfo, read_weights_info, roles_in
-
-# What predicting motion needs of a model; PoseCNN's counts in the frame's mean depth.
-POSE_ROLES = {
-    "separate_resnet": ("pose_encoder", "pose"),
-    "shared": ("encoder", "pose"),
-    "posecnn": ("encoder", "depth", "pose"),
-}
 
 
 class PosePredictor:
     """The pose network of a model in evaluation mode: how the camera moves from frame to frame.
 
     Args:
-        model: the networks; its ``frame_ids`` are what the pose network sees.
+        model: built by its ``for_motion``; its ``frame_ids`` are what the pose network sees.
         size: (height, width) of the images to be given.
         min_depth, max_depth: what disparity 1 and 0 stand for, scene units; PoseCNN alone needs them.
 
@@ -36,7 +29,12 @@ class PosePredictor:
     """
 
     def __init__(
-        self, model: Monodepth, size: tuple[int, int], *, min_depth: float = 0.1, max_depth: float = 100.0
+        self,
+        model: nn.Layer,
+        size: tuple[int, int],
+        *,
+        min_depth: float = DEFAULT_DEPTH_RANGE[0],
+        max_depth: float = DEFAULT_DEPTH_RANGE[1],
     ) -> None:
         self.model = model
         self.size = size
@@ -50,60 +48,54 @@ class PosePredictor:
         cls,
         folder: str | Path,
         *,
-        num_layers: int = 18,
-        pose_model_type: str = "separate_resnet",
-        pose_model_input: str = "pairs",
-        frame_ids: Sequence[int] = (0, -1, 1),
         height: int | None = None,
         width: int | None = None,
-        min_depth: float = 0.1,
-        max_depth: float = 100.0,
+        min_depth: float | None = None,
+        max_depth: float | None = None,
+        **settings: Any,
     ) -> "PosePredictor":
-        """Loads the networks that predicting motion needs from a weights folder.
+        """Build the networks of a weights folder that predict motion, and load them.
 
         Args:
-            folder: holds the model's ``POSE_ROLES`` in a format of ``serialization.weights_folder``.
-            num_layers, pose_model_type, pose_model_input, frame_ids, min_depth, max_depth: as in training.
-            height, width: of the images; None takes the weights' own, and 192 and 640 where they do not say.
+            folder: holds the networks in a format of ``serialization.weights_folder``.
+            height, width: of the network's input; None takes the weights' own, else 192 and 640.
+            min_depth, max_depth: scene units; None takes the weights' own, else 0.1 and 100.
+            settings: of the model (``depth_network``, ``pose_network``, ``pose_model_type``, ``pose_model_input``,
+                ``frame_ids``); those that are missing or None are the weights' own.
 
         Raises:
             WeightsError: something is missing, damaged, or does not fit.
         """
         info = read_weights_info(folder)
-        roles = POSE_ROLES[pose_model_type]
-        _check_pose_roles(Path(folder), roles, pose_model_type)
-        model = Monodepth(
-            num_layers=num_layers,
-            # Of pairs, one is enough: it is what the camera does forward in time.
-            frame_ids=frame_ids if pose_model_input == "all" else (0, 1),
-            scales=(0,),
-            pose_model_type=pose_model_type,
-            pose_model_input=pose_model_input,
-        )
-        load_networks(folder, {role: model.networks()[role] for role in roles}, num_layers)
-        predictor = cls(model, input_size(info, height, width), min_depth=min_depth, max_depth=max_depth)
+        model_class, settings = model_of(folder, info, **settings)
+        model = model_class.for_motion(**settings)
+        roles = model.pose_model.roles
+        _check_pose_roles(Path(folder), roles, settings.get("pose_model_type", "separate_resnet"))
+        load_networks(folder, {role: model.networks()[role] for role in roles})
+        nearest, farthest = depth_range(info, min_depth, max_depth)
+        predictor = cls(model, input_size(info, height, width), min_depth=nearest, max_depth=farthest)
         predictor.info = info
         return predictor
 
     @paddle.no_grad()
-    def predict(self, images: Mapping[int, Tensor]) -> dict[int, np.ndarray]:
-        """Motions of a batch.
+    def predict(self, batch: Mapping[str, Tensor]) -> dict[int, np.ndarray]:
+        """Predict the motions of a batch.
 
         Args:
-            images: frame id -> (B, 3, H, W) in [0, 1], of the predictor's size, for all ``frame_ids``.
+            batch: "color_aug/F/0" (B, 3, H, W) in [0, 1], of the predictor's size, for all ``frame_ids``.
 
         Returns:
             Frame id f, but for 0 -> float64 (B, 4, 4), T_target_to_source from frame 0 to frame f, scene units.
         """
-        if self.model.pose_model_type == "posecnn":
-            outputs = self.model(images)
-            # As the loss takes them: times the mean inverse depth.
-            scale = to_scaled_disp(outputs["disp", 0], *self.depth_range).mean(axis=(1, 2))[:, np.newaxis]
+        if self.model.pose_model.scales_translation:
+            outputs = self.model(batch)
+            # As the loss scales them: by the mean inverse depth.
+            scale = to_scaled_disp(outputs["disp/0"], *self.depth_range).mean(axis=(1, 2))[:, np.newaxis]
         else:
-            outputs, scale = self.model.motions(images), 1.0
+            outputs, scale = self.model.motions(batch), 1.0
         motions = {}
         for f in self.frame_ids[1:]:
-            motions[f] = outputs["cam_T_cam", 0, f].numpy().astype(np.float64)
+            motions[f] = outputs[f"T_target_to_source/{f}"].numpy().astype(np.float64)
             motions[f][:, :3, 3] *= scale
         return motions
 
@@ -111,8 +103,8 @@ class PosePredictor:
         """As ``predict``, of all frames of a loader, in its order: frame id -> (N, 4, 4)."""
         predictions = []
         for batch in batches:
-            colours = prepare_batch({("color", f, 0): batch["color", f, 0] for f in self.frame_ids}, scales=(0,))
-            predictions.append(self.predict({f: colours["color", f, 0] for f in self.frame_ids}))
+            colours = prepare_batch({f"color/{f}/0": batch[f"color/{f}/0"] for f in self.frame_ids}, scales=(0,))
+            predictions.append(self.predict({f"color_aug/{f}/0": colours[f"color/{f}/0"] for f in self.frame_ids}))
         return {f: np.concatenate([motions[f] for motions in predictions]) for f in self.frame_ids[1:]}
 
     def targets(self, num_frames: int) -> range:

@@ -22,6 +22,13 @@ def _shared(name: str) -> Any:
     return dataclasses.field(default=OPTION_FIELDS[name].default, metadata=OPTION_FIELDS[name].metadata)
 
 
+def _weights_own(name: str) -> Any:
+    """Return an option of training whose default is what ``weights.json`` says."""
+    about = dict(OPTION_FIELDS[name].metadata)
+    about["text"] += " (default: the weights' own)"
+    return dataclasses.field(default=None, metadata=about)
+
+
 @dataclass(frozen=True)
 class PredictOptions:
     """What to predict, by which weights, and what to write; checked.
@@ -62,9 +69,9 @@ class PredictOptions:
     height: int | None = _predict(None, "height of the network's input (default: the weights' own)", at_least=64)
     width: int | None = _predict(None, "width of the network's input (default: the weights' own)", at_least=64)
     post_process: bool = _shared("post_process")
-    num_layers: int = _shared("num_layers")
-    min_depth: float = _shared("min_depth")
-    max_depth: float = _shared("max_depth")
+    depth_network: str | None = _weights_own("depth_network")
+    min_depth: float | None = _weights_own("min_depth")
+    max_depth: float | None = _weights_own("max_depth")
     dataset: str = _predict(
         "kitti",
         "what the weights were trained on: says the scale",
@@ -106,7 +113,7 @@ class PredictOptions:
             )
         if self.kernels == "on" and self.engine != "paddle":
             yield f"--kernels on: --engine {self.engine} has kernels of its own; leave one of them out"
-        if self.min_depth >= self.max_depth:
+        if self.min_depth is not None and self.max_depth is not None and self.min_depth >= self.max_depth:
             yield f"min_depth ({self.min_depth}) is not below max_depth ({self.max_depth})"
 
 

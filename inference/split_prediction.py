@@ -22,6 +22,10 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
     Raises:
         DataError, WeightsError: an image or the weights are missing or damaged.
     """
+    set_device(opt.device)
+    predictor = predictor_from(opt)
+    height, width = predictor.size
+    dataset = dataset.replace(frame_ids=predictor.model.depth_frames, height=height, width=width)
     missing = check_split(dataset, "test").dropped
     if missing:
         line, path = missing[0]
@@ -29,16 +33,13 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
             f"the images of {len(missing)} of the {len(dataset)} test frames are missing, that of '{line}' first: "
             f"{path}. Scores of the rest would not compare with others: get the images, or choose another --eval_split."
         )
-    set_device(opt.device)
-    predictor = predictor_from(opt)
     if opt.eval_stereo and predictor.info and not predictor.info.use_stereo:
         print(
             "Note: these weights were trained without stereo pairs, so their depth has no scale: --eval_mono finds one."
         )
     if predictor.left_out:
         print(f"Not in the networks, left out: {', '.join(predictor.left_out)}")
-    height, width = predictor.size
-    loader = _loader(opt, dataset.replace(height=height, width=width))
+    loader = _loader(opt, dataset)
     print(f"Predicting {len(dataset)} frames at {width}x{height}")
     try:
         return predictor.predict_all(loader, opt.post_process)

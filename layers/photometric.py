@@ -18,11 +18,16 @@ def mean_3x3(x: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(x, [1, 1, 1, 1], mode="reflect"), kernel_size=3, stride=1)
 
 
-class Target:
-    """An image (B, C, H, W) in [0, 1] to compare others with, and what SSIM needs of it, computed once at most."""
+class TargetStatistics:
+    """An image (B, C, H, W) in [0, 1] to compare others with, and its statistics for SSIM, computed at most once."""
 
     def __init__(self, image: Tensor) -> None:
         self.image = image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return tuple(self.image.shape[2:])
 
     @cached_property
     def mean(self) -> Tensor:
@@ -35,7 +40,7 @@ class Target:
         return mean_3x3(self.image * self.image) - self.mean * self.mean
 
 
-def ssim_error(prediction: Tensor, target: Target) -> Tensor:
+def ssim_error(prediction: Tensor, target: TargetStatistics) -> Tensor:
     """(1 - SSIM) / 2 over 3x3 windows, clipped to [0, 1]: (B, C, H, W) (Wang et al., 2004)."""
     mean = mean_3x3(prediction)
     variance = mean_3x3(prediction * prediction) - mean * mean
@@ -45,7 +50,7 @@ def ssim_error(prediction: Tensor, target: Target) -> Tensor:
     return paddle.clip((1 - numerator / denominator) / 2, 0.0, 1.0)
 
 
-def photometric_error(prediction: Tensor, target: Target, use_ssim: bool = True) -> Tensor:
+def photometric_error(prediction: Tensor, target: TargetStatistics, use_ssim: bool = True) -> Tensor:
     """0.85 SSIM error + 0.15 L1, each averaged over colour (paper, eq. 3); or L1 alone.
 
     Args:

@@ -1,54 +1,54 @@
-"""Metric scale from the known speed: the predicted motion is to be as long as the way that was driven.
+"""Metric scale from known speed: the predicted motion should be as long as the distance driven.
 
 Guizilini et al., "3D Packing for Self-Supervised Monocular Depth Estimation", CVPR 2020, the velocity supervision loss.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 
 import paddle
-from paddle import Tensor
+from paddle import Tensor, nn
 
-from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.loss_term import TermResult
+from layers.view_synthesis import FrameId, View
 
-# Of a scene unit, as where stereo pairs set the scale: depths then lie well within the range that disparity spans, and
+# One scene unit, as where stereo pairs set the scale: depths then stay well within the range that disparity spans, and
 # the pose network's first motions are not far off.
 METRES_PER_UNIT = 5.4
 
 
-class MetricLoss(SelfSupervisedLoss):
-    """The self-supervised loss and, times ``velocity_weight``, how far the motions' lengths are from the known ones.
+class VelocitySupervisedLoss(nn.Layer):
+    """Difference between the lengths of predicted and known motions.
 
     Args:
-        velocity_weight: of a metre.
-        See ``SelfSupervisedLoss`` for the others.
+        source_frames: the temporal sources.
     """
 
-    def __init__(self, *args, velocity_weight: float, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.velocity_weight = velocity_weight
+    def __init__(self, source_frames: Sequence[FrameId]) -> None:
+        super().__init__()
+        self.source_frames = tuple(source_frames)
 
-    def forward(self, batch: Mapping, outputs: Mapping) -> tuple[dict[str, Tensor], dict[Hashable, Tensor]]:
-        """As `SelfSupervisedLoss.forward`; of the batch also ("travel", f) (B,) in metres, NaN where it is not known.
+    def forward(self, batch: Mapping[str, Tensor], outputs: Mapping[str, Tensor], views: Sequence[View]) -> TermResult:
+        """Compare "T_target_to_source/F" (B, 4, 4) with "displacement/F" (B,), metres, NaN where unknown.
 
-        Among the scalars are "velocity", metres, and its part in "loss".
+        Returns:
+            The loss in metres, also as the scalar "velocity".
         """
-        losses, maps = super().forward(batch, outputs)
         velocity = velocity_loss(
-            {f: outputs["cam_T_cam", 0, f] for f in self.source_frames},
-            {f: batch["travel", f] for f in self.source_frames},
+            {f: outputs[f"T_target_to_source/{f}"] for f in self.source_frames},
+            {f: batch[f"displacement/{f}"] for f in self.source_frames},
         )
-        return {**losses, "loss": losses["loss"] + self.velocity_weight * velocity, "velocity": velocity}, maps
+        return TermResult(velocity, {"velocity": velocity}, {})
 
 
-def velocity_loss(transforms: Mapping[Hashable, Tensor], travel: Mapping[Hashable, Tensor]) -> Tensor:
-    """Mean difference between the lengths of predicted and known motions: a scalar, metres; 0 where none is known.
+def velocity_loss(transforms: Mapping[FrameId, Tensor], displacement: Mapping[FrameId, Tensor]) -> Tensor:
+    """Return the mean difference between the lengths of predicted and known motions, metres; 0 where none is known.
 
     Args:
         transforms: source -> T_target_to_source (B, 4, 4), scene units.
-        travel: source -> (B,) metres, NaN where it is not known.
+        displacement: source -> (B,) metres, NaN where unknown.
     """
     lengths = paddle.stack([T[:, :3, 3].norm(axis=1) for T in transforms.values()])  # (sources, B)
-    known = paddle.stack([travel[f] for f in transforms])
+    known = paddle.stack([displacement[f] for f in transforms])
     missing = known.isnan()
     difference = (METRES_PER_UNIT * lengths - paddle.where(missing, paddle.zeros_like(known), known)).abs()
     kept = 1.0 - missing.astype(difference.dtype)

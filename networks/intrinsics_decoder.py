@@ -1,6 +1,6 @@
 """Focal length and centre from pose features: Gordon et al., "Depth from Videos in the Wild", ICCV 2019."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import paddle
 import paddle.nn.functional as F
@@ -46,21 +46,21 @@ class IntrinsicsDecoder(nn.Layer):
         return paddle.stack([fx, aspect * fx, cx, cy], axis=1)
 
 
-def intrinsics_outputs(intrinsics: Tensor, scales: Sequence[int]) -> dict[Hashable, Tensor]:
-    """("K", s) and ("inv_K", s), each (B, 4, 4) in pixels of scale s, as a batch holds them.
+def intrinsics_outputs(intrinsics: Tensor, scales: Sequence[int]) -> dict[str, Tensor]:
+    """Return "K/S" and "inv_K/S", each (B, 4, 4) in pixels of scale S, as a batch holds them.
 
     Args:
         intrinsics: (B, 4) of scale 0: fx, fy, cx, cy.
         scales: scale s is 1 / 2**s of the size.
     """
-    outputs: dict[Hashable, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     for scale in scales:
         factor = 1 / 2**scale
         fx, fy = (intrinsics[:, i] * factor for i in (0, 1))
         # Pixel i has its centre at coordinate i, so that its left edge lies at i - 0.5.
         cx, cy = ((intrinsics[:, i] + 0.5) * factor - 0.5 for i in (2, 3))
-        outputs["K", scale] = _matrix(fx, fy, cx, cy)
-        outputs["inv_K", scale] = _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)
+        outputs[f"K/{scale}"] = _matrix(fx, fy, cx, cy)
+        outputs[f"inv_K/{scale}"] = _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)
     return outputs
 
 

@@ -1,5 +1,6 @@
 """ResNet encoders for one image or several stacked ones (supplementary material, table 5)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import paddle
@@ -8,6 +9,7 @@ from paddle.nn.initializer import Constant, KaimingNormal
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock, ResNet
 
 from layers.blocks import ZeroPaddedConv3x3
+from networks.depth_decoder import RESNET_STRIDES, DepthDecoder
 
 
 class _BasicBlock(BasicBlock):
@@ -28,14 +30,20 @@ IMAGE_STD = 0.225
 
 
 class ResnetEncoder(nn.Layer):
-    """A ResNet without its classifier; gives the features at five sizes.
+    """A ResNet without its classifier; returns features at five sizes.
 
     State-dict keys are ``encoder.`` and ResNet's own, as in the published checkpoints.
 
     Args:
         num_layers: 18, 34, 50, 101 or 152.
         num_input_images: images stacked along the channels.
+
+    Attributes:
+        num_ch_enc: channels of the features, finest first.
+        strides: input size over feature size.
     """
+
+    strides = RESNET_STRIDES
 
     def __init__(self, num_layers: int = 18, num_input_images: int = 1) -> None:
         super().__init__()
@@ -83,3 +91,14 @@ def stack_first_convolution(weight: Tensor, num_input_images: int) -> Tensor:
     The response to the same image several times is then the original one.
     """
     return paddle.concat([weight] * num_input_images, axis=1) / num_input_images
+
+
+def build_encoder(name: str, num_input_images: int = 1) -> ResnetEncoder:
+    """Build the encoder ``resnetN``."""
+    return ResnetEncoder(int(name.removeprefix("resnet")), num_input_images)
+
+
+def build_depth_network(name: str, scales: Sequence[int]) -> tuple[ResnetEncoder, DepthDecoder]:
+    """Build the encoder ``resnetN`` and the published decoder."""
+    encoder = build_encoder(name)
+    return encoder, DepthDecoder(encoder.num_ch_enc, scales, strides=encoder.strides)

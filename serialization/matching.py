@@ -76,7 +76,7 @@ def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | P
     if wrong:
         raise WeightsError(
             f"{source} does not fit the network; {len(wrong)} shapes differ: {_shorten(wrong, '; ')}. "
-            "Were the options (--num_layers, --pose_model_type, --pose_model_input, --frame_ids) others when it was "
+            "Were the options (--depth_network, --pose_model_type, --pose_model_input, --frame_ids) others when it was "
             "trained?"
         )
     values = {name: _cast(arrays[name], state[name], f"{source}: {name}") for name in matched}

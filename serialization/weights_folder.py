@@ -34,6 +34,8 @@ class WeightsInfo:
         use_stereo: whether stereo pairs set the scale.
         metres_per_unit: metres in a scene unit, where that was learned or set; None elsewhere.
         intrinsics: fx, fy, cx, cy that were learned, pixels of the input; None elsewhere.
+        min_depth, max_depth: depths of disparity 1 and 0, scene units; None in older folders.
+        model: "type", a key of ``common.registry.MODELS``, and the model's settings; None in older folders.
     """
 
     height: int
@@ -41,6 +43,9 @@ class WeightsInfo:
     use_stereo: bool
     metres_per_unit: float | None = None
     intrinsics: tuple[float, float, float, float] | None = None
+    min_depth: float | None = None
+    max_depth: float | None = None
+    model: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What is known, as JSON can hold it."""
@@ -201,14 +206,20 @@ def _parse_info(content: Any, path: Path) -> WeightsInfo:
     expected = {"height": int, "width": int, "use_stereo": bool}
     if isinstance(content, Mapping) and all(type(content.get(key)) is kind for key, kind in expected.items()):
         values = {field.name: content.get(field.name) for field in fields(WeightsInfo)}
-        scale, camera = values["metres_per_unit"], values["intrinsics"]
-        scale_is_meant = scale is None or (_are_numbers([scale], 1) and scale > 0)
-        camera_is_meant = camera is None or (_are_numbers(camera, 4) and min(camera[:2]) > 0)
-        if content["height"] > 0 and content["width"] > 0 and scale_is_meant and camera_is_meant:
+        camera, model = values["intrinsics"], values["model"]
+        depths = [values[name] for name in ("metres_per_unit", "min_depth", "max_depth") if values[name] is not None]
+        is_valid = (
+            min(content["height"], content["width"]) > 0
+            and (_are_numbers(depths, len(depths)) and all(depth > 0 for depth in depths))
+            and (camera is None or (_are_numbers(camera, 4) and min(camera[:2]) > 0))
+            and (model is None or (isinstance(model, Mapping) and isinstance(model.get("type"), str)))
+        )
+        if is_valid:
             return WeightsInfo(**{**values, "intrinsics": camera and tuple(camera)})
     raise WeightsError(
-        f"{path} should hold positive height and width, and use_stereo (true or false); where they are known, a "
-        f"positive metres_per_unit, and as intrinsics fx, fy, cx and cy; it holds {content!r}."
+        f"{path} should hold positive height and width, and use_stereo (true or false); where they are known, positive "
+        "metres_per_unit, min_depth and max_depth, as intrinsics fx, fy, cx and cy, and as model its type and "
+        f"settings; it holds {content!r}."
     )
 
 

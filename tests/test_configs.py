@@ -33,7 +33,7 @@ def test_config_parses(path):
         ("mdp", {}),
         ("mono", {"use_stereo": False}),
         ("stereo", {"frame_ids": (0,), "split": "eigen_full"}),
-        ("resnet50", {"num_layers": 50}),
+        ("resnet50", {"depth_network": "resnet50"}),
         ("odom", {"dataset": "kitti_odom", "split": "odom"}),
     ],
 )

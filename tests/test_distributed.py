@@ -254,7 +254,7 @@ def test_sigterm_to_the_launcher_saves_once_and_the_run_goes_on(runs):
 def test_the_learning_rate_is_scaled_if_asked(options, monkeypatch):
     peers = Peers(0, 2)
     monkeypatch.setattr(peers, "check_alike", lambda **_: None)
-    monkeypatch.setattr("trainer.TrainingStep", lambda *_: None)
+    monkeypatch.setattr("trainer.ForwardPass", lambda *_: None)
     trainer = Trainer(parse_options(options("--scale_lr", "--learning_rate", 3e-4)), peers)
     assert trainer.optimizer.get_lr() == pytest.approx(6e-4)
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from common.errors import DataError, OptionsError
 from evaluate_depth import evaluate, main
-from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
 from options import Options
 from serialization.weights_folder import save_weights
 
@@ -165,7 +165,7 @@ def test_what_to_evaluate_must_be_said(monkeypatch):
 
 
 def test_stereo_scale_of_weights_without_one_is_pointed_out(case, tmp_path, capsys):
-    networks = build_depth_networks(18, (0,))
+    networks = Monodepth.for_depth().networks()
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": False})
     for name in NAMES:
         folder, frame, side = name.split()
@@ -184,7 +184,7 @@ def test_stereo_scale_of_weights_without_one_is_pointed_out(case, tmp_path, caps
 @pytest.fixture
 def with_images(case, tmp_path):
     """Options for weights of the networks' first values, and images of the case's frames, but no calibration."""
-    save_weights(tmp_path / "w", build_depth_networks(18, (0,)), {"height": 64, "width": 96, "use_stereo": False})
+    save_weights(tmp_path / "w", Monodepth.for_depth().networks(), {"height": 64, "width": 96, "use_stereo": False})
     for name in NAMES:
         folder, frame, side = name.split()
         path = tmp_path / folder / f"image_0{2 if side == 'l' else 3}/data/{int(frame):010d}.jpg"

@@ -16,11 +16,11 @@ from PIL import Image
 
 import evaluate_pose
 from common.errors import DataError, OptionsError, WeightsError
+from common.registry import POSE_MODELS, load
 from datasets.transforms import image_to_array, resize_lanczos
 from evaluate_pose import evaluate
 from evaluation.metrics.trajectories import motions_between
 from evaluation.odometry import open_sequence
-from inference.pose_predictor import POSE_ROLES
 from inference.split_prediction import predict_motions
 from layers.geometry import disp_to_depth
 from networks.monodepth import Monodepth
@@ -62,7 +62,9 @@ def save_model(tmp_path_factory):
             model = Monodepth(scales=(0,), pose_model_type=pose_model_type, pose_model_input=pose_model_input)
             model.eval()
             folder = tmp_path_factory.mktemp("weights") / "w"
-            networks = {role: model.networks()[role] for role in POSE_ROLES[pose_model_type]}  # all that is read
+            networks = {
+                role: model.networks()[role] for role in load(POSE_MODELS, pose_model_type).roles
+            }  # all that is read
             save_weights(folder, networks, {"height": SIZE[0], "width": SIZE[1], "use_stereo": False})
             made[key] = model, folder
         return made[key]
@@ -106,10 +108,10 @@ def test_motions_are_those_of_the_model(world, save_model, options, pose_model_t
     for frame in range(1, NUM_FRAMES - 1):
         with paddle.no_grad():
             outputs = model({0: images[frame], -1: images[frame - 1], 1: images[frame + 1]})
-        expected = {f: outputs["cam_T_cam", 0, f].numpy()[0] for f in (-1, 1)}
+        expected = {f: outputs[f"T_target_to_source/{f}"].numpy()[0] for f in (-1, 1)}
         if pose_model_type == "posecnn":
             for T in expected.values():
-                T[:3, 3] *= float((1 / disp_to_depth(outputs["disp", 0], 0.1, 100.0)[1]).mean())
+                T[:3, 3] *= float((1 / disp_to_depth(outputs["disp/0"], 0.1, 100.0)[1]).mean())
         np.testing.assert_allclose(motions[frame], expected[1], rtol=1e-3, atol=1e-7)
         if frame == 1 and (pose_model_type, pose_model_input) != ("posecnn", "pairs"):
             # What all frames at once tell of the first step backwards; of pairs, both ways are the same prediction,

@@ -13,7 +13,6 @@ from PIL import Image
 from datasets.kitti_calibration import lidar_to_depth
 from evaluate_depth import evaluate
 from evaluate_pose import evaluate as evaluate_motion
-from networks.build import build_depth_networks
 from networks.monodepth import Monodepth
 from options import Options
 from serialization.weights_folder import save_weights
@@ -57,7 +56,7 @@ def weights(tmp_path_factory) -> Path:
     """Networks of random first values."""
     paddle.seed(8)
     folder = tmp_path_factory.mktemp("weights") / "w"
-    save_weights(folder, build_depth_networks(18, (0,)), {"height": 64, "width": 192, "use_stereo": True})
+    save_weights(folder, Monodepth.for_depth().networks(), {"height": 64, "width": 192, "use_stereo": True})
     return folder
 
 

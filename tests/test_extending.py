@@ -11,10 +11,10 @@ from PIL import Image
 from common.errors import DataError
 from datasets.batch import prepare_batch
 from datasets.build import DATASETS, build_loader
-from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.self_supervised_loss import monodepth2_loss
 from networks.build import POSE_MODELS
 from networks.monodepth import Monodepth
-from training.forward_pass import TrainingStep
+from training.forward_pass import ForwardPass
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 SIZE = (96, 48)  # (width, height) of the frames
@@ -44,7 +44,7 @@ def frames(tmp_path, monkeypatch):
 
 def step(loader, model, loss) -> dict[str, float]:
     batch = prepare_batch(next(iter(loader)), (0, 1, 2, 3))
-    return {name: float(value) for name, value in TrainingStep(model, loss)(batch).losses.items()}
+    return {name: float(value) for name, value in ForwardPass(model, loss)(batch).losses.items()}
 
 
 def test_the_dataset_gives_samples_that_train(frames):
@@ -52,11 +52,11 @@ def test_the_dataset_gives_samples_that_train(frames):
     sample = names["sample"]
     # From 96x48 to 96x64: twice the third in height, the centre (c + 0.5) s - 0.5.
     expected = [[80, 0, 47.5], [0, 82 * 64 / 48, 24 * 64 / 48 - 0.5], [0, 0, 1]]
-    np.testing.assert_allclose(sample["K", 0][:3, :3], expected, rtol=1e-6)
+    np.testing.assert_allclose(sample["K/0"][:3, :3], expected, rtol=1e-6)
     for frame, red in ((0, 10), (-1, 0), (1, 20)):
-        np.testing.assert_allclose(sample["color", frame, 0][0], red, atol=3)
+        np.testing.assert_allclose(sample[f"color/{frame}/0"][0], red, atol=3)
     loader = build_loader(names["dataset"], batch_size=1, shuffle=True, num_workers=0, seed=0, drop_last=True)
-    assert np.isfinite(step(loader, Monodepth(), SelfSupervisedLoss((-1, 1)))["loss"])
+    assert np.isfinite(step(loader, Monodepth(), monodepth2_loss((-1, 1)))["loss"])
     (frames / "camera.txt").write_text("80 82\n")
     with pytest.raises(DataError, match=r"camera\.txt should hold fx fy cx cy"):
         _ = names["dataset"][0]
@@ -71,8 +71,8 @@ def test_the_network_predicts_motion(monkeypatch):
     model.pose.linear.bias.set_value(paddle.to_tensor([0.0, 0, 0, 100, 200, 300]))
     images = {f: paddle.rand([2, 3, 64, 96]) for f in (0, -1, 1)}
     motions = model.motions(images)
-    np.testing.assert_allclose(motions["cam_T_cam", 0, 1].numpy()[1, :3, 3], [1, 2, 3], rtol=1e-5)
-    np.testing.assert_allclose(motions["cam_T_cam", 0, -1].numpy()[1, :3, 3], [-1, -2, -3], rtol=1e-5)
+    np.testing.assert_allclose(motions["T_target_to_source/1"].numpy()[1, :3, 3], [1, 2, 3], rtol=1e-5)
+    np.testing.assert_allclose(motions["T_target_to_source/-1"].numpy()[1, :3, 3], [-1, -2, -3], rtol=1e-5)
 
 
 def test_the_loss_adds_what_it_says(frames):
@@ -87,7 +87,7 @@ def test_the_loss_adds_what_it_says(frames):
     loader = build_loader(dataset, batch_size=1, shuffle=True, num_workers=0, seed=0, drop_last=True)
     model = Monodepth()
     model.eval()
-    plain = step(loader, model, SelfSupervisedLoss((-1, 1), tie_breaking_noise=0.0))
+    plain = step(loader, model, monodepth2_loss((-1, 1), tie_breaking_noise=0.0))
     bent = step(loader, model, names["BendingLoss"]((-1, 1), tie_breaking_noise=0.0, weight=10.0))
     assert bent["bending"] > 0
     assert bent["loss"] == pytest.approx(plain["loss"] + 10 * bent["bending"], rel=1e-4)

@@ -42,11 +42,13 @@ THIRD_PARTY = {
 STANDARD = set(sys.stdlib_module_names)
 # Within layers, each module may import those to its right.
 LAYERS_ORDER = [
-    "velocity_loss",
     "self_supervised_loss",
+    "velocity_loss",
+    "smoothness",
+    "reprojection_loss",
+    "loss_term",
     "view_synthesis",
     "photometric",
-    "smoothness",
     "camera_models",
     "geometry",
     "blocks",

@@ -19,7 +19,7 @@ DEFAULTS = {
     "data_path": "data/kitti", "dataset": "kitti", "split": "eigen_zhou", "png": False, "height": 192,
     "width": 640, "frame_ids": (0, -1, 1), "use_stereo": False, "kitti_mean_intrinsics": False,
     "num_workers": 4, "cache": "none", "cache_dir": "data/cache",
-    "num_layers": 18, "scales": (0, 1, 2, 3), "pose_model_type": "separate_resnet",
+    "depth_network": "resnet18", "pose_network": None, "scales": (0, 1, 2, 3), "pose_model_type": "separate_resnet",
     "pose_model_input": "pairs", "learn_intrinsics": False,
     "min_depth": 0.1, "max_depth": 100.0, "disparity_smoothness": 1e-3, "velocity_weight": 0.0,
     "v1_multiscale": False, "avg_reprojection": False, "disable_automasking": False, "predictive_mask": False,
@@ -46,7 +46,8 @@ CHOICES = {
     "type": {"MonoDepthv2"},
     "device": {"auto", "gpu", "cpu", "xpu"},
     "dataset": {"kitti", "kitti_odom", "kitti_depth", "folder"},
-    "num_layers": {18, 34, 50, 101, 152},
+    "depth_network": {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"},
+    "pose_network": {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"},
     "scales": {0, 1, 2, 3},
     "pose_model_type": {"posecnn", "separate_resnet", "shared"},
     "pose_model_input": {"pairs", "all"},
@@ -395,3 +396,10 @@ def test_a_tool_tells_a_mistyped_option_before_what_is_missing():
     with pytest.raises(OptionsError, match="required: --split"):
         parser.parse_args(["--source", "there"])
     assert parser.parse_args(["--split=eigen"]).split == "eigen"
+
+
+def test_num_layers_is_another_name_for_a_resnet(config):
+    assert parse("--num_layers 50").depth_network == "resnet50"
+    assert "depth_network" in parse("--num_layers 50").explicitly_set
+    assert parse(f"--config {config('num_layers: 34')}").depth_network == "resnet34"
+    assert parse(f"--config {config('num_layers: 34')} --depth_network resnet50").depth_network == "resnet50"

@@ -20,7 +20,7 @@ from common.input_files import find_files
 from datasets.kitti_dataset import KITTIOdomDataset
 from inference.depth_predictor import DepthPredictor
 from inference.predict_options import parse_predict_options
-from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
 from predict import predict
 from serialization.weights_folder import save_weights
 
@@ -41,7 +41,7 @@ def weights(tmp_path_factory):
     for seed, name, use_stereo in ((1, "mono", False), (1, "stereo", True), (2, "other", False)):
         paddle.seed(seed)
         info = {"height": 64, "width": 96, "use_stereo": use_stereo}
-        save_weights(root / name, build_depth_networks(18, (0,)), info)
+        save_weights(root / name, Monodepth.for_depth().networks(), info)
     return root
 
 

@@ -19,7 +19,7 @@ from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.progress import Progress
-from datasets.build import dataset_from
+from datasets.build import dataset_class, dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split
 from evaluation.ground_truth import IMPROVED_SPLIT
@@ -85,7 +85,7 @@ def _build(opt: Options, part: str, lines: list[SplitLine]) -> MonoDataset:
     return dataset_from(
         opt,
         lines,
-        name="kitti_depth" if is_test and opt.split_name == IMPROVED_SPLIT else None,
+        kind=dataset_class("kitti_depth" if is_test and opt.split_name == IMPROVED_SPLIT else opt.dataset),
         frame_ids=(0,) if is_test else opt.all_frames,
         scales=opt.scales,
     )

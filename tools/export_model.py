@@ -17,10 +17,10 @@ from common.environment import prepare_environment, run_script
 from common.errors import UserError
 from common.images import read_image
 from common.input_files import find_images
-from common.option_types import OptionParser
+from common.option_types import OptionParser, add_argument
 from inference.export.exported_folder import FILES, MODEL, ExportInfo, write_info
 from inference.from_options import predictor_from
-from options import OPTION_FIELDS
+from inference.predict_options import PREDICT_FIELDS
 from serialization.manifest import write_manifest
 
 if TYPE_CHECKING:  # they import Paddle, which nobody needs to be told of a mistyped option
@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # they import Paddle, which nobody needs to be told of a mist
     from inference.depth_predictor import DepthPredictor
 
 FRAMES = 4  # of the images given, at most
+
+# Options that predict.py and the export share.
+PREDICTOR_OPTIONS = ("depth_network", "height", "width", "min_depth", "max_depth", "scale", "dataset")
 
 
 def main() -> None:
@@ -49,6 +52,7 @@ def main() -> None:
         bare=args.bare,
         fp16=args.fp16,
         weights=predictor.checksum(),
+        model=predictor.info and predictor.info.model,
     )
     with atomic_folder(args.out.absolute()) as folder:
         _write(folder, predictor_from(args), info)
@@ -76,13 +80,8 @@ def _parse() -> Namespace:
     parser.add_argument(
         "--images", nargs="+", metavar="INPUT", help="what to compare on: images or folders (default: built-in scenes)"
     )
-    parser.add_argument("--height", type=int, help="of the networks' input (default: the weights' own)")
-    parser.add_argument("--width", type=int, help="of the networks' input (default: the weights' own)")
-    parser.add_argument("--scale", type=float, help="metres in a scene unit (default: the dataset's, as in predict.py)")
-    for name in ("num_layers", "min_depth", "max_depth", "dataset"):
-        about = OPTION_FIELDS[name]
-        default = "kitti" if name == "dataset" else about.default
-        parser.add_argument(f"--{name}", type=type(default), choices=about.metadata["choices"], default=default)
+    for name in PREDICTOR_OPTIONS:
+        add_argument(parser, PREDICT_FIELDS[name])
     return parser.parse_args()
 
 

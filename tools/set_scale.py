@@ -28,12 +28,12 @@ from common.environment import prepare_environment, run_script, set_device
 from common.errors import DataError, OptionsError
 from common.images import read_image
 from common.input_files import find_images
-from common.option_types import OptionParser
+from common.option_types import OptionParser, add_argument
 from datasets.transforms import scale_intrinsics
 from evaluation.metric_scale import scale_from_distance, scale_from_height
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from inference.from_options import predictor_from
-from options import OPTION_FIELDS
+from inference.predict_options import PREDICT_FIELDS
 
 if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
     from inference.depth_predictor import DepthPredictor
@@ -141,13 +141,8 @@ def _parser() -> OptionParser:
     parser.add_argument("--at", type=int, nargs=2, metavar=("X", "Y"), help="pixel, from 0 at the left and at the top")
     parser.add_argument("--fov", type=_positive, metavar="DEGREES", help="field of view across the images")
     parser.add_argument("--intrinsics", metavar="FILE", help="a file as predict.py takes it, or kitti")
-    for name in ("num_layers", "min_depth", "max_depth", "device"):
-        field = OPTION_FIELDS[name]
-        kind = type(field.default)
-        text, choices = field.metadata["text"], field.metadata["choices"]
-        parser.add_argument(
-            f"--{name}", type=kind, default=field.default, choices=choices, help=f"{text} (default %(default)s)"
-        )
+    for name in ("depth_network", "min_depth", "max_depth", "device"):
+        add_argument(parser, PREDICT_FIELDS[name])
     return parser
 
 

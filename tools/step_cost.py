@@ -76,7 +76,7 @@ def count(opt) -> dict[str, int]:
         if isinstance(layer, (nn.Conv2D, nn.BatchNorm2D, nn.ReLU, nn.MaxPool2D)):
             layer.register_forward_post_hook(add)
     batch = prepare_batch(random_batch(opt), opt.scales)
-    model({f: batch["color_aug", f, 0] for f in opt.frame_ids})
+    model(batch)
     return {**counted, "parameter_bytes": BYTES_OF_FLOAT * sum(p.size for p in model.parameters())}
 
 

@@ -1,6 +1,6 @@
 """A step's predictions in a few numbers, which show how a training goes wrong: NumPy, and only at the steps logged."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from paddle import Tensor
@@ -20,7 +20,7 @@ def vital_signs(batch: Mapping, outputs: Mapping, compute_loss: SelfSupervisedLo
 
     Args:
         batch: as the loss was given it.
-        outputs: ("disp", 0), and ("cam_T_cam", 0, f) and ("K", 0) where the model gives them.
+        outputs: "disp/0", and "T_target_to_source/F" and "K/0" where the model gives them.
         compute_loss: says what disparity and motion mean.
 
     Returns:
@@ -30,16 +30,18 @@ def vital_signs(batch: Mapping, outputs: Mapping, compute_loss: SelfSupervisedLo
         temporal sources: what the predicted motion to the nearest one comes to in the image, pixels of the networks'
         input, for a point at the mean inverse depth.
     """
-    disp = outputs["disp", 0].numpy()[:, 0, ::_STRIDE, ::_STRIDE].astype(np.float64)
-    scaled_disp = to_scaled_disp(outputs["disp", 0], *compute_loss.depth_range).astype(np.float64)
-    focal = outputs.get(("K", 0), batch["K", 0])[:, 0, 0].numpy().astype(np.float64)
+    disp = outputs["disp/0"].numpy()[:, 0, ::_STRIDE, ::_STRIDE].astype(np.float64)
+    scaled_disp = to_scaled_disp(outputs["disp/0"], *compute_loss.depth_range).astype(np.float64)
+    focal = outputs.get("K/0", batch["K/0"])[:, 0, 0].numpy().astype(np.float64)
     signs = disparity_signs(disp, scaled_disp[:, ::_STRIDE, ::_STRIDE])
-    motions = {key[2]: value for key, value in outputs.items() if key[0] == "cam_T_cam"}
+    motions = {
+        int(key.partition("/")[2]): value for key, value in outputs.items() if key.startswith("T_target_to_source/")
+    }
     if motions:
         mean_disp = scaled_disp.mean(axis=(1, 2))
         # PoseCNN's translation counts in the frame's mean depth, as in the loss.
-        unit = mean_disp if compute_loss.scale_translation else 1.0
-        nearest: Tensor = motions[min(motions, key=_distance)]
+        unit = mean_disp if compute_loss.synthesise_views.scale_translation else 1.0
+        nearest: Tensor = motions[min(motions, key=abs)]
         signs["motion"] = image_motion(nearest.numpy().astype(np.float64), mean_disp * unit, focal)
     return {PREFIX + name: value for name, value in signs.items()}
 
@@ -68,7 +70,3 @@ def image_motion(T: np.ndarray, inverse_depth: np.ndarray, focal: np.ndarray) ->
     cosine = (np.trace(T[:, :3, :3], axis1=1, axis2=2) - 1) / 2
     angle = np.arccos(cosine.clip(-1, 1))
     return float(np.mean(focal * (angle + np.linalg.norm(T[:, :3, 3], axis=1) * inverse_depth)))
-
-
-def _distance(frame: Hashable) -> int:
-    return abs(int(str(frame)))

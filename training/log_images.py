@@ -1,6 +1,6 @@
 """Pictures of a batch for the log: input, warped sources, disparity, auto-mask."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from paddle import Tensor
@@ -11,7 +11,7 @@ MAX_SAMPLES = 2
 
 
 def batch_pictures(
-    batch: Mapping, outputs: Mapping, maps: Mapping[Hashable, Tensor], max_samples: int = MAX_SAMPLES
+    batch: Mapping, outputs: Mapping, maps: Mapping[str, Tensor], max_samples: int = MAX_SAMPLES
 ) -> dict[str, np.ndarray]:
     """Name/sample -> uint8 (H, W, 3), for the first samples of a batch.
 
@@ -19,15 +19,15 @@ def batch_pictures(
         batch, outputs: what the loss was given.
         maps: what the loss gave beside the scalars.
     """
-    count = min(max_samples, batch["color", 0, 0].shape[0])
+    count = min(max_samples, batch["color/0/0"].shape[0])
     pictures = {}
     for i in range(count):
-        pictures[f"input/{i}"] = to_uint8(batch["color", 0, 0][i])
-        pictures[f"disparity/{i}"] = colourise_disparity(outputs["disp", 0][i, 0].numpy())
+        pictures[f"input/{i}"] = to_uint8(batch["color/0/0"][i])
+        pictures[f"disparity/{i}"] = colourise_disparity(outputs["disp/0"][i, 0].numpy())
         pictures[f"auto_mask/{i}"] = to_uint8(maps["auto_mask"][i].expand([3, -1, -1]))
         for key, image in maps.items():
-            if isinstance(key, tuple):  # ("warped", source)
-                pictures[f"warped_{key[1]}/{i}"] = to_uint8(image[i])
+            if key.startswith("warped/"):
+                pictures[f"{key.replace('/', '_')}/{i}"] = to_uint8(image[i])
     return pictures
 
 

@@ -1,6 +1,7 @@
 """From options to model, loss and data."""
 
-from functools import partial
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,17 @@ from paddle.optimizer import Optimizer
 from paddle.optimizer.lr import StepDecay
 
 from common.errors import DataError
+from common.registry import MODELS, POSE_MODELS, load
 from datasets.build import build_cache, build_loader, dataset_from
 from datasets.checks import check_split
 from datasets.folder_dataset import stored_size
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
-from layers.self_supervised_loss import SelfSupervisedLoss
-from layers.velocity_loss import METRES_PER_UNIT, MetricLoss
-from networks.monodepth import Monodepth
+from layers.loss_term import LossTerm
+from layers.self_supervised_loss import SelfSupervisedLoss, monodepth2_loss
+from layers.velocity_loss import METRES_PER_UNIT, VelocitySupervisedLoss
+from networks.build import pose_encoder_name
 from networks.resnet_encoder import stack_first_convolution
 from options import Options
 from serialization.backbone import find_backbone, read_backbone
@@ -27,6 +30,8 @@ from serialization.weights_folder import load_weights, read_weights_info, roles_
 from training.control_channel import Peers
 
 LEARNING_RATE_DECAY = 0.1
+# How the model runs, not what it is.
+RUN_TIME_ARGUMENTS = ("recompute",)
 # Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
 STEPS_WORTH_COMPILING = 50
 
@@ -63,25 +68,27 @@ def compile_mode(opt: Options, total_steps: int, kernels_on: bool, before: bool 
     return "auto" if (worth if before is None else before) else "off"
 
 
-def build_model(opt: Options) -> Monodepth:
-    """The networks that the options ask for, with their first values."""
-    return Monodepth(
-        num_layers=opt.num_layers,
-        frame_ids=opt.frame_ids,
-        scales=opt.scales,
-        pose_model_type=opt.pose_model_type,
-        pose_model_input=opt.pose_model_input,
-        predictive_mask=opt.predictive_mask,
-        num_sources=len(opt.source_frames),
-        recompute_decoder=opt.recompute,
-        learn_intrinsics=opt.learn_intrinsics,
-    )
+def build_model(opt: Options) -> nn.Layer:
+    """Build the networks that the options ask for, with their initial values."""
+    return load(MODELS, opt.type)(**_constructor_arguments(opt))
+
+
+def model_settings(opt: Options) -> dict[str, Any]:
+    """Return the model's type and settings, as ``weights.json`` stores them: all that is needed to build it again."""
+    arguments = _constructor_arguments(opt)
+    stored = {name: value for name, value in arguments.items() if name not in RUN_TIME_ARGUMENTS and value is not None}
+    return {"type": opt.type, **{name: list(v) if isinstance(v, tuple) else v for name, v in stored.items()}}
+
+
+def _constructor_arguments(opt: Options) -> dict[str, Any]:
+    """Return the options that the model's constructor takes, by their names."""
+    return {name: getattr(opt, name) for name in inspect.signature(load(MODELS, opt.type)).parameters}
 
 
 def build_loss(opt: Options) -> SelfSupervisedLoss:
-    """The loss that the options ask for."""
-    make = partial(MetricLoss, velocity_weight=opt.velocity_weight) if opt.velocity_weight else SelfSupervisedLoss
-    return make(
+    """Build the loss that the options ask for: the published terms, and those of ``LOSS_TERMS``."""
+    more_terms = {name: build(opt) for name, build in LOSS_TERMS.items()}
+    return monodepth2_loss(
         opt.source_frames,
         opt.scales,
         min_depth=opt.min_depth,
@@ -92,12 +99,19 @@ def build_loss(opt: Options) -> SelfSupervisedLoss:
         avg_reprojection=opt.avg_reprojection,
         v1_multiscale=opt.v1_multiscale,
         predictive_mask=opt.predictive_mask,
-        scale_translation=opt.pose_model_type == "posecnn",
+        scale_translation=load(POSE_MODELS, opt.pose_model_type).scales_translation,
         separate_stereo=opt.separate_stereo,
+        more_terms={name: term for name, term in more_terms.items() if term[0]},
     )
 
 
-def build_optimizer(opt: Options, model: Monodepth, processes: int = 1) -> tuple[Optimizer, StepDecay]:
+# Name -> options to weight and term; a term of weight 0 is left out. A new term is a file in layers/ and a line here.
+LOSS_TERMS: dict[str, Callable[[Options], tuple[float, LossTerm]]] = {
+    "velocity": lambda opt: (opt.velocity_weight, VelocitySupervisedLoss(opt.source_frames)),
+}
+
+
+def build_optimizer(opt: Options, model: nn.Layer, processes: int = 1) -> tuple[Optimizer, StepDecay]:
     """Adam, and the schedule of its learning rate, which steps once an epoch."""
     learning_rate = opt.learning_rate * (processes if opt.scale_lr else 1)
     schedule = StepDecay(learning_rate, step_size=opt.scheduler_step_size, gamma=LEARNING_RATE_DECAY)
@@ -107,7 +121,7 @@ def build_optimizer(opt: Options, model: Monodepth, processes: int = 1) -> tuple
     return adam, schedule
 
 
-def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
+def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:
     """Fills the networks from ``--load_weights_folder`` and, where that does not, the encoders from ``--weights_init``.
 
     Returns:
@@ -125,11 +139,11 @@ def initialise_weights(model: Monodepth, opt: Options) -> list[str]:
             wanted |= {"intrinsics"} & roles_in(Path(opt.load_weights_folder))
         loaded = tuple(role for role in networks if role in wanted)
         reports.update(load_weights(opt.load_weights_folder, networks, loaded))
-    encoders = [role for role in ("encoder", "pose_encoder") if role in networks and role not in loaded]
-    if encoders and opt.weights_init != "scratch":
-        path = find_backbone(opt.weights_init, opt.num_layers)
-        for role in encoders:
-            reports[role] = _load_backbone(networks[role].encoder, path)
+    names = {"encoder": opt.depth_network, "pose_encoder": pose_encoder_name(opt.pose_network, opt.depth_network)}
+    if opt.weights_init != "scratch":
+        for role, name in names.items():
+            if role in networks and role not in loaded:
+                reports[role] = _load_backbone(networks[role].encoder, find_backbone(opt.weights_init, name))
     if not reports:
         return []
     random = [role for role in networks if role not in reports]
@@ -149,8 +163,9 @@ def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
 def weights_info(opt: Options, intrinsics: tuple[float, ...] | None) -> dict[str, Any]:
     """What ``weights.json`` tells of a training's weights: the size, the scale, and the camera that was learned."""
     scale = {"metres_per_unit": METRES_PER_UNIT} if opt.velocity_weight else {}
-    size = {name: getattr(opt, name) for name in ("height", "width", "use_stereo")}
-    return {**size, **scale, "intrinsics": intrinsics}
+    stored = ("height", "width", "use_stereo", "min_depth", "max_depth")
+    values = {name: getattr(opt, name) for name in stored}
+    return {**values, **scale, "intrinsics": intrinsics, "model": model_settings(opt)}
 
 
 def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoader:
@@ -172,7 +187,7 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         scales=opt.scales,
         augment=train,
         load_depth=not train,
-        load_travel=bool(opt.velocity_weight),
+        load_displacement=bool(opt.velocity_weight),
     )
     check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
     if check.dropped:
@@ -202,7 +217,7 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
 def _check_speeds(dataset: MonoDataset) -> None:
     """Raises DataError where no line of a split tells how far the camera moves, so that there is no scale to learn."""
     sources = dataset.frame_ids[1:]
-    if not any(dataset.travel(line, f) is not None for line in dataset.lines for f in sources):
+    if not any(dataset.displacement(line, f) is not None for line in dataset.lines for f in sources):
         raise DataError(
             f"--velocity_weight needs the speed of the camera, and in {dataset.data_path} no line to train on has one: "
             "KITTI raw has it in oxts, imported videos in a column speed of SEQUENCE/frames.csv. Add it, or leave "

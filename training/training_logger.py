@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+from paddle import nn
+
 from common.errors import TrainingError
 from common.progress import Progress
 from layers.self_supervised_loss import SelfSupervisedLoss
-from networks.monodepth import Monodepth
 from options import Options
 from training.control_channel import Peers
 from training.diagnostics import vital_signs
-from training.forward_pass import StepResult
+from training.forward_pass import ForwardResult
 from training.log_images import batch_pictures
 from training.metrics_writer import EventLog
 from training.validation import Validation
@@ -17,12 +18,12 @@ from training.watchdog import COLLAPSES, Watchdog
 
 
 def describe_run(
-    opt: Options, model: Monodepth, train_samples: int, val_samples: int, steps: int, processes: int
+    opt: Options, model: nn.Layer, train_samples: int, val_samples: int, steps: int, processes: int
 ) -> str:
     """What is about to run, and where its results go: three lines."""
     parameters = sum(p.size for p in model.parameters())
     return (
-        f"{opt.type}, ResNet{opt.num_layers}, {parameters / 1e6:.1f} M parameters, at {opt.width}x{opt.height}; "
+        f"{opt.type}, {opt.depth_network}, {parameters / 1e6:.1f} M parameters, at {opt.width}x{opt.height}; "
         f"frames {' '.join(map(str, opt.all_frames))}\n"
         f"split {opt.split_name}: {train_samples} samples to train on, {val_samples} to validate on; {steps} steps of "
         f"batch {opt.batch_size}{f' x {opt.grad_accumulation}' if opt.grad_accumulation > 1 else ''}"
@@ -55,7 +56,7 @@ class Logbook:
         step: int,
         last: int,
         batch: Mapping,
-        result: StepResult,
+        result: ForwardResult,
         compute_loss: SelfSupervisedLoss,
         more: Mapping[str, float],
     ) -> float | None:

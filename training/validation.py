@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import paddle
-from paddle import Tensor
+from paddle import Tensor, nn
 
 from datasets.batch import prepare_batch
-from datasets.build import DATASETS
+from datasets.build import dataset_class
 from datasets.cameras import Camera
 from evaluation.ground_truth import protocol_from
 from evaluation.metrics.depth_metrics import METRIC_NAMES
@@ -18,7 +18,6 @@ from evaluation.metrics.depth_protocol import DepthProtocol
 from evaluation.split_scores import score_frame
 from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
-from networks.monodepth import Monodepth
 from options import Options
 from training.control_channel import Peers
 from training.log_images import batch_pictures
@@ -72,15 +71,15 @@ def validation_protocols(opt: Options) -> dict[str, DepthProtocol]:
         Prefix of the errors' names -> protocol: "" is median-scaled and selects the best weights; "stereo/" is
         stereo-scaled, for trainings with stereo pairs.
     """
-    dataset_class = DATASETS[opt.dataset]
+    dataset = dataset_class(opt.dataset)
     scalings = {"": "median", **({"stereo/": "stereo"} if opt.use_stereo else {})}
-    kind = dataset_class.GROUND_TRUTH
-    return {prefix: protocol_from(opt, dataset_class, kind, scaling) for prefix, scaling in scalings.items()}
+    kind = dataset.GROUND_TRUTH
+    return {prefix: protocol_from(opt, dataset, kind, scaling) for prefix, scaling in scalings.items()}
 
 
 @paddle.no_grad()
 def validate(
-    model: Monodepth,
+    model: nn.Layer,
     compute_loss: SelfSupervisedLoss,
     batches: Iterable,
     protocols: Mapping[str, DepthProtocol],
@@ -98,12 +97,12 @@ def validate(
     own: list[dict[str, Any]] = []
     pictures: dict[str, np.ndarray] = {}
     for raw in batches:
-        batch = prepare_batch(raw, compute_loss.scales, compute_loss.v1_multiscale)
-        outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids}, batch["K", 0])
+        batch = prepare_batch(raw, compute_loss.scales, compute_loss.synthesise_views.v1_multiscale)
+        outputs = model(batch)
         losses, maps = compute_loss(batch, outputs)
         pictures = pictures or batch_pictures(batch, outputs, maps)
         depth_errors: dict[str, list[list[float]]] = {prefix: [] for prefix in protocols}
-        scaled_disps = to_scaled_disp(outputs["disp", 0], *compute_loss.depth_range)
+        scaled_disps = to_scaled_disp(outputs["disp/0"], *compute_loss.depth_range)
         for disp, gt, name in zip(scaled_disps, batch["depth_gt"], batch["name"], strict=True):
             for prefix, protocol in protocols.items():
                 score = score_frame(disp, None if gt is None else np.asarray(gt), protocol, name)
@@ -135,9 +134,9 @@ def _summarise(results: list[dict[str, Any]], pictures: dict[str, np.ndarray]) -
 
 def _learned_intrinsics(outputs: Mapping) -> dict[str, Tensor]:
     """``intrinsics/NAME`` -> its mean over the batch; empty where they are not learned."""
-    if ("K", 0) not in outputs:
+    if "K/0" not in outputs:
         return {}
-    K = outputs["K", 0].mean(axis=0)
+    K = outputs["K/0"].mean(axis=0)
     return {f"intrinsics/{name}": K[i, j] for name, (i, j) in INTRINSICS.items()}
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from common.atomic_files import write_json
 from common.errors import WeightsError
@@ -24,6 +25,7 @@ class ExportInfo:
         bare: whether the models are the networks alone, with resizing and scale outside.
         fp16: whether the weights are kept in 16 bits.
         weights: checksum of the weights (`DepthPredictor.checksum`).
+        model: type and settings, as ``weights.json`` has them; None in older folders.
     """
 
     formats: tuple[str, ...]
@@ -35,6 +37,7 @@ class ExportInfo:
     bare: bool
     fp16: bool
     weights: str
+    model: dict[str, Any] | None = None
 
 
 def write_info(folder: Path, info: ExportInfo) -> None:

@@ -50,7 +50,7 @@ class BareModel(nn.Layer):
 
     def __init__(self, predictor: "DepthPredictor") -> None:
         super().__init__()
-        self.encoder, self.depth = predictor.encoder, predictor.depth
+        self.model = predictor.model
         self.depth_range = predictor.depth_range
 
     def forward(self, images: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class BareModel(nn.Layer):
         Args:
             images: float32 (B, 3, h, w) in [0, 1]; h and w multiples of 32.
         """
-        scaled_disp, _ = disp_to_depth(self.depth(self.encoder(images))[0], *self.depth_range)
+        scaled_disp, _ = disp_to_depth(self.model({"color_aug/0/0": images})["disp/0"], *self.depth_range)
         return scaled_disp.squeeze(1)
 
 

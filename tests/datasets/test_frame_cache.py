@@ -145,9 +145,9 @@ def test_other_extensions_are_kept_apart(make_dataset, make_cache, tree):
             image.transpose(Image.Transpose.ROTATE_180).save(path.with_suffix(".png"))
     for extension in (".jpg", ".png", ".jpg"):
         dataset = make_dataset(extension=extension)
-        expected = dataset[0]["color", 0, 0]
+        expected = dataset[0]["color/0/0"]
         dataset = dataset.replace(cache=make_cache("disk"))
-        np.testing.assert_array_equal(dataset[0]["color", 0, 0], expected)
+        np.testing.assert_array_equal(dataset[0]["color/0/0"], expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import DataError
 from datasets.folder_dataset import FolderDataset
-from datasets.frame_table import FrameRow, kept_numbers, read_speeds, travel, write_frame_table
+from datasets.frame_table import FrameRow, displacement, kept_numbers, read_speeds, write_frame_table
 from datasets.splits import SplitLine
 
 
@@ -19,8 +19,8 @@ def test_mean_speed_times_time(tmp_path):
     path = tmp_path / "frames.csv"
     path.write_text("number,source_frame,seconds,speed\n3,9,0.3,10\n4,12,0.5,12\n5,15,0.9,\n")
     speeds = read_speeds(path)
-    assert travel(speeds, 3, 4) == travel(speeds, 4, 3) == pytest.approx(11 * 0.2)
-    assert travel(speeds, 4, 5) is None and travel(speeds, 4, 6) is None
+    assert displacement(speeds, 3, 4) == displacement(speeds, 4, 3) == pytest.approx(11 * 0.2)
+    assert displacement(speeds, 4, 5) is None and displacement(speeds, 4, 6) is None
 
 
 def test_without_the_column_or_the_file_nothing_is_known(tmp_path):
@@ -44,5 +44,5 @@ def test_an_imported_video_takes_them_from_its_table(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "frames.csv").write_text(f"number,seconds{speed}\n{rows}")
     dataset = FolderDataset(str(tmp_path), [], height=32, width=32, frame_ids=(0, -1, 1), train=False)
-    assert dataset.travel(SplitLine("known", 1, "l"), -1) == pytest.approx(0.5)
-    assert dataset.travel(SplitLine("unknown", 1, "l"), -1) is None
+    assert dataset.displacement(SplitLine("known", 1, "l"), -1) == pytest.approx(0.5)
+    assert dataset.displacement(SplitLine("unknown", 1, "l"), -1) is None

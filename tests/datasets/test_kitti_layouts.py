@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError, OptionsError
-from datasets.build import DATASETS, build_dataset
+from datasets.build import build_dataset, dataset_class
 from datasets.splits import SplitLine
 
 
@@ -31,9 +31,9 @@ def test_odometry(odometry):
         train=False,
     )
     left, right = dataset
-    np.testing.assert_array_equal(left["color", "s", 0], right["color", 0, 0])
-    assert (left["color", 0, 0] != left["color", 1, 0]).any()
-    np.testing.assert_allclose(left["K", 0][:2, :3], [[50, 0, 29.75], [0, 45, 14.75]])
+    np.testing.assert_array_equal(left["color/s/0"], right["color/0/0"])
+    assert (left["color/0/0"] != left["color/1/0"]).any()
+    np.testing.assert_allclose(left["K/0"][:2, :3], [[50, 0, 29.75], [0, 45, 14.75]])
     assert left["depth_gt"] is None
 
 
@@ -59,7 +59,7 @@ def test_improved_ground_truth(make_dataset, tree, line):
 
 def test_kittis_constants():
     for name in ("kitti", "kitti_odom", "kitti_depth"):
-        dataset = DATASETS[name]
+        dataset = dataset_class(name)
         assert dataset.BASELINE == 0.1 and dataset.STEREO_SCALE_FACTOR == 5.4
 
 
@@ -70,6 +70,6 @@ def test_an_unknown_dataset_names_those_there_are(tmp_path):
 
 def test_missing_calibration_is_named_where_it_is_needed(make_dataset, tree):
     (tree / "2011_01_01" / "calib_cam_to_cam.txt").unlink()
-    assert ("K", 0) not in make_dataset(scales=[])[0]
+    assert "K/0" not in make_dataset(scales=[])[0]
     with pytest.raises(DataError, match=r"calib_cam_to_cam\.txt not found.*\n?.*split line"):
         make_dataset()[0]

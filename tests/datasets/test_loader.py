@@ -55,8 +55,8 @@ def test_without_shuffling_in_order_and_without_the_rest():
 def test_collate_stacks_arrays_and_lists_the_rest(make_dataset, line):
     samples = list(make_dataset([line(2), line(3)], load_depth=True))
     batch = collate(samples)
-    assert batch["color", "s", 0].shape == (2, 3, 32, 64) and batch["color", "s", 0].dtype == np.uint8
-    assert batch["K", 1].shape == (2, 4, 4) and batch["stereo_T"].shape == (2, 4, 4)
+    assert batch["color/s/0"].shape == (2, 3, 32, 64) and batch["color/s/0"].dtype == np.uint8
+    assert batch["K/1"].shape == (2, 4, 4) and batch["stereo_T"].shape == (2, 4, 4)
     assert batch["name"] == [str(line(2)), str(line(3))]
     assert batch["depth_gt"][0].shape == (64, 128) and batch["depth_gt"][1] is None
 
@@ -66,28 +66,28 @@ def test_prepared_colours_are_a_pyramid_of_area_averages(convert):
     values = np.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8).astype(np.uint8)
     K = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
     batch = {
-        ("color", 0, 0): convert(values),
-        ("color_aug", 0, 0): convert(255 - values),
-        ("K", 0): convert(K),
+        "color/0/0": convert(values),
+        "color_aug/0/0": convert(255 - values),
+        "K/0": convert(K),
     }
     prepared = prepare_batch({**batch, "name": ["a", "b"], "depth_gt": [None, values]}, [0, 2])
-    assert set(prepared) == {*batch, ("color", 0, 2), "name", "depth_gt"}
-    assert prepared["color", 0, 0].dtype == paddle.float32
-    np.testing.assert_allclose(prepared["color", 0, 0].numpy(), values / 255, rtol=2e-7)
-    np.testing.assert_allclose(prepared["color_aug", 0, 0].numpy(), (255 - values) / 255, rtol=2e-7)
-    assert prepared["color_aug", 0, 0].max() == 1
+    assert set(prepared) == {*batch, "color/0/2", "name", "depth_gt"}
+    assert prepared["color/0/0"].dtype == paddle.float32
+    np.testing.assert_allclose(prepared["color/0/0"].numpy(), values / 255, rtol=2e-7)
+    np.testing.assert_allclose(prepared["color_aug/0/0"].numpy(), (255 - values) / 255, rtol=2e-7)
+    assert prepared["color_aug/0/0"].max() == 1
     expected = values.reshape(2, 3, 2, 4, 2, 4).mean(axis=(3, 5)) / 255
-    np.testing.assert_allclose(prepared["color", 0, 2].numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(prepared["color/0/2"].numpy(), expected, rtol=1e-6)
     assert prepared["name"] == ["a", "b"] and prepared["depth_gt"][1] is values
 
 
 def test_sources_have_a_pyramid_where_it_is_asked_for():
     values = np.arange(3 * 8 * 8).reshape(1, 3, 8, 8).astype(np.uint8)
-    batch = {("color", 0, 0): values, ("color", "s", 0): values}
-    assert set(prepare_batch(batch, [0, 1])) == {*batch, ("color", 0, 1)}
+    batch = {"color/0/0": values, "color/s/0": values}
+    assert set(prepare_batch(batch, [0, 1])) == {*batch, "color/0/1"}
     prepared = prepare_batch(batch, [0, 1], pyramid_of_sources=True)
-    assert set(prepared) == {*batch, ("color", 0, 1), ("color", "s", 1)}
-    np.testing.assert_array_equal(prepared["color", "s", 1].numpy(), prepared["color", 0, 1].numpy())
+    assert set(prepared) == {*batch, "color/0/1", "color/s/1"}
+    np.testing.assert_array_equal(prepared["color/s/1"].numpy(), prepared["color/0/1"].numpy())
 
 
 def test_workers_make_the_same_batches_and_epochs_differ(make_dataset):

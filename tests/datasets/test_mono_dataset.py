@@ -27,7 +27,7 @@ def _augmented(dataset, index, want_flip):
     plain = _resized(dataset, dataset.lines[index])[0]
     for epoch in range(50):
         sample = dataset[index, epoch]
-        if np.array_equal(sample["color", 0, 0], plain[:, :, ::-1] if want_flip else plain):
+        if np.array_equal(sample["color/0/0"], plain[:, :, ::-1] if want_flip else plain):
             return sample
     raise AssertionError("50 epochs without one")
 
@@ -35,21 +35,21 @@ def _augmented(dataset, index, want_flip):
 def test_a_sample_holds_what_the_contract_says(make_dataset, line):
     dataset = make_dataset([line(2)], load_depth=True)
     sample = dataset[0]
-    colours = {(kind, frame, 0) for kind in ("color", "color_aug") for frame in FRAMES}
-    intrinsics = {(kind, scale) for kind in ("K", "inv_K") for scale in (0, 1)}
-    assert set(sample) == colours | intrinsics | {"stereo_T", "depth_gt", "name"}
+    colours = {f"{kind}/{frame}/0": frame for kind in ("color", "color_aug") for frame in FRAMES}
+    intrinsics = {f"{kind}/{scale}" for kind in ("K", "inv_K") for scale in (0, 1)}
+    assert set(sample) == set(colours) | intrinsics | {"stereo_T", "depth_gt", "name"}
     expected = _resized(dataset, line(2))
-    for key in colours:
+    for key, frame in colours.items():
         assert sample[key].dtype == np.uint8
-        np.testing.assert_array_equal(sample[key], expected[key[1]])
+        np.testing.assert_array_equal(sample[key], expected[frame])
     assert sample["name"] == str(line(2))
     assert sample["depth_gt"].shape == (64, 128) and sample["depth_gt"][25, 69] == 11
 
 
 def test_the_right_camera_has_the_left_as_its_pair(make_dataset, line):
     left, right = make_dataset([line(2, "l"), line(2, "r")])
-    np.testing.assert_array_equal(left["color", "s", 0], right["color", 0, 0])
-    np.testing.assert_array_equal(right["color", "s", 0], left["color", 0, 0])
+    np.testing.assert_array_equal(left["color/s/0"], right["color/0/0"])
+    np.testing.assert_array_equal(right["color/s/0"], left["color/0/0"])
 
 
 def test_depth_is_none_where_the_frame_has_no_scan(make_dataset, line):
@@ -72,9 +72,9 @@ def test_intrinsics_by_scale_and_flip(make_dataset, flip, cx):
     sample = _augmented(make_dataset(train=True), 0, flip)
     for scale, (fx, fy, cy) in enumerate(((50, 45, 14.75), (25, 22.5, 7.125))):
         K = [[fx, 0, cx[scale], 0], [0, fy, cy, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-        assert sample["K", scale].dtype == np.float32 and sample["inv_K", scale].dtype == np.float32
-        np.testing.assert_allclose(sample["K", scale], K, rtol=1e-6)
-        np.testing.assert_allclose(sample["inv_K", scale] @ np.array(K), np.eye(4), atol=1e-5)
+        assert sample[f"K/{scale}"].dtype == np.float32 and sample[f"inv_K/{scale}"].dtype == np.float32
+        np.testing.assert_allclose(sample[f"K/{scale}"], K, rtol=1e-6)
+        np.testing.assert_allclose(sample[f"inv_K/{scale}"] @ np.array(K), np.eye(4), atol=1e-5)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -83,15 +83,15 @@ def test_mean_intrinsics_need_no_calibration_and_no_flip(make_dataset, tree, fli
     sample = _augmented(make_dataset(train=True, mean_intrinsics=True), 0, flip)
     for scale, (width, height) in enumerate(((64, 32), (32, 16))):
         expected = [[0.58 * width, 0, width / 2, 0], [0, 1.92 * height, height / 2, 0]]
-        np.testing.assert_allclose(sample["K", scale][:2], expected, rtol=1e-6)
+        np.testing.assert_allclose(sample[f"K/{scale}"][:2], expected, rtol=1e-6)
 
 
 def test_images_stored_smaller_keep_the_field_of_view(make_dataset, tree):
-    expected = make_dataset()[0]["K", 0]
+    expected = make_dataset()[0]["K/0"]
     for path in tree.glob("*/*/image_0*/data/*.jpg"):
         with Image.open(path) as image:
             image.resize((96, 48)).save(path)
-    np.testing.assert_array_equal(make_dataset()[0]["K", 0], expected)
+    np.testing.assert_array_equal(make_dataset()[0]["K/0"], expected)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_all_frames_are_flipped_together(make_dataset):
     dataset = make_dataset(train=True)
     sample = _augmented(dataset, 0, True)
     for frame, image in _resized(dataset, dataset.lines[0]).items():
-        np.testing.assert_array_equal(sample["color", frame, 0], image[:, :, ::-1])
+        np.testing.assert_array_equal(sample[f"color/{frame}/0"], image[:, :, ::-1])
 
 
 def test_flipping_after_lanczos_equals_flipping_before(make_dataset):
@@ -117,7 +117,7 @@ def test_flipping_after_lanczos_equals_flipping_before(make_dataset):
     sample = _augmented(dataset, 0, True)
     with Image.open(dataset.frame_paths(dataset.lines[0])[0]) as image:
         flipped = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((71, 33), Image.LANCZOS)
-    np.testing.assert_array_equal(sample["color", 0, 0], np.asarray(flipped).transpose(2, 0, 1))
+    np.testing.assert_array_equal(sample["color/0/0"], np.asarray(flipped).transpose(2, 0, 1))
 
 
 def test_one_jitter_for_all_frames(make_dataset, tree, line, write_image):
@@ -127,17 +127,17 @@ def test_one_jitter_for_all_frames(make_dataset, tree, line, write_image):
     jittered = 0
     for epoch in range(20):
         sample = dataset[0, epoch]
-        jittered += not np.array_equal(sample["color_aug", 0, 0], sample["color", 0, 0])
+        jittered += not np.array_equal(sample["color_aug/0/0"], sample["color/0/0"])
         for frame in FRAMES[1:]:
-            np.testing.assert_array_equal(sample["color", frame, 0], sample["color", 0, 0])
-            np.testing.assert_array_equal(sample["color_aug", frame, 0], sample["color_aug", 0, 0])
+            np.testing.assert_array_equal(sample[f"color/{frame}/0"], sample["color/0/0"])
+            np.testing.assert_array_equal(sample[f"color_aug/{frame}/0"], sample["color_aug/0/0"])
     assert 4 <= jittered <= 16
 
 
 def test_augmentation_depends_on_seed_epoch_and_index_alone(make_dataset):
     def looks(seed, epoch):
         dataset = make_dataset(train=True, seed=seed)
-        return [dataset[index, epoch]["color_aug", 0, 0].tobytes() for index in range(len(dataset))]
+        return [dataset[index, epoch]["color_aug/0/0"].tobytes() for index in range(len(dataset))]
 
     assert looks(1, 0) == looks(1, 0)
     assert looks(1, 0) != looks(1, 1)
@@ -147,7 +147,7 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(make_dataset):
 def test_no_augmentation_outside_training(make_dataset):
     dataset = make_dataset()
     for epoch in range(3):
-        np.testing.assert_array_equal(dataset[0, epoch]["color_aug", 0, 0], dataset[0]["color", 0, 0])
+        np.testing.assert_array_equal(dataset[0, epoch]["color_aug/0/0"], dataset[0]["color/0/0"])
 
 
 def test_a_damaged_file_is_named_with_its_split_line(make_dataset, line):
@@ -175,8 +175,8 @@ def test_a_dataset_is_immutable_and_replaced_as_a_whole(make_dataset, line, tmp_
     with pytest.raises(AttributeError):
         dataset.lines.append(line(1))
     smaller = dataset.replace(lines=[line(2)], height=64, width=96, frame_ids=[0])
-    assert len(smaller) == 1 and smaller[0]["color", 0, 0].shape == (3, 64, 96)
-    assert len(dataset) == 8 and dataset[0]["color", "s", 0].shape == (3, 32, 64)
+    assert len(smaller) == 1 and smaller[0]["color/0/0"].shape == (3, 64, 96)
+    assert len(dataset) == 8 and dataset[0]["color/s/0"].shape == (3, 32, 64)
     with pytest.raises(TypeError, match="train"):
         dataset.replace(train=True)
     cached = dataset.replace(cache=DiskCache(32, 64, tmp_path / "cache"))
@@ -202,7 +202,7 @@ def test_the_references_network_input(kitti_sample, reference_dir, load_referenc
         lines = [SplitLine(folder, number, "l")]
         size = {"height": height, "width": width}
         (sample,) = build_dataset("kitti", kitti_sample, lines, frame_ids=frame_ids, train=False, **size)
-        return {frame: sample["color", frame, 0].transpose(1, 2, 0) for frame in frame_ids}
+        return {frame: sample[f"color/{frame}/0"].transpose(1, 2, 0) for frame in frame_ids}
 
     # Only the first frame's number stands in meta.json; the second's is found by its picture.
     there = sorted((int(path.stem) for path in paths[0].parent.glob("*.jpg")), key=lambda n: abs(n - first - 40))

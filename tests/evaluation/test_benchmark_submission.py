@@ -72,7 +72,7 @@ def test_images_lie_where_the_archive_puts_them(tmp_path, folder):
     dataset = KITTIBenchmarkDataset(
         str(tmp_path), lines, height=64, width=192, frame_ids=(0,), train=False, extension=".png"
     )
-    assert dataset[0]["color", 0, 0][0].min() == 200 and dataset.ground_truth(lines[0]) is None
+    assert dataset[0]["color/0/0"][0].min() == 200 and dataset.ground_truth(lines[0]) is None
 
 
 @pytest.mark.parametrize(

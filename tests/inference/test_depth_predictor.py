@@ -11,7 +11,7 @@ from PIL import Image
 
 from common.errors import DataError, WeightsError
 from inference.depth_predictor import DepthPredictor, post_process_disparity
-from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
 from serialization.pdparams import read_pdparams, write_pdparams
 from serialization.weights_folder import save_weights
 
@@ -19,13 +19,13 @@ from serialization.weights_folder import save_weights
 @pytest.fixture(scope="module")
 def predictor():
     paddle.seed(1)
-    return DepthPredictor(**build_depth_networks(18, (0, 1, 2, 3)), size=(64, 96))
+    return DepthPredictor(Monodepth(frame_ids=(0,)), (64, 96))
 
 
 @pytest.fixture
 def folder(predictor, tmp_path):
     """The predictor's weights, saved; without a manifest, so that a test may change them."""
-    networks = {"encoder": predictor.encoder, "depth": predictor.depth}
+    networks = predictor.model.networks()
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": False})
     (tmp_path / "w" / "manifest.json").unlink()
     return tmp_path / "w"
@@ -39,15 +39,15 @@ def test_post_processing_is_the_reference(load_reference):
 
 
 def test_prediction_is_scaled_disparity_at_the_input_size(predictor):
-    disps = predictor.predict(paddle.rand([2, 3, 64, 96]))
+    disps = predictor.predict({"color_aug/0/0": paddle.rand([2, 3, 64, 96])})
     assert disps.dtype == np.float32 and disps.shape == (2, 64, 96)
     assert (disps >= 0.01).all() and (disps <= 10).all()
 
 
 def test_post_processing_of_a_mirror_image_mirrors_the_prediction(predictor):
     images = paddle.rand([1, 3, 64, 96])
-    disps = predictor.predict(images, post_process=True)
-    mirrored = predictor.predict(images.flip(3), post_process=True)
+    disps = predictor.predict({"color_aug/0/0": images}, post_process=True)
+    mirrored = predictor.predict({"color_aug/0/0": images.flip(3)}, post_process=True)
     np.testing.assert_allclose(mirrored[:, :, ::-1], disps, rtol=1e-4)
 
 
@@ -55,19 +55,21 @@ def test_folder_gives_weights_and_size(predictor, folder):
     loaded = DepthPredictor.from_folder(folder)
     assert loaded.size == (64, 96)
     images = paddle.rand([1, 3, 64, 96])
-    np.testing.assert_array_equal(loaded.predict(images), predictor.predict(images))
+    np.testing.assert_array_equal(
+        loaded.predict({"color_aug/0/0": images}), predictor.predict({"color_aug/0/0": images})
+    )
     assert DepthPredictor.from_folder(folder, height=128).size == (128, 96)
     (folder / "weights.json").unlink()
     assert DepthPredictor.from_folder(folder).size == (192, 640)
 
 
 def test_weights_trained_with_other_scales_predict(tmp_path):
-    networks = build_depth_networks(18, (3, 0))
-    save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": False})
-    own = DepthPredictor(**networks, size=(64, 96))
+    model = Monodepth(frame_ids=(0,), scales=(3, 0))
+    save_weights(tmp_path / "w", model.networks(), {"height": 64, "width": 96, "use_stereo": False})
+    own = DepthPredictor(model, (64, 96))
     images = paddle.rand([1, 3, 64, 96])
     loaded = DepthPredictor.from_folder(tmp_path / "w")
-    np.testing.assert_array_equal(loaded.predict(images), own.predict(images))
+    np.testing.assert_array_equal(loaded.predict({"color_aug/0/0": images}), own.predict({"color_aug/0/0": images}))
 
 
 def test_weights_of_a_part_are_refused(folder):
@@ -97,7 +99,7 @@ def test_an_image_of_any_size_gives_disparity_and_depth_at_its_size(predictor):
     # Resized by Lanczos to 64 x 96, predicted, and the disparity resized back linearly, pixel borders on borders.
     resized = np.asarray(Image.fromarray(image).resize((96, 64), Image.Resampling.LANCZOS))
     colours = paddle.to_tensor(resized.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / 255)
-    disp = predictor.predict(colours)[0]
+    disp = predictor.predict({"color_aug/0/0": colours})[0]
     y, x = ((np.arange(n) + 0.5) * m / n - 0.5 for n, m in ((50, 64), (131, 96)))
     along_x = np.stack([np.interp(x, np.arange(96), row) for row in disp])
     expected = np.stack([np.interp(y, np.arange(64), column) for column in along_x.T], axis=1)
@@ -134,7 +136,7 @@ def test_other_arrays_are_refused(predictor, image):
 
 
 def test_depth_is_in_metres_where_the_scale_is_known(predictor, tmp_path):
-    networks = {"encoder": predictor.encoder, "depth": predictor.depth}
+    networks = predictor.model.networks()
     image = noise(64, 96)
     for use_stereo, scale, factor, metric in (
         (False, None, 1.0, False),

@@ -13,7 +13,7 @@ from layers.geometry import (
     sample_image,
     transformation_from_parameters,
 )
-from layers.photometric import Target, photometric_error, ssim_error
+from layers.photometric import TargetStatistics, photometric_error, ssim_error
 from layers.smoothness import smoothness_loss
 from layers.view_synthesis import ViewSynthesis
 
@@ -69,7 +69,7 @@ def test_warped_image(tensors, K, transform):
 
 
 def test_ssim(tensors):
-    error = ssim_error(tensors["warped"], Target(tensors["image_0"]))
+    error = ssim_error(tensors["warped"], TargetStatistics(tensors["image_0"]))
     np.testing.assert_allclose(error.numpy(), tensors["ssim"].numpy(), rtol=1e-4, atol=1e-4)
 
 
@@ -111,12 +111,12 @@ def test_sampler_gradient_reaches_the_pixels_of_an_image_without_gradient():
 
 def test_equal_images_have_no_error():
     image = paddle.rand([2, 3, 6, 8])
-    np.testing.assert_allclose(photometric_error(image, Target(image)).numpy(), 0, atol=1e-6)
+    np.testing.assert_allclose(photometric_error(image, TargetStatistics(image)).numpy(), 0, atol=1e-6)
 
 
 def test_constant_images_by_hand():
     """Black against white: SSIM = C1 C2 / ((1 + C1) C2), close to 0, so the error is 0.85 * 0.49995 + 0.15."""
     black, white = paddle.zeros([1, 3, 5, 5]), paddle.ones([1, 3, 5, 5])
-    error = photometric_error(black, Target(white))
+    error = photometric_error(black, TargetStatistics(white))
     np.testing.assert_allclose(error.numpy(), 0.85 * (1 - 1e-4 / 1.0001) / 2 + 0.15, rtol=1e-5)
-    np.testing.assert_allclose(photometric_error(black, Target(white), use_ssim=False).numpy(), 1.0)
+    np.testing.assert_allclose(photometric_error(black, TargetStatistics(white), use_ssim=False).numpy(), 1.0)

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.self_supervised_loss import monodepth2_loss
 
 HEIGHT, WIDTH, FOCAL, BASELINE = 32, 64, 60.0, 0.1
 
@@ -26,13 +26,13 @@ def make_inputs(sources: dict, depth: float, scales=(0,)):
     K = np.array([[FOCAL, 0, WIDTH / 2, 0], [0, FOCAL, HEIGHT / 2, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")[None]
     stereo_T = np.eye(4, dtype="float32")[None].copy()
     stereo_T[0, 0, 3] = -BASELINE
-    batch = {("color", f, 0): paddle.to_tensor(make(target)) for f, make in sources.items()}
-    batch["color", 0, 0] = paddle.to_tensor(target)
-    batch["K", 0], batch["inv_K", 0] = paddle.to_tensor(K), paddle.to_tensor(np.linalg.inv(K))
+    batch = {f"color/{f}/0": paddle.to_tensor(make(target)) for f, make in sources.items()}
+    batch["color/0/0"] = paddle.to_tensor(target)
+    batch["K/0"], batch["inv_K/0"] = paddle.to_tensor(K), paddle.to_tensor(np.linalg.inv(K))
     batch["stereo_T"] = paddle.to_tensor(stereo_T)
-    outputs = {("disp", 0): paddle.full([1, 1, HEIGHT, WIDTH], depth_to_disp(depth))}
+    outputs = {"disp/0": paddle.full([1, 1, HEIGHT, WIDTH], depth_to_disp(depth))}
     for f in sources:
-        outputs["cam_T_cam", 0, f] = paddle.eye(4).unsqueeze(0)
+        outputs[f"T_target_to_source/{f}"] = paddle.eye(4).unsqueeze(0)
     return batch, outputs
 
 
@@ -47,7 +47,7 @@ def right_camera(image):
 
 
 def loss_of(sources: dict, depth: float, training: bool = False, **settings) -> dict:
-    compute_loss = SelfSupervisedLoss(tuple(sources), (0,), **settings)
+    compute_loss = monodepth2_loss(tuple(sources), (0,), **settings)
     compute_loss.train() if training else compute_loss.eval()
     losses, maps = compute_loss(*make_inputs(sources, depth))
     return {**{name: value.item() for name, value in losses.items()}, "maps": maps}
@@ -110,9 +110,9 @@ def test_average_and_minimum_over_sources():
 
 def test_gradient_moves_depth_towards_the_truth():
     batch, outputs = make_inputs({"s": right_camera}, 2.2)
-    disp = outputs["disp", 0]
+    disp = outputs["disp/0"]
     disp.stop_gradient = False
-    compute_loss = SelfSupervisedLoss(("s",), (0,), automasking=False, disparity_smoothness=0.0)
+    compute_loss = monodepth2_loss(("s",), (0,), automasking=False, disparity_smoothness=0.0)
     losses, _ = compute_loss(batch, outputs)
     losses["loss"].backward()
     assert float(disp.grad.mean()) < 0  # descending raises disparity: nearer, towards 2

@@ -6,8 +6,8 @@ import numpy as np
 import paddle
 import pytest
 
-from layers.self_supervised_loss import SelfSupervisedLoss
-from layers.velocity_loss import METRES_PER_UNIT, MetricLoss, velocity_loss
+from layers.self_supervised_loss import monodepth2_loss
+from layers.velocity_loss import METRES_PER_UNIT, VelocitySupervisedLoss, velocity_loss
 
 
 def motion(*translations) -> paddle.Tensor:
@@ -22,10 +22,10 @@ def metres(*values) -> paddle.Tensor:
 
 def test_difference_of_lengths_in_metres_where_they_are_known():
     transforms = {-1: motion([0.3, 0, 0.4], [0, 0, 1]), 1: motion([0, 0, -0.2], [0, 0.1, 0])}  # 0.5, 1, 0.2, 0.1 units
-    travel = {-1: metres(2.0, math.nan), 1: metres(1.0, 0.6)}
+    displacement = {-1: metres(2.0, math.nan), 1: metres(1.0, 0.6)}
     expected = (abs(0.5 * 5.4 - 2.0) + abs(0.2 * 5.4 - 1.0) + abs(0.1 * 5.4 - 0.6)) / 3
     assert METRES_PER_UNIT == 5.4
-    assert velocity_loss(transforms, travel).item() == pytest.approx(expected, rel=1e-5)
+    assert velocity_loss(transforms, displacement).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_unknown_speeds_cost_nothing_and_give_finite_gradients():
@@ -48,13 +48,15 @@ def test_the_whole_loss_gains_its_weighted_part():
     random = np.random.default_rng(0)
     K = np.eye(4, dtype="float32")
     K[:2, :3] = [[60, 0, 48], [0, 60, 32]]
-    batch = {("K", 0): paddle.to_tensor(K[None]), ("inv_K", 0): paddle.to_tensor(np.linalg.inv(K)[None])}
+    batch = {"K/0": paddle.to_tensor(K[None]), "inv_K/0": paddle.to_tensor(np.linalg.inv(K)[None])}
     for f in (0, 1):
-        batch["color", f, 0] = paddle.to_tensor(random.random((1, 3, 64, 96), dtype="float32"))
-    batch["travel", 1] = metres(1.7)
+        batch[f"color/{f}/0"] = paddle.to_tensor(random.random((1, 3, 64, 96), dtype="float32"))
+    batch["displacement/1"] = metres(1.7)
     disp = paddle.to_tensor(random.random((1, 1, 64, 96), dtype="float32"))
-    outputs = {("disp", 0): disp, ("cam_T_cam", 0, 1): motion([0, 0, 0.5])}
-    plain, _ = SelfSupervisedLoss((1,), (0,), tie_breaking_noise=0.0)(batch, outputs)
-    metric, _ = MetricLoss((1,), (0,), tie_breaking_noise=0.0, velocity_weight=0.05)(batch, outputs)
+    outputs = {"disp/0": disp, "T_target_to_source/1": motion([0, 0, 0.5])}
+    plain, _ = monodepth2_loss((1,), (0,), tie_breaking_noise=0.0)(batch, outputs)
+    metric, _ = monodepth2_loss(
+        (1,), (0,), tie_breaking_noise=0.0, more_terms={"velocity": (0.05, VelocitySupervisedLoss((1,)))}
+    )(batch, outputs)
     assert metric["velocity"].item() == pytest.approx(1.0, rel=1e-5)  # 0.5 units are 2.7 m
     assert metric["loss"].item() == pytest.approx(plain["loss"].item() + 0.05, rel=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.self_supervised_loss import monodepth2_loss
 from networks.intrinsics_decoder import IntrinsicsDecoder, intrinsics_outputs
 from networks.monodepth import Monodepth
 
@@ -13,7 +13,7 @@ SIZE = (64, 96)
 
 def images(*frames):
     random = np.random.default_rng(0)
-    return {f: paddle.to_tensor(random.random((1, 3, *SIZE), dtype="float32")) for f in frames}
+    return {f"color_aug/{f}/0": paddle.to_tensor(random.random((1, 3, *SIZE), dtype="float32")) for f in frames}
 
 
 def test_at_first_the_centre_is_in_the_middle_and_the_focal_length_0_69_of_the_longer_side():
@@ -46,17 +46,17 @@ def test_pixels_keep_their_shape():
 def test_the_datasets_camera_gives_the_model_nothing_but_that_shape():
     model = Monodepth(scales=(0,), learn_intrinsics=True)
     K = np.diag([30.0, 45.0, 1.0, 1.0]).astype("float32")[np.newaxis]
-    outputs = model(images(0, -1, 1), paddle.to_tensor(K))
-    np.testing.assert_allclose(outputs["K", 0].numpy()[0, :2, :3], [[66.542, 0, 47.5], [0, 99.813, 31.5]], rtol=1e-4)
+    outputs = model({**images(0, -1, 1), "K/0": paddle.to_tensor(K)})
+    np.testing.assert_allclose(outputs["K/0"].numpy()[0, :2, :3], [[66.542, 0, 47.5], [0, 99.813, 31.5]], rtol=1e-4)
 
 
 def test_every_scale_has_the_same_camera():
     outputs = intrinsics_outputs(paddle.to_tensor([[60.0, 50.0, 47.5, 30.0]]), (0, 2))
     np.testing.assert_allclose(
-        outputs["K", 2].numpy()[0], [[15, 0, 11.5, 0], [0, 12.5, 7.125, 0], [0, 0, 1, 0], [0, 0, 0, 1]], rtol=1e-6
+        outputs["K/2"].numpy()[0], [[15, 0, 11.5, 0], [0, 12.5, 7.125, 0], [0, 0, 1, 0], [0, 0, 0, 1]], rtol=1e-6
     )
     for scale in (0, 2):
-        product = outputs["K", scale].numpy() @ outputs["inv_K", scale].numpy()
+        product = outputs[f"K/{scale}"].numpy() @ outputs[f"inv_K/{scale}"].numpy()
         np.testing.assert_allclose(product[0], np.eye(4), atol=1e-5)
 
 
@@ -71,8 +71,8 @@ def test_the_loss_takes_the_predicted_camera_and_reaches_it(pose_model_type, pos
     )
     frames = images(0, -1, 1)
     outputs = model(frames)
-    batch = {("color", f, 0): image for f, image in frames.items()}  # no K: it is predicted
-    losses, _ = SelfSupervisedLoss((-1, 1), (0,))(batch, outputs)
+    batch = {key.replace("color_aug", "color"): image for key, image in frames.items()}  # no K: it is predicted
+    losses, _ = monodepth2_loss((-1, 1), (0,))(batch, outputs)
     losses["loss"].backward()
     gradient = model.intrinsics.net.bias.grad.numpy()
     assert np.isfinite(gradient).all() and (gradient != 0).all()
@@ -81,7 +81,7 @@ def test_the_loss_takes_the_predicted_camera_and_reaches_it(pose_model_type, pos
 def test_without_the_option_there_is_no_such_network_and_no_output():
     model = Monodepth(scales=(0,), pose_model_type="posecnn")
     assert "intrinsics" not in model.networks()
-    assert not any(key[0] in ("K", "inv_K") for key in model(images(0, -1, 1)))
+    assert not any(key.startswith(("K/", "inv_K/")) for key in model(images(0, -1, 1)))
 
 
 def test_a_focal_length_that_is_wrong_is_found_by_the_loss():
@@ -97,23 +97,23 @@ def test_a_focal_length_that_is_wrong_is_found_by_the_loss():
     turned = np.tan(np.arctan(tangents) + angle)
     frames = {0: scene(tangents), 1: scene(turned)}
     batch = {
-        ("color", f, 0): paddle.to_tensor(np.broadcast_to(row, (1, 3, 8, width)).astype("float32").copy())
+        f"color/{f}/0": paddle.to_tensor(np.broadcast_to(row, (1, 3, 8, width)).astype("float32").copy())
         for f, row in frames.items()
     }
     T = np.eye(4, dtype="float32")
     T[0, [0, 2]], T[2, [0, 2]] = (np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))
     decoder = IntrinsicsDecoder(1)
     decoder.net.weight.stop_gradient = True
-    compute_loss = SelfSupervisedLoss((1,), (0,), disparity_smoothness=0.0, automasking=False)
+    compute_loss = monodepth2_loss((1,), (0,), disparity_smoothness=0.0, automasking=False)
     optimizer = paddle.optimizer.Adam(0.2, parameters=[decoder.net.bias])
     for _ in range(30):
         K = intrinsics_outputs(decoder([paddle.zeros([1, 1, 1, 1])], 8, width), (0,))
         outputs = {
-            ("disp", 0): paddle.full([1, 1, 8, width], 0.1),
-            ("cam_T_cam", 0, 1): paddle.to_tensor(T[None]),
+            "disp/0": paddle.full([1, 1, 8, width], 0.1),
+            "T_target_to_source/1": paddle.to_tensor(T[None]),
             **K,
         }
         compute_loss(batch, outputs)[0]["loss"].backward()
         optimizer.step()
         optimizer.clear_grad()
-    assert K["K", 0][0, 0, 0].item() == pytest.approx(focal, rel=0.05)  # it began at 66.5
+    assert K["K/0"][0, 0, 0].item() == pytest.approx(focal, rel=0.05)  # it began at 66.5

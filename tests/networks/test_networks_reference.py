@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from networks.build import build_depth_networks, build_networks
+from networks.monodepth import Monodepth
 from networks.pose_cnn import PoseCNN
 from networks.pose_decoder import PoseDecoder
 from networks.resnet_encoder import ResnetEncoder, stack_first_convolution
@@ -28,7 +28,7 @@ def arrays(load_reference):
 
 @pytest.mark.parametrize("num_layers", [18, 50])
 def test_encoder_and_decoder(arrays, fill_by_rule, num_layers):
-    networks = build_depth_networks(num_layers, (0, 1, 2, 3))
+    networks = Monodepth(depth_network=f"resnet{num_layers}", frame_ids=(0,)).networks()
     for role, network in networks.items():
         fill_by_rule(network, f"{role}{num_layers}")
         network.eval()
@@ -64,14 +64,7 @@ def test_pose_networks(arrays, fill_by_rule):
 
 def test_state_dicts_have_the_keys_of_released_checkpoints(reference_dir):
     layout = json.loads((reference_dir / "released_checkpoint_layout.json").read_text())
-    networks = build_networks(
-        num_layers=18,
-        num_frames=3,
-        scales=(0, 1, 2, 3),
-        pose_model_type="separate_resnet",
-        pose_model_input="pairs",
-        num_masks=0,
-    )
+    networks = Monodepth().networks()
     assert networks.keys() == layout.keys()
     for role, network in networks.items():
         ours = {key: list(value.shape) for key, value in network.state_dict().items()}
@@ -91,14 +84,7 @@ def test_deeper_encoders_give_their_channels(num_layers):
 
 def test_initial_values_are_those_of_the_reference():
     paddle.seed(0)
-    networks = build_networks(
-        num_layers=18,
-        num_frames=3,
-        scales=(0, 1, 2, 3),
-        pose_model_type="separate_resnet",
-        pose_model_input="pairs",
-        num_masks=0,
-    )
+    networks = Monodepth().networks()
     # Decoder: uniform in +-1 / sqrt(fan_in), standard deviation 1 / sqrt(3 fan_in).
     convolution = networks["depth"].decoder[0].conv.conv
     bound = 1 / np.sqrt(512 * 9)

@@ -9,7 +9,7 @@ import pytest
 from torch_bytes import number, state_dict, storage, tensor, write_zip
 
 from inference.depth_predictor import DepthPredictor
-from networks.build import build_networks
+from networks.monodepth import Monodepth
 from serialization.naming import to_paddle, to_pytorch
 from serialization.pdparams import write_pdparams
 from serialization.safetensors_file import write_safetensors
@@ -57,14 +57,7 @@ def released(request, contents, tmp_path_factory):
 
 
 def build():
-    return build_networks(
-        num_layers=18,
-        num_frames=3,
-        scales=(0, 1, 2, 3),
-        pose_model_type="separate_resnet",
-        pose_model_input="pairs",
-        num_masks=0,
-    )
+    return Monodepth().networks()
 
 
 def as_tensor(images):
@@ -94,7 +87,7 @@ def test_it_gives_the_disparities_and_motions_of_the_reference(released, load_re
     assert predictor.size == ((96, 320) if is_original else (192, 640)) and predictor.left_out == ()
     images = as_tensor(arrays["image_0"])
     with paddle.no_grad():
-        disp = predictor.depth(predictor.encoder(images))[0].numpy()
+        disp = predictor.model({"color_aug/0/0": images})["disp/0"].numpy()
         expected = arrays["r18_disp0"]
         assert np.linalg.norm(disp - expected) <= 1e-4 * np.linalg.norm(expected)
         networks = build()

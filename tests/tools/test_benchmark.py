@@ -85,5 +85,5 @@ def test_the_baseline_does_what_the_original_does(tmp_path):
                 np.testing.assert_allclose(sample[name, i, scale], expected, rtol=1e-6)
     jittered = original_loader.load_sample(paths, 32, 64, (0, 1), flip=False, jitter=True)
     for scale in (0, 1):
-        assert (jittered["color_aug", 0, scale] != jittered["color", 0, scale]).mean() > 0.5
-        np.testing.assert_array_equal(jittered["color_aug", 0, scale], jittered["color_aug", 2, scale])
+        assert (jittered[f"color_aug/0/{scale}"] != jittered[f"color/0/{scale}"]).mean() > 0.5
+        np.testing.assert_array_equal(jittered[f"color_aug/0/{scale}"], jittered[f"color_aug/2/{scale}"])

@@ -13,7 +13,7 @@ import paddle
 import pytest
 from PIL import Image
 
-from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
 from serialization.weights_folder import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def weights(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("weights")
     for seed, name in enumerate(("stereo", "mono")):
         paddle.seed(seed)
-        networks = build_depth_networks(18, (0,))
+        networks = Monodepth.for_depth().networks()
         last = networks["depth"].state_dict()["decoder.10.conv.weight"]
         last.set_value(30 * last)  # else depth is nearly the same everywhere
         save_weights(root / name, networks, {"height": 64, "width": 192, "use_stereo": name == "stereo"})

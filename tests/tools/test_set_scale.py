@@ -14,7 +14,7 @@ from PIL import Image
 from common.errors import DataError, OptionsError
 from inference.depth_predictor import DepthPredictor, Prediction
 from inference.network_weights import DEFAULT_SIZE
-from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
 from serialization.manifest import check_manifest
 from serialization.weights_folder import read_weights_info, save_weights
 from tools import set_scale
@@ -29,7 +29,7 @@ FOCAL, HORIZON, WALL = 100.0, 20.0, 40.0
 def saved(tmp_path_factory) -> Path:
     paddle.seed(0)
     folder = tmp_path_factory.mktemp("weights") / "w"
-    save_weights(folder, build_depth_networks(18, (0,)), {"height": HEIGHT, "width": WIDTH, "use_stereo": False})
+    save_weights(folder, Monodepth.for_depth().networks(), {"height": HEIGHT, "width": WIDTH, "use_stereo": False})
     return folder
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import paddle
 import pytest
 
-from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.loss_term import TermResult
+from layers.self_supervised_loss import monodepth2_loss
 from networks.monodepth import Monodepth
-from training.forward_pass import TrainingStep
+from training.forward_pass import ForwardPass
 
 SOURCES = (-1, 1, "s")
 
@@ -18,37 +19,37 @@ def make_batch() -> dict:
     stereo_T = np.eye(4, dtype="float32")[None].copy()
     stereo_T[0, 0, 3] = -0.1
     batch = {"name": ["a"], "stereo_T": paddle.to_tensor(stereo_T)}
-    batch["K", 0], batch["inv_K", 0] = paddle.to_tensor(K), paddle.to_tensor(np.linalg.inv(K))
+    batch["K/0"], batch["inv_K/0"] = paddle.to_tensor(K), paddle.to_tensor(np.linalg.inv(K))
     for f in (0, *SOURCES):
         image = paddle.to_tensor(random.random((1, 3, 64, 96), dtype="float32"))
-        batch["color_aug", f, 0] = image
+        batch[f"color_aug/{f}/0"] = image
         for scale in range(4):
-            batch["color", f, scale] = image
+            batch[f"color/{f}/{scale}"] = image
             image = paddle.nn.functional.avg_pool2d(image, 2)
     return batch
 
 
-def run_step(compile_mode: str, loss_class=SelfSupervisedLoss):
+def run_step(compile_mode: str, more_terms=None):
     """Loss, maps, a gradient and a running mean after one step from the same weights."""
     paddle.seed(5)
-    model = Monodepth(num_sources=len(SOURCES))
-    compute_loss = loss_class(SOURCES, tie_breaking_noise=0.0)
+    model = Monodepth()
+    compute_loss = monodepth2_loss(SOURCES, tie_breaking_noise=0.0, more_terms=more_terms)
     model.train()
     compute_loss.train()
-    result = TrainingStep(model, compute_loss, compile_mode)(make_batch())
+    result = ForwardPass(model, compute_loss, compile_mode)(make_batch())
     result.losses["loss"].backward()
     gradient = model.encoder.encoder.conv1.weight.grad.numpy()
     return result, gradient, model.encoder.encoder.bn1._mean.numpy()
 
 
-class Untraceable(SelfSupervisedLoss):
+class Untraceable(paddle.nn.Layer):
     """Refuses to be traced, as a part that Paddle cannot convert would."""
 
-    def forward(self, batch, outputs):
-        """Only as it is."""
+    def forward(self, batch, outputs, views):
+        """Returns 0 in eager mode only."""
         if not paddle.in_dynamic_mode():
             raise RuntimeError("this part cannot be traced")
-        return super().forward(batch, outputs)
+        return TermResult(paddle.zeros([]), {}, {})
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +70,13 @@ def test_compiled_step_equals_the_plain_one(plain):
 
 
 def test_auto_falls_back_and_says_why(plain, capsys):
-    result, _, _ = run_step("auto", Untraceable)
+    result, _, _ = run_step("auto", {"untraceable": (1.0, Untraceable())})
     printed = capsys.readouterr().out
-    assert printed.startswith("Not compiled") and "cannot be traced" in printed
+    assert printed.startswith("Falling back to eager mode") and "cannot be traced" in printed
     assert len(printed.strip().splitlines()) == 1
     assert result.losses["loss"].item() == pytest.approx(plain[0].losses["loss"].item(), rel=1e-5)
 
 
 def test_on_does_not_fall_back():
     with pytest.raises(Exception, match="cannot be traced"):
-        run_step("on", Untraceable)
+        run_step("on", {"untraceable": (1.0, Untraceable())})

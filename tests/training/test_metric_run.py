@@ -99,8 +99,8 @@ def test_the_way_that_was_driven_is_that_of_the_true_poses(world, options):
         positions = dataset.poses(line.folder)[:, :3, 3]
         for frame in (-1, 1):
             true = np.linalg.norm(positions[line.frame + frame] - positions[line.frame])
-            travel = dataset[i]["travel", frame]
-            assert travel.dtype == np.float32 and travel == pytest.approx(true, rel=0.03)
+            displacement = dataset[i][f"displacement/{frame}"]
+            assert displacement.dtype == np.float32 and displacement == pytest.approx(true, rel=0.03)
 
 
 def test_a_split_without_speeds_is_refused(world, options, monkeypatch):
@@ -108,7 +108,7 @@ def test_a_split_without_speeds_is_refused(world, options, monkeypatch):
     with pytest.raises(DataError, match=r"--velocity_weight needs the speed.*oxts"):
         build_data(options(), "train")
     sample = build_data(options(), "val").dataset[0]
-    assert np.isnan(sample["travel", 1])
+    assert np.isnan(sample["displacement/1"])
 
 
 def test_the_camera_in_words():

@@ -9,7 +9,7 @@ from datasets.batch import prepare_batch, split_batch
 from options import Options
 from tools.benchmarks.plain_port import PlainLoss
 from tools.benchmarks.step_benchmark import random_batch
-from training.forward_pass import TrainingStep
+from training.forward_pass import ForwardPass
 from training.optimizer_step import Update, check_amp
 from training.setup import build_loss, build_model, build_optimizer
 
@@ -25,7 +25,7 @@ def gradients(opt, parts=1):
     update = Update(build_optimizer(opt, model)[0])
     raw = {**random_batch(opt), "name": list("abcd")}
     for part in split_batch(raw, parts):
-        update.backward(TrainingStep(model, compute_loss)(prepare_batch(part, opt.scales)).losses["loss"], 1 / parts)
+        update.backward(ForwardPass(model, compute_loss)(prepare_batch(part, opt.scales)).losses["loss"], 1 / parts)
     return {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -44,8 +44,8 @@ def test_recomputing_the_decoder_changes_no_gradient():
         model = build_model(opt.replace(recompute=recompute))
         model.train()
         batch = prepare_batch(random_batch(opt), opt.scales)
-        outputs = model({f: batch["color_aug", f, 0] for f in opt.frame_ids})
-        sum(outputs["disp", s].mean() for s in opt.scales).backward()
+        outputs = model(batch)
+        sum(outputs[f"disp/{s}"].mean() for s in opt.scales).backward()
         models.append(model)
     for plain, recomputed in zip(*(model.parameters() for model in models), strict=True):
         assert (plain.grad is None) == (recomputed.grad is None)
@@ -126,6 +126,6 @@ def test_the_plain_port_computes_the_same_loss(use_stereo):
     model.eval()
     compute_loss.eval()
     batch = prepare_batch(random_batch(opt), opt.scales)
-    outputs = model({f: batch["color_aug", f, 0] for f in opt.frame_ids})
+    outputs = model(batch)
     plain = PlainLoss(opt.source_frames, opt.scales, tie_breaking_noise=0.0)(batch, outputs)
     assert plain.item() == pytest.approx(compute_loss(batch, outputs)[0]["loss"].item(), rel=1e-5)

@@ -24,7 +24,7 @@ def options(line: str = ""):
         ("--frame_ids 0 -2 -1 1 2", "source_frames", (-2, -1, 1, 2)),
         ("--scales 0 2", "scales", (0, 2)),
         ("--min_depth 1 --max_depth 50", "depth_range", (1.0, 50.0)),
-        ("--disparity_smoothness 0.01", "disparity_smoothness", 0.01),
+        ("--disparity_smoothness 0.01", "smoothness", 0.01),
         ("--no_ssim", "use_ssim", False),
         ("--disable_automasking", "automasking", False),
         ("--avg_reprojection", "avg_reprojection", True),
@@ -37,7 +37,18 @@ def options(line: str = ""):
     ],
 )
 def test_loss_follows_the_options(line, attribute, value):
-    assert getattr(build_loss(options(line)), attribute) == value
+    compute_loss = build_loss(options(line))
+    if attribute == "smoothness":
+        assert compute_loss.weights["smoothness"] == value
+    elif hasattr(compute_loss.synthesise_views, attribute):
+        assert getattr(compute_loss.synthesise_views, attribute) == value
+    else:
+        assert getattr(compute_loss.terms["reprojection"], attribute) == value
+
+
+def test_a_term_of_weight_0_is_left_out():
+    assert "velocity" not in build_loss(options("")).terms
+    assert build_loss(options("--velocity_weight 0.05")).weights["velocity"] == 0.05
 
 
 COMBINATIONS = [
@@ -63,15 +74,15 @@ def test_every_combination_learns(line):
     model, compute_loss = build_model(opt), build_loss(opt)
     model.train()
     batch = random_batch(opt)
-    outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids})
+    outputs = model(batch)
     losses, maps = compute_loss(batch, outputs)
     losses["loss"].backward()
     for role, network in model.networks().items():
         norms = [float(p.grad.norm()) for p in network.parameters() if p.grad is not None]
         assert norms and np.isfinite(norms).all() and max(norms) > 0, role
-    assert set(maps) == {"auto_mask", *(("warped", f) for f in opt.source_frames)}
+    assert set(maps) == {"auto_mask", *(f"warped/{f}" for f in opt.source_frames)}
     for f in opt.frame_ids[1:]:
-        assert outputs["cam_T_cam", 0, f].shape == [2, 4, 4]
+        assert outputs[f"T_target_to_source/{f}"].shape == [2, 4, 4]
 
 
 def random_batch(opt) -> dict:
@@ -81,15 +92,15 @@ def random_batch(opt) -> dict:
     batch = {"stereo_T": paddle.to_tensor(np.stack([stereo_T] * 2))}
     for f in opt.all_frames:
         image = paddle.to_tensor(random.random((2, 3, 64, 96), dtype="float32"))
-        batch["color_aug", f, 0] = image
+        batch[f"color_aug/{f}/0"] = image
         for scale in range(4):
-            batch["color", f, scale] = image
+            batch[f"color/{f}/{scale}"] = image
             image = paddle.nn.functional.avg_pool2d(image, 2)
     for scale in range(4):
         w, h = 96 / 2**scale, 64 / 2**scale
         K = np.array([[w, 0, w / 2, 0], [0, w, h / 2, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")
-        batch["K", scale] = paddle.to_tensor(np.stack([K] * 2))
-        batch["inv_K", scale] = paddle.to_tensor(np.stack([np.linalg.inv(K)] * 2))
+        batch[f"K/{scale}"] = paddle.to_tensor(np.stack([K] * 2))
+        batch[f"inv_K/{scale}"] = paddle.to_tensor(np.stack([np.linalg.inv(K)] * 2))
     return batch
 
 

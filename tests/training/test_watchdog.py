@@ -8,7 +8,7 @@ import paddle
 import pytest
 
 from common.errors import TrainingError
-from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.self_supervised_loss import monodepth2_loss
 from options import Options
 from tools.synthetic.world import World, generate
 from trainer import Trainer
@@ -43,13 +43,13 @@ def signs_of(disp=None, T=None, images=None) -> dict[str, float]:
     disp = street() if disp is None else disp
     T = turned(1) if T is None else T
     K = np.array([[60, 0, 48, 0], [0, 60, 32, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")
-    batch = {("K", 0): tensor(K), ("inv_K", 0): tensor(np.linalg.inv(K))}
+    batch = {"K/0": tensor(K), "inv_K/0": tensor(np.linalg.inv(K))}
     for frame in (0, -1, 1):
         image = random.random((3, *SIZE)) if images is None else images[frame]
-        batch["color", frame, 0] = tensor(image)
-    outputs = {("disp", 0): tensor(disp[np.newaxis])}
-    outputs.update({("cam_T_cam", 0, frame): tensor(T) for frame in (-1, 1)})
-    compute_loss = SelfSupervisedLoss((-1, 1), (0,), min_depth=RANGE[0], max_depth=RANGE[1])
+        batch[f"color/{frame}/0"] = tensor(image)
+    outputs = {"disp/0": tensor(disp[np.newaxis])}
+    outputs.update({f"T_target_to_source/{frame}": tensor(T) for frame in (-1, 1)})
+    compute_loss = monodepth2_loss((-1, 1), (0,), min_depth=RANGE[0], max_depth=RANGE[1])
     losses, _ = compute_loss(batch, outputs)
     return {**{name: value.item() for name, value in losses.items()}, **vital_signs(batch, outputs, compute_loss)}
 

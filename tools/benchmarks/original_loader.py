@@ -18,7 +18,7 @@ STEPS = ("brightness", "contrast", "saturation", "hue")
 def load_sample(
     paths: Sequence[str], height: int, width: int, scales: Sequence[int], *, flip: bool, jitter: bool
 ) -> dict[tuple[str, int, int], np.ndarray]:
-    """Float32 (3, H / 2**s, W / 2**s) in [0, 1] by ("color", i, s) and ("color_aug", i, s), of the i-th path."""
+    """Float32 (3, H / 2**s, W / 2**s) in [0, 1] by f"color/{i}/{s}" and f"color_aug/{i}/{s}", of the i-th path."""
     order = random.sample(STEPS, 4)
     strengths = {step: random.uniform(0.8, 1.2) for step in STEPS[:3]} | {"hue": random.uniform(-0.1, 0.1)}
     sample = {}
@@ -30,8 +30,8 @@ def load_sample(
         for scale in scales:
             image = image.resize((width >> scale, height >> scale), Image.Resampling.LANCZOS)
             jittered = _jitter(image, order, strengths) if jitter else image
-            sample["color", i, scale] = _to_tensor(image)
-            sample["color_aug", i, scale] = _to_tensor(jittered)
+            sample[f"color/{i}/{scale}"] = _to_tensor(image)
+            sample[f"color_aug/{i}/{scale}"] = _to_tensor(jittered)
     return sample
 
 

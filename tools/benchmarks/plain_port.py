@@ -32,16 +32,16 @@ class PlainLoss(nn.Layer):
         """The loss of a batch, as the self-supervised loss takes it."""
         total = 0.0
         for scale in self.scales:
-            disp, target = outputs["disp", scale], batch["color", 0, 0]
+            disp, target = outputs[f"disp/{scale}"], batch["color/0/0"]
             height, width = target.shape[2:]
             full_disp = F.interpolate(disp, [height, width], mode="bilinear", align_corners=False)
             _, depth = disp_to_depth(full_disp, 0.1, 100.0)
             errors, unwarped = [], []
             for f in self.source_frames:
-                T = batch["stereo_T"] if f == "s" else outputs["cam_T_cam", 0, f]
-                points = back_project(depth, batch["inv_K", 0])
-                pixels = project(points, batch["K", 0], T, height, width)
-                source = batch["color", f, 0]
+                T = batch["stereo_T"] if f == "s" else outputs[f"T_target_to_source/{f}"]
+                points = back_project(depth, batch["inv_K/0"])
+                pixels = project(points, batch["K/0"], T, height, width)
+                source = batch[f"color/{f}/0"]
                 source.stop_gradient = False  # without, Paddle's gradient of the sampler crashes
                 warped = F.grid_sample(source, pixels, padding_mode="border", align_corners=True)
                 errors.append(photometric_error(warped, target))
@@ -50,7 +50,7 @@ class PlainLoss(nn.Layer):
             unwarped = unwarped + paddle.randn(unwarped.shape) * self.tie_breaking_noise
             to_optimise = paddle.concat([unwarped, *errors], axis=1).min(axis=1)
             normalised = disp / (disp.mean(2, True).mean(3, True) + 1e-7)
-            smoothness = smoothness_loss(normalised, batch["color", 0, scale])
+            smoothness = smoothness_loss(normalised, batch[f"color/0/{scale}"])
             total = total + to_optimise.mean() + 1e-3 * smoothness / 2**scale
         return total / len(self.scales)
 

@@ -30,29 +30,29 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 
     from inference.depth_predictor import DepthPredictor
     from inference.export.engines import ENGINES
-    from networks.build import build_depth_networks
+    from networks.monodepth import Monodepth
     from serialization.weights_folder import save_weights
 
     batch_size = opt.batch_size if "batch_size" in opt.explicitly_set else BATCH_SIZE
     paddle.seed(0)
-    networks = build_depth_networks(opt.num_layers, scales=(0,))
-    predictor = DepthPredictor(**networks, size=(opt.height, opt.width))
+    model = Monodepth.for_depth(depth_network=opt.depth_network)
+    predictor = DepthPredictor(model, (opt.height, opt.width))
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (batch_size, opt.height, opt.width, 3), dtype=np.uint8)
 
     def run_ours() -> np.ndarray:
         return np.stack([prediction.depth for prediction in predictor(list(images))])
 
-    about = {"batch_size": batch_size, "size": f"{opt.width}x{opt.height}", "num_layers": opt.num_layers}
+    about = {"batch_size": batch_size, "size": f"{opt.width}x{opt.height}", "depth_network": opt.depth_network}
     yield result_line("predict", "ms/image", time_in_turn({"": run_ours}, repeat)[""], batch_size, **about)
 
-    baseline = "PyTorch, eager" if importlib.util.find_spec("torch") and opt.num_layers == 18 else "predict"
+    baseline = "PyTorch, eager" if importlib.util.find_spec("torch") and opt.depth_network == "resnet18" else "predict"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "images.npy", images)
         np.save(folder / "depth.npy", run_ours())
         info = {"height": opt.height, "width": opt.width, "use_stereo": False}
-        save_weights(folder / "weights", networks, info)
+        save_weights(folder / "weights", model.networks(), info)
         _export(predictor, folder)
         exported = [name + ending for ending in ("", BARE) for name in ENGINES]
         others = {name: _Process(name, folder) for name in (*exported, *(["torch"] if baseline != "predict" else []))}

@@ -97,7 +97,7 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
     from datasets.batch import prepare_batch
     from layers.kernels.ops import use_kernels
     from tools.benchmarks.plain_port import PlainLoss
-    from training.forward_pass import TrainingStep
+    from training.forward_pass import ForwardPass
     from training.setup import STEPS_WORTH_COMPILING, build_loss, build_model, compile_mode
 
     kernels_on = use_kernels("off" if kind == "plain" else opt.kernels)
@@ -112,14 +112,11 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
         compute_loss = build_loss(opt)
         compute_loss.train()
         as_in_training = compile_mode(opt, STEPS_WORTH_COMPILING, kernels_on, None)
-        training_step = TrainingStep(model, compute_loss, as_in_training)
+        forward_pass = ForwardPass(model, compute_loss, as_in_training)
 
     def step() -> float:
         batch = prepare_batch(raw, opt.scales, opt.v1_multiscale)
-        if kind == "plain":
-            loss = plain_loss(batch, model({f: batch["color_aug", f, 0] for f in opt.frame_ids}))
-        else:
-            loss = training_step(batch).losses["loss"]
+        loss = plain_loss(batch, model(batch)) if kind == "plain" else forward_pass(batch).losses["loss"]
         loss.backward()
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
@@ -136,11 +133,11 @@ def random_batch(opt: Options) -> dict:
     K[:2, :3] = [[0.58 * opt.width, 0, 0.5 * opt.width], [0, 1.92 * opt.height, 0.5 * opt.height]]
     raw = {}
     for f in opt.all_frames:
-        raw["color", f, 0] = raw["color_aug", f, 0] = random.integers(0, 256, shape, dtype=np.uint8)
+        raw[f"color/{f}/0"] = raw[f"color_aug/{f}/0"] = random.integers(0, 256, shape, dtype=np.uint8)
     for scale in opt.scales:
         scaled = np.diag([0.5**scale, 0.5**scale, 1, 1]).astype(np.float32) @ K
-        raw["K", scale] = np.stack([scaled] * opt.batch_size)
-        raw["inv_K", scale] = np.linalg.inv(raw["K", scale])
+        raw[f"K/{scale}"] = np.stack([scaled] * opt.batch_size)
+        raw[f"inv_K/{scale}"] = np.linalg.inv(raw[f"K/{scale}"])
     if opt.use_stereo:
         raw["stereo_T"] = np.stack([np.eye(4, dtype=np.float32)] * opt.batch_size)
         raw["stereo_T"][:, 0, 3] = -0.1

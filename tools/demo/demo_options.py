@@ -8,6 +8,7 @@ from functools import partial
 
 from common.errors import OptionsError
 from common.option_types import OptionParser, add_argument, checked, option, refuse_unknown
+from inference.predict_options import PREDICT_FIELDS
 from options import OPTION_FIELDS
 
 _page = partial(option, "page")
@@ -29,9 +30,7 @@ class PageOptions:
     )
     max_megabytes: int = _page(100, "largest file that is taken", at_least=1)
     max_frames: int = _page(150, "frames of the longest video that is taken", at_least=1)
-    num_layers: int = dataclasses.field(
-        default=OPTION_FIELDS["num_layers"].default, metadata=OPTION_FIELDS["num_layers"].metadata
-    )
+    depth_network: str | None = dataclasses.field(default=None, metadata=PREDICT_FIELDS["depth_network"].metadata)
     device: str = dataclasses.field(default=OPTION_FIELDS["device"].default, metadata=OPTION_FIELDS["device"].metadata)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import paddle
 from common.atomic_files import resolve_complete_dir
 from common.errors import DataError
 from datasets.batch import prepare_batch
-from datasets.build import DATASETS, dataset_from
+from datasets.build import dataset_class, dataset_from
 from datasets.loader import collate
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split, read_split_lines
@@ -145,36 +145,36 @@ def _run_frame(
     batch = prepare_batch(collate([frames[0]]), opt.scales, opt.v1_multiscale)
     warped, masks = {}, {}
     if note:
-        outputs = {("disp", s): disp for s, disp in model.depth(model.encoder(batch["color_aug", 0, 0])).items()}
+        outputs = model.disparities(batch)
     else:
-        outputs = model({f: batch["color_aug", f, 0] for f in model.frame_ids}, batch["K", 0])
+        outputs = model(batch)
         maps = compute_loss(batch, outputs)[1]
-        warped = {f: to_uint8(maps["warped", f][0]) for f in opt.source_frames}
+        warped = {f: to_uint8(maps[f"warped/{f}"][0]) for f in opt.source_frames}
         masks = _masks(opt, outputs, maps)
-    scaled_disp = to_scaled_disp(outputs["disp", 0], *compute_loss.depth_range)[0]
+    scaled_disp = to_scaled_disp(outputs["disp/0"], *compute_loss.depth_range)[0]
     truth = _truth(opt, line, depth)
-    K = outputs.get(("K", 0), batch["K", 0])[0, :3, :3].numpy()
-    return FrameOutputs(str(line), to_uint8(batch["color", 0, 0][0]), scaled_disp, K, warped, masks, note, truth)
+    K = outputs.get("K/0", batch["K/0"])[0, :3, :3].numpy()
+    return FrameOutputs(str(line), to_uint8(batch["color/0/0"][0]), scaled_disp, K, warped, masks, note, truth)
 
 
 def _masks(opt: Options, outputs: Mapping, maps: Mapping) -> dict[str, np.ndarray]:
     """Name -> (H, W) in [0, 1], of the mask that the loss has, if it has one."""
     if opt.predictive_mask:
-        return {"predictive mask": outputs["predictive_mask", 0][0].mean(axis=0).numpy()}
+        return {"predictive mask": outputs["predictive_mask/0"][0].mean(axis=0).numpy()}
     return {} if opt.disable_automasking else {"auto-mask": maps["auto_mask"][0, 0].numpy()}
 
 
 def _truth(opt: Options, line: SplitLine, depth: np.ndarray | None) -> Truth | None:
     """The dataset's improved or rendered depth map where there is one, else what is scored."""
     if opt.dataset != "kitti_odom":
-        maps = dataset_from(opt, [line], name="kitti_depth")
+        maps = dataset_from(opt, [line], kind=dataset_class("kitti_depth"))
         improved = maps.ground_truth(line)
         if improved is not None:
             return Truth(improved, protocol_from(opt, type(maps), "improved").valid_mask(improved))
     if depth is None:
         return None
-    dataset_class = DATASETS[opt.dataset]
-    return Truth(depth, protocol_from(opt, dataset_class, dataset_class.GROUND_TRUTH).valid_mask(depth))
+    dataset = dataset_class(opt.dataset)
+    return Truth(depth, protocol_from(opt, dataset, dataset.GROUND_TRUTH).valid_mask(depth))
 
 
 @dataclass(frozen=True)

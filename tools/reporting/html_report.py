@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from common.environment import set_device
 from common.errors import DataError
-from datasets.build import DATASETS
+from datasets.build import dataset_class
 from datasets.transforms import scale_intrinsics
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from tools.reporting.baseline_scores import EvalSplit, open_test_split
@@ -49,7 +49,7 @@ def build_report(run: RunFolder, num_frames: int) -> str:
     test, problem = _open_test(run)
     scores = score_run(run, test) if test else Scores("Not scored: there is no test split.", (), (problem,))
     frames, part = run_frames(opt, test, num_frames)
-    stereo_factor = DATASETS[opt.dataset].STEREO_SCALE_FACTOR if opt.use_stereo else None
+    stereo_factor = dataset_class(opt.dataset).STEREO_SCALE_FACTOR if opt.use_stereo else None
     scales = [find_scale(frame, stereo_factor) for frame in frames]
     shown = [(frame, frame_pictures(frame, scale)) for frame, scale in zip(frames, scales, strict=True)]
     return _template().render(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
-from datasets.build import DATASETS
+from datasets.build import dataset_class
 from evaluation.leakage_check import training_overlap
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.depth_protocol import DepthEvaluation
@@ -102,7 +102,7 @@ def score_run(run: RunFolder, test: EvalSplit) -> Scores:
     counted = scores.num_frames - len(scores.rows[MEDIAN_SCALED].skipped)
     described = f"{counted} test frames of {test.name}, {test.truth.kind} ground truth. All rows are median-scaled"
     if opt.use_stereo:
-        factor = DATASETS[opt.dataset].STEREO_SCALE_FACTOR
+        factor = dataset_class(opt.dataset).STEREO_SCALE_FACTOR
         described += f" but the last, whose depth is multiplied by {factor:g} alone"
     if run.metrics is not None:
         notes.append(_compare_saved(run.metrics, scores.rows))

@@ -20,7 +20,7 @@ from inference.export.exported_folder import read_info
 from inference.export.traced_network import resize_like_opencv, resize_like_pillow, upsampled_by_phases
 from inference.predict_options import parse_predict_options
 from layers.blocks import ConvBlock
-from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
 from predict import predict
 from serialization.weights_folder import save_weights
 from tools.export_model import _compare
@@ -41,7 +41,7 @@ def weights(tmp_path_factory):
     """Random weights whose scale stereo pairs have set."""
     paddle.seed(3)
     folder = tmp_path_factory.mktemp("weights") / "w"
-    save_weights(folder, build_depth_networks(18, (0,)), {"height": 64, "width": 96, "use_stereo": True})
+    save_weights(folder, Monodepth.for_depth().networks(), {"height": 64, "width": 96, "use_stereo": True})
     return folder
 
 
@@ -117,7 +117,7 @@ def test_post_processing_by_an_engine(exported, weights):
 
 def test_a_model_that_disagrees_is_refused(exported, capsys):
     paddle.seed(4)
-    other = DepthPredictor(**build_depth_networks(18, (0,)), size=(64, 96), scale=5.4)
+    other = DepthPredictor(Monodepth.for_depth(), (64, 96), scale=5.4)
     frames = [picture(80, 120), picture(64, 96)]
     for kind in ("paddle", "onnx"):
         with pytest.raises(UserError, match=f"The {kind} model's depth differs .* nothing is exported"):

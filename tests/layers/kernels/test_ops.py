@@ -10,7 +10,7 @@ from layers.geometry import transformation_from_parameters
 from layers.kernels import ops
 from layers.kernels.compilation import BuildError
 from layers.kernels.ops import use_kernels
-from layers.photometric import Target, photometric_error
+from layers.photometric import TargetStatistics, photometric_error
 from layers.view_synthesis import ViewSynthesis
 
 
@@ -63,7 +63,7 @@ def test_photometric_error(size, monkeypatch):
     target = rng.random((2, 3, *size), dtype=np.float32)
     prediction = np.clip(target + 0.2 * random(2, 3, *size), 0, 1)
     prediction[0, :, 0, :3] = target[0, :, 0, :3]  # where the error is zero
-    compute = lambda x: photometric_error(x, Target(paddle.to_tensor(target)))  # noqa: E731
+    compute = lambda x: photometric_error(x, TargetStatistics(paddle.to_tensor(target)))  # noqa: E731
     assert_alike(both_ways(compute, prediction, monkeypatch=monkeypatch), 2e-5)
 
 

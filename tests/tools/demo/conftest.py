@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from inference.depth_predictor import DepthPredictor
-from networks.build import build_depth_networks
+from networks.monodepth import Monodepth
 from serialization.weights_folder import save_weights
 
 
@@ -18,7 +18,7 @@ def page_weights(tmp_path_factory):
     for seed, name in enumerate(("mono", "stereo")):
         paddle.seed(seed)
         info = {"height": 64, "width": 96, "use_stereo": name == "stereo"}
-        save_weights(root / name, build_depth_networks(18, (0,)), info)
+        save_weights(root / name, Monodepth.for_depth().networks(), info)
     return root
 
 

@@ -9,7 +9,7 @@ from tools.demo.demo_options import parse_page_options
 def test_it_stays_on_this_machine_unless_told():
     opt = parse_page_options([])
     assert (opt.host, opt.port, opt.load_weights_folder) == ("127.0.0.1", 7860, ())
-    assert (opt.max_megabytes, opt.max_frames, opt.num_layers, opt.device) == (100, 150, 18, "auto")
+    assert (opt.max_megabytes, opt.max_frames, opt.depth_network, opt.device) == (100, 150, None, "auto")
     given = parse_page_options(["--host", "0.0.0.0", "--port", "80", "--load_weights_folder", "a", "b"])
     assert (given.host, given.port, given.load_weights_folder) == ("0.0.0.0", 80, ("a", "b"))
 

@@ -56,10 +56,10 @@ class Scene:
 
     def batch(self, scales=(0, 1, 2, 3)) -> dict:
         """What the loss takes, of one sample."""
-        raw = {("color", f, 0): view.color.transpose(2, 0, 1)[None] for f, view in self.views.items()}
+        raw = {f"color/{f}/0": view.color.transpose(2, 0, 1)[None] for f, view in self.views.items()}
         K = np.eye(4)
         K[:3, :3] = self.camera.K
-        raw["K", 0], raw["inv_K", 0] = (x[None].astype(np.float32) for x in (K, np.linalg.inv(K)))
+        raw["K/0"], raw["inv_K/0"] = (x[None].astype(np.float32) for x in (K, np.linalg.inv(K)))
         raw["stereo_T"] = self.units(self.transforms["s"])
         return prepare_batch(raw, scales)
 
@@ -68,10 +68,10 @@ class Scene:
         low, high = 1 / DEPTH_RANGE[1], 1 / DEPTH_RANGE[0]
         disp = (self.UNIT / (self.depth * depth_factor) - low) / (high - low)
         disp = paddle.to_tensor(disp.clip(0, 1).astype(np.float32))[None, None]
-        outputs = {("disp", s): paddle.nn.functional.avg_pool2d(disp, 2**s) for s in scales}
+        outputs = {f"disp/{s}": paddle.nn.functional.avg_pool2d(disp, 2**s) for s in scales}
         change = np.eye(4) if change is None else change
         for f in (-1, 1):
-            outputs["cam_T_cam", 0, f] = paddle.to_tensor(self.units(change @ self.transforms[f]))
+            outputs[f"T_target_to_source/{f}"] = paddle.to_tensor(self.units(change @ self.transforms[f]))
         return outputs
 
     def visible(self, source) -> np.ndarray:

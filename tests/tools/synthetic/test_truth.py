@@ -5,7 +5,7 @@ import paddle
 import pytest
 
 from layers.geometry import rotation_from_axis_angle
-from layers.self_supervised_loss import SelfSupervisedLoss
+from layers.self_supervised_loss import monodepth2_loss
 from layers.view_synthesis import ViewSynthesis
 from tools.synthetic.shapes import CLASSES, INSTANCES_PER_CLASS
 
@@ -13,7 +13,7 @@ SEEDS = (0, 1, 2, 3)
 
 
 def _loss(scene, sources=(-1, 1, "s"), **kwargs):
-    compute = SelfSupervisedLoss(sources, tie_breaking_noise=0, **kwargs)
+    compute = monodepth2_loss(sources, tie_breaking_noise=0, **kwargs)
     compute.eval()
     return lambda *args, **changes: compute(scene.batch(), scene.outputs(*args, **changes))
 
@@ -26,16 +26,16 @@ def test_neighbours_warped_by_the_truth_are_the_frame(make_scene, seed, size):
     depth = paddle.to_tensor((scene.depth / scene.UNIT).astype(np.float32))[None, None]
     transforms = {f: paddle.to_tensor(scene.units(T)) for f, T in scene.transforms.items()}
     synthesis = ViewSynthesis(
-        {f: batch["color", f, 0] for f in transforms}, batch["K", 0], batch["inv_K", 0], transforms
+        {f: batch[f"color/{f}/0"] for f in transforms}, batch["K/0"], batch["inv_K/0"], transforms
     )
-    frame = batch["color", 0, 0].numpy()[0]
+    frame = batch["color/0/0"].numpy()[0]
     for f in transforms:
         visible = scene.visible(f)
         moving = scene.views[0].instances // INSTANCES_PER_CLASS == CLASSES["moving car"]
         visible &= ~moving if f != "s" else True
         assert visible.mean() > 0.5
         error = abs(synthesis.warp(f, depth).numpy()[0] - frame).mean(axis=0)[visible]
-        unwarped = abs(batch["color", f, 0].numpy()[0] - frame).mean(axis=0)[visible]
+        unwarped = abs(batch[f"color/{f}/0"].numpy()[0] - frame).mean(axis=0)[visible]
         assert error.mean() < 0.02 and np.percentile(error, 95) < 0.06
         assert error.mean() < 0.5 * unwarped.mean()
 

@@ -56,14 +56,14 @@ def test_a_sample_has_the_worlds_calibration_and_pixels(small_world, dataset):
     data = dataset()
     sample, line = data[0], data.lines[0]
     renderer = small_world.renderer(1)
-    np.testing.assert_allclose(sample["K", 0][:3, :3], renderer.camera.K, rtol=1e-6)
+    np.testing.assert_allclose(sample["K/0"][:3, :3], renderer.camera.K, rtol=1e-6)
     pose = renderer.street.poses[line.frame]
     views = {0: renderer.render(line.frame, pose)}
     pose = pose.copy()
     pose[:3, 3] += STEREO_BASELINE * pose[:3, 0]
     views["s"] = renderer.render(line.frame, pose)
     for f, view in views.items():
-        difference = abs(sample["color", f, 0].astype(float) - view.color.transpose(2, 0, 1))
+        difference = abs(sample[f"color/{f}/0"].astype(float) - view.color.transpose(2, 0, 1))
         assert difference.mean() < 2  # JPEG
     # The baseline of 0.54 m counts as 0.1: the right camera sees points further to the left.
     assert sample["stereo_T"][0, 3] * data.STEREO_SCALE_FACTOR == pytest.approx(-STEREO_BASELINE)
@@ -76,11 +76,11 @@ def test_a_flip_mirrors_image_and_K_together(small_world, dataset):
         data = dataset(part="train", train=True, frame_ids=(0, "s"), seed=seed)
         plain = dataset(part="train", frame_ids=(0, "s"))
         sample, reference = data[0], plain[0]
-        mirrored = abs(sample["color", 0, 0][:, :, ::-1].astype(int) - reference["color", 0, 0]).mean() < 1e-6
+        mirrored = abs(sample["color/0/0"][:, :, ::-1].astype(int) - reference["color/0/0"]).mean() < 1e-6
         flipped.append(mirrored)
         x = np.arange(320)
-        rays = (x - sample["K", 0][0, 2]) / sample["K", 0][0, 0]
-        expected = (x - reference["K", 0][0, 2]) / reference["K", 0][0, 0]
+        rays = (x - sample["K/0"][0, 2]) / sample["K/0"][0, 0]
+        expected = (x - reference["K/0"][0, 2]) / reference["K/0"][0, 0]
         np.testing.assert_allclose(rays, -expected[::-1] if mirrored else expected, atol=1e-6)
         assert sample["stereo_T"][0, 3] == (-1 if mirrored else 1) * reference["stereo_T"][0, 3]
     assert set(flipped) == {True, False}

@@ -72,7 +72,7 @@ def test_a_film_is_imported_at_the_stride_that_its_motion_asks_for(tmp_path, fil
     assert manifest["sequences"]["drive"]["stride"] == 2
     assert manifest["sequences"]["drive"]["motion"] == pytest.approx(0.02, abs=0.001)
     assert not (out / "broken_film").exists()
-    np.testing.assert_allclose(dataset_of(out)[0]["K", 0][:2, :3], [[96, 0, 95.5], [0, 96, 31.5]], rtol=1e-6)
+    np.testing.assert_allclose(dataset_of(out)[0]["K/0"][:2, :3], [[96, 0, 95.5], [0, 96, 31.5]], rtol=1e-6)
 
 
 def test_no_frame_stands_in_two_parts(tmp_path, film, run):
@@ -149,7 +149,7 @@ def test_what_is_added_leaves_the_parts_of_what_was_there(tmp_path, film, pan, w
         assert {line.folder for line in lines_of(out, part)} == {"drive", "other"}
     dataset = dataset_of(out)
     batch = collate([dataset[0], dataset[len(dataset) - 1]])
-    assert batch["K", 0][0, 0, 0] != batch["K", 0][1, 0, 0] and batch["color", 0, 0].shape == (2, 3, 64, 192)
+    assert batch["K/0"][0, 0, 0] != batch["K/0"][1, 0, 0] and batch["color/0/0"].shape == (2, 3, 64, 192)
     status, printed = run(film, "--out", out, "--height", 96, "--width", 192)
     assert status == 2 and "holds frames of 192x64" in printed
 
@@ -198,7 +198,7 @@ def test_pairs_have_their_baseline_and_depth_is_evaluated_on(tmp_path, stereo, r
     sample = dataset[0]
     assert dataset.lines[0].side == "l" and sample["stereo_T"][0, 3] == pytest.approx(-1.08 / 5.4)
     # What the right camera sees lies 5 pixels further left.
-    left, right = (sample["color", frame, 0].astype(int) for frame in (0, "s"))
+    left, right = (sample[f"color/{frame}/0"].astype(int) for frame in (0, "s"))
     assert abs(right[:, :, 10:180] - left[:, :, 15:185]).mean() < 3
     test = dataset_of(out, "test", frame_ids=[0], load_depth=True)
     line = test.lines[0]
@@ -227,7 +227,7 @@ def test_cameras_behind_different_lenses_mix(tmp_path, pan, write_video, run):
     flipped = dataset_of(tmp_path / "data", height=96, width=128, train=True)
     where = next(i for i, line in enumerate(flipped.lines) if line.folder == "bent")
     seen = [flipped[where, epoch] for epoch in range(20)]
-    p2 = {round(float(sample["K", 0][0, 2]), 3): round(float(sample["distortion"][4]), 6) for sample in seen}
+    p2 = {round(float(sample["K/0"][0, 2]), 3): round(float(sample["distortion"][4]), 6) for sample in seen}
     assert p2 == {60.0: 0.002, 67.0: -0.002}  # the mirrored centre is 127 - 60
 
 
@@ -239,7 +239,7 @@ def test_exif_says_the_focal_length(tmp_path, pan, run):
     for number, frame in enumerate(pan(3.5 * i for i in range(14))):
         Image.fromarray(frame).save(folder / f"{number}.jpg", exif=exif, quality=95)
     assert run(folder, "--out", tmp_path / "data", "--height", 64, "--width", 192)[0] == 0
-    K = dataset_of(tmp_path / "data")[0]["K", 0]
+    K = dataset_of(tmp_path / "data")[0]["K/0"]
     assert K[0, 0] == pytest.approx(27 / 43.2666 * np.hypot(64, 192), rel=1e-4)
 
 
