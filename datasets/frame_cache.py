@@ -156,6 +156,9 @@ class RamCache(FrameCache):
 
     A place is filled once: of a file that changes while it is used, the later versions are decoded each time.
 
+    Not a ``DiskCache`` in /dev/shm: that holds half the memory, and in a container 64 MB unless told otherwise; what a
+    killed run leaves there keeps its memory; and opening a file for each frame takes 70 us where a place takes 28.
+
     Args:
         paths: of all files that there will be frames of.
     """
