@@ -81,8 +81,14 @@ def model_settings(opt: Options) -> dict[str, Any]:
 
 
 def _constructor_arguments(opt: Options) -> dict[str, Any]:
-    """Return the options that the model's constructor takes, by their names."""
-    return {name: getattr(opt, name) for name in inspect.signature(load(MODELS, opt.type)).parameters}
+    """Return the options that the model's constructor takes, by their names; ``**settings`` means those of its base."""
+    names: list[str] = []
+    for layer in load(MODELS, opt.type).__mro__:
+        parameters = inspect.signature(layer.__init__).parameters.values()
+        names += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return {name: getattr(opt, name) for name in names}
 
 
 def build_loss(opt: Options) -> SelfSupervisedLoss:
