@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import DataError
-from datasets.build import dataset_from
+from datasets.build import dataset_class, dataset_from
 from datasets.splits import SplitLine
 from options import Options
 
@@ -19,7 +19,7 @@ def test_options_reach_the_dataset():
     assert "groundtruth" in dataset.ground_truth_path(LINES[0])
     assert (dataset.height, dataset.width, dataset.scales, dataset.seed) == (96, 320, (0, 2), 7)
     assert dataset.train and dataset.mean_intrinsics and dataset.gt_depth == "camera"
-    other = dataset_from(opt, LINES, name="kitti_odom")
+    other = dataset_from(opt, LINES, kind=dataset_class("kitti_odom"))
     assert other.frame_paths(SplitLine("9", 3, "r")) == ["DATA/sequences/09/image_3/000003.png"]
     assert not other.train and not other.mean_intrinsics
 
