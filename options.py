@@ -135,6 +135,9 @@ class Options:
     recompute: bool = _optimisation(False, "compute the depth decoder twice, to save the memory of its features")
     freeze_bn: bool = _optimisation(False, "keep the encoders' batch-norm statistics as they are")
     sync_bn: bool = _optimisation(False, "batch-norm statistics of the batches of all processes (GPUs alone)")
+    distributed_timeout: float = _optimisation(
+        600.0, "seconds after which a process that hangs ends the run of several processes", above=0
+    )
 
     weights_init: str = _weights(
         "pretrained", "what encoders start from: pretrained (ImageNet), scratch, a file or a folder"

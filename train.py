@@ -10,11 +10,11 @@ def main() -> None:
     prepare_environment()
     with ended_by_ctrl_c():
         from trainer import Trainer
-        from training.distributed import join_peers
+        from training.distributed import init_distributed
 
     set_device(opt.device)
-    with join_peers() as peers:
-        Trainer(opt, peers).train()
+    with init_distributed(opt.distributed_timeout) as context:
+        Trainer.from_options(opt, context).train()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from paddle import Tensor, nn
 
 from common.atomic_files import write_json
 from common.errors import DataError, Stopped, TrainingError, UserError
-from common.progress import Progress
 from datasets.batch import prepare_batch, split_batch
 from datasets.splits import fingerprint
 from layers.kernels.ops import use_kernels
@@ -20,103 +19,134 @@ from options import Options
 from serialization.checkpoint import OPTIONS_FILE, RunState, restore_checkpoint, write_checkpoint
 from serialization.optimizer_state import schedule_state
 from serialization.weights_folder import save_weights
-from training.checkpoints import Checkpoints, bytes_to_write, check_no_newer, check_space, find_checkpoint
-from training.control_channel import Peers
-from training.distributed import average_statistics, synchronise_batch_norm, training_command
+from training.checkpoints import Checkpoints, bytes_to_write, check_space, find_checkpoint
+from training.distributed import average_statistics, training_command
+from training.distributed_context import DistributedContext
 from training.forward_pass import ForwardPass, ForwardResult
 from training.metrics_writer import drop_scalars_from
-from training.optimizer_step import Update, check_amp
-from training.resume import resumed_options
-from training.run_metadata import RunRecord
-from training.seeding import seed_everything
+from training.optimizer_step import OptimizerStep, check_amp
+from training.resume import check_resumable, resumed_options
+from training.run_metadata import RunMetadata
 from training.setup import (
-    build_data,
-    build_loss,
-    build_model,
-    build_optimizer,
+    Components,
+    build_components,
     compile_mode,
     initialise_weights,
     kernels_mode,
+    seed_everything,
     weights_info,
     with_weights_size,
 )
 from training.stop_signals import StopSignals
-from training.training_logger import Logbook, describe_run
+from training.training_logger import TrainingLogger, describe_run
 from training.validation import describe_intrinsics, validate, validation_protocols
 
 
 class Trainer:
-    """One training run, from options to ``weights_best``.
+    """Train networks on a split: ``Trainer.from_options(opt).train()``.
 
     Writes to ``log_dir/model_name``: ``models/opt.json``, ``models/weights_N`` (N counts epochs from 0),
     ``models/weights_best``, ``checkpoints/step_N``, the logs of ``training.metrics_writer``, and the
     ``training.run_metadata``.
 
     Args:
-        opt: the options; frozen. With ``resume``, those of the run to go on with take their place.
-        peers: the processes that train together, each with batches of its own; the main one logs and saves.
+        opt: the options; frozen.
+        context: the processes that train together, each with batches of its own; the main one logs and saves.
+        components: data, model, loss and optimizer, as ``build_components`` gives them.
 
-    Raises:
-        DataError: the split cannot be used.
-        WeightsError: the weights or the checkpoint to start from cannot be used.
-        OptionsError: the options contradict those of the run to go on with.
+    Attributes:
+        step: steps done, those before a resume counted.
+        epoch: the epoch under way, from 0.
+        samples_done: of that epoch, by all processes together.
+        best: the best validation's ``selection_metric`` so far; inf before the first.
+        forward_pass: forward pass and loss of a batch, from ``prepare_steps``.
+        kernels: whether steps run through the operators of ``layers.kernels``.
     """
 
-    def __init__(self, opt: Options, peers: Peers | None = None) -> None:
-        self.peers = peers = peers or Peers()
-        check_amp(opt.amp)
-        checkpoint = find_checkpoint(opt.resume, opt.run_dir)
-        self.opt = opt = with_weights_size(opt) if checkpoint is None else resumed_options(opt, checkpoint)
+    forward_pass: ForwardPass
+
+    def __init__(self, opt: Options, context: DistributedContext, components: Components) -> None:
+        self.opt, self.context = opt, context
+        self.train_loader, self.val_loader = components.train_loader, components.val_loader
+        self.model, self.compute_loss = components.model, components.compute_loss
+        self.optimizer, self.scheduler = components.optimizer, components.scheduler
+        self.optimizer_step = OptimizerStep(self.optimizer, opt.amp)
+        self.stop = StopSignals(context)
         self.models_dir = opt.run_dir / "models"
         self.checkpoints = Checkpoints(opt.run_dir, opt.keep_checkpoints)
-        self.train_loader = build_data(opt, "train", peers)
-        self.val_loader = build_data(opt, "val", peers)
-        self.epoch = 0
-        self.samples_done = 0
-        self.step = 0
+        self.metadata = RunMetadata(opt.run_dir, self.global_batch_size)
+        self.logger = TrainingLogger(opt, context, self.metadata)
+        self.step, self.epoch, self.samples_done = 0, 0, 0
         self.best: float = math.inf
         self.intrinsics: tuple[float, ...] | None = None
-        seed_everything(opt.seed)
-        self.model = synchronise_batch_norm(build_model(opt), peers) if opt.sync_bn else build_model(opt)
-        self.compute_loss = build_loss(opt)
-        self.optimizer, self.scheduler = build_optimizer(opt, self.model, peers.size)
-        self.update = Update(self.optimizer, opt.amp)
-        self.stop = StopSignals(peers)
-        self.from_start = checkpoint is None and opt.load_weights_folder is None
-        resumed = None
-        if checkpoint is None:
-            for line in initialise_weights(self.model, opt):
-                print(line)
-        else:
-            resumed = restore_checkpoint(checkpoint, self.model.networks(), self.model, self.optimizer)
-            self._go_on(resumed, checkpoint)
-        self.record = RunRecord(opt.run_dir, self.samples_a_step, resumed and resumed.seconds)
-        train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
-        peers.check_alike(step=self.step, training_lines=train, validation_lines=val)
-        self.kernels = use_kernels(kernels_mode(opt, self.total_steps, resumed and resumed.kernels))
-        mode = compile_mode(opt, self.total_steps, self.kernels, resumed and resumed.compiled)
-        self.forward_pass = ForwardPass(self.model, self.compute_loss, mode, peers, opt.amp)
+        self.kernels = False
 
-    def _go_on(self, state: RunState, checkpoint: Path) -> None:
-        """Stands where the run stood."""
-        samples = len(self.train_loader.dataset)
-        if state.samples != samples:
-            raise DataError(
-                f"split {self.opt.split_name} has {samples} usable lines to train on; it had {state.samples} when "
-                f"{checkpoint} was saved, so the run cannot go on in the same order. Restore the data, or start "
-                "another run from the weights, by --load_weights_folder and another --model_name."
-            )
-        check_no_newer(checkpoint, self.opt.run_dir, state.step)
+    @classmethod
+    def from_options(cls, opt: Options, context: DistributedContext | None = None) -> "Trainer":
+        """Build the run that the options describe, with its first weights or where its checkpoint left it.
+
+        Args:
+            opt: the options. With ``resume``, those of the run to be resumed take their place.
+            context: the processes of the run; this one alone by default.
+
+        Raises:
+            DataError: the split cannot be used, or processes differ in what they read.
+            WeightsError: the weights or the checkpoint to start from cannot be used.
+            OptionsError: the options contradict those of the run to be resumed.
+            UserError: the device cannot compute as asked, or the run's folder holds another run.
+        """
+        context = context or DistributedContext()
+        check_amp(opt.amp)
+        checkpoint = find_checkpoint(opt.resume, opt.run_dir)
+        opt = with_weights_size(opt) if checkpoint is None else resumed_options(opt, checkpoint)
+        trainer = cls(opt, context, build_components(opt, context))
+        state = None
+        if checkpoint is not None:
+            state = trainer.restore_state(checkpoint)
+        elif matched := initialise_weights(trainer.model, opt):
+            print("\n".join(matched))
+        trainer.check_processes()
+        trainer.prepare_steps(state)
+        return trainer
+
+    def restore_state(self, checkpoint: Path) -> RunState:
+        """Put a checkpoint into the networks, the optimizer and the counters.
+
+        Raises:
+            WeightsError: the checkpoint does not fit.
+            DataError: the split has another number of samples, and thus another order.
+            UserError: the run's folder has newer checkpoints.
+        """
+        state = restore_checkpoint(checkpoint, self.model.networks(), self.model, self.optimizer)
+        check_resumable(self.opt, checkpoint, state, len(self.train_loader.dataset))
         self.step, self.epoch, self.samples_done = state.step, state.epoch, state.samples_done
         self.scheduler.last_lr = self.scheduler.get_lr()  # by the number of processes that there are now
-        self.update.loss_scale = state.loss_scale
+        self.optimizer_step.loss_scale = state.loss_scale
         self.best = math.inf if state.best is None else state.best
+        self.metadata.earlier = state.seconds
+        self.logger.from_start = False
         print(f"Going on from {checkpoint}: step {self.step}, epoch {self.epoch}")
+        return state
+
+    def check_processes(self) -> None:
+        """Check that all processes are at the same step of the same data; raises DataError where they are not."""
+        train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
+        self.context.assert_consistent(step=self.step, training_lines=train, validation_lines=val)
+
+    def prepare_steps(self, state: RunState | None = None) -> None:
+        """Choose how steps run, compiled or not; a resumed run does as before, since these round differently.
+
+        Args:
+            state: of the run that is resumed.
+        """
+        self.kernels = use_kernels(kernels_mode(self.opt, self.total_steps, state and state.kernels))
+        mode = compile_mode(self.opt, self.total_steps, self.kernels, state and state.compiled)
+        self.forward_pass = ForwardPass(self.model, self.compute_loss, mode, self.context, self.opt.amp)
 
     @property
-    def samples_a_step(self) -> int:
-        """Samples of all processes together."""
-        return self.train_loader.batch_sampler.round_size
+    def global_batch_size(self) -> int:
+        """Samples of a step, of all processes together."""
+        return self.train_loader.batch_sampler.global_batch_size
 
     @property
     def steps_left_of_epoch(self) -> int:
@@ -138,15 +168,15 @@ class Trainer:
             UserError: the run's folder cannot be written, or its disk has too little room.
             Stopped: SIGTERM or Ctrl-C; a checkpoint has been saved.
         """
-        if self.peers.is_main:
+        if self.context.is_main:
             self._prepare_folder()
             drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.samples_done)
         sizes = [len(loader.dataset) for loader in (self.train_loader, self.val_loader)]
-        print(describe_run(self.opt, self.model, *sizes, self.total_steps, self.peers.size), flush=True)
-        done = self.epoch * len(self.train_loader) * self.samples_a_step + self.samples_done
-        self.progress = Progress(done + (self.total_steps - self.step) * self.samples_a_step, done=done)
-        self.logbook = Logbook(self.opt, self.peers, self.progress, from_start=self.from_start)
+        print(describe_run(self.opt, self.model, *sizes, self.total_steps, self.context.size), flush=True)
+        done = self.epoch * len(self.train_loader) * self.global_batch_size + self.samples_done
+        self.logger.open(done, done + (self.total_steps - self.step) * self.global_batch_size)
         started, first_step = time.monotonic(), self.step
+        command = training_command(self.context)
         try:
             with self.stop:
                 # A run that ended within an epoch had its validation yet to come.
@@ -155,19 +185,18 @@ class Trainer:
                     self._finish_epoch()
         except Stopped as stop:
             self._save_checkpoint()
-            raise Stopped(
-                stop.signum, f"Stopped after step {self.step} of {self.total_steps}.{self._way_on()}"
-            ) from None
+            message = f"Stopped after step {self.step} of {self.total_steps}."
+            raise Stopped(stop.signum, message + self.checkpoints.resume_hint(command)) from None
         except DataError as error:
-            if self.peers.size == 1:  # the others are within a step, which all have to finish together
+            if self.context.size == 1:  # the others are within a step, which all have to finish together
                 self._save_checkpoint()
-            raise DataError(f"{error}{self._way_on()}") from error
+            raise DataError(f"{error}{self.checkpoints.resume_hint(command)}") from error
         except TrainingError:  # which would come again
             raise
         except UserError as error:
-            raise UserError(f"{error}{self._way_on()}") from error
+            raise UserError(f"{error}{self.checkpoints.resume_hint(command)}") from error
         finally:
-            self.logbook.close()
+            self.logger.close()
             self.train_loader.close()
             self.val_loader.close()
         if self.intrinsics:
@@ -189,19 +218,20 @@ class Trainer:
 
     def _run_epoch(self) -> None:
         """The batches of one epoch that are still to be done, or fewer where the run ends before."""
-        self.progress.start_epoch(self.epoch, self.opt.num_epochs)
+        self.logger.start_epoch(self.epoch)
         if self.step >= self.total_steps:
             return
         self.train_loader.batch_sampler.set_epoch(self.epoch, self.samples_done)
         self._set_training_mode()
-        for raw in self.record.waiting(self.train_loader):
+        for raw in self.metadata.waiting(self.train_loader):
             # All that is random in a step comes from its number: a resumed run needs no more than that.
-            seed_everything(self.opt.seed, self.step, self.peers.rank)
-            with self.record.step():
+            seed_everything(self.opt.seed, self.step, self.context.rank)
+            with self.metadata.step():
                 batch, result = self._run_step(raw)
-            self._log_step(batch, result)
+            scalars = self.optimizer_step.scalars()
+            self.logger.step(self.step, self.total_steps - 1, batch, result, self.compute_loss, scalars)
             self.step += 1
-            self.samples_done += self.samples_a_step
+            self.samples_done += self.global_batch_size
             if self.step == self.total_steps:
                 break
             if self.step % self.opt.checkpoint_frequency == 0 and self.steps_left_of_epoch:
@@ -221,8 +251,8 @@ class Trainer:
             with self.forward_pass.no_sync() if more_to_come else contextlib.nullcontext():
                 result = self.forward_pass(batch)
                 self._check_loss(result.losses["loss"], batch["name"])
-                self.update.backward(result.losses["loss"], 1 / len(parts))
-        self.update.apply()
+                self.optimizer_step.backward(result.losses["loss"], 1 / len(parts))
+        self.optimizer_step.apply()
         return batch, result
 
     def _check_loss(self, loss: Tensor, names: Sequence[str]) -> None:
@@ -231,14 +261,14 @@ class Trainer:
         On a GPU, which would have to wait, that is looked at before something is told or saved alone.
         """
         saves = (self.step + 1) % self.opt.checkpoint_frequency == 0 or self.steps_left_of_epoch == 1
-        if paddle.get_device() != "cpu" and not (saves or self.logbook.wants(self.step, self.total_steps - 1)):
+        if paddle.get_device() != "cpu" and not (saves or self.logger.wants(self.step, self.total_steps - 1)):
             return
         # By all together, before the backward pass: gloo waits 30 s for the gradients of a process that is late.
         own_failure = None if math.isfinite(loss.item()) else (loss.item(), list(names))
-        if failures := [failure for failure in self.peers.gather(own_failure) if failure]:
-            self.logbook.collapses(self.step, ["not_finite"])
+        if failures := [failure for failure in self.context.gather(own_failure) if failure]:
+            self.logger.report_failures(self.step, ["not_finite"])
             message = self._describe_failure(*failures[0])
-            self.peers.wait()  # for the main one to save
+            self.context.barrier()  # for the main one to save
             raise TrainingError(message)
 
     def _set_training_mode(self) -> None:
@@ -249,14 +279,6 @@ class Trainer:
                 if isinstance(layer, nn.BatchNorm2D):
                     layer.eval()
 
-    def _log_step(self, batch: Mapping, result: ForwardResult) -> None:
-        """Counts the step, and tells of it now and then."""
-        more = {"learning_rate": self.optimizer.get_lr()}
-        if self.update.loss_scale is not None:
-            more |= {"loss_scale": self.update.loss_scale, "skipped_updates": self.update.skipped}
-        loss = self.logbook.step(self.step, self.total_steps - 1, batch, result, self.compute_loss, more)
-        self.progress.update(self.samples_a_step, *(() if loss is None else (loss, self.record.waiting_share())))
-
     def _finish_epoch(self) -> None:
         """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate.
 
@@ -266,22 +288,22 @@ class Trainer:
         whole = not self.steps_left_of_epoch
         if not whole:
             self._save_checkpoint()
-        average_statistics(self.model, self.peers)
+        average_statistics(self.model, self.context)
         protocols = validation_protocols(self.opt)
-        with self.record.validation():
+        with self.metadata.validation():
             batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
-            result = validate(self.model, self.compute_loss, batches, protocols, self.peers)
+            result = validate(self.model, self.compute_loss, batches, protocols, self.context)
         self.intrinsics = result.intrinsics
         improved = result.selection_metric < self.best
-        self.logbook.validation(self.step, self.epoch, result, improved)
+        self.logger.validation(self.step, self.epoch, result, improved)
         if improved:
             self.best = result.selection_metric
             self._save("weights_best")
         last = self.step == self.total_steps
         if last or (self.epoch + 1) % self.opt.save_frequency == 0:
             self._save(f"weights_{self.epoch}")
-        if self.peers.is_main:
-            self.record.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
+        if self.context.is_main:
+            self.metadata.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
         self.epoch += 1
         self.samples_done = 0
         # After the epoch: epochs 0 to scheduler_step_size - 1 run at the full rate.
@@ -290,10 +312,10 @@ class Trainer:
             self._save_checkpoint()
 
     def _save_checkpoint(self) -> None:
-        average_statistics(self.model, self.peers)
-        if self.peers.is_main:
+        average_statistics(self.model, self.context)
+        if self.context.is_main:
             self._write_checkpoint()
-        self.peers.wait()
+        self.context.barrier()
 
     def _write_checkpoint(self) -> None:
         state = RunState(
@@ -305,8 +327,8 @@ class Trainer:
             schedule=schedule_state(self.optimizer),
             compiled=self.forward_pass.compiled,
             kernels=self.kernels,
-            loss_scale=self.update.loss_scale,
-            seconds=self.record.totals(),
+            loss_scale=self.optimizer_step.loss_scale,
+            seconds=self.metadata.totals(),
         )
         networks, options = self.model.networks(), self.opt.as_dict()
         self.checkpoints.save(
@@ -315,15 +337,10 @@ class Trainer:
                 folder, networks, self._weights_info(), self.model, self.optimizer, state, options
             ),
         )
-        self.record.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
-
-    def _way_on(self) -> str:
-        """How to go on from the newest checkpoint, as the end of a message."""
-        steps = self.checkpoints.steps()
-        return f"\nTo go on: {training_command(self.peers)} --resume {self.checkpoints.path(steps[0])}" if steps else ""
+        self.metadata.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
 
     def _save(self, name: str) -> None:
-        if self.peers.is_main:
+        if self.context.is_main:
             save_weights(self.models_dir / name, self.model.networks(), self._weights_info())
 
     def _weights_info(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def build_loader(
     sampler = EpochSampler(len(dataset), batch_size, drop_last=drop_last, **sampling)
     if drop_last and not len(sampler):
         raise DataError(
-            f"The split has {len(dataset)} usable lines, fewer than one batch of {sampler.round_size}"
+            f"The split has {len(dataset)} usable lines, fewer than one batch of {sampler.global_batch_size}"
             f"{f' ({batch_size} in each process)' if sampler.processes > 1 else ''}: use a smaller --batch_size."
         )
     return BatchLoader(dataset, sampler, num_workers)

@@ -42,7 +42,7 @@ class EpochSampler:
         self.first_sample = 0
 
     @property
-    def round_size(self) -> int:
+    def global_batch_size(self) -> int:
         """Samples that all processes together take at once."""
         return self.batch_size * self.processes
 
@@ -54,7 +54,7 @@ class EpochSampler:
     def rounds(self, first_sample: int = 0) -> int:
         """How many are left of an epoch from this place on; one that is not full gives some processes nothing."""
         left = self.length - first_sample
-        return left // self.round_size if self.drop_last else -(-left // self.round_size)
+        return left // self.global_batch_size if self.drop_last else -(-left // self.global_batch_size)
 
     def __len__(self) -> int:
         """Number of rounds in a whole epoch: of batches, for one process."""
@@ -66,7 +66,7 @@ class EpochSampler:
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
         for round_ in range(self.rounds(first_sample)):
-            start = first_sample + round_ * self.round_size + self.rank * self.batch_size
+            start = first_sample + round_ * self.global_batch_size + self.rank * self.batch_size
             batch = [(int(index), epoch) for index in order[start : start + self.batch_size]]
             if batch:
                 yield batch

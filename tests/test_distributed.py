@@ -17,8 +17,8 @@ from datasets.batch import prepare_batch
 from options import parse_options
 from serialization.checkpoint import check_checkpoint
 from trainer import Trainer
-from training.control_channel import Peers
 from training.distributed import synchronise_batch_norm
+from training.distributed_context import DistributedContext
 from training.setup import build_data
 from training.validation import validate, validation_protocols
 
@@ -36,22 +36,22 @@ def main():
     import numpy, paddle
     from test_distributed import one_gradient
     from trainer import Trainer
-    from training.distributed import average_statistics, join_peers
+    from training.distributed import average_statistics, init_distributed
     from training.validation import validate, validation_protocols
     set_device(opt.device)
-    with join_peers() as peers:
-        trainer = Trainer(opt, peers)
+    with init_distributed(opt.distributed_timeout) as context:
+        trainer = Trainer.from_options(opt, context)
         gradients = one_gradient(trainer)
-        numpy.savez(sys.argv[1] + f"/gradients_{{peers.rank}}.npz", **gradients)
-        result = validate(trainer.model, trainer.compute_loss, trainer.val_loader, validation_protocols(opt), peers)
+        numpy.savez(sys.argv[1] + f"/gradients_{{context.rank}}.npz", **gradients)
+        result = validate(trainer.model, trainer.compute_loss, trainer.val_loader, validation_protocols(opt), context)
         mean = trainer.model.encoder.encoder.bn1._mean
-        mean.set_value(paddle.full_like(mean, peers.rank + 2.0))
-        average_statistics(trainer.model, peers)
+        mean.set_value(paddle.full_like(mean, context.rank + 2.0))
+        average_statistics(trainer.model, context)
         told = dict(scalars=result.scalars, frames=result.depth_frames, mean=mean.numpy().tolist())
         told["rate"] = trainer.optimizer.get_lr()
-        with open(sys.argv[1] + f"/told_{{peers.rank}}.json", "w") as stream:
+        with open(sys.argv[1] + f"/told_{{context.rank}}.json", "w") as stream:
             json.dump(told, stream)
-        print(f"printed by {{peers.rank}}")
+        print(f"printed by {{context.rank}}")
 
 run_script(main)
 """
@@ -62,7 +62,7 @@ def one_gradient(trainer: Trainer) -> dict[str, np.ndarray]:
     trainer.compute_loss.tie_breaking_noise = 0.0
     trainer._set_training_mode()
     batch = prepare_batch(next(iter(trainer.train_loader)), trainer.opt.scales, trainer.opt.v1_multiscale)
-    trainer.training_step(batch).losses["loss"].backward()
+    trainer.forward_pass(batch).losses["loss"].backward()
     parameters = trainer.model.named_parameters()
     return {name: parameter.grad.numpy() for name, parameter in parameters if not parameter.stop_gradient}
 
@@ -120,7 +120,9 @@ def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dic
     told = [json.loads((tmp_path / f"told_{rank}.json").read_text()) for rank in range(2)]
     gradients = [dict(np.load(tmp_path / f"gradients_{rank}.npz")) for rank in range(2)]
 
-    alone = Trainer(parse_options(options("--freeze_bn", *arguments, "--batch_size", 4, "--compile", "off")))
+    alone = Trainer.from_options(
+        parse_options(options("--freeze_bn", *arguments, "--batch_size", 4, "--compile", "off"))
+    )
     for name, expected in one_gradient(alone).items():
         for got in (gradients[0][name], gradients[1][name]):
             assert np.linalg.norm(got - expected) <= 1e-3 * np.linalg.norm(expected), name
@@ -224,7 +226,7 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_one_process(runs, rank
     printed, _ = process.communicate(timeout=60)
     assert process.returncode != 0 and time.monotonic() - killed < 60
     told = printed if rank == 1 else (runs.folder / "launch" / "workerlog.1").read_text()
-    assert f"error: process {rank} of 2 ended without a word: it was killed" in told
+    assert f"error: process {rank} of 2 exited unexpectedly: it was killed" in told
     assert "Traceback" not in told
     before = runs.state()
     assert samples(before) == 4 * before["step"] > 0
@@ -252,19 +254,19 @@ def test_sigterm_to_the_launcher_saves_once_and_the_run_goes_on(runs):
 
 
 def test_the_learning_rate_is_scaled_if_asked(options, monkeypatch):
-    peers = Peers(0, 2)
-    monkeypatch.setattr(peers, "check_alike", lambda **_: None)
+    context = DistributedContext(0, 2)
+    monkeypatch.setattr(context, "assert_consistent", lambda **_: None)
     monkeypatch.setattr("trainer.ForwardPass", lambda *_: None)
-    trainer = Trainer(parse_options(options("--scale_lr", "--learning_rate", 3e-4)), peers)
+    trainer = Trainer.from_options(parse_options(options("--scale_lr", "--learning_rate", 3e-4)), context)
     assert trainer.optimizer.get_lr() == pytest.approx(6e-4)
 
 
 def test_batch_norm_is_synchronised_where_there_are_several_on_gpus(monkeypatch):
     plain = nn.Sequential(nn.Conv2D(3, 4, 1), nn.BatchNorm2D(4))
     keys = list(plain.state_dict())
-    assert isinstance(synchronise_batch_norm(plain, Peers())[1], nn.BatchNorm2D)
+    assert isinstance(synchronise_batch_norm(plain, DistributedContext())[1], nn.BatchNorm2D)
     with pytest.raises(OptionsError, match="sync_bn: Paddle synchronises batch norm on GPUs alone"):
-        synchronise_batch_norm(plain, Peers(0, 2))
+        synchronise_batch_norm(plain, DistributedContext(0, 2))
     monkeypatch.setattr("paddle.get_device", lambda: "gpu:0")
-    synchronised = synchronise_batch_norm(plain, Peers(0, 2))
+    synchronised = synchronise_batch_norm(plain, DistributedContext(0, 2))
     assert isinstance(synchronised[1], nn.SyncBatchNorm) and list(synchronised.state_dict()) == keys

@@ -8,11 +8,9 @@ import pytest
 
 import trainer as trainer_module
 from common.errors import TrainingError, UserError
-from common.progress import Progress
 from options import Options
 from trainer import Trainer
 from training.setup import build_data
-from training.training_logger import Logbook
 from training.validation import Validation, validate, validation_protocols
 
 
@@ -26,7 +24,7 @@ def make_trainer(stereo_drive, tmp_path):
             **{"height": 64, "width": 96, "batch_size": 2, "num_workers": 0, "weights_init": "scratch"},
             **{"device": "cpu", "max_steps": 1, "use_stereo": True},
         }
-        return Trainer(Options(**{**settings, **changes}))
+        return Trainer.from_options(Options(**{**settings, **changes}))
 
     return make
 
@@ -44,10 +42,10 @@ def finish_epochs(monkeypatch, make_trainer):
         monkeypatch.setattr(trainer_module, "validate", lambda *_: Validation(scalars(), 1, {}))
         trainer = make_trainer(max_steps=None, num_epochs=len(criteria), **changes)
         trainer.models_dir.mkdir(parents=True)
-        trainer.logbook = Logbook(trainer.opt, trainer.peers, Progress(1), from_start=True)
+        trainer.logger.open(0, 1)
         for epoch in range(len(criteria)):
             rates.append(trainer.optimizer.get_lr())
-            trainer.samples_done = len(trainer.train_loader) * trainer.samples_a_step
+            trainer.samples_done = len(trainer.train_loader) * trainer.global_batch_size
             trainer.step = (epoch + 1) * len(trainer.train_loader)
             trainer._finish_epoch()
         return saved, rates

@@ -40,7 +40,7 @@ class Checkpoints:
         """Where the checkpoint of a step lies."""
         return resolve_complete_dir(self.folder / f"step_{step}")
 
-    def newest_whole(self, note: Callable[[str], None] = print) -> Path | None:
+    def latest_valid(self, note: Callable[[str], None] = print) -> Path | None:
         """The newest checkpoint that is as it was written; None where there is none at all.
 
         Args:
@@ -64,6 +64,11 @@ class Checkpoints:
                 f"--load_weights_folder and another --model_name, or remove {self.folder} to begin anew."
             )
         return None
+
+    def resume_hint(self, command: str) -> str:
+        """Return how to resume from the newest checkpoint by a command, as the end of a message; empty without any."""
+        steps = self.steps()
+        return f"\nTo go on: {command} --resume {self.path(steps[0])}" if steps else ""
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
         """Has ``write`` write the checkpoint of a step, then removes those that are not to stay."""
@@ -94,13 +99,13 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
     """
     own = Checkpoints(run_dir, keep=1)
     if resume == "auto":
-        return own.newest_whole()
+        return own.latest_valid()
     if resume is None:
         _refuse_to_mix(own, run_dir)
         return None
     folder = Path(resume)
     if (folder / FOLDER).is_dir():
-        found = Checkpoints(folder, keep=1).newest_whole()
+        found = Checkpoints(folder, keep=1).latest_valid()
         if found is not None:
             return found
     if not (folder / STATE_FILE).is_file():

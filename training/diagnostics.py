@@ -15,7 +15,7 @@ _ROAD = 0.65  # share of the height above which the road and what stands on it m
 _HOLE = 1 / 5  # of its row's median disparity: below the horizon nothing real is so much further than the road
 
 
-def vital_signs(batch: Mapping, outputs: Mapping, compute_loss: SelfSupervisedLoss) -> dict[str, float]:
+def compute_diagnostics(batch: Mapping, outputs: Mapping, compute_loss: SelfSupervisedLoss) -> dict[str, float]:
     """The signs of a batch.
 
     Args:

@@ -9,8 +9,8 @@ from paddle import Tensor, nn
 
 from datasets.mono_dataset import LISTS
 from layers.self_supervised_loss import SelfSupervisedLoss
-from training.control_channel import Peers
 from training.distributed import synchronise_gradients
+from training.distributed_context import DistributedContext
 from training.optimizer_step import AMP_TYPES
 
 
@@ -36,7 +36,7 @@ class ForwardPass:
         compile_mode: "on" traces the first batch to a static graph (``paddle.jit.to_static``), which all others, of
             the same shapes, run through: slower at first, then faster. "auto" does so too, but falls back to eager
             mode, and prints why, where tracing fails. "off" runs eagerly.
-        peers: the processes that the gradients are averaged over.
+        context: the processes that the gradients are averaged over.
         amp: "fp16" or "bf16" runs the networks in mixed precision; geometry and loss stay in float32.
 
     Attributes:
@@ -48,7 +48,7 @@ class ForwardPass:
         model: nn.Layer,
         compute_loss: SelfSupervisedLoss,
         compile_mode: str = "off",
-        peers: Peers | None = None,
+        context: DistributedContext | None = None,
         amp: str = "off",
     ) -> None:
         self._layer = _ModelAndLoss(model, compute_loss, AMP_TYPES.get(amp))
@@ -56,7 +56,7 @@ class ForwardPass:
         if self.compiled:
             paddle.jit.to_static(self._layer, full_graph=True)  # replaces its forward
         self._may_fall_back = compile_mode == "auto"
-        self._run = synchronise_gradients(self._layer, peers or Peers())
+        self._run = synchronise_gradients(self._layer, context or DistributedContext())
 
     def __call__(self, batch: Mapping[str, Any]) -> ForwardResult:
         """Run a batch of ``datasets.batch.prepare_batch``."""

@@ -22,7 +22,7 @@ from visualdl import LogWriter  # noqa: E402  (reads the variable when it is imp
 SCALARS_FILE = "scalars.jsonl"
 
 
-class EventLog:
+class MetricsWriter:
     """Writes to ``run_dir/visualdl/{train,val}`` and ``run_dir/scalars.jsonl``.
 
     Raises:

@@ -19,7 +19,7 @@ def check_amp(amp: str) -> None:
         )
 
 
-class Update:
+class OptimizerStep:
     """One optimizer's updates.
 
     Args:
@@ -53,6 +53,13 @@ class Update:
             self._scaler.update()
             self.skipped += self.loss_scale < scale
         self._optimizer.clear_grad(set_to_zero=False)
+
+    def scalars(self) -> dict[str, float]:
+        """Return what to log of the latest step, by name."""
+        scalars = {"learning_rate": self._optimizer.get_lr()}
+        if self._scaler is not None:
+            scalars |= {"loss_scale": self.loss_scale, "skipped_updates": self.skipped}
+        return scalars
 
     @property
     def loss_scale(self) -> float | None:

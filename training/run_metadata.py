@@ -17,11 +17,11 @@ import PIL
 
 from common.atomic_files import write_json
 
-RECORD_FILE = "run.json"
+METADATA_FILE = "run.json"
 _Item = TypeVar("_Item")
 
 
-class RunRecord:
+class RunMetadata:
     """Measures a run and writes ``run_dir/run.json``.
 
     Its times are seconds: ``training_seconds`` in steps, ``waiting_seconds`` for data, ``validation_seconds``, those
@@ -30,13 +30,16 @@ class RunRecord:
     Args:
         run_dir: the run's folder.
         batch_size: samples of a step.
-        earlier: ``totals`` of the run up to the checkpoint that it goes on from.
+
+    Attributes:
+        earlier: ``totals`` of the run up to the checkpoint that it is resumed from.
     """
 
-    def __init__(self, run_dir: Path, batch_size: int, earlier: Mapping[str, float] | None = None) -> None:
-        self._path = run_dir / RECORD_FILE
+    def __init__(self, run_dir: Path, batch_size: int) -> None:
+        self._path = run_dir / METADATA_FILE
+        self.batch_size = batch_size
+        self.earlier: Mapping[str, float] = {}
         self._facts = {"started": _now(), **describe_machine(), "batch_size": batch_size}
-        self._earlier = dict(earlier or {})
         self._step_seconds: list[float] = []
         self._waiting = 0.0
         self._validation = 0.0
@@ -50,7 +53,7 @@ class RunRecord:
             "waiting_seconds": self._waiting,
             "validation_seconds": self._validation,
         }
-        return {name: round(value + self._earlier.get(name, 0), 3) for name, value in here.items()}
+        return {name: round(value + self.earlier.get(name, 0), 3) for name, value in here.items()}
 
     @contextmanager
     def step(self) -> Iterator[None]:

@@ -1,10 +1,13 @@
 """From options to model, loss and data."""
 
 import inspect
+import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import paddle
 from paddle import nn
 from paddle.optimizer import Optimizer
@@ -27,13 +30,25 @@ from options import Options
 from serialization.backbone import find_backbone, read_backbone
 from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, read_weights_info, roles_in
-from training.control_channel import Peers
+from training.distributed import synchronise_batch_norm
+from training.distributed_context import DistributedContext
 
 LEARNING_RATE_DECAY = 0.1
 # How the model runs, not what it is.
 RUN_TIME_ARGUMENTS = ("recompute",)
 # Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
 STEPS_WORTH_COMPILING = 50
+
+
+def seed_everything(*numbers: int) -> None:
+    """Seed every generator by one number, or by several together: the run's seed, the step, the process.
+
+    Random numbers depend on these alone, so that a resumed run needs no random state.
+    """
+    seed = numbers[0] if len(numbers) == 1 else int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    paddle.seed(seed)
 
 
 def with_weights_size(opt: Options) -> Options:
@@ -66,6 +81,41 @@ def compile_mode(opt: Options, total_steps: int, kernels_on: bool, before: bool 
         return opt.compile
     worth = total_steps >= STEPS_WORTH_COMPILING and not kernels_on and not opt.recompute
     return "auto" if (worth if before is None else before) else "off"
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a run trains, on which data, and by what.
+
+    Attributes:
+        train_loader, val_loader: this process's batches.
+        model: the networks, with random weights.
+        compute_loss: the loss of their outputs.
+        optimizer: of the model's parameters.
+        scheduler: of the optimizer's learning rate; steps once an epoch.
+    """
+
+    train_loader: BatchLoader
+    val_loader: BatchLoader
+    model: nn.Layer
+    compute_loss: SelfSupervisedLoss
+    optimizer: Optimizer
+    scheduler: StepDecay
+
+
+def build_components(opt: Options, context: DistributedContext) -> Components:
+    """Build what the options ask for, the same in all processes but for their batches.
+
+    Raises:
+        DataError: the split cannot be used.
+        OptionsError: the device has no such batch norm.
+    """
+    train_loader, val_loader = build_data(opt, "train", context), build_data(opt, "val", context)
+    seed_everything(opt.seed)
+    model = build_model(opt)
+    if opt.sync_bn:
+        model = synchronise_batch_norm(model, context)
+    return Components(train_loader, val_loader, model, build_loss(opt), *build_optimizer(opt, model, context.size))
 
 
 def build_model(opt: Options) -> nn.Layer:
@@ -174,7 +224,7 @@ def weights_info(opt: Options, intrinsics: tuple[float, ...] | None) -> dict[str
     return {**values, **scale, "intrinsics": intrinsics, "model": model_settings(opt)}
 
 
-def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoader:
+def build_data(opt: Options, part: str, context: DistributedContext | None = None) -> BatchLoader:
     """The loader of the "train" or "val" part of the split; lines that cannot be used are dropped and listed.
 
     Among several processes each has its own share of the batches.
@@ -183,7 +233,7 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         DataError: the split is missing, or holds too few usable lines, or none with the speed that is asked for.
         UserError: the folder of the cache cannot be written.
     """
-    peers = peers or Peers()
+    context = context or DistributedContext()
     train = part == "train"
     folder = find_split(opt.split, opt.data_path)
     dataset = dataset_from(
@@ -195,7 +245,7 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         load_depth=not train,
         load_displacement=bool(opt.velocity_weight),
     )
-    check = check_split(dataset, part, opt.run_dir if peers.is_main else None)
+    check = check_split(dataset, part, opt.run_dir if context.is_main else None)
     if check.dropped:
         print(
             f"{part}: {len(check.dropped)} of {len(dataset.lines)} lines dropped, whose frames or neighbours are "
@@ -215,8 +265,8 @@ def build_data(opt: Options, part: str, peers: Peers | None = None) -> BatchLoad
         num_workers=opt.num_workers,
         seed=opt.seed,
         drop_last=train,
-        rank=peers.rank,
-        processes=peers.size,
+        rank=context.rank,
+        processes=context.size,
     )
 
 

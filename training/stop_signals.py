@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from common.errors import Stopped
-from training.control_channel import Peers
+from training.distributed_context import DistributedContext
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _Item = TypeVar("_Item")
@@ -24,8 +24,8 @@ class StopSignals:
     main thread alone; elsewhere, as in a notebook's worker, nothing is changed.
     """
 
-    def __init__(self, peers: Peers | None = None) -> None:
-        self._peers = peers or Peers()
+    def __init__(self, context: DistributedContext | None = None) -> None:
+        self._context = context or DistributedContext()
         self._received: signal.Signals | None = None
         self._before: dict[signal.Signals, object] = {}
 
@@ -36,12 +36,12 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._received is None or self._peers.size == 1:
+        if self._received is None or self._context.size == 1:
             self._restore()
 
     def check(self) -> None:
         """Raises ``Stopped`` if a signal has come to any process; all must call it."""
-        received = [signum for signum in self._peers.gather(self._received) if signum is not None]
+        received = [signum for signum in self._context.gather(self._received) if signum is not None]
         if received:
             self._received = received[0]
             raise Stopped(received[0])
@@ -58,7 +58,7 @@ class StopSignals:
             return
         self._received = signal.Signals(signum)
         once_more = ""
-        if self._peers.size == 1:
+        if self._context.size == 1:
             self._restore()
             once_more = " (once more ends at once)"
         # Not print: the signal may have come in the middle of one.

@@ -19,7 +19,7 @@ from evaluation.split_scores import score_frame
 from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from options import Options
-from training.control_channel import Peers
+from training.distributed_context import DistributedContext
 from training.log_images import batch_pictures
 
 INTRINSICS = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}  # where they stand in K
@@ -83,14 +83,14 @@ def validate(
     compute_loss: SelfSupervisedLoss,
     batches: Iterable,
     protocols: Mapping[str, DepthProtocol],
-    peers: Peers | None = None,
+    context: DistributedContext | None = None,
 ) -> Validation:
     """Runs the model on every batch, in evaluation mode; the caller sets training mode again.
 
     Args:
         batches: collated, with "depth_gt"; among several processes this one's, which takes every so many-th.
         protocols: prefix of the errors' names -> how frames are scored, of `validation_protocols`.
-        peers: the processes that validate together; all of them get the same scalars, those that one alone would get.
+        context: the processes that validate together; all of them get the same scalars, those that one alone would get.
     """
     model.eval()
     compute_loss.eval()
@@ -110,7 +110,7 @@ def validate(
                     depth_errors[prefix].append(list(map(float, score.metrics)))
         scalars = {name: value.item() for name, value in {**losses, **_learned_intrinsics(outputs)}.items()}
         own.append({"size": len(batch["name"]), "losses": scalars, "depth_errors": depth_errors})
-    by_round = itertools.zip_longest(*(peers or Peers()).gather(own))
+    by_round = itertools.zip_longest(*(context or DistributedContext()).gather(own))
     return _summarise([result for round_ in by_round for result in round_ if result is not None], pictures)
 
 

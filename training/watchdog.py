@@ -10,7 +10,7 @@ Scalars = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Collapse:
+class FailureMode:
     """A way in which training goes wrong.
 
     Attributes:
@@ -27,44 +27,44 @@ class Collapse:
         return f"{self.title}. Likely cause: {self.cause}. Remedy: {self.remedy}."
 
 
-COLLAPSES = {
-    "still_poses": Collapse(
+FAILURE_MODES = {
+    "still_poses": FailureMode(
         "the predicted motion is next to none",
         "the frames hardly differ: a stride too small for the speed, or a camera that stands still",
         "look for still stretches by tools/check_dataset.py, leave them out of the split, or take frames further apart "
         "(--frame_ids 0 -2 2)",
     ),
-    "constant_disparity": Collapse(
+    "constant_disparity": FailureMode(
         "disparity is the same all over the image",
         "the images say nothing about depth (no motion, or wrong intrinsics), or the learning rate threw the decoder "
         "into a state without gradient",
         "look at the field of view and the motion that tools/check_dataset.py prints; start again with a lower "
         "--learning_rate",
     ),
-    "saturated_disparity": Collapse(
+    "saturated_disparity": FailureMode(
         "most of the disparity is at an end of its range",
         "the scale of motion and depth does not fit --min_depth and --max_depth, or the learning rate is too high",
         "widen the range, or start again with a lower --learning_rate",
     ),
-    "auto_mask": Collapse(
+    "auto_mask": FailureMode(
         "the auto-mask drops nearly every pixel",
         "the frames hardly differ, so that an unwarped neighbour always matches best, or the motion is too large for "
         "the warp to find",
         "choose the stride so that neighbours differ by some pixels (--frame_ids), start depth and pose from trained "
         "weights (--load_weights_folder), or see by --disable_automasking whether anything is learned without it",
     ),
-    "holes": Collapse(
+    "holes": FailureMode(
         "there are holes of infinite depth in the lower part of the image",
         "objects that move as fast as the camera look as if they were infinitely far",
         "keep auto-masking on, leave out stretches behind moving cars, or train on stereo pairs too (--use_stereo)",
     ),
-    "still_loss": Collapse(
+    "still_loss": FailureMode(
         "the loss has not fallen since the training began",
         "the frames cannot be explained by depth and motion: wrong intrinsics, a wrong stride, or a learning rate far "
         "off",
         "check the field of view and the motion by tools/check_dataset.py, then try another --learning_rate",
     ),
-    "not_finite": Collapse(
+    "not_finite": FailureMode(
         "the loss is not a finite number",
         "a learning rate that is too high, or an image or intrinsics that hold no numbers",
         "start from the last good weights with a lower --learning_rate; check the data by tools/check_dataset.py",
@@ -105,7 +105,7 @@ class Watchdog:
         self._told: set[str] = set()
 
     def look(self, step: int, scalars: Scalars) -> list[str]:
-        """The collapses that show now for the first time, keys of ``COLLAPSES``.
+        """The collapses that show now for the first time, keys of ``FAILURE_MODES``.
 
         Args:
             step: of the run.

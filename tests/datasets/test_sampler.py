@@ -51,5 +51,5 @@ def test_an_epoch_goes_on_with_another_number_of_processes(before, after):
 
 def test_rounds_are_counted_for_all_processes():
     sampler = EpochSampler(13, 3, shuffle=False, seed=0, drop_last=False, rank=1, processes=2)
-    assert (len(sampler), sampler.rounds(6), sampler.rounds(12), sampler.round_size) == (3, 2, 1, 6)
+    assert (len(sampler), sampler.rounds(6), sampler.rounds(12), sampler.global_batch_size) == (3, 2, 1, 6)
     assert list(sampler) == [[(3, 0), (4, 0), (5, 0)], [(9, 0), (10, 0), (11, 0)]]  # and nothing of the third

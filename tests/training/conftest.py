@@ -35,7 +35,7 @@ def make_options(folders: dict[str, Path], **changes) -> Options:
 def whole_run(stereo_drive, tiny_split, tmp_path_factory) -> Path:
     """The folder of a run of seven steps of batch 2 that was never stopped."""
     folders = {"data_path": stereo_drive, "split": tiny_split, "log_dir": tmp_path_factory.mktemp("whole")}
-    trainer = Trainer(make_options(folders, max_steps=7, batch_size=2))
+    trainer = Trainer.from_options(make_options(folders, max_steps=7, batch_size=2))
     trainer.train()
     return trainer.opt.run_dir
 
@@ -56,7 +56,7 @@ def run(tiny_options):
     """Trains, and gives the trainer."""
 
     def run_(**changes) -> Trainer:
-        trainer = Trainer(tiny_options(**changes))
+        trainer = Trainer.from_options(tiny_options(**changes))
         trainer.train()
         return trainer
 

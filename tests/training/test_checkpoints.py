@@ -116,7 +116,7 @@ def test_weights_alone_are_no_checkpoint(run_dir):
 
 def test_too_little_space_is_told_before_training(tiny_options, monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")
-    trainer = Trainer(tiny_options(max_steps=1, keep_checkpoints=2))
+    trainer = Trainer.from_options(tiny_options(max_steps=1, keep_checkpoints=2))
     parameters = sum(p.size for p in trainer.model.parameters())
     # Two moments for each parameter: a checkpoint is three times the weights; two stay while a third is written.
     least = 4 * parameters * 3 * 3

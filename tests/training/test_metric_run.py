@@ -45,7 +45,7 @@ def options(world, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(options) -> Trainer:
-    trainer = Trainer(options())
+    trainer = Trainer.from_options(options())
     trainer.train()
     return trainer
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from common.errors import UserError
-from training.metrics_writer import SCALARS_FILE, EventLog, drop_scalars_from
+from training.metrics_writer import SCALARS_FILE, MetricsWriter, drop_scalars_from
 
 
 def lines(run_dir):
@@ -17,7 +17,7 @@ def lines(run_dir):
 @pytest.fixture
 def logged(tmp_path):
     """Steps 0 to 5, a validation after three and after six; a last line that was cut off."""
-    log = EventLog(tmp_path)
+    log = MetricsWriter(tmp_path)
     for step in range(6):
         log.scalars("train", step, {"loss": 0.5})
         if step % 3 == 2:
@@ -37,7 +37,7 @@ def test_what_will_be_run_again_is_dropped(logged, keep_validation, validations)
 def test_all_is_kept_where_nothing_is_run_again(logged):
     drop_scalars_from(logged, 6, keep_validation=True)
     assert len(lines(logged)) == 8
-    log = EventLog(logged)  # begins a new line
+    log = MetricsWriter(logged)  # begins a new line
     log.scalars("train", 6, {"loss": 0.5})
     log.close()
     assert lines(logged)[-1] == ("train", 6)
@@ -50,7 +50,7 @@ def test_no_log_yet(tmp_path):
 
 def test_a_log_that_cannot_grow_is_told_and_closed(tmp_path):
     """As on a full disk; VisualDL's own thread must not keep the process waiting."""
-    log = EventLog(tmp_path)
+    log = MetricsWriter(tmp_path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

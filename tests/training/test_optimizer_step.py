@@ -10,7 +10,7 @@ from options import Options
 from tools.benchmarks.plain_port import PlainLoss
 from tools.benchmarks.step_benchmark import random_batch
 from training.forward_pass import ForwardPass
-from training.optimizer_step import Update, check_amp
+from training.optimizer_step import OptimizerStep, check_amp
 from training.setup import build_loss, build_model, build_optimizer
 
 TINY = Options(height=64, width=64, batch_size=4, frame_ids=(0, 1))
@@ -22,7 +22,7 @@ def gradients(opt, parts=1):
     model, compute_loss = build_model(opt), build_loss(opt)
     model.eval()
     compute_loss.eval()
-    update = Update(build_optimizer(opt, model)[0])
+    update = OptimizerStep(build_optimizer(opt, model)[0])
     raw = {**random_batch(opt), "name": list("abcd")}
     for part in split_batch(raw, parts):
         update.backward(ForwardPass(model, compute_loss)(prepare_batch(part, opt.scales)).losses["loss"], 1 / parts)
@@ -59,7 +59,7 @@ def test_clipping_shrinks_long_gradients_alone():
         weights = [paddle.create_parameter([1], "float32") for _ in range(2)]
         model = paddle.nn.ParameterList(weights)
         optimizer, _ = build_optimizer(TINY.replace(clip_grad_norm=norm), model)
-        update = Update(optimizer)
+        update = OptimizerStep(optimizer)
         update.backward(3 * weights[0] + 4 * weights[1])
         update.apply()
         first_moments = [v.item() for k, v in sorted(optimizer.state_dict().items()) if "moment1" in k]
@@ -99,7 +99,7 @@ def test_updates_that_overflow_are_left_out_and_counted(monkeypatch):
     monkeypatch.setattr(paddle.amp, "GradScaler", Scaler)
     weight = paddle.create_parameter([1], "float32", default_initializer=paddle.nn.initializer.Constant(1.0))
     optimizer = paddle.optimizer.SGD(0.5, parameters=[weight])
-    update = Update(optimizer, "fp16")
+    update = OptimizerStep(optimizer, "fp16")
     scale = update.loss_scale
     update.backward(weight * 3e38)
     update.apply()

@@ -59,7 +59,7 @@ def test_a_compiled_run_too(run, tmp_path):
     run(model_name="halves", max_steps=1, compile="on")
     # auto would not compile so short a run, but goes on as it began.
     trainer = run(model_name="halves", max_steps=2, compile="auto", resume="auto")
-    assert trainer.training_step.compiled
+    assert trainer.forward_pass.compiled
     assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_2")
 
 
@@ -88,7 +88,7 @@ class StopAt:
 )
 def test_a_stopped_run_goes_on_from_where_it_was(whole_run, tiny_options, run, monkeypatch, tmp_path, step, validating):
     """Six steps of batch 2 are an epoch."""
-    trainer = Trainer(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
+    trainer = Trainer.from_options(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
     StopAt(trainer, monkeypatch, step, validating)
     with pytest.raises(Stopped) as stop:
         trainer.train()
@@ -144,10 +144,10 @@ def test_the_run_s_own_options_are_taken_and_contradictions_named(run, tiny_opti
     run(max_steps=1, disparity_smoothness=0.01)
     bare = tiny_options().replace(resume=str(tmp_path / "monodepthv2"), disparity_smoothness=0.5, max_steps=2)
     object.__setattr__(bare, "explicitly_set", frozenset({"resume", "max_steps"}))
-    trainer = Trainer(bare)
+    trainer = Trainer.from_options(bare)
     assert (trainer.opt.disparity_smoothness, trainer.opt.max_steps, trainer.opt.height) == (0.01, 2, 64)
     with pytest.raises(OptionsError, match=r"learning_rate: 0\.0001 in the run, 0\.5 now"):
-        Trainer(tiny_options(resume="auto", disparity_smoothness=0.01, learning_rate=0.5))
+        Trainer.from_options(tiny_options(resume="auto", disparity_smoothness=0.01, learning_rate=0.5))
 
 
 def test_all_that_training_computes_with_is_held():
@@ -164,7 +164,7 @@ def test_a_run_moved_elsewhere_goes_on_there(run, tiny_options, tmp_path):
     (tmp_path / "monodepthv2").rename(moved)
     opt = tiny_options(resume=str(moved), max_steps=2)
     object.__setattr__(opt, "explicitly_set", opt.explicitly_set - {"log_dir"})
-    Trainer(opt).train()
+    Trainer.from_options(opt).train()
     assert (moved / "checkpoints" / "step_2").is_dir() and not (tmp_path / "monodepthv2").exists()
 
 
@@ -177,18 +177,18 @@ def test_data_that_has_changed_is_refused(run, tiny_options, tiny_split, tmp_pat
         (shorter / f"{part}_files.txt").write_text("\n".join(lines[-10:]) + "\n")
     saved = tmp_path / "monodepthv2" / "checkpoints" / "step_1" / "opt.json"
     with pytest.raises(OptionsError, match="split: "):
-        Trainer(tiny_options(resume="auto", split=str(shorter)))
+        Trainer.from_options(tiny_options(resume="auto", split=str(shorter)))
     # As if lines had been dropped since, whose images are gone.
     content = {**json.loads(saved.read_text()), "split": str(shorter)}
     saved.write_text(json.dumps(content))
     (saved.parent / "manifest.json").unlink()
     with pytest.raises(WeightsError, match="no manifest"):
-        Trainer(tiny_options(resume=str(saved.parent), split=str(shorter)))
+        Trainer.from_options(tiny_options(resume=str(saved.parent), split=str(shorter)))
     from serialization.manifest import write_manifest
 
     write_manifest(saved.parent)
     with pytest.raises(DataError, match="10 usable lines to train on; it had 12"):
-        Trainer(tiny_options(resume="auto", split=str(shorter)))
+        Trainer.from_options(tiny_options(resume="auto", split=str(shorter)))
 
 
 def test_a_run_is_not_begun_over_another(run, tmp_path):
@@ -212,7 +212,7 @@ def test_going_back_needs_a_run_of_its_own(run, tmp_path):
 
 
 def test_data_that_breaks_halfway_loses_no_step(tiny_options, run, monkeypatch, whole_run, tmp_path):
-    trainer = Trainer(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
+    trainer = Trainer.from_options(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
 
     def break_at_the_third(batches):
         for i, batch in enumerate(batches):
@@ -220,7 +220,7 @@ def test_data_that_breaks_halfway_loses_no_step(tiny_options, run, monkeypatch, 
                 raise DataError("Image x.jpg cannot be read.")
             yield batch
 
-    monkeypatch.setattr(trainer.record, "waiting", break_at_the_third)
+    monkeypatch.setattr(trainer.metadata, "waiting", break_at_the_third)
     checkpoint = tmp_path / "stopped" / "checkpoints" / "step_2"
     with pytest.raises(DataError, match=rf"x\.jpg cannot be read\.\nTo go on: .* --resume {checkpoint}"):
         trainer.train()

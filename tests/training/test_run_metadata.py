@@ -9,7 +9,7 @@ import PIL
 import pytest
 
 from training import run_metadata
-from training.run_metadata import RunRecord
+from training.run_metadata import RunMetadata
 
 
 @pytest.fixture
@@ -27,16 +27,16 @@ def batches(clock):
 
 
 def test_times_are_kept_apart(tmp_path, clock):
-    record = RunRecord(tmp_path, batch_size=3)
-    for _ in record.waiting(batches(clock)):
+    metadata = RunMetadata(tmp_path, batch_size=3)
+    for _ in metadata.waiting(batches(clock)):
         for seconds in (1.0, 2.0, 9.0):
-            with record.step():
+            with metadata.step():
                 clock[0] += seconds
-    with record.validation():
+    with metadata.validation():
         clock[0] += 7
-    with pytest.raises(ValueError), record.step():
+    with pytest.raises(ValueError), metadata.step():
         raise ValueError  # does not count
-    record.save(compiled=True, kernels=False)
+    metadata.save(compiled=True, kernels=False)
     content = json.loads((tmp_path / "run.json").read_text())
     assert content["steps"] == 6 and content["batch_size"] == 3 and content["compiled"] is True
     assert content["training_seconds"] == 24 and content["median_step_seconds"] == 2
@@ -44,20 +44,21 @@ def test_times_are_kept_apart(tmp_path, clock):
 
 
 def test_the_share_of_waiting_is_that_since_it_was_last_asked_for(tmp_path, clock):
-    record = RunRecord(tmp_path, batch_size=3, earlier={"waiting_seconds": 1000.0})
-    assert record.waiting_share() == 0
+    metadata = RunMetadata(tmp_path, batch_size=3)
+    metadata.earlier = {"waiting_seconds": 1000.0}
+    assert metadata.waiting_share() == 0
     shares = []
-    for _ in record.waiting(batches(clock)):  # 4 s, then 0.5 s
-        with record.step():
+    for _ in metadata.waiting(batches(clock)):  # 4 s, then 0.5 s
+        with metadata.step():
             clock[0] += 6
-        with record.validation():
+        with metadata.validation():
             clock[0] += 100
-        shares.append(record.waiting_share())
-    assert shares == [4 / 10, 0.5 / 6.5] and record.waiting_share() == 0
+        shares.append(metadata.waiting_share())
+    assert shares == [4 / 10, 0.5 / 6.5] and metadata.waiting_share() == 0
 
 
 def test_versions_and_machine_are_named(tmp_path):
-    RunRecord(tmp_path, 1).save(compiled=False, kernels=True)
+    RunMetadata(tmp_path, 1).save(compiled=False, kernels=True)
     content = json.loads((tmp_path / "run.json").read_text())
     assert content["paddle"] == paddle.__version__ and content["numpy"] == np.__version__
     assert content["pillow"] == PIL.__version__

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from common.errors import Stopped
-from training.control_channel import Peers
+from training.distributed_context import DistributedContext
 from training.stop_signals import StopSignals
 
 
@@ -71,15 +71,15 @@ def test_another_thread_changes_nothing():
 @pytest.fixture
 def second_of_two(monkeypatch):
     """The second of two processes, and what the first one has received."""
-    peers = Peers(1, 2)
-    peers.received_by_first, peers.asked = None, 0
+    context = DistributedContext(1, 2)
+    context.received_by_first, context.asked = None, 0
 
     def gather(own):
-        peers.asked += 1
-        return [peers.received_by_first, own]
+        context.asked += 1
+        return [context.received_by_first, own]
 
-    monkeypatch.setattr(peers, "gather", gather)
-    return peers
+    monkeypatch.setattr(context, "gather", gather)
+    return context
 
 
 def test_a_signal_to_another_process_stops_this_one(second_of_two):

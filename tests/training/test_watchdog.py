@@ -12,8 +12,8 @@ from layers.self_supervised_loss import monodepth2_loss
 from options import Options
 from tools.synthetic.world import World, generate
 from trainer import Trainer
-from training.diagnostics import disparity_signs, image_motion, vital_signs
-from training.watchdog import COLLAPSES, FIRST_STEP, LOSS_FIRST_STEP, LOSS_PATIENCE, PATIENCE, Watchdog
+from training.diagnostics import compute_diagnostics, disparity_signs, image_motion
+from training.watchdog import FAILURE_MODES, FIRST_STEP, LOSS_FIRST_STEP, LOSS_PATIENCE, PATIENCE, Watchdog
 
 HEALTHY_RUNS = json.loads((Path(__file__).parent / "healthy_runs.json").read_text())
 RANGE = (0.1, 100.0)
@@ -51,7 +51,10 @@ def signs_of(disp=None, T=None, images=None) -> dict[str, float]:
     outputs.update({f"T_target_to_source/{frame}": tensor(T) for frame in (-1, 1)})
     compute_loss = monodepth2_loss((-1, 1), (0,), min_depth=RANGE[0], max_depth=RANGE[1])
     losses, _ = compute_loss(batch, outputs)
-    return {**{name: value.item() for name, value in losses.items()}, **vital_signs(batch, outputs, compute_loss)}
+    return {
+        **{name: value.item() for name, value in losses.items()},
+        **compute_diagnostics(batch, outputs, compute_loss),
+    }
 
 
 def tensor(array: np.ndarray) -> paddle.Tensor:
@@ -135,7 +138,7 @@ def test_the_run_on_films_is_long_enough_for_every_sign():
 
 
 def test_every_collapse_has_a_cause_and_a_remedy():
-    for collapse in COLLAPSES.values():
+    for collapse in FAILURE_MODES.values():
         assert collapse.title and collapse.cause and collapse.remedy
 
 
@@ -170,9 +173,11 @@ def lines_of(trainer) -> list[dict]:
 def test_a_warning_is_told_and_logged(run, collapsing, capsys):
     trainer = run(max_steps=1)
     printed = capsys.readouterr().out
-    assert f"Watchdog, step 0: {COLLAPSES['holes']}" in printed and "Likely cause" in printed and "Remedy" in printed
+    assert (
+        f"Watchdog, step 0: {FAILURE_MODES['holes']}" in printed and "Likely cause" in printed and "Remedy" in printed
+    )
     found = [line for line in lines_of(trainer) if line["part"] == "watchdog"]
-    assert found == [{"part": "watchdog", "step": 0, "holes": str(COLLAPSES["holes"])}]
+    assert found == [{"part": "watchdog", "step": 0, "holes": str(FAILURE_MODES["holes"])}]
     logged = next(line for line in lines_of(trainer) if line["part"] == "train")
     assert {"vital/motion", "vital/variation", "vital/saturated", "vital/holes"} <= logged.keys()
     records = list((trainer.opt.run_dir / "visualdl" / "train").iterdir())
@@ -186,14 +191,14 @@ def test_stop_ends_the_run(run, collapsing):
 
 @pytest.mark.parametrize("mode", ["warn", "off"])
 def test_a_loss_that_is_no_number_is_named(tiny_options, capsys, mode):
-    trainer = Trainer(tiny_options(max_steps=1, watchdog=mode))
+    trainer = Trainer.from_options(tiny_options(max_steps=1, watchdog=mode))
     weight = trainer.model.depth.decoder[0].conv.conv.weight
     weight.set_value(paddle.full_like(weight, float("nan")))
     with pytest.raises(TrainingError, match="no longer finite"):
         trainer.train()
     told = [line["step"] for line in lines_of(trainer) if line["part"] == "watchdog"]
     assert told == ([0] if mode == "warn" else [])
-    assert (str(COLLAPSES["not_finite"]) in capsys.readouterr().out) is (mode == "warn")
+    assert (str(FAILURE_MODES["not_finite"]) in capsys.readouterr().out) is (mode == "warn")
 
 
 @pytest.mark.slow
@@ -206,14 +211,14 @@ def test_real_runs_in_the_world_and_in_a_world_that_stands_still(tmp_path):
         **{"batch_size": 2, "learning_rate": 5e-4, "max_steps": 160, "num_epochs": 200, "save_frequency": 200},
         **{"log_frequency": 5, "keep_checkpoints": 1},
     }
-    moving = Trainer(Options(**settings, model_name="moving", frame_ids=(0,), use_stereo=True))
+    moving = Trainer.from_options(Options(**settings, model_name="moving", frame_ids=(0,), use_stereo=True))
     moving.train()
     assert [line for line in lines_of(moving) if line["part"] == "watchdog"] == []
     for images in world.glob("*/*/image_0*/data"):
         first, *others = sorted(images.iterdir())
         for path in others:
             path.write_bytes(first.read_bytes())
-    still = Trainer(Options(**settings, model_name="still"))
+    still = Trainer.from_options(Options(**settings, model_name="still"))
     still.train()
     found = [name for line in lines_of(still) if line["part"] == "watchdog" for name in line]
     assert "auto_mask" in found

@@ -14,7 +14,7 @@ from evaluation.result_tables import format_pose_tables
 from options import Options
 from serialization.weights_folder import read_weights_info
 from training.metrics_writer import SCALARS_FILE
-from training.run_metadata import RECORD_FILE
+from training.run_metadata import METADATA_FILE
 
 _POSE_METRICS = "pose_metrics_"
 
@@ -99,7 +99,7 @@ def read_run(folder: Path, weights: Path | None = None, changes: Mapping[str, An
         trained,
         options,
         _read_scalars(folder / SCALARS_FILE),
-        _read_object(folder / RECORD_FILE),
+        _read_object(folder / METADATA_FILE),
         _read_metrics(weights / "metrics.json"),
     )
 

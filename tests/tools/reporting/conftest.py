@@ -23,7 +23,7 @@ def run_dir(stereo_drive, tmp_path_factory) -> Path:
         **{"num_workers": 0, "weights_init": "scratch", "device": "cpu", "max_steps": 2, "use_stereo": True},
         log_frequency=1,
     )
-    Trainer(opt).train()
+    Trainer.from_options(opt).train()
     return opt.run_dir
 
 

@@ -26,7 +26,7 @@ def train(data: Path, log_dir: Path, steps: int) -> list[dict]:
     arguments += (
         f" --weights_init scratch --compile off --log_frequency 1 --max_steps {steps} --pose_model_type posecnn"
     )
-    trainer = Trainer(parse_options(arguments.split()))
+    trainer = Trainer.from_options(parse_options(arguments.split()))
     trainer.train()
     lines = (trainer.opt.run_dir / "scalars.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
