@@ -237,6 +237,22 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_one_process(runs, rank
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks Linux for the processes")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_hangs_ends_the_run(runs, rank):
+    process = runs.start("--distributed_timeout", 10)
+    read_until(process, "| 8/")  # samples of the second step
+    stopped = time.monotonic()
+    os.kill(runs.victim(process, rank), signal.SIGSTOP)
+    printed, _ = process.communicate(timeout=120)
+    print(f"process {rank} stopped; the run ended {time.monotonic() - stopped:.0f} s later")
+    log = runs.folder / "launch" / f"workerlog.{1 - rank}"
+    assert process.returncode != 0
+    assert f"error: process {rank} of 2 has not answered for " in log.read_text()
+    check_checkpoint(max((runs.folder / "logs" / "monodepthv2" / "checkpoints").glob("step_*")))
+
+
+@pytest.mark.slow
 def test_sigterm_to_the_launcher_saves_once_and_the_run_goes_on(runs):
     process = runs.start("--checkpoint_frequency", 1000)
     read_until(process, "| 4/")
