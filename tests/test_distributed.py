@@ -244,7 +244,7 @@ def test_a_process_that_hangs_ends_the_run(runs, rank):
     read_until(process, "| 8/")  # samples of the second step
     stopped = time.monotonic()
     os.kill(runs.victim(process, rank), signal.SIGSTOP)
-    printed, _ = process.communicate(timeout=120)
+    process.communicate(timeout=120)
     print(f"process {rank} stopped; the run ended {time.monotonic() - stopped:.0f} s later")
     log = runs.folder / "launch" / f"workerlog.{1 - rank}"
     assert process.returncode != 0
