@@ -71,7 +71,7 @@ def test_save_frequency_counts_epochs_and_the_last_is_always_saved(finish_epochs
 
 def test_non_finite_loss_stops_with_the_names_of_the_batch(make_trainer):
     trainer = make_trainer(max_steps=3)
-    run = trainer.training_step
+    run = trainer.forward_pass
 
     def fail_at_step_1(batch):
         result = run(batch)
@@ -80,7 +80,7 @@ def test_non_finite_loss_stops_with_the_names_of_the_batch(make_trainer):
             fail_at_step_1.names = batch["name"]
         return result
 
-    trainer.training_step = fail_at_step_1
+    trainer.forward_pass = fail_at_step_1
     with pytest.raises(TrainingError) as error:
         trainer.train()
     for name in fail_at_step_1.names:
