@@ -48,5 +48,5 @@ def _settings(options: Any, names: tuple[str, ...]) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in (*names, "load_weights_folder") if hasattr(options, name)}
     if isinstance(options, Options):  # its values have defaults, while ``weights.json`` names the weights' own
         kept = {*options.explicitly_set, "load_weights_folder", "dataset"}
-        return {name: value for name, value in settings.items() if name in kept}
-    return settings
+        settings = {name: value for name, value in settings.items() if name in kept}
+    return {name: value for name, value in settings.items() if value is not None}

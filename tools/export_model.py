@@ -43,7 +43,7 @@ def main() -> None:
     prepare_environment()
     predictor = predictor_from(args)
     info = ExportInfo(
-        formats=tuple(args.format),
+        formats=_formats(args.format),
         height=predictor.size[0],
         width=predictor.size[1],
         min_depth=predictor.depth_range[0],
@@ -71,7 +71,7 @@ def _parse() -> Namespace:
     parser.add_argument("--load_weights_folder", required=True, metavar="DIR", help="folder of weights")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
     parser.add_argument(
-        "--format", nargs="+", choices=FILES, default=list(FILES), help="what to write (default: paddle onnx)"
+        "--format", nargs="+", choices=FILES, help="what to write (default: paddle, and onnx where it can be written)"
     )
     parser.add_argument(
         "--bare", action="store_true", help="the networks alone: float32 (B, 3, h, w) in [0, 1] to 1 / depth"
@@ -83,6 +83,18 @@ def _parse() -> Namespace:
     for name in PREDICTOR_OPTIONS:
         add_argument(parser, PREDICT_FIELDS[name])
     return parser.parse_args()
+
+
+def _formats(asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the formats to write: those asked for, else all that can be written here."""
+    from inference.export.model_writers import ONNX_NEEDS, can_write_onnx
+
+    if asked:
+        return tuple(asked)
+    if can_write_onnx():
+        return tuple(FILES)
+    print(f"Writing only the Paddle model. {ONNX_NEEDS}")
+    return ("paddle",)
 
 
 def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Prints a Python that has what the project needs, installing it first where it must.
+# Prints a Python that has what the project needs, and installs it first if necessary.
 #
 #   tools/venv.sh [REQUIREMENTS]     default: requirements.txt
 #
-# PYTHON, if set, is taken as it is. Else `python`, if Paddle is installed there and nothing more is asked for; else .venv
-# in the repository, made by BOOTSTRAP_PYTHON (default python3), and brought up to date when the requirements change.
+# PYTHON, if set, is used as it is. Otherwise `python`, if Paddle is installed there and only requirements.txt is asked
+# for; otherwise .venv in the repository, which is created and kept up to date with the requirements. BOOTSTRAP_PYTHON
+# creates it; by default the first of python3, python3.13, python3.12, python3.11 and python3.10 that is a supported
+# version.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 requirements=${1:-requirements.txt}
@@ -18,16 +20,27 @@ if [ "$requirements" = requirements.txt ] \
     command -v python
     exit
 fi
-bootstrap=${BOOTSTRAP_PYTHON:-python3}
-if ! "$bootstrap" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'; then
-    echo "error: $("$bootstrap" --version) found, Python 3.10 to 3.12 needed; name one by BOOTSTRAP_PYTHON" >&2
-    exit 1
-fi
+
+supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+
 stamp=.venv/installed-$requirements
 wanted=$(cat requirements*.txt)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    if [ ! -x .venv/bin/python ]; then
+        found=()
+        for bootstrap in ${BOOTSTRAP_PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+            if supported "$bootstrap"; then break; fi
+            found+=("$bootstrap: $("$bootstrap" --version 2>/dev/null || echo "not found")")
+            bootstrap=""
+        done
+        if [ -z "$bootstrap" ]; then
+            echo "error: Python 3.10 to 3.13 is needed. Found: $(IFS=";"; echo "${found[*]}" | sed 's/;/; /g')." \
+                "Install one of them, or name it: BOOTSTRAP_PYTHON=/path/to/python bash ..." >&2
+            exit 1
+        fi
+        "$bootstrap" -m venv .venv >&2
+    fi
     echo "installing $requirements into .venv" >&2
-    [ -x .venv/bin/python ] || "$bootstrap" -m venv .venv >&2
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
     echo "$wanted" > "$stamp"
 fi

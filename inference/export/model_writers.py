@@ -1,6 +1,7 @@
 """The traced networks as files: Paddle's inference model, and ONNX made of it."""
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from inference.export.traced_network import BareModel, WholeModel, upsampled_by_
 from layers.blocks import ConvBlock
 
 OPSET = 17
-NEEDED = "pip install -r requirements-export.txt"
+ONNX_NEEDS = (
+    "ONNX export needs Paddle2ONNX, which is not installed: run pip install -r requirements-export.txt with Python "
+    "3.10 to 3.12; Paddle2ONNX has no wheel for Python 3.13."
+)
 # In a process of its own: Paddle2ONNX aborts the process where it cannot convert.
 _CONVERT = """
 import sys
@@ -63,6 +67,11 @@ def keep_in_half(model: nn.Layer) -> None:
     model.register_forward_pre_hook(widen)
 
 
+def can_write_onnx() -> bool:
+    """Tell whether Paddle2ONNX is installed."""
+    return importlib.util.find_spec("paddle2onnx") is not None
+
+
 def write_onnx(stem: Path, target: Path, about: dict[str, str]) -> None:
     """Converts ``STEM.json`` and ``STEM.pdiparams`` to ONNX.
 
@@ -78,7 +87,7 @@ def write_onnx(stem: Path, target: Path, about: dict[str, str]) -> None:
     command = [sys.executable, "-c", _CONVERT, *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "GLOG_v": "0"})
     if "No module named 'paddle2onnx'" in done.stderr:
-        raise UserError(f"Paddle2ONNX, which makes ONNX of the model, is not installed: {NEEDED}")
+        raise UserError(ONNX_NEEDS)
     if done.returncode or not target.is_file():
         said = (done.stdout + done.stderr).strip()[-1500:]
         raise UserError(f"Paddle2ONNX could not convert the model (status {done.returncode}); it said:\n{said}")

@@ -38,6 +38,7 @@ def lines(*arguments) -> dict[str, dict]:
 
 
 def test_step_evaluate_and_predict_print_a_line_each():
+    pytest.importorskip("paddle2onnx", reason="Paddle2ONNX is not installed: it has no wheel for Python 3.13")
     found = lines("--only", "step", "--only", "evaluate", "--only", "predict", *TINY, "--use_stereo")
     assert {name: line["unit"] for name, line in found.items()} == {
         "step": "s/step",
@@ -81,8 +82,8 @@ def test_the_baseline_does_what_the_original_does(tmp_path):
         expected = np.asarray(image).transpose(2, 0, 1) / 255
         for i in range(3):
             for name in ("color", "color_aug"):
-                assert sample[name, i, scale].dtype == np.float32
-                np.testing.assert_allclose(sample[name, i, scale], expected, rtol=1e-6)
+                assert sample[f"{name}/{i}/{scale}"].dtype == np.float32
+                np.testing.assert_allclose(sample[f"{name}/{i}/{scale}"], expected, rtol=1e-6)
     jittered = original_loader.load_sample(paths, 32, 64, (0, 1), flip=False, jitter=True)
     for scale in (0, 1):
         assert (jittered[f"color_aug/0/{scale}"] != jittered[f"color/0/{scale}"]).mean() > 0.5

@@ -30,6 +30,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 
     from inference.depth_predictor import DepthPredictor
     from inference.export.engines import ENGINES
+    from inference.export.model_writers import can_write_onnx
     from networks.monodepth import Monodepth
     from serialization.weights_folder import save_weights
 
@@ -54,7 +55,8 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
         info = {"height": opt.height, "width": opt.width, "use_stereo": False}
         save_weights(folder / "weights", model.networks(), info)
         _export(predictor, folder)
-        exported = [name + ending for ending in ("", BARE) for name in ENGINES]
+        engines = [name for name, (kind, _) in ENGINES.items() if kind != "onnx" or can_write_onnx()]
+        exported = [name + ending for ending in ("", BARE) for name in engines]
         others = {name: _Process(name, folder) for name in (*exported, *(["torch"] if baseline != "predict" else []))}
         try:
             runs = {name: process.run for name, process in others.items()}
@@ -79,7 +81,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (imported where it is used)
     """Writes the predictor's models, whole ones and, beside them, the networks alone."""
     from inference.export.exported_folder import FILES, MODEL
-    from inference.export.model_writers import write_onnx, write_paddle
+    from inference.export.model_writers import can_write_onnx, write_onnx, write_paddle
     from inference.export.traced_network import BareModel, WholeModel
 
     for make, place, sizes in (
@@ -88,7 +90,8 @@ def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (
     ):
         place.mkdir(exist_ok=True)
         write_paddle(make(predictor), place / MODEL)
-        write_onnx(place / MODEL, place / FILES["onnx"][0], {"input": sizes, "output": "depth"})
+        if can_write_onnx():
+            write_onnx(place / MODEL, place / FILES["onnx"][0], {"input": sizes, "output": "depth"})
 
 
 class _Process:
