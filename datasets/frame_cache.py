@@ -141,7 +141,7 @@ class DiskCache(FrameCache):
 
     def _keep(self, path: str, version: Version, frame: Frame) -> None:
         unfinished, final = self._unfinished / uuid.uuid4().hex, self._path(path)
-        header = self.HEADER.pack(self.KIND, len(frame.pixels), *frame.file_size, *version)
+        header = self.HEADER.pack(self.KIND, len(frame.pixels), *frame.original_size, *version)
         try:
             unfinished.write_bytes(header + frame.pixels.tobytes())
             os.makedirs(os.path.dirname(final), exist_ok=True)
@@ -163,7 +163,7 @@ class RamCache(FrameCache):
         paths: of all files that there will be frames of.
     """
 
-    RECORD = np.dtype([("version", "<i8", 2), ("file_size", "<i8", 2), ("channels", "<i8")])
+    RECORD = np.dtype([("version", "<i8", 2), ("original_size", "<i8", 2), ("channels", "<i8")])
 
     def __init__(self, height: int, width: int, paths: Iterable[str], spare_bytes: float = SPARE_BYTES) -> None:
         super().__init__(height, width, spare_bytes)
@@ -194,7 +194,7 @@ class RamCache(FrameCache):
         record = self._record(path)[0]
         if not record["channels"] or tuple(record["version"].tolist()) != version:
             return None
-        return Frame(self._pixels(path, int(record["channels"])), tuple(record["file_size"].tolist()))
+        return Frame(self._pixels(path, int(record["channels"])), tuple(record["original_size"].tolist()))
 
     def _keep(self, path: str, version: Version, frame: Frame) -> None:
         if self._holds(path):
@@ -202,7 +202,7 @@ class RamCache(FrameCache):
         channels = len(frame.pixels)
         self._pixels(path, channels)[:] = frame.pixels
         record = self._record(path)
-        record["version"], record["file_size"] = version, frame.file_size
+        record["version"], record["original_size"] = version, frame.original_size
         record["channels"] = channels  # last: now it is whole
 
 

@@ -230,10 +230,10 @@ class MonoDataset:
         flip = self.train and rng.random() < 0.5
         jitter = ColourJitter.sample(rng) if self.train and rng.random() < 0.5 else None
         sample: dict = {"name": str(line)}
-        file_sizes = []
+        original_sizes = []
         for frame, path in zip(self.frame_ids, self.frame_paths(line), strict=True):
-            pixels, file_size = self.cache.load(path) if self.cache else load_frame(path, self.height, self.width)
-            file_sizes.append(file_size)
+            pixels, original_size = self.cache.load(path) if self.cache else load_frame(path, self.height, self.width)
+            original_sizes.append(original_size)
             # Pillow's Lanczos is symmetric: this equals flipping the file's image, and moves fewer pixels.
             pixels = mirror(pixels) if flip else pixels
             sample[f"color/{frame}/0"] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
@@ -241,7 +241,7 @@ class MonoDataset:
         for name, extra_map in self.extra_maps(line).items() if self.EXTRA_MAPS else ():
             sample[f"map/{name}"] = fit_map(extra_map, self.height, self.width, flip)
         if self.scales:
-            self._add_intrinsics(sample, line, file_sizes[0], flip)
+            self._add_intrinsics(sample, line, original_sizes[0], flip)
         if "s" in self.frame_ids:
             sample["stereo_T"] = self._stereo_transform(line, flip)
         if self.load_displacement:
@@ -252,7 +252,7 @@ class MonoDataset:
             sample["depth_gt"] = self.ground_truth(line)
         return sample
 
-    def _add_intrinsics(self, sample: dict, line: SplitLine, file_size: tuple[int, int], flip: bool) -> None:
+    def _add_intrinsics(self, sample: dict, line: SplitLine, original_size: tuple[int, int], flip: bool) -> None:
         if not self.mean_intrinsics:
             calibrated, size = self.intrinsics(line, line.side)
         for scale in self.scales:
@@ -263,7 +263,7 @@ class MonoDataset:
                 fx, fy, cx, cy = self.MEAN_INTRINSICS
                 K[:2, :3] = [[fx * width, 0, cx * width], [0, fy * height, cy * height]]
             else:
-                K[:3, :3] = scale_intrinsics(calibrated, size or file_size, (height, width))
+                K[:3, :3] = scale_intrinsics(calibrated, size or original_size, (height, width))
                 if flip:
                     K[:3, :3] = mirror_intrinsics(K[:3, :3], width)
             sample[f"K/{scale}"] = K.astype(np.float32)

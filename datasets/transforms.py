@@ -29,7 +29,7 @@ class Frame(NamedTuple):
     """An image at the networks' size: uint8 (3, H, W), or (1, H, W) where grey; and its file's (height, width)."""
 
     pixels: np.ndarray
-    file_size: tuple[int, int]
+    original_size: tuple[int, int]
 
 
 def load_frame(path: str | Path, height: int, width: int) -> Frame:

@@ -143,6 +143,7 @@ def _parser() -> OptionParser:
     parser.add_argument("--intrinsics", metavar="FILE", help="a file as predict.py takes it, or kitti")
     for name in ("depth_network", "min_depth", "max_depth", "device"):
         add_argument(parser, PREDICT_FIELDS[name])
+    parser.set_defaults(device=PREDICT_FIELDS["device"].default)
     return parser
 
 

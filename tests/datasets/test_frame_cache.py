@@ -53,7 +53,7 @@ def entries(tmp_path) -> list[Path]:
 
 
 def assert_same(frame, expected):
-    assert frame.file_size == expected.file_size and frame.pixels.dtype == np.uint8
+    assert frame.original_size == expected.original_size and frame.pixels.dtype == np.uint8
     np.testing.assert_array_equal(frame.pixels, expected.pixels)
 
 

@@ -85,10 +85,10 @@ def test_frames_of_real_drives_are_pillows_lanczos_to_the_pixel(request, sample,
     paths = sorted(request.getfixturevalue(sample).glob("*/*/image_02/data/*.jpg"))
     for path in paths[:: len(paths) // 4]:
         with Image.open(path) as image:
-            file_size = image.height, image.width
+            original_size = image.height, image.width
             expected = np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.LANCZOS))
         frame = load_frame(path, *size)
-        assert frame.file_size == file_size and len(frame.pixels) == {"L": 1, "RGB": 3}[load_image(path).mode]
+        assert frame.original_size == original_size and len(frame.pixels) == {"L": 1, "RGB": 3}[load_image(path).mode]
         np.testing.assert_array_equal(np.broadcast_to(frame.pixels, (3, *size)), expected.transpose(2, 0, 1))
 
 
