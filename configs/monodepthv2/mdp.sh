@@ -25,7 +25,7 @@
 #
 # A job that was stopped goes on with `--resume auto` added: stages that are done are passed over.
 #
-# Further arguments go to both training stages, and to the evaluations too, since --png, --num_layers or --device
+# Further arguments go to both training stages, and to the evaluations too, since --png, --depth_network or --device
 # must be the same there; --eval_stereo scores by the stereo factor in the place of median scaling. They win over
 # what a stage sets (--config, --batch_size, --learning_rate), but not over the variables above, nor over what
 # ties the stages together (--log_dir, --eval_out_dir, and --load_weights_folder after pretraining).

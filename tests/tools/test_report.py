@@ -58,7 +58,7 @@ def test_the_command_writes_one_file_where_it_is_told(trained, tmp_path):
         (["RUN", "--weights", "nowhere"], ["no weights in nowhere", "weights_best"]),
         (["RUN", "--frames", "0"], ["--frames", "at least 1"]),
         (["RUN", "--dta_path", "x"], ["--dta_path", "--data_path"]),
-        (["RUN", "--num_layers", "50"], ["num_layers"]),
+        (["RUN", "--num_layers", "50"], ["depth_network"]),
     ],
 )
 def test_mistakes_end_with_a_message(trained, arguments, words):
