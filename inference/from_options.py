@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from options import Options
+from options import OPTION_FIELDS, Options
 
 # What imports Paddle is imported where it is used, so that a mistyped option is told at once.
 if TYPE_CHECKING:
@@ -48,5 +48,7 @@ def _settings(options: Any, names: tuple[str, ...]) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in (*names, "load_weights_folder") if hasattr(options, name)}
     if isinstance(options, Options):  # its values have defaults, while ``weights.json`` names the weights' own
         kept = {*options.explicitly_set, "load_weights_folder", "dataset"}
-        settings = {name: value for name, value in settings.items() if name in kept}
+        settings = {
+            name: value for name, value in settings.items() if name in kept or value != OPTION_FIELDS[name].default
+        }
     return {name: value for name, value in settings.items() if value is not None}

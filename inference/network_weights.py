@@ -68,10 +68,16 @@ def input_size(info: WeightsInfo | None, height: int | None, width: int | None) 
 
 
 def depth_range(info: WeightsInfo | None, min_depth: float | None, max_depth: float | None) -> tuple[float, float]:
-    """Return the depths of disparity 1 and 0: those given, else the weights' own, else the default; scene units."""
+    """Return the depths of disparity 1 and 0: those given, else the weights' own, else the default; scene units.
+
+    Raises:
+        OptionsError: the first is not below the second.
+    """
     stored = (info.min_depth, info.max_depth) if info else (None, None)
     nearest, farthest = (
         next(value for value in values if value is not None)
         for values in zip((min_depth, max_depth), stored, DEFAULT_DEPTH_RANGE, strict=True)
     )
+    if nearest >= farthest:
+        raise OptionsError(f"min_depth ({nearest:g}) is not below max_depth ({farthest:g}): pass both, or neither")
     return nearest, farthest

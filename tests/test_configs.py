@@ -148,7 +148,7 @@ def test_main_job_passes_further_arguments_on(main_job):
 def test_main_job_takes_another_config(main_job):
     done, calls = main_job("--config", str(CONFIGS / "mono.yml"), "--num_layers", "34")
     assert done.returncode == 0, done.stderr
-    assert {(options.use_stereo, options.num_layers) for _, options, _ in calls} == {(False, 34)}
+    assert {(options.use_stereo, options.depth_network) for _, options, _ in calls} == {(False, "resnet34")}
 
 
 @pytest.mark.parametrize("arguments", [["--model_name", "my run"], ["--model_name=my run"]])

@@ -107,7 +107,7 @@ def test_motions_are_those_of_the_model(world, save_model, options, pose_model_t
     assert motions.shape == (NUM_FRAMES - 1, 4, 4)
     for frame in range(1, NUM_FRAMES - 1):
         with paddle.no_grad():
-            outputs = model({0: images[frame], -1: images[frame - 1], 1: images[frame + 1]})
+            outputs = model({f"color_aug/{f}/0": images[frame + f] for f in (0, -1, 1)})
         expected = {f: outputs[f"T_target_to_source/{f}"].numpy()[0] for f in (-1, 1)}
         if pose_model_type == "posecnn":
             for T in expected.values():

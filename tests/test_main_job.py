@@ -44,7 +44,9 @@ def test_pretraining_writes_weights_options_and_logs(trained):
         roles = ("encoder", "depth", "pose_encoder", "pose")
         assert files >= {*(f"{role}.pdparams" for role in roles), "weights.json"}
         info = json.loads((models / name / "weights.json").read_text())
-        assert info == {"height": 64, "width": 192, "use_stereo": True}
+        model = info.pop("model")
+        assert (model["type"], model["depth_network"], model["use_stereo"]) == ("MonoDepthv2", "resnet18", True)
+        assert info == {"height": 64, "width": 192, "use_stereo": True, "min_depth": 0.1, "max_depth": 100.0}
     options = json.loads((models / "opt.json").read_text())
     assert options["batch_size"] == 2 and options["use_stereo"] is True
     assert "loss" in printed and "samples/s" in printed and "left" in printed

@@ -448,7 +448,7 @@ def test_missing_weights(run, images):
         ("a.png --batch_size 0", "batch_size: got 0, allowed: an integer of at least 1"),
         ("a.png --scale -1", "scale: got -1.0, allowed: a number above 0"),
         ("a.png --height 100", "multiples of 32"),
-        ("a.png --min_depth 200", "is not below max_depth"),
+        ("a.png --min_depth 200 --max_depth 100", "is not below max_depth"),
         ("a.png --save ply", "--save ply needs K: --intrinsics FILE"),
         ("a.png --camera_height 1.65", "--camera_height needs K"),
         ("a.png --camera_height 1.65 --scale 2 --fov 90", "--scale and --camera_height both"),

@@ -48,19 +48,19 @@ def assert_arrays(arrays):
 
 def test_a_file_the_file_without_its_ending_or_its_folder(h5_file, tmp_path):
     for weights_init in (h5_file, h5_file.with_suffix(""), tmp_path):
-        assert find_backbone(str(weights_init), 18) == h5_file
+        assert find_backbone(str(weights_init), "resnet18") == h5_file
     dotted = tmp_path / "resnet.v2.pdparams"
     write_pdparams(dotted, ARRAYS)
-    assert find_backbone(str(tmp_path / "resnet.v2"), 18) == dotted
+    assert find_backbone(str(tmp_path / "resnet.v2"), "resnet18") == dotted
 
 
 def test_absent_files_are_named(h5_file, tmp_path):
     with pytest.raises(
         WeightsError, match=r"the folder has no resnet50\.pdparams, .*resnet50\.pth.* or resnet50_pretrain\.h5"
     ):
-        find_backbone(str(tmp_path), 50)
+        find_backbone(str(tmp_path), "resnet50")
     with pytest.raises(WeightsError, match=r"weights_init .*absent: there is no such .*\.pdparams, .* or \.h5"):
-        find_backbone(str(tmp_path / "absent"), 18)
+        find_backbone(str(tmp_path / "absent"), "resnet18")
 
 
 def test_both_formats_give_paddle_names_without_prefix(h5_file, tmp_path):
@@ -84,23 +84,23 @@ def test_files_of_pytorch_and_safetensors(tmp_path, prefix):
         "height": number(192),
     }
     write_zip(tmp_path / "resnet18.pth", state_dict(**entries))
-    arrays = read_backbone(find_backbone(str(tmp_path), 18))
+    arrays = read_backbone(find_backbone(str(tmp_path), "resnet18"))
     assert arrays["conv1.weight"].ravel().tolist() == [0, 1, 2, 3, 4, 5] and arrays["bn1._mean"].tolist() == [1, 2]
     assert arrays["fc.weight"].tolist() == [[0, 3], [1, 4], [2, 5]] and len(arrays) == 3
     write_safetensors(tmp_path / "resnet18.safetensors", {f"{prefix}{name}": ARRAYS[name] for name in ARRAYS})
-    assert_arrays(read_backbone(find_backbone(str(tmp_path / "resnet18"), 18)))
+    assert_arrays(read_backbone(find_backbone(str(tmp_path / "resnet18"), "resnet18")))
 
 
 def test_pretrained_looks_into_the_weights_folder_first(h5_file, tmp_path, offline):
-    assert find_backbone("pretrained", 18, tmp_path) == h5_file
+    assert find_backbone("pretrained", "resnet18", tmp_path) == h5_file
     write_pdparams(tmp_path / "resnet18.pdparams", ARRAYS)
-    assert find_backbone("pretrained", 18, tmp_path) == tmp_path / "resnet18.pdparams"
+    assert find_backbone("pretrained", "resnet18", tmp_path) == tmp_path / "resnet18.pdparams"
 
 
 def test_pretrained_offline_says_at_once_what_to_do(tmp_path, offline, capfd):
     start = time.monotonic()
     with pytest.raises(WeightsError) as caught:
-        find_backbone("pretrained", 34, tmp_path / "weights")
+        find_backbone("pretrained", "resnet34", tmp_path / "weights")
     assert time.monotonic() - start < 2
     message = str(caught.value)
     assert "https://" in message and "/resnet34.pdparams on a machine" in message
@@ -122,7 +122,7 @@ def test_pretrained_downloads_through_paddle(tmp_path, monkeypatch, offline, cap
 
     monkeypatch.setattr(backbone, "getproxies", lambda: {"https": "http://proxy"})
     monkeypatch.setattr(download, "get_weights_path_from_url", answer)
-    assert find_backbone("pretrained", 50, tmp_path / "weights") == tmp_path / "resnet50.pdparams"
+    assert find_backbone("pretrained", "resnet50", tmp_path / "weights") == tmp_path / "resnet50.pdparams"
     assert len(asked[0][1]) == 32
     assert "detail" not in "".join(capfd.readouterr())
 
@@ -131,7 +131,7 @@ def test_pretrained_downloads_through_paddle(tmp_path, monkeypatch, offline, cap
 
     monkeypatch.setattr(download, "get_weights_path_from_url", fail)
     with pytest.raises(WeightsError, match=r"Retry limit reached"):
-        find_backbone("pretrained", 50, tmp_path / "weights")
+        find_backbone("pretrained", "resnet50", tmp_path / "weights")
 
 
 def test_pretrained_uses_paddles_cache(tmp_path, monkeypatch, offline):
@@ -140,4 +140,4 @@ def test_pretrained_uses_paddles_cache(tmp_path, monkeypatch, offline):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "resnet18.pdparams").touch()
     monkeypatch.setattr(download, "_md5check", lambda path, md5: True)
-    assert find_backbone("pretrained", 18, tmp_path) == tmp_path / "cache" / "resnet18.pdparams"
+    assert find_backbone("pretrained", "resnet18", tmp_path) == tmp_path / "cache" / "resnet18.pdparams"

@@ -32,4 +32,4 @@ def test_only_the_weights_to_choose_from_are_loaded(page_weights):
     with pytest.raises(WeightsError, match="none of those"):
         _ = predictors[stereo]
     with pytest.raises(WeightsError, match="does not fit the network"):
-        _ = Predictors([mono], PageOptions(num_layers=50))[mono]
+        _ = Predictors([mono], PageOptions(depth_network="resnet50"))[mono]

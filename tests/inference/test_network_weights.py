@@ -1,0 +1,88 @@
+"""``weights.json`` alone says which networks to build and which depths disparity spans."""
+
+import json
+
+import numpy as np
+import paddle
+import pytest
+
+from common.errors import OptionsError, WeightsError
+from inference.depth_predictor import DepthPredictor
+from inference.from_options import predictor_from
+from inference.pose_predictor import PosePredictor
+from networks.monodepth import Monodepth
+from options import parse_options
+from serialization.weights_folder import save_weights
+from training.setup import build_model, weights_info
+
+SIZE = "--height 64 --width 96"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Weights of a training with ResNet34, a PoseCNN and a depth range of its own."""
+    opt = parse_options(
+        f"{SIZE} --depth_network resnet34 --pose_model_type posecnn --min_depth 0.5 --max_depth 50".split()
+    )
+    path = tmp_path_factory.mktemp("weights") / "w"
+    paddle.seed(1)
+    save_weights(path, build_model(opt).networks(), weights_info(opt, None))
+    return path
+
+
+def edit(folder, tmp_path, **model):
+    """A copy of weights.json's folder with other settings of the model, without a manifest."""
+    copy = tmp_path / "w"
+    copy.mkdir()
+    for path in folder.glob("*.pdparams"):
+        (copy / path.name).symlink_to(path)
+    content = json.loads((folder / "weights.json").read_text())
+    content["model"] |= model
+    (copy / "weights.json").write_text(json.dumps(content))
+    return copy
+
+
+def test_networks_size_and_depth_range_need_no_option(folder):
+    predictor = DepthPredictor.from_folder(folder)
+    assert predictor.size == (64, 96) and predictor.depth_range == (0.5, 50)
+    assert sum(p.size for p in predictor.model.encoder.parameters()) > 21e6  # ResNet18 has 11 M
+    assert predictor.left_out == ()
+    motion = PosePredictor.from_folder(folder)
+    assert type(motion.model.pose).__name__ == "PoseCNN" and motion.depth_range == (0.5, 50)
+
+
+def test_options_that_are_given_override_it(folder):
+    opt = parse_options(f"--load_weights_folder {folder} --max_depth 20 --width 128".split())
+    predictor = predictor_from(opt)
+    assert predictor.depth_range == (0.5, 20) and predictor.size == (64, 128)
+    with pytest.raises(WeightsError, match="does not fit"):
+        predictor_from(parse_options(f"--load_weights_folder {folder} --num_layers 50".split()))
+    with pytest.raises(OptionsError, match=r"min_depth \(60\) is not below max_depth \(50\)"):
+        DepthPredictor.from_folder(folder, min_depth=60)
+
+
+def test_depth_follows_the_stored_range(folder):
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    wide, stored = DepthPredictor.from_folder(folder, min_depth=0.1, max_depth=100), DepthPredictor.from_folder(folder)
+    disp = (wide(image).scaled_disp - 0.01) / (10 - 0.01)
+    np.testing.assert_allclose(stored(image).scaled_disp, 0.02 + (2 - 0.02) * disp, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"type": "NoSuchModel"}, "NoSuchModel"),
+        ({"depth_network": "resnet19"}, "resnet19"),
+        ({"frame_ids": "0 -1 1"}, "frame_ids"),
+        ({"stages": 4}, "stages"),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_named(folder, tmp_path, model, words):
+    with pytest.raises(WeightsError, match=words):
+        DepthPredictor.from_folder(edit(folder, tmp_path, **model))
+
+
+def test_a_folder_that_names_no_model_holds_resnet18(tmp_path):
+    save_weights(tmp_path / "w", Monodepth.for_depth().networks(), {"height": 64, "width": 96, "use_stereo": False})
+    assert "model" not in json.loads((tmp_path / "w" / "weights.json").read_text())
+    assert DepthPredictor.from_folder(tmp_path / "w").depth_range == (0.1, 100.0)
