@@ -1,4 +1,4 @@
-"""What all tests share: where the real data lies, and weights made by rule."""
+"""Provide the fixtures that all tests share: folders of real data, and reproducible weights for the networks."""
 
 import json
 import math
@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from common.environment import prepare_environment  # noqa: E402
 
-# The cores are shared by pytest-xdist's workers, and by what they start.
+# pytest-xdist's workers, and the processes that they start, share the cores.
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 prepare_environment()
@@ -27,25 +27,25 @@ from PIL import Image  # noqa: E402
 def _folder(variable: str, default: str) -> Path:
     folder = Path(os.environ.get(variable, ROOT.parent / "shared" / default))
     if not folder.is_dir():
-        pytest.skip(f"{folder} is absent; set {variable} to where it lies")
+        pytest.skip(f"{folder} not found. Set {variable} to the folder.")
     return folder
 
 
 @pytest.fixture(scope="session")
 def kitti_sample() -> Path:
-    """A real KITTI drive in KITTI raw layout."""
+    """Return the folder of a real drive in KITTI raw layout."""
     return _folder("KITTI_SAMPLE_DIR", "kitti_sample")
 
 
 @pytest.fixture(scope="session")
 def kitti_sample_colour() -> Path:
-    """A second real drive: colour, the left camera alone, slowing down to a stop."""
+    """Return the folder of a second real drive: colour, left camera only, the car slows down to a stop."""
     return _folder("KITTI_SAMPLE_COLOUR_DIR", "kitti_sample_colour")
 
 
 @pytest.fixture(scope="session")
 def stereo_drive(kitti_sample) -> Path:
-    """The sample, where it can be trained on with stereo pairs and scored: split lists, both cameras, lidar."""
+    """Return ``kitti_sample`` if it has all that stereo training and evaluation need: lists, both cameras, lidar."""
     lists = kitti_sample / "splits" / "kitti_sample"
     missing = [str(path) for part in PARTS if not (path := lists / f"{part}_files.txt").is_file()]
     if not missing:
@@ -57,12 +57,12 @@ def stereo_drive(kitti_sample) -> Path:
         if not any((scans / f"{frame:010d}.bin").is_file() for frame in tested):
             missing.append(f"lidar of the test frames in {scans}")
     if missing:
-        pytest.skip(f"this sample lacks {', '.join(missing)}")
+        pytest.skip(f"{kitti_sample} lacks {', '.join(missing)}")
     return kitti_sample
 
 
 class SampleView(NamedTuple):
-    """The left camera of a drive: pixels of its images, and its focal lengths in pixels."""
+    """The left camera of a drive: image size and focal lengths, all in pixels."""
 
     width: int
     height: int
@@ -71,14 +71,14 @@ class SampleView(NamedTuple):
 
     @property
     def field_of_view(self) -> tuple[float, float]:
-        """Horizontal and vertical, in degrees: 2 atan(size / (2 f))."""
+        """Horizontal and vertical field of view in degrees: 2 atan(size / (2 f))."""
         halves = (self.width / 2 / self.fx, self.height / 2 / self.fy)
         return tuple(2 * math.degrees(math.atan(half)) for half in halves)
 
 
 @pytest.fixture(scope="session")
 def sample_lines(stereo_drive) -> dict[str, list[str]]:
-    """Part -> the lines of the sample's split."""
+    """Map each part (``train``, ``val``, ``test``) to the lines of the sample's split."""
     lists = stereo_drive / "splits" / "kitti_sample"
     texts = {part: (lists / f"{part}_files.txt").read_text() for part in PARTS}
     return {part: [line for line in text.splitlines() if line.strip()] for part, text in texts.items()}
@@ -86,7 +86,7 @@ def sample_lines(stereo_drive) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="session")
 def sample_view(stereo_drive, sample_lines) -> SampleView:
-    """What the sample's own calibration file says."""
+    """Read the left camera from the sample's calibration file."""
     folder = stereo_drive / sample_lines["test"][0].split()[0]
     entries = dict(line.split(":", 1) for line in (folder.parent / "calib_cam_to_cam.txt").read_text().splitlines())
     P = [float(number) for number in entries["P_rect_02"].split()]  # 3 x 4
@@ -96,24 +96,24 @@ def sample_view(stereo_drive, sample_lines) -> SampleView:
 
 @pytest.fixture(scope="session")
 def reference_dir() -> Path:
-    """The original implementation's numbers on fixed inputs."""
+    """Return the folder with the original implementation's results on fixed inputs."""
     return _folder("REFERENCE_DIR", "reference")
 
 
 @pytest.fixture(scope="session")
 def shared_splits() -> Path:
-    """The published split lists, as NAME/FILE."""
+    """Return the folder of the published split lists, ``NAME/FILE``."""
     return _folder("SPLITS_DIR", "splits")
 
 
 @pytest.fixture(scope="session")
 def load_reference(reference_dir):
-    """File name -> its arrays; skips where this set lacks the file."""
+    """Return a function that loads the arrays of a reference file, and skips the test if the file is missing."""
 
     def load(name: str) -> dict[str, np.ndarray]:
         path = reference_dir / name
         if not path.is_file():
-            pytest.skip(f"{path} is absent")
+            pytest.skip(f"{path} not found")
         with np.load(path) as arrays:
             return dict(arrays)
 
@@ -121,7 +121,7 @@ def load_reference(reference_dir):
 
 
 def rule_weight(salt: str, module: str, key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The value that the reference's rule gives a parameter with this PyTorch name and shape."""
+    """Generate a parameter as the reference did: random values seeded by its PyTorch name."""
     random = np.random.RandomState(zlib.crc32(f"{salt}{module}.{key}".encode()) & 0x7FFFFFFF)
     if key.endswith("running_var"):
         value = 0.5 + random.rand(*shape)
@@ -142,7 +142,7 @@ def rule_weight(salt: str, module: str, key: str, shape: tuple[int, ...]) -> np.
 
 @pytest.fixture(scope="session")
 def rule_arrays(reference_dir):
-    """A module of the reference -> all that its state dict holds, by rule, under PyTorch's names."""
+    """Return a function that generates the state dict of a reference module, with PyTorch's names."""
     layout = json.loads((reference_dir / "parameter_layout.json").read_text())
     salt = json.loads((reference_dir / "meta.json").read_text())["salt"]
 
@@ -157,12 +157,15 @@ def rule_arrays(reference_dir):
 
 @pytest.fixture(scope="session")
 def fill_by_rule(rule_arrays):
-    """Fills a network with the reference's weights; its keys must be exactly the reference's."""
+    """Return a function that loads the generated weights of a reference module into a network.
+
+    The keys and shapes of both must be equal.
+    """
 
     def fill(network, module: str) -> None:
         state = {}
         for key, value in rule_arrays(module).items():
-            # The networks have neither the classifier nor the counters of batches.
+            # The networks have no classifier and no batch counters.
             if not key.endswith("num_batches_tracked") and not key.startswith("encoder.fc."):
                 state[key.replace("running_mean", "_mean").replace("running_var", "_variance")] = value
         expected = {name: list(value.shape) for name, value in network.state_dict().items()}

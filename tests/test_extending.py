@@ -1,4 +1,4 @@
-"""The examples of docs/extending.md, written to the files and registered by the lines that the document names."""
+"""Run the examples of docs/extending.md, in the files and with the registry lines that the document gives."""
 
 import importlib
 import re
@@ -26,12 +26,12 @@ TABLES = {
     **{name: getattr(registry, name) for name in ("DATASETS", "DEPTH_NETWORKS", "POSE_MODELS", "MODELS")},
     "LOSS_TERMS": setup.LOSS_TERMS,
 }
-SIZE = (96, 48)  # (width, height) of the phone's frames
+SIZE = (96, 48)  # (width, height) of the example dataset's frames
 
 
 @pytest.fixture
 def add(tmp_path, monkeypatch):
-    """Add the example of a section of the document: write its file, register its line; returns its module."""
+    """Return a function that writes and registers the example of a section, and returns its module."""
 
     def add_example(title: str):
         section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S)[1]
@@ -52,7 +52,7 @@ def add(tmp_path, monkeypatch):
 
 @pytest.fixture
 def frames(tmp_path, monkeypatch):
-    """my_frames/walk in the current folder, as the document has it."""
+    """Create my_frames/walk in the current folder, as in the document."""
     folder = tmp_path / "my_frames" / "walk"
     folder.mkdir(parents=True)
     for i in range(3):
@@ -67,7 +67,7 @@ def options(line: str) -> Options:
 
 
 def random_batch(opt: Options) -> dict:
-    """A batch of one sample of noise."""
+    """Make a batch of one sample of noise."""
     random = np.random.default_rng(0)
     K = np.array([[90, 0, 47.5, 0], [0, 90, 31.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")[None]
     batch = {"K/0": K, "inv_K/0": np.linalg.inv(K), "name": ["noise"]}
@@ -77,7 +77,7 @@ def random_batch(opt: Options) -> dict:
 
 
 def step(opt: Options, batch: dict) -> tuple[paddle.nn.Layer, dict[str, float]]:
-    """The model after a forward and backward pass, and the scalars."""
+    """Run a forward and backward pass; return the model and the scalars."""
     paddle.seed(0)
     model = build_model(opt)
     losses = ForwardPass(model, build_loss(opt))(batch).losses
@@ -86,18 +86,18 @@ def step(opt: Options, batch: dict) -> tuple[paddle.nn.Layer, dict[str, float]]:
 
 
 def predictor_of(folder: Path, model: paddle.nn.Layer, opt: Options) -> DepthPredictor:
-    """The predictor of the model's weights, which only ``weights.json`` describes."""
+    """Save the model's weights and load them again, with ``weights.json`` as the only description."""
     save_weights(folder, model.networks(), weights_info(opt, None))
     return DepthPredictor.from_folder(folder)
 
 
-def test_a_dataset_is_chosen_by_name_and_trains(add, frames):
+def test_dataset_is_selected_by_name_and_trains(add, frames):
     phone = add("A dataset").PhoneDataset
     assert dataset_class("phone") is phone and options("--dataset phone").dataset == "phone"
     code = re.findall(r"^```python\n(sample = .*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S)[0]
     names = {"PhoneDataset": phone, "SplitLine": SplitLine}
     exec(code, names)
-    # From 96x48 to 96x64: twice the third in height, the centre (c + 0.5) s - 0.5.
+    # Resizing 96x48 to 96x64 scales fy by 64 / 48 and moves cy to (cy + 0.5) s - 0.5.
     expected = [[80, 0, 47.5], [0, 82 * 64 / 48, 24 * 64 / 48 - 0.5], [0, 0, 1]]
     np.testing.assert_allclose(names["sample"]["K/0"][:3, :3], expected, rtol=1e-6)
     for frame, red in ((0, 10), (-1, 0), (1, 20)):
@@ -108,16 +108,16 @@ def test_a_dataset_is_chosen_by_name_and_trains(add, frames):
     opt = options("--dataset phone")
     assert np.isfinite(step(opt, prepare_batch(next(iter(loader)), opt.scales))[1]["loss"])
     (frames / "camera.txt").write_text("80 82\n")
-    with pytest.raises(DataError, match=r"camera\.txt should hold fx fy cx cy"):
+    with pytest.raises(DataError, match=r"camera\.txt.*fx fy cx cy"):
         _ = dataset[0]
 
 
-def test_an_extra_map_is_resized_and_mirrored_with_its_image(add, tmp_path):
+def test_extra_map_is_resized_and_mirrored_with_its_image(add, tmp_path):
     masked = add("An extra map").MaskedKITTIDataset
     folder = tmp_path / "date" / "drive" / "image_02" / "data"
     folder.mkdir(parents=True)
     objects = np.zeros((48, 192), np.uint8)
-    objects[:, :64] = 255  # the left third moves, and is dark
+    objects[:, :64] = 255  # the left third is masked out, and dark in the image
     Image.fromarray(255 - objects).convert("RGB").save(folder / "0000000000.jpg", quality=95)
     Image.fromarray(objects).save(folder / "0000000000_mask.png")
     line = SplitLine("date/drive", 0, "l")
@@ -134,7 +134,7 @@ def test_an_extra_map_is_resized_and_mirrored_with_its_image(add, tmp_path):
     assert prepare_batch(next(iter(loader)), (0,))["map/static"].shape == [1, 1, 32, 96]
 
 
-def test_a_depth_network_with_four_stages_trains_and_predicts_by_its_weights_alone(add, tmp_path):
+def test_depth_network_with_four_stages_trains_and_predicts_from_its_weights_folder(add, tmp_path):
     add("A depth network")
     opt = options("--depth_network patches")
     model, losses = step(opt, random_batch(opt))
@@ -149,11 +149,11 @@ def test_a_depth_network_with_four_stages_trains_and_predicts_by_its_weights_alo
     np.testing.assert_allclose(predictor.predict({"color_aug/0/0": batch["color_aug/0/0"]}), expected, rtol=1e-4)
 
 
-def test_a_pose_network_predicts_motion(add):
+def test_pose_network_predicts_motion(add):
     add("A pose network")
     opt = options("--pose_model_type linear")
     model = build_model(opt)
-    # With no weight but a bias, every motion is the bias times the decoder's 0.01, whatever the images.
+    # With zero weights every motion is the bias times the decoder's 0.01, for any images.
     model.pose.linear.weight.set_value(paddle.zeros_like(model.pose.linear.weight))
     model.pose.linear.bias.set_value(paddle.to_tensor([0.0, 0, 0, 100, 200, 300]))
     motions = model.motions(random_batch(opt))
@@ -161,7 +161,7 @@ def test_a_pose_network_predicts_motion(add):
     np.testing.assert_allclose(motions["T_target_to_source/-1"].numpy()[0, :3, 3], [-1, -2, -3], rtol=1e-5)
 
 
-def test_a_loss_term_adds_its_weighted_value(add):
+def test_loss_term_adds_its_weighted_value(add):
     opt = options("")
     batch = random_batch(opt)
     _, plain = step(opt, batch)
@@ -177,7 +177,7 @@ def test_a_loss_term_adds_its_weighted_value(add):
     assert np.mean([bent[f"loss/{s}"] for s in opt.scales]) == pytest.approx(bent["loss"], rel=1e-5)
 
 
-def test_a_two_frame_model_sees_both_frames_and_predicts_by_its_weights_alone(add, tmp_path):
+def test_two_frame_model_uses_both_frames_and_predicts_from_its_weights_folder(add, tmp_path):
     add("A two-frame model")
     opt = options("--type TwoFrame")
     batch = random_batch(opt)

@@ -1,4 +1,4 @@
-"""Enforces the dependencies of docs/architecture.md by walking the imports."""
+"""Enforce the dependency rules of docs/architecture.md on all imports."""
 
 import ast
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Top-level module or package -> the others that it may import.
+# Top-level module or package -> the modules and packages of the project that it may import.
 ALLOWED = {
     "common": set(),
     "options": {"common"},
@@ -28,7 +28,7 @@ ALLOWED = {
     "predict": {"inference", "layers", "serialization", "options", "common"},
 }
 LEAVES = {"tools", "tests", "train"}
-# Package (or one of its subpackages) -> the third-party packages that it may import.
+# Package or subpackage -> the third-party packages that it may import.
 THIRD_PARTY = {
     "common": {"numpy", "cv2", "PIL", "av", "yaml", "paddle", "tqdm"},
     "options": set(),
@@ -56,7 +56,7 @@ LAYERS_ORDER = [
 
 
 def imports(path: Path) -> set[str]:
-    """Return the full names of the modules that a file imports, at its top and inside its functions."""
+    """Return the full names of all modules that a file imports, including imports inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -93,7 +93,7 @@ def test_imports_follow_the_dependencies(unit):
 
 
 @pytest.mark.parametrize("unit", THIRD_PARTY)
-def test_third_party_packages_stay_where_they_are_needed(unit):
+def test_third_party_imports_follow_the_rules(unit):
     for path in files_of(unit):
         foreign = top_levels(path) - STANDARD - {*ALLOWED, "tools"}
         assert foreign <= THIRD_PARTY[unit], f"{path} imports {foreign - THIRD_PARTY[unit]}"
@@ -111,13 +111,13 @@ def test_commands_in_tools_import_no_entry_script():
         assert not ours, f"{path} imports {ours}"
 
 
-def test_metrics_depend_on_numpy_scipy_and_opencv_alone():
+def test_metrics_import_no_other_package_of_the_project():
     for path in files_of("evaluation/metrics"):
         ours = {name for name in imports(path) if name.split(".")[0] in {*ALLOWED, "tools"}}
         assert all(name.startswith("evaluation.metrics") for name in ours), f"{path} imports {ours}"
 
 
-def test_within_layers_imports_go_one_way():
+def test_layers_import_in_one_direction():
     for path in files_of("layers"):
         for name in imports(path):
             module = name.split(".")[1] if name.startswith("layers.") else None
@@ -125,13 +125,13 @@ def test_within_layers_imports_go_one_way():
                 assert LAYERS_ORDER.index(module) > LAYERS_ORDER.index(path.stem)
 
 
-def test_in_datasets_only_batch_imports_paddle():
+def test_only_batch_imports_paddle_in_datasets():
     """Loader workers import the other modules and must start quickly."""
     for path in files_of("datasets"):
         assert ("paddle" in top_levels(path)) == (path.name == "batch.py"), path
         assert "datasets.batch" not in imports(path), path
 
 
-def test_in_the_page_only_its_interface_imports_gradio():
+def test_only_the_interface_imports_gradio_in_the_demo():
     for path in files_of("tools/demo"):
         assert ("gradio" in top_levels(path)) == (path.name == "interface.py"), path

@@ -1,4 +1,4 @@
-"""The notebooks: whole, without results of other runs, and run from the first cell to the last."""
+"""Check that the notebooks are valid, contain no outputs, and run from the first cell to the last."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,12 @@ NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed (pip install -r requirements-dev.txt)")
 
 
-def test_there_is_one():
+def test_notebooks_exist():
     assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_is_valid_and_holds_no_outputs(path):
+def test_notebook_is_valid_and_contains_no_outputs(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
@@ -26,7 +26,7 @@ def test_it_is_valid_and_holds_no_outputs(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path, tmp_path, monkeypatch):
+def test_notebook_runs(path, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (pip install -r requirements-dev.txt)")
     monkeypatch.setenv("FIRST_STEPS_DIR", str(tmp_path / "world"))
     monkeypatch.setenv("FIRST_STEPS", "6")
@@ -35,7 +35,7 @@ def test_it_runs(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(notebook, timeout=500, resources={"metadata": {"path": str(path.parent)}})
     client.execute(env=dict(os.environ))
-    pictures = [o for c in notebook.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(pictures) == 3
+    images = [o for c in notebook.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(images) == 3
     printed = str(notebook.cells)
     assert "abs_rel" in printed and " m\\n" in printed
