@@ -1,4 +1,4 @@
-"""The demo from its first line to its last, tiny."""
+"""Run the whole demo script at a tiny size."""
 
 import os
 import subprocess
@@ -10,12 +10,12 @@ TINY = {"FRAMES": "9", "STEPS": "2", "FINETUNE_STEPS": "1", "HEIGHT": "64", "WID
 TINY |= {"FINETUNE_HEIGHT": "96", "FINETUNE_WIDTH": "160"}
 
 
-def test_the_demo_trains_scores_predicts_and_reports(tmp_path):
+def test_demo_trains_evaluates_predicts_and_reports(tmp_path):
     environment = {**os.environ, **TINY, "PYTHON": sys.executable, "DEMO_DIR": str(tmp_path / "demo")}
     command = ["bash", str(ROOT / "configs/demo/demo.sh"), "--batch_size", "2", "--num_workers", "0"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    # Two baselines and two stages, each with its line of seven metrics, in this order.
+    # One table of seven metrics for each of the two baselines and the two stages.
     tables = [line for line in done.stdout.splitlines() if line.split()[:2] == ["abs_rel", "sq_rel"]]
     assert len(tables) == 4
     assert done.stdout.index("mean depth map") < done.stdout.index("Prediction") < done.stdout.index("Report")

@@ -1,4 +1,4 @@
-"""Real runs that are killed, stopped, or out of room: nothing is lost, and they end where they would have ended."""
+"""Kill, stop and starve real runs of disk space: resumed runs give the same weights as uninterrupted ones."""
 
 import os
 import random
@@ -19,7 +19,7 @@ STEPS = 12
 
 
 class Runs:
-    """Starts ``train.py`` in one log folder: twelve steps at 64x64, a full checkpoint after each."""
+    """Runs of ``train.py`` in one log folder: twelve steps at 64x64, a full checkpoint after each."""
 
     def __init__(self, data_path: Path, log_dir: Path) -> None:
         self.log_dir = log_dir
@@ -31,11 +31,11 @@ class Runs:
         ]
 
     def start(self, name: str, *arguments: object, file_limit: int | None = None) -> subprocess.Popen:
-        """A process of its own group, whose output can be read; no file of its may exceed ``file_limit`` bytes."""
+        """Start a run in its own process group, with piped output and files of at most ``file_limit`` bytes."""
         command = [sys.executable, "train.py", *self.options, "--model_name", name, *arguments]
 
         def prepare() -> None:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the tests may run in the background, which ignores it
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # background processes ignore SIGINT
             if file_limit:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
@@ -50,40 +50,40 @@ class Runs:
         )
 
     def finish(self, name: str, *arguments: object, status: int = 0, file_limit: int | None = None) -> str:
-        """Runs to the end; what it printed."""
+        """Run to the end, check the exit status and return the output."""
         process = self.start(name, *arguments, file_limit=file_limit)
         output, _ = process.communicate(timeout=300)
         assert process.returncode == status, output
         return output
 
     def weights(self, name: str) -> dict[str, bytes]:
-        """All weights that the run kept, and the moments of its last checkpoint."""
+        """Read all weights that the run kept, and the optimizer state of its last checkpoint."""
         folder = self.log_dir / name
         files = [*(folder / "models").rglob("*.pdparams"), *(folder / "checkpoints" / f"step_{STEPS}").glob("*.pd*")]
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def wait_for(process: subprocess.Popen, words: str) -> str:
-    """Reads the process's output up to a line with these words."""
+    """Read the process's output up to a line that contains ``words``, and return it."""
     printed = ""
     for line in process.stdout:
         printed += line
         if words in line:
             return printed
-    raise AssertionError(f"the process ended without {words!r}:\n{printed}")
+    raise AssertionError(f"the process exited without printing {words!r}:\n{printed}")
 
 
 @pytest.fixture(scope="module")
 def runs(stereo_drive, tmp_path_factory):
-    """Runs, and one of them, "whole", that was left alone."""
+    """Return the runs, including one that was not interrupted, ``whole``."""
     runs = Runs(stereo_drive, tmp_path_factory.mktemp("interrupted"))
     runs.finish("whole")
     return runs
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
-def test_kill_9_at_any_moment_loses_nothing(runs, kills):
-    """Most of the time between two steps goes into the checkpoint, so most kills come in the middle of a save."""
+def test_kill_9_at_any_time_loses_nothing(runs, kills):
+    """Saving takes most of the time between two steps, so most kills interrupt a save."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     moments = random.Random(seed)
@@ -97,7 +97,7 @@ def test_kill_9_at_any_moment_loses_nothing(runs, kills):
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         if process.returncode == 0:
-            break  # it was faster
+            break  # the run finished before the kill
         checkpoints = Checkpoints(runs.log_dir / name, keep=1)
         for step in checkpoints.steps():
             check_checkpoint(checkpoints.path(step))
@@ -106,17 +106,17 @@ def test_kill_9_at_any_moment_loses_nothing(runs, kills):
     expected, got = runs.weights("whole"), runs.weights(name)
     assert got.keys() == expected.keys()
     assert [file for file in expected if got[file] != expected[file]] == []
-    # Nothing half-written is left lying about, and no more checkpoints than are to stay.
+    # No incomplete files remain, and only the newest two checkpoints.
     folder = runs.log_dir / name
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {f"step_{STEPS - 1}", f"step_{STEPS}"}
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_says_how_to_go_on_and_that_works(runs, signum, status):
+def test_signal_saves_a_checkpoint_and_the_printed_command_resumes(runs, signum, status):
     name = signum.name
     process = runs.start(name, "--checkpoint_frequency", 1000)
     wait_for(process, "loss")
-    os.killpg(process.pid, signum)  # as a terminal or a scheduler does: the loading processes get it too
+    os.killpg(process.pid, signum)  # as terminals and schedulers do: loader processes receive it too
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == status, printed
     assert f"{signum.name}: finishing the step" in printed and "Traceback" not in printed
@@ -127,9 +127,9 @@ def test_a_signal_saves_says_how_to_go_on_and_that_works(runs, signum, status):
     assert runs.weights(name) == runs.weights("whole")
 
 
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux what a process has loaded")
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc/PID/maps")
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
-def test_ctrl_c_while_libraries_are_imported_ends_quietly(runs, seconds):
+def test_ctrl_c_during_imports_prints_no_traceback(runs, seconds):
     process = runs.start(f"early_{seconds}")
     while "/paddle/" not in Path(f"/proc/{process.pid}/maps").read_text():
         time.sleep(0.02)
@@ -139,8 +139,8 @@ def test_ctrl_c_while_libraries_are_imported_ends_quietly(runs, seconds):
     assert process.returncode in (130, -signal.SIGINT) and "Traceback" not in printed
 
 
-def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoints_whole(runs):
-    """A limit to the size of a file stands in for the disk: the optimizer's moments do not fit any more."""
+def test_full_disk_stops_the_run_and_keeps_the_checkpoints_valid(runs):
+    """Simulate the full disk by a file size limit that the optimizer state exceeds."""
     runs.finish("full", "--max_steps", 2)
     before = Checkpoints(runs.log_dir / "full", keep=1).steps()
     printed = runs.finish("full", status=2, file_limit=60_000_000)

@@ -1,4 +1,4 @@
-"""The commands that users type, run as they stand on the real sample, tiny."""
+"""Run the commands of the main job on the real sample at a tiny size."""
 
 import json
 import os
@@ -17,7 +17,7 @@ TINY = ["--split", "kitti_sample", "--max_steps", "2", "--num_workers", "0", "--
 
 
 def run(*arguments: object, status: int = 0, cwd: Path = ROOT) -> str:
-    """Runs a script of the project with these arguments, checks its exit status, and gives what it printed."""
+    """Run a script of the project, check its exit status and return its output."""
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
     assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -26,7 +26,7 @@ def run(*arguments: object, status: int = 0, cwd: Path = ROOT) -> str:
 
 @pytest.fixture(scope="module")
 def trained(stereo_drive, tmp_path_factory):
-    """The log folder of PaddleMono's first command, and what it printed."""
+    """Pretrain with the first command of the main job; return the log folder and the output."""
     log_dir = tmp_path_factory.mktemp("pretrain")
     printed = run(
         *("train.py", "--config", "configs/monodepthv2/mdp.yml", "--use_stereo"),
@@ -60,7 +60,7 @@ def test_pretraining_writes_weights_options_and_logs(trained):
     assert shares == pytest.approx(train[0]["auto_mask"], rel=1e-5)
 
 
-def test_the_log_can_be_read_by_visualdl(trained):
+def test_visualdl_reads_the_log(trained):
     from visualdl import LogReader
 
     log_dir, _ = trained
@@ -73,7 +73,7 @@ def test_the_log_can_be_read_by_visualdl(trained):
         )
 
 
-def test_finetuning_starts_from_the_pretrained_weights_at_its_own_learning_rate(trained, stereo_drive, tmp_path):
+def test_finetuning_loads_the_pretrained_weights_and_uses_its_own_learning_rate(trained, stereo_drive, tmp_path):
     pretrained = trained[0] / "monodepthv2/models/weights_best"
     printed = run(
         *("train.py", "--config", "configs/monodepthv2/mdp.yml", "--data_path", stereo_drive),
@@ -104,10 +104,10 @@ def test_evaluation_prints_and_saves_the_seven_metrics(trained, stereo_drive):
 
 
 @pytest.mark.parametrize("scaling", ["--eval_mono", "--eval_stereo"])
-def test_external_disparities_score_as_the_weights_do(trained, stereo_drive, tmp_path, scaling):
+def test_external_disparities_give_the_same_metrics_as_the_weights(trained, stereo_drive, tmp_path, scaling):
     weights = trained[0] / "monodepthv2/models/weights_best"
     common = ["--data_path", stereo_drive, "--eval_split", "kitti_sample", "--num_workers", 0, scaling]
-    # Without a size, the weights' own.
+    # Without --height and --width, the size comes from weights.json.
     printed = run(
         *("evaluate_depth.py", "--load_weights_folder", weights, "--save_pred_disps"),
         *("--eval_out_dir", tmp_path / "a", *common),
@@ -120,7 +120,7 @@ def test_external_disparities_score_as_the_weights_do(trained, stereo_drive, tmp
     assert (tmp_path / "a/metrics.json").read_bytes() == (tmp_path / "b/metrics.json").read_bytes()
 
 
-def test_the_whole_job_runs_by_its_script(stereo_drive, tmp_path):
+def test_main_job_script_trains_evaluates_and_resumes(stereo_drive, tmp_path):
     environment = {
         **os.environ,
         **{"DATA_PATH": str(stereo_drive), "LOG_DIR": str(tmp_path), "PYTHON": sys.executable},
@@ -155,11 +155,11 @@ def test_the_whole_job_runs_by_its_script(stereo_drive, tmp_path):
         (["evaluate_depth.py", "--load_weights_folder", "nowhere"], ["eval_mono", "eval_stereo"]),
     ],
 )
-def test_mistakes_end_with_a_message_and_no_traceback(arguments, words, stereo_drive, tmp_path):
+def test_user_errors_print_a_message_without_traceback(arguments, words, stereo_drive, tmp_path):
     import paddle
 
     if "gpu" in arguments and paddle.is_compiled_with_cuda():
-        pytest.skip("this Paddle has GPUs")
+        pytest.skip("this Paddle build supports GPUs")
     printed = run(*arguments, "--data_path", stereo_drive, "--log_dir", tmp_path, status=2)
     assert "Traceback" not in printed and "error: " in printed
     for word in words:

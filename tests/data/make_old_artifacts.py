@@ -1,4 +1,4 @@
-"""Make ``old_artifacts.tar.xz``: what the version before the restructuring (commit a4b2ce4) writes, by its own code.
+"""Make ``old_artifacts.tar.xz`` with the writers of commit a4b2ce4, the last one before the restructuring.
 
 Run in a checkout of that commit, with the path of the archive: every parameter gets the values of ``rule``, which
 compress to almost nothing, before the old writers save it. ``tests/serialization/test_old_artifacts.py`` reads it.
