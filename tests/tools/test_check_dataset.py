@@ -27,7 +27,7 @@ def test_the_sample_has_no_problems(stereo_drive, sample_lines, sample_view, tmp
         *("--data_path", stereo_drive, "--split", "kitti_sample", "--use_stereo", "--num_workers", 2, "--json", path)
     )
     size = f"{sample_view.width}x{sample_view.height}"
-    seen = "field of view {:.1f} by {:.1f} degrees".format(*sample_view.field_of_view)
+    seen = "field of view {:.1f} x {:.1f} degrees".format(*sample_view.field_of_view)
     assert f"{seen}, focal length {sample_view.fx:.1f} pixels at {size}: 1 drive" in printed
     assert "files read in " in printed and "No problems found" in printed and str(path) in printed
     found = json.loads(path.read_text())

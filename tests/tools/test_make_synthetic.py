@@ -29,7 +29,7 @@ def test_a_small_world_and_what_it_says(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--frames", 2), "a world's frames: got 2, expected at least 9"),
+        (("--frames", 2), "frames: got 2, expected at least 9"),
         (("--num_workers", -1), "--num_workers: got -1, expected 0 or more"),
         (("--heigth", 96), "unknown option --heigth; the nearest is --height"),
     ],

@@ -1,1 +1,1 @@
-"""Checks of a whole split before it is trained on. Begin at ``run_checks``."""
+"""Checks of a whole split before training. The entry point is ``run_checks``."""

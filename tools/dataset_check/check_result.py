@@ -1,4 +1,4 @@
-"""What the check of a split found: for a reader, and for a program."""
+"""The result of checking a split, as a text and as JSON."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,20 +8,20 @@ from typing import Any
 from tools.dataset_check.calibration_checks import CameraView
 from tools.dataset_check.findings import KINDS, Finding
 
-SHOWN = 3  # findings of each kind
+SHOWN = 3  # examples of each kind in the summary
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was looked at, and what is wrong.
+    """What was checked, and the findings.
 
     Attributes:
-        lines: part -> how many lines its list has.
-        drives: how many drives or sequences there are images of.
-        images: how many different images the lines need that are there; all were decoded.
-        depth_maps: how many lines' ground truths were read.
-        views: what a camera sees -> how many drives have such a camera.
-        findings: all that is wrong.
+        lines: Part -> number of lines in its list.
+        drives: Number of drives or sequences with images.
+        images: Number of distinct existing images that the lines need; all were decoded.
+        depth_maps: Number of lines whose ground truth was read.
+        views: Camera view -> number of drives with such a camera.
+        findings: Errors and warnings.
     """
 
     lines: dict[str, int]
@@ -33,20 +33,20 @@ class CheckResult:
 
     @property
     def passed(self) -> bool:
-        """Whether training and evaluation would not suffer: there are no errors, if warnings."""
+        """Whether there are no errors; warnings are allowed."""
         return not any(KINDS[finding.kind].is_error for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it; tools/check_dataset.py adds the split, the data_path and the dataset.
+        """Convert the result to JSON types; tools/check_dataset.py adds the split, data_path and dataset.
 
-        healthy      true or false: the exit status is 0 or 1
+        healthy      true or false: exit status 0 or 1
         lines        {part: number of lines}
         drives, images, depth_maps    numbers, as above
-        views        [{height, width, focal_length: [x, y] in pixels, field_of_view: [across, up and down] in
-                     degrees, drives: number}]
-        counts       {kind: number of findings}, of the kinds that were found
+        views        [{height, width, focal_length: [x, y] in pixels, field_of_view: [horizontal, vertical]
+                     in degrees, drives: number}]
+        counts       {kind: number of findings}, without kinds that have none
         findings     [{kind, severity: "error" or "warning", path, line, part, detail, frames}]; path or line may be
-                     null, as in `Finding`
+                     null, as in ``Finding``
         """
         return {
             "healthy": self.passed,
@@ -72,17 +72,17 @@ class CheckResult:
         }
 
     def summary(self) -> str:
-        """For a reader: what was looked at, then each kind of finding with examples and what to do."""
+        """Describe what was checked, then each kind of finding with examples and advice."""
         return "\n".join(self._paragraphs())
 
     def _paragraphs(self) -> Iterator[str]:
         lines = ", ".join(f"{count} {part}" for part, count in self.lines.items())
-        yield f"{lines} lines; {self.images} images and {self.depth_maps} ground truths of {_drives(self.drives)}"
+        yield f"{lines} lines; {self.images} images and {self.depth_maps} ground truths from {_drives(self.drives)}"
         for view, drives in self.views.items():
-            (height, width), (across, up) = view.size, view.field_of_view
+            (height, width), (horizontal, vertical) = view.size, view.field_of_view
             yield (
-                f"field of view {across:.1f} by {up:.1f} degrees, focal length {view.focal_length[0]:.1f} pixels at "
-                f"{width}x{height}: {_drives(drives)}"
+                f"field of view {horizontal:.1f} x {vertical:.1f} degrees, "
+                f"focal length {view.focal_length[0]:.1f} pixels at {width}x{height}: {_drives(drives)}"
             )
         by_kind = self._by_kind()
         for kind, findings in by_kind.items():
@@ -96,12 +96,12 @@ class CheckResult:
             yield f"  {KINDS[kind].advice}"
         errors = sum(len(findings) for kind, findings in by_kind.items() if KINDS[kind].is_error)
         if errors:
-            yield f"\nTraining or evaluation would suffer: {errors} errors"
+            yield f"\nFound {errors} errors that affect training or evaluation"
         else:
-            yield "\nNo problems found" + (" that would harm training or evaluation" if self.findings else "")
+            yield "\nNo problems found" + (" that affect training or evaluation" if self.findings else "")
 
     def _by_kind(self) -> dict[str, list[Finding]]:
-        """In the order of ``KINDS``."""
+        """Group the findings by kind, in the order of ``KINDS``."""
         found: dict[str, list[Finding]] = defaultdict(list)
         for finding in self.findings:
             found[finding.kind].append(finding)

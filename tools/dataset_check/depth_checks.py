@@ -1,4 +1,4 @@
-"""Whether the lines to validate and test on have ground truth that can be read."""
+"""Check that validation and test lines have readable ground truth."""
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from datasets.checks import FolderListing
 from datasets.mono_dataset import MonoDataset
 from tools.dataset_check.findings import Finding
 
-LINES = 16  # that a process takes at once
+LINES = 16  # per task of a process
 
 
 class DepthLines(NamedTuple):
-    """Some lines of a part that have a file of ground truth; the dataset holds no others."""
+    """A part, and a dataset of some of its lines that have a ground truth file."""
 
     part: str
     dataset: MonoDataset
@@ -21,18 +21,18 @@ class DepthLines(NamedTuple):
 def choose_depth_lines(
     part: str, dataset: MonoDataset, listing: FolderListing, faulty_files: Collection[str]
 ) -> tuple[list[DepthLines], list[Finding]]:
-    """The lines whose ground truth is to be read, in pieces; and those without.
+    """Split the lines with ground truth into tasks, and report the lines without.
 
-    Lines whose calibration is at fault are left out: it is told once, not for each of them.
+    Lines with a faulty calibration are in neither: the calibration is reported once, not for each of its lines.
     """
     lines, missing = [], []
     for line in dataset.lines:
         path = dataset.ground_truth_path(line)
-        if path is None:  # the collection has no depth
+        if path is None:  # the dataset has no ground truth
             return [], []
         if not listing.holds(path):
             kind = "val_depth_missing" if part == "val" else "test_depth_missing"
-            missing.append(Finding(kind, path, str(line), part, "not there"))
+            missing.append(Finding(kind, path, str(line), part, "not found"))
         elif not any(file in faulty_files for file in dataset.needed_calibration(line, with_depth=True)):
             lines.append(line)
     pieces = [
@@ -42,7 +42,7 @@ def choose_depth_lines(
 
 
 def examine_depth(piece: DepthLines) -> list[Finding]:
-    """Ground truth that is damaged, or has no point in the image."""
+    """Report ground truth that is damaged, or has no point in the image."""
     return list(_examine(piece))
 
 
@@ -55,4 +55,4 @@ def _examine(piece: DepthLines) -> Iterator[Finding]:
             yield Finding("depth_damaged", *about, str(error))
             continue
         if depth is not None and not depth.any():
-            yield Finding("depth_damaged", *about, "no point of it falls into the image")
+            yield Finding("depth_damaged", *about, "no point projects into the image")

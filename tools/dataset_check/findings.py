@@ -1,115 +1,114 @@
-"""What can be wrong with a dataset: every kind once, with its cause and its remedy."""
+"""The kinds of findings, each with its cause and advice."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class FindingKind(NamedTuple):
-    """What is known of a kind of finding."""
+    """Severity and texts of a kind of finding."""
 
     is_error: bool
-    """Whether training or evaluation would suffer; a warning otherwise."""
+    """Whether it affects training or evaluation; otherwise it is a warning."""
     title: str
     advice: str
-    """Where it comes from, and what to do."""
+    """The cause, and what to do."""
 
 
-_AGAIN = "A download or a copy was cut off: get these files again."
+_AGAIN = "A download or copy was interrupted. Download or copy these files again."
 
 KINDS = {
     "list_unreadable": FindingKind(
-        True, "lists that cannot be read", "Each line is 'folder frame side', as splits/README.md says."
+        True, "lists that cannot be read", "Each line must be 'folder frame side' (splits/README.md)."
     ),
     "test_list_unreadable": FindingKind(
         False,
-        "test lists that name no frames of drives",
-        "The published split 'benchmark' is such a one: it can be trained on, but not be evaluated on.",
+        "test lists without frames of drives",
+        "The published split 'benchmark' has one: it supports training, but not evaluation.",
     ),
     "image_missing": FindingKind(
         True,
         "lines whose own image is missing",
-        "Training leaves such lines out, evaluation stops. Get the drive, or take the lines out of the list.",
+        "Training skips such lines, evaluation stops. Download the drive, or remove the lines from the list.",
     ),
     "neighbour_missing": FindingKind(
         True,
-        "neighbouring frames that are missing",
-        "Training leaves out lines without their neighbours (--frame_ids): the first and the last frame of a drive "
-        "do not belong into its lists; else get the drive again.",
+        "missing neighbouring frames",
+        "Training skips lines without their neighbours (--frame_ids). Remove the first and last frame of a drive from "
+        "the lists; download the drive again if other frames are missing.",
     ),
     "pair_missing": FindingKind(
         True,
-        "images of the other camera that are missing",
-        "Training with --use_stereo leaves such lines out: get both cameras' archives, or train on video alone.",
+        "missing images of the other camera",
+        "Training with --use_stereo skips such lines. Download both cameras' archives, or train on monocular video.",
     ),
-    "image_damaged": FindingKind(
-        True, "images that cannot be decoded", f"Training stops at the first of them. {_AGAIN}"
-    ),
+    "image_damaged": FindingKind(True, "images that cannot be decoded", f"Training stops at the first one. {_AGAIN}"),
     "image_size": FindingKind(
         True,
-        "images of another size than the rest of their drive",
-        "They are of another drive, or were resized apart from the rest: get them again.",
+        "images that differ in size from the rest of their drive",
+        "They belong to another drive, or only they were resized. Download them again.",
     ),
     "calibration_missing": FindingKind(
         True,
-        "calibration files that are missing",
-        "Unpack the day's or the sequence's *_calib.zip there. Video and stereo can be trained on without: "
-        "--kitti_mean_intrinsics.",
+        "missing calibration files",
+        "Unpack the *_calib.zip of the day or sequence there, or train without calibration: --kitti_mean_intrinsics.",
     ),
     "calibration_incomplete": FindingKind(
-        True, "calibration files without lines that are needed", "They were cut off or edited: get them again."
+        True, "calibration files with missing entries", "They were truncated or edited. Download them again."
     ),
     "calibration_implausible": FindingKind(
         True,
-        "calibrations that no camera has",
-        "The file was edited, or is of another kind: get it again. Rectified cameras are meant (P_rect).",
+        "implausible calibrations",
+        "The file was edited, or is of another kind. Download it again. Rectified cameras are expected (P_rect).",
     ),
     "calibration_size": FindingKind(
         True,
         "calibrations for images of another size",
-        "They belong to another day, or the images were resized or cropped: get either again.",
+        "The file belongs to another day, or the images were resized or cropped. Download both again.",
     ),
     "stereo_swapped": FindingKind(
         True,
         "drives whose left and right camera are swapped",
-        "What is near lies further left in the right image, and here it is the other way round: exchange the two "
-        "folders of images.",
+        "Near objects must appear further left in the right image, but appear further right. Swap the two image "
+        "folders.",
     ),
     "depth_damaged": FindingKind(
-        True, "ground truth that is empty, cut off or does not fit", f"Validation or evaluation stops there. {_AGAIN}"
+        True,
+        "ground truth files that are empty, truncated or do not match the image",
+        f"Validation or evaluation stops there. {_AGAIN}",
     ),
     "test_depth_missing": FindingKind(
         True,
         "test lines without ground truth",
-        "Evaluation passes them over. Get the lidar scans (or the improved depth maps) of their drives.",
+        "Evaluation skips them. Download the lidar scans (or the improved depth maps) of their drives.",
     ),
     "val_depth_missing": FindingKind(
         False,
         "validation lines without ground truth",
-        "The best weights are picked by the depth error of the other lines, by the loss where there are none.",
+        "The best weights are selected by the depth error of the other lines, or by the loss if there are none.",
     ),
     "parts_overlap": FindingKind(
         True,
-        "lines that stand in two parts of the split",
-        "What is scored must not be trained on: take them out of one of the lists.",
+        "lines in two parts of the split",
+        "Frames used for training must not be scored. Remove the lines from one of the lists.",
     ),
     "listed_twice": FindingKind(
-        False, "lines that a list holds twice", "They count double in each epoch: take them out of the list."
+        False, "lines listed twice", "They count twice in each epoch. Remove the duplicates from the list."
     ),
     "duplicate_frames": FindingKind(
         False,
-        "frames that are the same picture as the one before",
-        "Nothing moves between them, so there is nothing to learn: leave them out of the training list.",
+        "frames identical to the previous one",
+        "Without motion between frames there is nothing to learn. Remove them from the training list.",
     ),
     "static_images": FindingKind(
         False,
-        "stretches in which hardly anything moves, by the images",
-        "Between such frames there is little to learn, and auto-masking leaves it out: better leave them out of the "
+        "static stretches, according to image motion",
+        "There is little to learn between such frames, and auto-masking ignores most of it. Remove them from the "
         "training list.",
     ),
     "static_speed": FindingKind(
         False,
-        "stretches in which the car hardly moves, by its own speed",
-        "Between such frames there is little to learn, and auto-masking leaves it out: better leave them out of the "
+        "static stretches, according to the recorded speed of the car",
+        "There is little to learn between such frames, and auto-masking ignores most of it. Remove them from the "
         "training list.",
     ),
 }
@@ -117,15 +116,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem of a dataset.
 
     Attributes:
-        kind: a key of ``KINDS``.
-        path: the file or folder; None where it is a line that is wrong.
-        line: the split line, or the first of those concerned; None where it is a file that is wrong.
-        part: the part of the split that the line is from.
-        detail: what was found, and what was expected.
-        frames: how many frames it is about.
+        kind: Key of ``KINDS``.
+        path: The file or folder; None if the problem is a split line.
+        line: The first split line that is affected; None if the problem is a list file.
+        part: The part of the split that contains the line.
+        detail: What was found, and what was expected.
+        frames: Number of frames affected.
     """
 
     kind: str

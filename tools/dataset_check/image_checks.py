@@ -1,4 +1,4 @@
-"""Decodes images, a stretch of a camera at a time, and measures how much moves from each to the next."""
+"""Decode the images of a camera in stretches, and measure the motion between successive images."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,21 +13,21 @@ from datasets.kitti_poses import read_speed
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.list_checks import CameraImages, NeededImage
 
-STRETCH = 64  # images that a process takes at once
-LEAST_HEIGHT = 16  # pixels of the small image, in which motion can be measured
+STRETCH = 64  # images per task of a process
+LEAST_HEIGHT = 16  # pixels of the downscaled image; motion cannot be measured in fewer
 
 
 @dataclass(frozen=True)
 class ImageState:
-    """What was found of one image.
+    """Measurements of one image.
 
     Attributes:
-        image: which one.
-        fault: why it cannot be decoded; None where it can.
-        size: (height, width).
-        is_copy: whether it is the same picture as the frame before.
-        motion: as `measure_motion` from the frame before; None where that is not there.
-        speed: metres a second that the car drives, by its own sensors; None without.
+        image: The image.
+        fault: Why it cannot be decoded; None if it can.
+        size: (height, width) in pixels.
+        is_copy: Whether it is identical to the previous frame.
+        motion: ``measure_motion`` from the previous frame; None if that frame is unavailable.
+        speed: Speed of the car in m/s from its own sensors; None without sensor data.
     """
 
     image: NeededImage
@@ -39,14 +39,14 @@ class ImageState:
 
 
 def stretches(camera: CameraImages) -> Iterator[list[NeededImage]]:
-    """The camera's images in pieces; each but the first begins with the last image of the one before."""
+    """Split the images of a camera into stretches; each starts with the last image of the previous stretch."""
     images = [camera.images[frame] for frame in sorted(camera.images)]
     for start in range(0, len(images), STRETCH):
         yield images[max(0, start - 1) : start + STRETCH]
 
 
 def examine_stretch(images: list[NeededImage]) -> list[ImageState]:
-    """Decodes images that are in the order of time."""
+    """Decode images in chronological order, and compare each with the previous one."""
     states = []
     before_frame, before = None, None
     for image in images:
@@ -68,7 +68,7 @@ def examine_stretch(images: list[NeededImage]) -> list[ImageState]:
 def drive_sizes(
     cameras: Mapping[str, CameraImages], states: Mapping[str, list[ImageState]]
 ) -> dict[str, tuple[int, int]]:
-    """Drive -> (height, width) of most of its images."""
+    """Find the most frequent image size (height, width) of each drive."""
     counts: dict[str, Counter] = {}
     for folder, camera in cameras.items():
         counts.setdefault(camera.drive, Counter()).update(state.size for state in states[folder] if state.size)
@@ -80,12 +80,12 @@ def judge_images(
     states: Mapping[str, list[ImageState]],
     sizes: Mapping[str, tuple[int, int]],
 ) -> Iterator[Finding]:
-    """Damaged images, those of another size than the rest of their drive, and the same picture twice.
+    """Report damaged images, images that differ in size from the rest of their drive, and duplicates.
 
     Args:
-        cameras: folder -> camera.
-        states: folder -> what was found of its images.
-        sizes: of `drive_sizes`.
+        cameras: Folder -> camera.
+        states: Folder -> measurements of its images.
+        sizes: Drive -> (height, width), from ``drive_sizes``.
     """
     for folder, camera in cameras.items():
         for state in states[folder]:
@@ -96,4 +96,4 @@ def judge_images(
                 detail = f"got {width}x{height}, the drive's other images are {usual_width}x{usual_height}"
                 yield state.image.finding("image_size", detail)
             if state.is_copy:
-                yield state.image.finding("duplicate_frames", "the same picture as the frame before")
+                yield state.image.finding("duplicate_frames", "identical to the previous frame")

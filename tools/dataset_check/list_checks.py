@@ -1,4 +1,4 @@
-"""What the lists of a split say, and whether the images that they ask for are there."""
+"""Check the lists of a split, and find the images that they need."""
 
 import os
 from collections import Counter
@@ -15,7 +15,7 @@ from tools.dataset_check.findings import Finding
 
 
 class NeededImage(NamedTuple):
-    """An image that a split needs: its frame number, and its own line, else the first of those that need it."""
+    """An image that a split needs. ``line`` is the line of this frame, or else the first line that needs it."""
 
     frame: int
     path: str
@@ -24,13 +24,13 @@ class NeededImage(NamedTuple):
     part: str
 
     def finding(self, kind: str, detail: str) -> Finding:
-        """One about this image."""
+        """Create a finding about this image."""
         return Finding(kind, self.path, str(self.line), self.part, detail)
 
 
 @dataclass
 class CameraImages:
-    """The images of one camera of a drive that a split needs and that are there, by frame number."""
+    """The existing images of one camera of a drive that a split needs, by frame number."""
 
     drive: str
     side: str
@@ -38,14 +38,14 @@ class CameraImages:
 
 
 def read_lists(split_dir: Path) -> tuple[dict[str, list[SplitLine]], list[Finding]]:
-    """The lines of every part of a split, training first; and the lists that cannot be read.
+    """Read the lines of every part of a split, training first, and report lists that cannot be read.
 
     Raises:
-        DataError: the folder holds no list that can be read.
+        DataError: If the folder contains no readable list.
     """
     names = sorted(path.stem for path in split_dir.glob("*_files*.txt"))
     if not names:
-        raise DataError(f"{split_dir} holds no lists (train_files.txt, val_files.txt, test_files.txt) to check.")
+        raise DataError(f"{split_dir}: no lists found. Expected train_files.txt, val_files.txt or test_files.txt.")
     lists, unreadable = {}, []
     for part in sorted((name.replace("_files", "") for name in names), key=_order):
         try:
@@ -63,21 +63,21 @@ def _order(part: str) -> tuple[int, str]:
 
 
 def check_lists(parts: Mapping[str, MonoDataset]) -> Iterator[Finding]:
-    """Lines that stand twice in a part, or in two parts."""
+    """Report lines that are listed twice in a part, or in two parts."""
     part_of: dict[SplitLine, str] = {}
     for part, dataset in parts.items():
         for line, times in Counter(dataset.lines).items():
             if times > 1:
-                yield Finding("listed_twice", None, str(line), part, f"{times} times in this list")
+                yield Finding("listed_twice", None, str(line), part, f"listed {times} times in this list")
             if line in part_of:
-                yield Finding("parts_overlap", None, str(line), part, f"in the {part_of[line]} list too")
+                yield Finding("parts_overlap", None, str(line), part, f"also in the {part_of[line]} list")
             part_of.setdefault(line, part)
 
 
 def find_images(
     parts: Mapping[str, MonoDataset], listing: FolderListing
 ) -> tuple[dict[str, CameraImages], list[Finding]]:
-    """The images that all parts need: folder -> camera; and what is missing."""
+    """Find the images that all parts need, as folder -> camera, and report missing ones."""
     cameras: dict[str, CameraImages] = {}
     missing = []
     for part, dataset in parts.items():
@@ -96,7 +96,7 @@ def find_images(
 
 def _missing(image: NeededImage, frame: int | str) -> Finding:
     if frame == 0:
-        return image.finding("image_missing", "not there")
+        return image.finding("image_missing", "not found")
     if frame == "s":
-        return image.finding("pair_missing", "not there")
-    return image.finding("neighbour_missing", f"not there, frame {frame:+d} of the line")
+        return image.finding("pair_missing", "not found")
+    return image.finding("neighbour_missing", f"not found, frame {frame:+d} of the line")

@@ -1,4 +1,4 @@
-"""The whole check of a split: what is looked at, by which process, and what comes of it."""
+"""Check a whole split: plan the tasks, run them in worker processes, and collect the findings."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,27 +19,27 @@ from tools.dataset_check.stereo_checks import choose_pairs, examine_pairs
 
 
 class CheckTask(NamedTuple):
-    """What a process does at a time: a function, its argument, and how many files it reads."""
+    """A task of a worker process: a function, its argument, and the number of files it reads."""
 
     function: Callable[[Any], Any]
     argument: Any
     files: int
     name: str
     folder: str | None = None
-    """Of the images, where it decodes some."""
+    """Folder of the images, if the task decodes a stretch of a camera."""
 
 
 @dataclass(frozen=True)
 class CheckPlan:
-    """What there is to do, and what was found without opening an image.
+    """The tasks to run, and what was found without opening an image.
 
     Attributes:
-        parts: part -> its dataset.
-        cameras: folder of images -> camera.
-        uses: calibrations that are complete.
-        tasks: for processes.
-        findings: so far.
-        depth_maps: how many ground truths are read.
+        parts: Part -> its dataset.
+        cameras: Image folder -> camera.
+        uses: Calibrations with all needed entries.
+        tasks: Tasks for the worker processes.
+        findings: Findings so far.
+        depth_maps: Number of ground truths to read.
     """
 
     parts: Mapping[str, MonoDataset]
@@ -51,34 +51,34 @@ class CheckPlan:
 
     @property
     def images(self) -> int:
-        """How many images are decoded."""
+        """Number of images to decode."""
         return sum(len(camera.images) for camera in self.cameras.values())
 
     @property
     def files(self) -> int:
-        """How many files are read; the unit of progress."""
+        """Number of files to read; the unit of progress."""
         return sum(task.files for task in self.tasks)
 
 
 def plan_checks(
     parts: Mapping[str, MonoDataset], depth_parts: Collection[str], found: Iterable[Finding] = ()
 ) -> CheckPlan:
-    """Lists what is to be checked, and finds what is missing.
+    """List the tasks, and report missing files.
 
     Args:
-        parts: part -> its dataset, whose frame_ids and intrinsics are those that training uses.
-        depth_parts: the parts whose ground truth is looked at.
-        found: what is wrong already.
+        parts: Part -> its dataset, with the frame_ids and intrinsics that training uses.
+        depth_parts: Parts whose ground truth is checked.
+        found: Earlier findings.
 
     Raises:
-        DataError: no image of the split is there at all.
+        DataError: If no image of the split exists.
     """
     listing = FolderListing()
     findings = [*found, *check_lists(parts)]
     cameras, missing = find_images(parts, listing)
     if not cameras:
         for part, dataset in parts.items():
-            check_split(dataset, part)  # says where it looked, and what may be wrong
+            check_split(dataset, part)  # raises with the folders it searched and the likely cause
     findings += missing
     uses = calibration_uses(parts, depth_parts)
     faults = list(check_files(uses))
@@ -92,7 +92,7 @@ def plan_checks(
             for images in stretches(camera)
         ]
     tasks += [
-        CheckTask(examine_pairs, pairs, 2 * len(pairs), f"{pairs[0].left} and others with their pairs")
+        CheckTask(examine_pairs, pairs, 2 * len(pairs), f"{pairs[0].left} and other stereo pairs")
         for pairs in choose_pairs(cameras, parts, listing)
     ]
     depth_maps = 0
@@ -108,14 +108,15 @@ def plan_checks(
 
 
 def run_checks(plan: CheckPlan, num_workers: int, on_files: Callable[[int], None]) -> CheckResult:
-    """Does what is planned.
+    """Run the planned tasks, and collect the findings.
 
     Args:
-        num_workers: processes; 0 works in this one.
-        on_files: called with the number of files that were read since the last call.
+        plan: The tasks.
+        num_workers: Number of worker processes; 0 runs in this process.
+        on_files: Called with the number of files read since the last call.
 
     Raises:
-        DataError: a process died.
+        DataError: If a worker process exited unexpectedly.
     """
     states: dict[str, list[ImageState]] = defaultdict(list)
     findings = list(plan.findings)
@@ -123,7 +124,7 @@ def run_checks(plan: CheckPlan, num_workers: int, on_files: Callable[[int], None
     for task, found in zip(plan.tasks, answers, strict=True):
         if task.folder is None:
             findings += found
-        else:  # a stretch begins with the last image of the one before
+        else:  # a stretch starts with the last image of the previous one
             states[task.folder] += found[1:] if states[task.folder] else found
         on_files(task.files)
     sizes = drive_sizes(plan.cameras, states)
@@ -147,7 +148,7 @@ def _do(task: CheckTask) -> Any:
 def _views(
     uses: list[CalibrationUse], sizes: Mapping[str, tuple[int, int]]
 ) -> tuple[dict[CameraView, int], list[Finding]]:
-    """What cameras see -> how many drives have such a camera; and implausible calibrations."""
+    """Count the drives of each camera view, and report implausible calibrations."""
     cameras: dict[tuple[str, str], CalibrationUse] = {}
     for use in uses:
         cameras.setdefault((use.line.folder, use.line.side), use)

@@ -1,4 +1,4 @@
-"""Stretches of a drive in which hardly anything moves: by the images, and by the car's own speed."""
+"""Find static stretches of a drive: by image motion, and by the recorded speed of the car."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -9,18 +9,18 @@ from tools.dataset_check.findings import Finding
 from tools.dataset_check.image_checks import ImageState
 from tools.dataset_check.list_checks import CameraImages
 
-STATIC_FRAMES = 3  # make a stretch
-STATIC_SPEED = 1.0  # m/s: as slow as what the built-in world leaves out
+STATIC_FRAMES = 3  # shortest stretch that is reported
+STATIC_SPEED = 1.0  # m/s; the lists of the built-in world have the same threshold
 
 
 def find_static_stretches(
     cameras: Mapping[str, CameraImages], states: Mapping[str, list[ImageState]]
 ) -> Iterator[Finding]:
-    """The stretches of every drive, each once though two cameras see it.
+    """Report the static stretches of every drive, once for both cameras.
 
     Args:
-        cameras: folder -> camera.
-        states: folder -> what was found of its images.
+        cameras: Folder -> camera.
+        states: Folder -> measurements of its images.
     """
     drives: dict[str, dict[int, list[ImageState]]] = {}
     for folder, camera in cameras.items():
@@ -35,9 +35,9 @@ def find_static_stretches(
 def _stretches(
     frames: Mapping[int, list[ImageState]], kind: str, is_static: Callable[[list[ImageState]], bool]
 ) -> Iterator[Finding]:
-    """Runs of consecutive frames that are static, long enough to count."""
+    """Report runs of at least ``STATIC_FRAMES`` consecutive static frames."""
     static = sorted(frame for frame, states in frames.items() if is_static(states))
-    # Of consecutive frames, frame number and place in the list differ by the same.
+    # Within a run of consecutive frames, frame number minus list index is constant.
     for _, run in groupby(enumerate(static), key=lambda pair: pair[1] - pair[0]):
         run = [frame for _, frame in run]
         if len(run) >= STATIC_FRAMES:
@@ -46,7 +46,7 @@ def _stretches(
 
 
 def _hardly_moves(states: list[ImageState]) -> bool:
-    """Whether no camera sees more than a little motion since the frame before."""
+    """Whether motion from the previous frame is below ``STATIC_MOTION`` in every camera."""
     motions = [state.motion for state in states if state.motion is not None]
     return bool(motions) and max(motions) < STATIC_MOTION
 

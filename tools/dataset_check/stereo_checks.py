@@ -1,4 +1,4 @@
-"""Tells by points found again in the other image whether the two cameras of a drive stand where they should."""
+"""Detect swapped left and right cameras by matching points between the two images."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,19 +14,19 @@ from datasets.mono_dataset import MonoDataset
 from tools.dataset_check.findings import Finding
 from tools.dataset_check.list_checks import CameraImages, NeededImage
 
-PAIRS = 5  # of each drive, evenly spaced
-WIDTH = 620  # of the images that points are looked for in: about half of KITTI's
-POINTS = 150  # in each image
-PATCH = 7  # pixels on each side of a point
-REACH = 62  # pixels that a point is looked for, either way: KITTI's pair shifts what is 3 m away by so much
-LEAST_SCORE = 0.9  # correlation of the patches
-LEAST_SHIFT = 3  # pixels: what shifts less is too far away to tell
-LEAST_POINTS = 30  # of a drive must tell; a drive that is right gives 60 in each pair
-MAJORITY = 0.75  # of them must agree; all but a few in a hundred do
+PAIRS = 5  # per drive, evenly spaced
+WIDTH = 620  # pixels of the images in which points are matched: about half of KITTI's
+POINTS = 150  # per image
+PATCH = 7  # pixels on each side of a point: patches of 15x15
+REACH = 62  # pixels of search range in both directions: the disparity of a point 3 m away on KITTI
+LEAST_SCORE = 0.9  # normalised correlation of two patches
+LEAST_SHIFT = 3  # pixels; more distant points say nothing reliable about the direction
+LEAST_POINTS = 30  # per drive; a correct drive yields about 60 per pair
+MAJORITY = 0.75  # share of points that must agree; usually all but a few percent do
 
 
 class StereoPair(NamedTuple):
-    """The two images of a frame, and the one of them that the split needs."""
+    """The two images of a frame, and the one that the split needs."""
 
     left: str
     right: str
@@ -36,7 +36,7 @@ class StereoPair(NamedTuple):
 def choose_pairs(
     cameras: Mapping[str, CameraImages], parts: Mapping[str, MonoDataset], listing: FolderListing
 ) -> Iterator[list[StereoPair]]:
-    """A few pairs of each drive that has any, whether they are trained on or not."""
+    """Choose up to ``PAIRS`` stereo pairs per drive, even if training uses monocular video alone."""
     drives: dict[str, dict[int, NeededImage]] = {}
     for camera in cameras.values():
         drives[camera.drive] = {**camera.images, **drives.get(camera.drive, {})}
@@ -54,17 +54,17 @@ def choose_pairs(
 
 
 def examine_pairs(pairs: list[StereoPair]) -> list[Finding]:
-    """Whether the left and the right camera of a drive are swapped.
+    """Report a drive whose left and right camera are swapped.
 
-    What is seen at x by the left camera is seen at x - disparity by the right one, and disparity is positive.
+    A point at x in the left image is at x - disparity in the right one, and disparity is positive.
     """
     points = right_way = 0
     for pair in pairs:
         try:
             left, right = (load_small_grey(path, WIDTH)[1] for path in (pair.left, pair.right))
-        except DataError:  # told where all images are decoded
+        except DataError:  # reported by examine_stretch
             continue
-        if left.shape != right.shape:  # told where sizes are compared
+        if left.shape != right.shape:  # reported by judge_images
             continue
         shifts = _shifts(left, right)
         points += int((np.abs(shifts) >= LEAST_SHIFT).sum())
@@ -73,18 +73,18 @@ def examine_pairs(pairs: list[StereoPair]) -> list[Finding]:
     if points < LEAST_POINTS or wrong_way < MAJORITY * points:
         return []
     detail = (
-        f"{wrong_way} of {points} points of {len(pairs)} frames lie further right in {os.path.dirname(pairs[0].right)}"
+        f"{wrong_way} of {points} points in {len(pairs)} frames are further right in {os.path.dirname(pairs[0].right)}"
     )
     return [pairs[0].image._replace(path=os.path.dirname(pairs[0].left)).finding("stereo_swapped", detail)]
 
 
 def _shifts(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """How far to the right of their place in the left image points are found in the right one, in pixels."""
+    """Match points of the left image in the right one, and return x_right - x_left in pixels."""
     shifts = []
     height, width = left.shape
     corners = cv2.goodFeaturesToTrack(left, POINTS, qualityLevel=0.01, minDistance=8)
     for x, y in np.reshape([] if corners is None else corners, (-1, 2)).astype(int):
-        top, bottom = y - PATCH - 1, y + PATCH + 2  # one row more, up and down, than the patch
+        top, bottom = y - PATCH - 1, y + PATCH + 2  # one row more than the patch above and below: rectification errors
         first, last = x - PATCH - REACH, x + PATCH + REACH + 1
         if top < 0 or first < 0 or bottom > height or last > width:
             continue

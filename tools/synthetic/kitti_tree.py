@@ -1,9 +1,9 @@
-"""Writes drives as a KITTI raw tree, so that what reads KITTI reads the world.
+"""Write drives as a KITTI raw tree, which KITTI readers can read unchanged.
 
 DATE/calib_cam_to_cam.txt, calib_velo_to_cam.txt, calib_imu_to_velo.txt
-DATE/DRIVE/image_0{2,3}/data/FRAME.jpg                   the pair
+DATE/DRIVE/image_0{2,3}/data/FRAME.jpg                   the stereo pair
 DATE/DRIVE/velodyne_points/data/FRAME.bin                64 beams, from the left camera's exact depth
-DATE/DRIVE/oxts/data/FRAME.txt                           position, attitude and speed, as KITTI's 30 fields
+DATE/DRIVE/oxts/data/FRAME.txt                           position, attitude and speed, in KITTI's 30 fields
 DATE/DRIVE/poses.txt                                     exact T_world_from_camera of the left camera, 12 numbers a line
 DATE/DRIVE/proj_depth/groundtruth/image_0{2,3}/FRAME.png dense exact depth, metres times 256, 0 for the sky
 DATE/DRIVE/instances/image_0{2,3}/FRAME.png              class * 1000 + number, 0 for the sky
@@ -19,12 +19,12 @@ from datasets.depth_maps import FAST, encode_depth_png
 from tools.synthetic.render import PinholeCamera, RenderedView, StreetRenderer
 from tools.synthetic.street import Street
 
-STEREO_BASELINE = 0.54  # KITTI's, metres between cameras 2 and 3
-CAMERA_2 = 0.06  # metres from camera 0, KITTI's reference, to camera 2 at its left
+STEREO_BASELINE = 0.54  # metres between cameras 2 and 3, as on KITTI
+CAMERA_2 = 0.06  # metres from camera 0, KITTI's reference, to camera 2 on its left
 JPEG_QUALITY = 95
 NUM_BEAMS, LOWEST_BEAM, HIGHEST_BEAM = 64, np.radians(-24.8), np.radians(2.0)
 AZIMUTH_STEP = np.radians(0.16)
-# Lidar axes: x forward, y left, z up. The lidar stands a little above and behind the cameras; the IMU below it.
+# Lidar axes: x forward, y left, z up. The lidar is slightly above and behind the cameras, the IMU below the lidar.
 VELO_TO_CAM_R = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
 VELO_TO_CAM_T = np.array([0.0, -0.08, -0.27])
 IMU_TO_VELO_T = np.array([-0.81, 0.32, -0.8])
@@ -32,11 +32,11 @@ LATITUDE, LONGITUDE, EARTH_RADIUS = 49.0, 8.4, 6378137.0
 
 
 def write_calibration(folder: Path, camera: PinholeCamera) -> None:
-    """The three calibration files of a day."""
+    """Write the three calibration files of a day."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["calib_time: 01-Jan-2000 00:00:00", f"corner_dist: {0.1:.6e}"]
     for number in range(4):
-        # Cameras 0 and 1 are KITTI's grey pair, from which the others are measured.
+        # Cameras 0 and 1 are KITTI's grey pair; camera 0 is the reference of the others.
         x = {0: 0.0, 1: STEREO_BASELINE, 2: -CAMERA_2, 3: STEREO_BASELINE - CAMERA_2}[number]
         P = np.hstack([camera.K, -camera.K @ np.array([[x], [0], [0]])])
         size = np.array([camera.width, camera.height])
@@ -60,7 +60,7 @@ def write_calibration(folder: Path, camera: PinholeCamera) -> None:
 
 
 def write_poses(folder: Path, street: Street) -> None:
-    """poses.txt and the files of oxts of a drive."""
+    """Write poses.txt and the oxts files of a drive."""
     (folder / "oxts" / "data").mkdir(parents=True, exist_ok=True)
     _write(folder / "poses.txt", [" ".join(f"{x:.12e}" for x in pose[:3].ravel()) for pose in street.poses])
     for frame in range(len(street.poses)):
@@ -69,7 +69,7 @@ def write_poses(folder: Path, street: Street) -> None:
 
 
 def write_frame(folder: Path, renderer: StreetRenderer, frame: int) -> None:
-    """Images, lidar scan, depth and instances of one frame of a drive."""
+    """Render and write the images, lidar scan, depth and instances of one frame."""
     pose = renderer.street.poses[frame]
     for camera, offset in ((2, 0.0), (3, STEREO_BASELINE)):
         T_world_camera = pose.copy()
@@ -87,10 +87,17 @@ def write_frame(folder: Path, renderer: StreetRenderer, frame: int) -> None:
 
 
 def lidar_scan(view: RenderedView, camera: PinholeCamera) -> np.ndarray:
-    """What 64 beams see of a view, float32 (N, 4): x forward, y left, z up from the lidar in metres, and reflectance.
+    """Simulate a lidar scan of 64 beams from the depth of a view.
 
-    Every beam takes the pixel it falls on, and the point at that pixel's centre, so that each point is exact. What
-    reads KITTI's lidar counts pixels from 1, and puts them one pixel up and to the left, here as there.
+    Each beam returns the point at the centre of the pixel it hits, which makes the points exact. KITTI's lidar
+    projection counts pixels from 1, and therefore maps points one pixel up and to the left, here as on KITTI.
+
+    Args:
+        view: View of camera 2.
+        camera: Its intrinsics.
+
+    Returns:
+        float32 (N, 4): x forward, y left, z up in metres from the lidar, and reflectance in [0, 1].
     """
     elevation = np.linspace(HIGHEST_BEAM, LOWEST_BEAM, NUM_BEAMS)[:, None]
     half = np.arctan(camera.width / 2 / camera.K[0, 0])
@@ -112,7 +119,7 @@ def lidar_scan(view: RenderedView, camera: PinholeCamera) -> np.ndarray:
 
 
 def _oxts(street: Street, frame: int) -> list[float]:
-    """KITTI's 30 fields of the IMU; what the world does not have (errors, satellites) is 0."""
+    """Compute KITTI's 30 oxts fields; those without meaning here (errors, satellites) are 0."""
     T_camera_0_imu = np.eye(4)
     T_camera_0_imu[:3, :3] = VELO_TO_CAM_R
     T_camera_0_imu[:3, 3] = VELO_TO_CAM_R @ IMU_TO_VELO_T + VELO_TO_CAM_T
@@ -122,7 +129,7 @@ def _oxts(street: Street, frame: int) -> list[float]:
     R = T_world_imu[:3, :3]
     roll, pitch = np.arctan2(R[2, 1], R[2, 2]), np.arcsin(-R[2, 0])
     yaw = np.arctan2(R[1, 0], R[0, 0])
-    # Mercator, as KITTI's development kit turns it back into metres, around (LATITUDE, LONGITUDE).
+    # Mercator projection around (LATITUDE, LONGITUDE), the inverse of KITTI's development kit.
     scale = np.cos(np.radians(LATITUDE)) * EARTH_RADIUS
     x, y, altitude = T_world_imu[:3, 3]
     longitude = LONGITUDE + np.degrees(x / scale)
@@ -142,10 +149,10 @@ def _path(folder: Path, frame: int, suffix: str) -> Path:
 
 
 def _write_png(path: Path, values: np.ndarray) -> None:
-    # Fast rather than small: strong compression would take longer than drawing.
+    # Strong compression would take longer than rendering.
     encoded, buffer = cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not encoded:
-        raise OSError(f"{path}: the PNG encoder failed")
+        raise OSError(f"Encoding {path} as PNG failed.")
     path.write_bytes(buffer.tobytes())
 
 

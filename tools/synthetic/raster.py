@@ -1,6 +1,6 @@
-"""What each sample of an image sees: the ground, one of many solids, or the sky.
+"""Rasterise the ground, solids and the sky: inverse depth and object number of each sample of an image.
 
-Rasterises inverse depth, which is linear in the image for a plane, so that visibility and depth are exact.
+Inverse depth of a plane is linear in image coordinates, which makes visibility and depth exact.
 """
 
 import numpy as np
@@ -8,11 +8,11 @@ import numpy as np
 from tools.synthetic.shapes import Shapes
 
 NEAR, FAR = 0.3, 250.0
-GROUND, SKY = -1, -2  # in the place of a solid's number
+GROUND, SKY = -1, -2  # numbers of what is not a solid
 
 
 class Solids:
-    """Shapes as arrays; numbers count the quads first, then the ellipsoids."""
+    """Shapes as arrays; solids are numbered with the quads first, then the ellipsoids."""
 
     def __init__(self, shapes: Shapes):
         self.quads = np.array(shapes.quads).reshape(-1, 4, 3)
@@ -23,7 +23,7 @@ class Solids:
         self._find_frames()
 
     def _find_frames(self) -> None:
-        """Each quad's axes: u along its first edge, v across it, both in metres from its first corner; its normal."""
+        """Compute each quad's normal and texture axes: u along its first edge, v across, in metres from its first corner."""
         first, second, third = (self.quads[:, i] for i in range(3))
         normals = np.cross(second - first, third - first)
         self.normals = unit_vectors(normals)
@@ -32,7 +32,7 @@ class Solids:
         self.first = first.astype(np.float32)
 
     def join(self, other: "Solids") -> "Solids":
-        """Both; the ellipsoids must all be in the first."""
+        """Concatenate two sets of solids; ``other`` must not contain ellipsoids."""
         both = object.__new__(Solids)
         for name in ("quads", "normals", "u", "v", "first", "centres", "radii"):
             setattr(both, name, np.concatenate([getattr(self, name), getattr(other, name)]))
@@ -50,7 +50,7 @@ class Looks:
         self.instance = np.array([instance for _, _, instance in looks], np.uint16)
 
     def join(self, other: "Looks") -> "Looks":
-        """Both, this one's shapes first."""
+        """Concatenate two sets of looks."""
         both = object.__new__(Looks)
         for name in ("material", "tint", "instance"):
             setattr(both, name, np.concatenate([getattr(self, name), getattr(other, name)]))
@@ -58,24 +58,33 @@ class Looks:
 
 
 def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (N, 3) of length 1, float32; none where there was none."""
+    """Normalise vectors (N, 3) to length 1, float32; zero vectors stay zero."""
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 class Rasteriser:
-    """Samples of an image plane.
+    """Rasteriser of a grid of samples on the image plane.
 
     Args:
-        x, y: (columns,) and (rows,) where the samples lie at z = 1 in camera axes, ascending.
+        x: (columns,) ascending coordinates of the samples at z = 1, in camera axes.
+        y: (rows,) likewise.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray):
         self._x, self._y = x, y
 
     def visible(self, solids: Solids, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inverse depth and number of what each sample sees, from camera axes given by T (4, 4)."""
+        """Rasterise solids, ground and sky.
+
+        Args:
+            solids: The solids, in world axes.
+            T: (4, 4) transform from world to camera axes.
+
+        Returns:
+            Inverse depth (rows, columns) in 1/m, 0 for the sky; and the number of the visible solid, or GROUND or SKY.
+        """
         height, width = len(self._y), len(self._x)
-        # The ground z = 0, from camera axes: its inverse depth is -(up . d) / height.
+        # The ground z = 0 in camera axes: inverse depth of direction d is -(up . d) / height.
         up, above = T[:3, 2], np.linalg.inv(T)[2, 3]
         inverse_depth = (-(up[0] * self._x + (up[1] * self._y + up[2])[:, None]) / above).astype(np.float32)
         numbers = np.where(inverse_depth > 1 / FAR, np.int32(GROUND), np.int32(SKY))
@@ -93,8 +102,8 @@ class Rasteriser:
         columns, rows = self._bounds(quads[candidates])
         seen = (columns[:, 0] < columns[:, 1]) & (rows[:, 0] < rows[:, 1])
         candidates, columns, rows = candidates[seen], columns[seen], rows[seen]
-        # Planes through the camera and each edge: positive inside. They hold for corners behind the camera too
-        # (Olano and Greer, "Triangle Scan Conversion Using 2D Homogeneous Coordinates", 1997).
+        # Edge functions of the planes through the camera and each edge, positive inside. They are valid for corners
+        # behind the camera too (Olano and Greer, "Triangle Scan Conversion Using 2D Homogeneous Coordinates", 1997).
         corners = quads[candidates]
         edges = -np.cross(corners, np.roll(corners, -1, axis=1))
         planes = normals[candidates] / distance[candidates, None]
@@ -115,9 +124,9 @@ class Rasteriser:
             np.copyto(numbers[top:bottom, left:right], candidates[i], where=mask, casting="same_kind")
 
     def _bounds(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ranges of samples (N, 2), across and down, that convex bodies (N, M, 3) may cover."""
+        """Bound the columns (N, 2) and rows (N, 2) of samples that convex bodies (N, M, 3) may cover."""
         ahead = corners[..., 2] >= NEAR
-        # What lies behind is replaced by where the lines to the corners ahead pass the near plane.
+        # Clip at the near plane: corners behind it are replaced by its intersections with the lines to corners ahead.
         ranges = []
         pairs = [(i, j) for i in range(corners.shape[1]) for j in range(i)]
         first, second = (corners[:, [pair[k] for pair in pairs]] for k in (0, 1))
@@ -145,7 +154,7 @@ class Rasteriser:
                 continue
             x, y = self._x[left:right].astype(np.float32), self._y[top:bottom, None].astype(np.float32)
             shape = T[:3, :3] / solids.radii[i] ** 2 @ T[:3, :3].T
-            # (d t - c)' M (d t - c) = 1, solved for the nearer t.
+            # Solve (d t - c)' M (d t - c) = 1 for the smaller t.
             quadratic = shape[0, 0] * x * x + (shape[1, 1] * y * y + 2 * shape[1, 2] * y + shape[2, 2])
             quadratic += 2 * x * (shape[0, 1] * y + shape[0, 2])
             pull = shape @ centres[i]

@@ -1,8 +1,8 @@
-"""Draws a street as a camera sees it: colours, exact depth, instances.
+"""Render the view of a camera in a street: colours, exact depth and instances.
 
-First it is found what each sample sees, two samples in a pixel's width, so that every second one lies on a pixel's
-centre: that one gives depth, instance and, textures being filtered beforehand, the colour. Only where a pixel has an
-edge, its colour is the tent-weighted mean of the nine samples in and around it.
+Visibility is sampled at twice the image resolution, with every second sample at a pixel centre. The centre sample gives
+depth, instance and colour, since textures are prefiltered. Where the nine samples in and around a pixel see different
+objects, its colour is their tent-weighted mean.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ AMBIENT, DIFFUSE = 0.55, 0.6
 
 @dataclass(frozen=True)
 class PinholeCamera:
-    """A pinhole camera: pixel i has its centre at coordinate i.
+    """A pinhole camera. Pixel i has its centre at coordinate i.
 
     Attributes:
-        height, width: of the image.
-        K: (3, 3) in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        K: (3, 3) intrinsics in pixels.
     """
 
     height: int
@@ -32,7 +33,7 @@ class PinholeCamera:
 
     @classmethod
     def like_kitti(cls, height: int, width: int) -> "PinholeCamera":
-        """KITTI's field of view across (focal length 0.58 of the width), square pixels, a horizon a little high."""
+        """Create a camera with KITTI's horizontal FOV (focal length 0.58 W), square pixels, and cy at 0.46 (H - 1)."""
         focal = 0.58 * width
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal, 0.46 * (height - 1)], [0, 0, 1]])
         return cls(height, width, K)
@@ -40,11 +41,11 @@ class PinholeCamera:
 
 @dataclass(frozen=True)
 class RenderedView:
-    """What a camera sees.
+    """A rendered image with its ground truth.
 
     Attributes:
         color: uint8 (H, W, 3), RGB.
-        depth: float32 (H, W), metres along the camera's axis at the pixels' centres; 0 for the sky.
+        depth: float32 (H, W), metres along the optical axis at the pixel centres; 0 for the sky.
         instances: uint16 (H, W), class * 1000 + number; 0 for the sky.
     """
 
@@ -54,28 +55,28 @@ class RenderedView:
 
 
 class StreetRenderer:
-    """Draws the frames of one street.
+    """Renderer of the frames of one street.
 
     Args:
-        street: what to draw.
-        atlas: the world's materials.
-        camera: of both images of the pair.
+        street: The street.
+        atlas: Textures of all materials.
+        camera: The camera; both cameras of a stereo pair share its intrinsics.
     """
 
     def __init__(self, street: Street, atlas: TextureAtlas, camera: PinholeCamera):
         self.street = street
         self.atlas = atlas
         self.camera = camera
-        self._standing = Solids(street.shapes)
+        self._static_solids = Solids(street.shapes)
         K = camera.K
-        # Two samples in a pixel's width: every odd one is a pixel's centre.
+        # Two samples per pixel in each direction: odd ones are at pixel centres.
         self.x = ((np.arange(2 * camera.width + 1) - 1) / 2 - K[0, 2]) / K[0, 0]
         self.y = ((np.arange(2 * camera.height + 1) - 1) / 2 - K[1, 2]) / K[1, 1]
         self._rasteriser = Rasteriser(self.x, self.y)
 
     def render(self, frame: int, T_world_camera: np.ndarray) -> RenderedView:
-        """The street in a frame, from a camera anywhere."""
-        solids = self._standing.join(Solids(self.street.moving_shapes(frame)))
+        """Render a frame of the street from any camera pose, T_world_camera (4, 4)."""
+        solids = self._static_solids.join(Solids(self.street.moving_shapes(frame)))
         inverse_depth, numbers = self._rasteriser.visible(solids, np.linalg.inv(T_world_camera))
         edges = _differ_around(numbers)
         rows, columns = np.nonzero(_samples_of(edges))
@@ -91,7 +92,7 @@ class StreetRenderer:
 
 
 def _differ_around(numbers: np.ndarray) -> np.ndarray:
-    """Pixels (H, W) with an edge: their nine samples of (2H + 1, 2W + 1) do not all see the same."""
+    """Find pixels (H, W) with an edge, where the nine of (2H + 1, 2W + 1) samples see different objects."""
     down = (numbers[:-1:2] != numbers[1::2]) | (numbers[2::2] != numbers[1::2])
     across = (numbers[:, :-1:2] != numbers[:, 1::2]) | (numbers[:, 2::2] != numbers[:, 1::2])
     down = down[:, :-1:2] | down[:, 1::2] | down[:, 2::2]
@@ -99,7 +100,7 @@ def _differ_around(numbers: np.ndarray) -> np.ndarray:
 
 
 def _samples_of(edges: np.ndarray) -> np.ndarray:
-    """Which samples (2H + 1, 2W + 1) must be coloured: every pixel's centre, and all nine of those with an edge."""
+    """Select the samples (2H + 1, 2W + 1) to shade: all pixel centres, and all nine samples of pixels with an edge."""
     height, width = edges.shape
     needed = np.zeros((2 * height + 1, 2 * width + 1), bool)
     for row in range(3):
@@ -110,7 +111,7 @@ def _samples_of(edges: np.ndarray) -> np.ndarray:
 
 
 class _Surface:
-    """What samples of one view see, to be coloured at once."""
+    """Shading of the samples of one view, all at once."""
 
     def __init__(self, renderer: StreetRenderer, solids: Solids, T_world_camera: np.ndarray, frame: int):
         self.renderer, self.solids, self.frame = renderer, solids, frame
@@ -118,7 +119,7 @@ class _Surface:
         self.origin = T_world_camera[:3, 3].astype(np.float32)
 
     def shade(self, columns, rows, inverse_depth, numbers) -> tuple[np.ndarray, np.ndarray]:
-        """Colours (N, 3), float32 in [0, 255], and instances (N,) of N samples."""
+        """Compute the colours (N, 3), float32 in [0, 255], and instances (N,) of N samples."""
         count = len(numbers)
         x, y = self.renderer.x[columns].astype(np.float32), self.renderer.y[rows].astype(np.float32)
         directions = np.stack([x, y, np.ones(count, np.float32)], axis=1)
@@ -130,7 +131,7 @@ class _Surface:
         self.u, self.v = np.zeros(count, np.float32), np.zeros(count, np.float32)
         self.light = np.ones((count, 3), np.float32)
         self.instances = np.zeros(count, np.uint16)
-        # A pixel's width at one metre, which surfaces multiply by their distance and slant.
+        # Width of a pixel in metres at 1 m distance; surfaces multiply it by distance and slant.
         self.footprint = np.full(count, 1 / self.renderer.camera.K[0, 0], np.float32)
         quads = len(self.solids.quads)
         self._shade_sky(np.flatnonzero(numbers == SKY))
@@ -144,7 +145,7 @@ class _Surface:
         return self.origin + self.directions[index] * self.depth[index, None]
 
     def _light(self, index: np.ndarray, normals: np.ndarray, tint) -> None:
-        """Sun and sky on surfaces, and what one sample covers of them: more, the flatter it looks along them."""
+        """Apply sun and sky light, and scale the footprint of samples by distance and viewing angle."""
         sun = self.renderer.street.sun.astype(np.float32)
         self.light[index] = (AMBIENT + DIFFUSE * np.maximum(normals @ sun, 0))[..., None] * tint
         cosine = abs(np.einsum("ij,ij->i", self.directions[index], np.broadcast_to(normals, (len(index), 3))))
@@ -196,13 +197,13 @@ class _Surface:
 
 
 def _shadow(x: np.ndarray, y: np.ndarray, heading: float) -> np.ndarray:
-    """Light that reaches the ground (N,) under and around a car at the origin."""
+    """Compute the share of light (N,) that reaches the ground under and around a car at the origin."""
     ahead, aside = x * np.cos(heading) + y * np.sin(heading), y * np.cos(heading) - x * np.sin(heading)
     outside = np.maximum(abs(ahead) - CAR_SIZE[0] / 2, abs(aside) - CAR_SIZE[1] / 2)
     return np.clip(0.7 + outside, 0.35, 1).astype(np.float32)
 
 
 def _tent(samples: np.ndarray) -> np.ndarray:
-    """Samples (2H + 1, 2W + 1, 3) to pixels (H, W, 3), by weights 1, 2, 1 down and across."""
+    """Filter samples (2H + 1, 2W + 1, 3) to pixels (H, W, 3) with weights 1, 2, 1 in both directions."""
     down = samples[:-1:2] + 2 * samples[1::2] + samples[2::2]
     return (down[:, :-1:2] + 2 * down[:, 1::2] + down[:, 2::2]) / 16

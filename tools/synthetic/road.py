@@ -1,4 +1,4 @@
-"""The road's centre line, and where the points of the ground lie beside it."""
+"""The centre line of a road, and coordinates along and across it."""
 
 from functools import cached_property
 
@@ -7,16 +7,16 @@ from scipy.spatial import cKDTree
 
 STEP = 0.25  # metres between samples of the centre line
 CELL = 0.5  # metres between samples of the ground
-REACH = 12.0  # metres to both sides that the ground is known for
+REACH = 12.0  # metres on both sides for which coordinates are tabulated
 
 
 class Road:
-    """A flat road of piecewise constant curvature from the origin, which the car drives from its first metre on.
+    """A flat road from the origin, of piecewise constant curvature that is smoothed over 10 m.
 
     Args:
-        rng: decides the turns.
-        length: metres.
-        straight: metres before the first turn.
+        rng: Random generator of the bends.
+        length: Length in metres.
+        straight: Metres before the first bend.
     """
 
     def __init__(self, rng: np.random.Generator, length: float, straight: float = 15.0):
@@ -31,7 +31,7 @@ class Road:
             heading += bend * run
             curvature[int(at / STEP) : int((at + run) / STEP)] = bend
             at += run
-        smooth = np.hanning(41)  # 10 m to turn the wheel
+        smooth = np.hanning(41)  # 10 m of transition between curvatures
         curvature = np.convolve(np.pad(curvature, 20, mode="edge"), smooth / smooth.sum(), mode="valid")
         self.length = (count - 1) * STEP
         self.headings = np.concatenate([[0], np.cumsum(curvature[:-1] * STEP)])
@@ -40,7 +40,7 @@ class Road:
         self.points = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])  # (count, 2)
 
     def at(self, along, across=0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Position (..., 2) of points ``along`` the road and ``across`` it, left positive, and its heading there."""
+        """Return positions (..., 2) at ``along`` and ``across`` metres (left positive), and the heading in radians."""
         along = np.asarray(along, dtype=float)
         samples = np.arange(len(self.points)) * STEP
         heading = np.interp(along, samples, self.headings)
@@ -48,7 +48,7 @@ class Road:
         return np.stack([x - across * np.sin(heading), y + across * np.cos(heading)], axis=-1), heading
 
     def beside(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Along and across of points (N, 2), by the nearest sample of the centre line."""
+        """Compute along and across of points (N, 2) from the nearest sample of the centre line."""
         _, nearest = self._tree.query(points)
         heading = self.headings[nearest]
         dx, dy = (points - self.points[nearest]).T
@@ -61,7 +61,7 @@ class Road:
 
     @cached_property
     def _ground(self) -> tuple[np.ndarray, np.ndarray]:
-        """Origin (2,) and samples (rows, columns, 2) of along and across, over all that is within REACH."""
+        """Tabulate along and across within REACH of the road: origin (2,) and grid (rows, columns, 2)."""
         origin = self.points.min(axis=0) - REACH
         columns, rows = (np.ceil((self.points.max(axis=0) + REACH - origin) / CELL) + 1).astype(int)
         y, x = np.mgrid[:rows, :columns] * CELL
@@ -69,7 +69,7 @@ class Road:
         return origin, np.stack([along, across], axis=1).reshape(rows, columns, 2).astype(np.float32)
 
     def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Along and across of points of the ground (N,), interpolated; across is infinite where the road is far."""
+        """Interpolate along and across of ground points (N,); across is infinite far from the road."""
         origin, samples = self._ground
         rows, columns, _ = samples.shape
         column, row = (x - origin[0]) / CELL, (y - origin[1]) / CELL

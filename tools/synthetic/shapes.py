@@ -1,4 +1,4 @@
-"""What streets are made of: planar quads and ellipsoids, with their materials."""
+"""The objects of a street, built from planar quads and ellipsoids with materials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,25 +7,26 @@ import numpy as np
 
 from tools.synthetic.textures import MATERIALS
 
-# The class of an instance; masks hold class * INSTANCES_PER_CLASS + number, and 0 for the sky.
+# Classes of instances. Mask values are class * INSTANCES_PER_CLASS + number, and 0 for the sky.
 CLASSES = {"sky": 0, "road": 1, "pavement": 2, "grass": 3, "house": 4, "tree": 5, "pole": 6, "hedge": 7}
 CLASSES |= {"parked car": 8, "moving car": 9}
 INSTANCES_PER_CLASS = 1000
 
 
 def instance_id(name: str, number: int = 0) -> int:
-    """The value of an instance in the masks."""
+    """Return the mask value of an instance."""
     return CLASSES[name] * INSTANCES_PER_CLASS + number % INSTANCES_PER_CLASS
 
 
 @dataclass
 class Shapes:
-    """A growing collection; `arrays` gives it to the renderer.
+    """A growing list of shapes, which ``raster.Solids`` converts to arrays.
 
     Attributes:
-        quads: (4, 3) corners each, counter-clockwise seen from outside; a triangle repeats its last corner.
-        ellipsoids: (centre (3,), radii (3,)) each, upright.
-        quad_looks, ellipsoid_looks: (material, tint (3,), instance) each.
+        quads: Corners (4, 3) each, counterclockwise seen from outside; a triangle repeats its last corner.
+        quad_looks: (material, tint (3,), instance) of each quad.
+        ellipsoids: (centre (3,), radii (3,)) each, with a vertical axis.
+        ellipsoid_looks: (material, tint (3,), instance) of each ellipsoid.
     """
 
     quads: list[np.ndarray] = field(default_factory=list)
@@ -34,26 +35,28 @@ class Shapes:
     ellipsoid_looks: list[tuple[int, np.ndarray, int]] = field(default_factory=list)
 
     def add_faces(self, corners: np.ndarray, faces: Sequence[Sequence[int]], material: str, tint, instance: int):
-        """Adds faces of 3 or 4 corners, by their rows in ``corners`` (N, 3)."""
+        """Add faces of 3 or 4 corners, given as rows of ``corners`` (N, 3)."""
         for face in faces:
             rows = [*face, face[-1]] if len(face) == 3 else list(face)
             self.quads.append(corners[rows])
             self.quad_looks.append((MATERIALS[material], np.asarray(tint, np.float32), instance))
 
     def add_ellipsoid(self, centre, radii, material: str, tint, instance: int) -> None:
-        """Adds an upright ellipsoid."""
+        """Add an ellipsoid with a vertical axis."""
         self.ellipsoids.append((np.asarray(centre, float), np.asarray(radii, float)))
         self.ellipsoid_looks.append((MATERIALS[material], np.asarray(tint, np.float32), instance))
 
 
-# Rows of the eight corners of `prism`: four below, four above, both counter-clockwise from above.
+# Rows of the corners of ``prism``: four below, four above, both counterclockwise seen from above.
 SIDES = ((0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
 TOP = (4, 5, 6, 7)
 
 
 def prism(length: float, width: float, bottom: float, top: float, *, at: float = 0.0, taper=(0.0, 0.0)) -> np.ndarray:
-    """Corners (8, 3) of a box along x, around x = ``at``, from z = bottom to top; its top is shorter by
-    ``taper`` (behind, in front) and narrower by a quarter of their mean at each side."""
+    """Return the corners (8, 3) of a box along x, centred at x = ``at``, from z = ``bottom`` to ``top``.
+
+    The top face is shorter by ``taper`` (back, front), and narrower by a quarter of their mean on each side.
+    """
     x0, x1, y = at - length / 2, at + length / 2, width / 2
     back, front = taper
     y_top = y - (back + front) / 8
@@ -63,14 +66,14 @@ def prism(length: float, width: float, bottom: float, top: float, *, at: float =
 
 
 def place(points: np.ndarray, position: Sequence[float], heading: float) -> np.ndarray:
-    """Points (..., 3) of an object that faces along x, turned to ``heading`` (radians from x), moved to (x, y)."""
+    """Rotate points (..., 3) of an object facing x to ``heading`` (radians from x), and move them to (x, y)."""
     cos, sin = np.cos(heading), np.sin(heading)
     turned = points @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
     return turned + np.array([position[0], position[1], 0.0])
 
 
 def add_house(shapes: Shapes, position, heading: float, size, wall: str, tint, instance: int) -> None:
-    """A gabled house of (length along the heading, depth, height of the eaves), its ridge along the heading."""
+    """Add a gabled house of size (length along the heading, depth, eaves height), with its ridge along the heading."""
     length, depth, eaves = size
     walls = place(prism(length, depth, 0, eaves), position, heading)
     shapes.add_faces(walls, SIDES, wall, tint, instance)
@@ -97,7 +100,7 @@ CAR_SIZE = (4.3, 1.8)
 
 
 def add_car(shapes: Shapes, tint, instance: int, position=(0.0, 0.0), heading: float = 0.0) -> None:
-    """A car of CAR_SIZE (length, width), 1.5 m high, that faces along the heading."""
+    """Add a car of CAR_SIZE (length, width), 1.5 m high, facing along the heading."""
     length, width = CAR_SIZE
     body = place(prism(length, width, 0.28, 0.85, taper=(0.05, 0.1)), position, heading)
     shapes.add_faces(body, (*SIDES, TOP), "paint", tint, instance)
@@ -112,7 +115,7 @@ def add_car(shapes: Shapes, tint, instance: int, position=(0.0, 0.0), heading: f
 
 
 def add_tree(shapes: Shapes, rng: np.random.Generator, position, height: float, instance: int) -> None:
-    """A trunk and three overlapping crowns."""
+    """Add a tree: a trunk and three overlapping crowns."""
     trunk = place(prism(0.35, 0.35, 0, 0.6 * height), position, rng.uniform(0, np.pi))
     shapes.add_faces(trunk, SIDES, "bark", rng.uniform(0.8, 1.1, 3), instance)
     tint = rng.uniform(0.75, 1.25, 3)
@@ -124,11 +127,11 @@ def add_tree(shapes: Shapes, rng: np.random.Generator, position, height: float, 
 
 
 def add_pole(shapes: Shapes, position, height: float, instance: int) -> None:
-    """A lamp post."""
+    """Add a lamp post."""
     shapes.add_faces(place(prism(0.16, 0.16, 0, height), position, 0.3), SIDES, "paint", (0.45, 0.47, 0.45), instance)
 
 
 def add_hedge(shapes: Shapes, position, heading: float, length: float, height: float, instance: int) -> None:
-    """A hedge, 0.7 m thick."""
+    """Add a hedge, 0.7 m thick."""
     corners = place(prism(length, 0.7, 0, height), position, heading)
     shapes.add_faces(corners, (*SIDES, TOP), "leaves", (1, 1, 1), instance)

@@ -1,4 +1,4 @@
-"""A street: what stands along a road, who drives on it, and the camera's way through it, all from one seed."""
+"""Generate a street from a seed: static objects, traffic, and the trajectory of the camera."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from tools.synthetic.textures import KERB, PAVEMENT_END, WALL_STYLES
 
 FRAME_SECONDS = 0.1
 CAMERA_HEIGHT = 1.65
-LANE = -1.6  # the camera's lane, across the road: traffic keeps right
+LANE = -1.6  # across coordinate of the camera's lane; traffic keeps right
 VIEW = 130.0  # metres of street beyond the last frame
 CAR_TINTS = (
     (0.9, 0.9, 0.9),
@@ -33,7 +33,7 @@ CAR_TINTS = (
 
 @dataclass(frozen=True)
 class MovingCar:
-    """A car on the road at ``along[i]`` in frame i, which faces along the road or, oncoming, against it."""
+    """A moving car, at ``along[i]`` in frame i; an oncoming car faces against the direction of the road."""
 
     along: np.ndarray
     across: float
@@ -46,18 +46,19 @@ class Street:
     """One drive through one street.
 
     Args:
-        seed: what decides everything, a sequence of integers.
-        num_frames: how many frames the drive has.
-        leading_car: whether a car drives ahead at the camera's own speed; None lets the seed decide.
-        frame_seconds: between frames; the same seed and length in seconds give nearly the same drive.
+        seed: Integers that determine the street and the drive.
+        num_frames: Number of frames of the drive.
+        leading_car: Whether a car drives ahead at the camera's speed; None lets the seed decide.
+        frame_seconds: Seconds between frames; the same seed and duration give nearly the same drive at any frame rate.
 
     Attributes:
-        road: its centre line.
-        shapes: all that stands still.
-        moving: the cars that do not.
+        road: The centre line.
+        along: (N,) position of the camera along the road in each frame, in metres.
+        shapes: Static objects.
+        moving: Moving cars.
         poses: (N, 4, 4) T_world_from_camera of the left camera in each frame.
-        speeds: (N,) m/s.
-        sun: (3,) the direction to the sun.
+        speeds: (N,) in m/s.
+        sun: (3,) unit vector towards the sun.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Street:
         self.moving = self._traffic(rng, leading_car)
 
     def _camera_poses(self, rng: np.random.Generator) -> np.ndarray:
-        """Follows the lane, with the slight pitching and swaying of a car."""
+        """Compute poses (N, 4, 4) along the lane, with the slight pitch, roll and bounce of a car."""
         count = len(self.along)
         steps = np.arange(count) * (self.frame_seconds / FRAME_SECONDS)
         (x, y), heading = self.road.at(self.along, LANE)[0].T, self.road.at(self.along)[1]
@@ -102,7 +103,7 @@ class Street:
         return poses
 
     def _build_side(self, rng: np.random.Generator, side: int) -> None:
-        """Houses with gardens, then what stands nearer to the road; density and distances differ by side."""
+        """Place houses, then trees, poles, hedges and parked cars; density and distances differ between the sides."""
         setback = rng.uniform(PAVEMENT_END + 1.0, 15.0)
         at = rng.uniform(-12, 0)
         while at < self.road.length:
@@ -129,7 +130,7 @@ class Street:
         corners = np.array([[x, y] for x in (-length / 2, 0, length / 2) for y in (-depth / 2, 0, depth / 2)])
         turn = np.array([[np.cos(heading), np.sin(heading)], [-np.sin(heading), np.cos(heading)]])
         if abs(self.road.beside(corners @ turn + position)[1]).min() < PAVEMENT_END + 0.3:
-            return  # another bend of the road runs there
+            return  # it would overlap another bend of the road
         size = (length, depth, rng.choice([3.2, 6.0, 6.0, 9.0]) + rng.uniform(-0.2, 0.6))
         wall = f"wall{rng.integers(WALL_STYLES)}"
         number = len(self.shapes.quads)
@@ -168,7 +169,7 @@ class Street:
         return moving
 
     def moving_shapes(self, frame: int) -> Shapes:
-        """The moving cars where they are in a frame; those that have left the street are not."""
+        """Return the moving cars at their positions in a frame, without those that have left the street."""
         shapes = Shapes()
         for car, (position, heading) in zip(self.moving, self.moving_poses(frame), strict=True):
             if CAR_SIZE[0] < car.along[frame] < self.road.length:
@@ -176,7 +177,7 @@ class Street:
         return shapes
 
     def moving_poses(self, frame: int) -> list[tuple[np.ndarray, float]]:
-        """Position (2,) and heading of each moving car in a frame."""
+        """Return the position (2,) and heading in radians of each moving car in a frame."""
         poses = []
         for car in self.moving:
             position, heading = self.road.at(car.along[frame], car.across)
@@ -185,7 +186,7 @@ class Street:
 
 
 def _speeds(rng: np.random.Generator, steps: np.ndarray) -> np.ndarray:
-    """Metres a second at steps of 0.1 s: what a driver does between 3 and 11, now and then a short stop."""
+    """Sample smooth speeds from 3.5 to 11 m/s at steps of 0.1 s; one in five longer drives stops once."""
     knots = rng.uniform(3.5, 11, int(steps[-1] + 1) // 20 + 2)
     if rng.random() < 0.2 and len(knots) > 3:
         knots[rng.integers(1, len(knots) - 1)] = 0.0

@@ -1,7 +1,7 @@
-"""Procedural textures, filtered beforehand: every material at every size of a pyramid, in one flat array.
+"""Procedural textures as mipmaps of all materials in one flat array.
 
-Sampling is trilinear (Williams, "Pyramidal Parametrics", SIGGRAPH 1983): between the texels of the two sizes that are
-nearest to what one sample covers, so that texture is smooth from frame to frame at any distance.
+Sampling is trilinear between the two levels nearest to the footprint of a sample (Williams, "Pyramidal Parametrics",
+SIGGRAPH 1983), which avoids flicker between frames at any distance.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import scipy.fft
 
-# The road strip's texture spans this far on both sides of the centre line; all distances across are in metres.
+# Distances in metres from the centre line; the road texture covers ROAD_STRIP on both sides.
 ROAD_STRIP = 8.0
 LANE_WIDTH = 3.2
 KERB = 5.2
@@ -20,7 +20,7 @@ DASH_PERIOD = 8.0
 
 
 def noise(rng: np.random.Generator, size: int, roughness: float = 1.0) -> np.ndarray:
-    """Tileable noise (size, size) of mean 0.5 in [0, 1]; its amplitude falls as frequency to the -roughness."""
+    """Generate tileable noise (size, size) in [0, 1] of mean 0.5, with amplitude ~ frequency ** -roughness."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]) * size
     amplitude = np.maximum(frequency, 1.0) ** -roughness
     amplitude[0, 0] = 0
@@ -30,19 +30,19 @@ def noise(rng: np.random.Generator, size: int, roughness: float = 1.0) -> np.nda
 
 
 def _mix(first, second, share: np.ndarray) -> np.ndarray:
-    """Colours (3,) or (size, size, 3) mixed by a share (size, size)."""
+    """Blend colours (3,) or (size, size, 3) with ``share`` (size, size) of the second."""
     share = share[..., None]
     return np.asarray(first) * (1 - share) + np.asarray(second) * share
 
 
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """v (size, 1) and u (1, size) of texel centres, as shares of the tile."""
+    """Return v (size, 1) and u (1, size) of texel centres, in [0, 1] of the tile."""
     steps = (np.arange(size) + 0.5) / size
     return steps[:, None], steps[None]
 
 
 def _wall(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Two floors of two windows: 6 m by 6 m of brick or plaster."""
+    """Paint 6 m by 6 m of brick or plaster, with two floors of two windows."""
     v, u = _grid(size)
     rough = 0.5 * noise(rng, size, 1.0) + 0.5 * noise(rng, size, 0.4)
     if rng.random() < 0.5:
@@ -89,7 +89,7 @@ def _bark(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _paint(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Car bodies and poles: nearly even, with seams; tinted by each car."""
+    """Paint car bodies and poles: nearly uniform, with seams; each car has its own tint."""
     v, u = _grid(size)
     seams = ((u * 2) % 1 < 0.03) | ((v * 3) % 1 < 0.03)
     image = _mix([0.62] * 3, [1.0] * 3, 0.5 * noise(rng, size, 1.6) + 0.5 * noise(rng, size, 0.7))
@@ -107,7 +107,7 @@ def _rubber(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _road(rng: np.random.Generator, size: int) -> np.ndarray:
-    """The strip of 16 m around the centre line: u across from right to left, v along, one dash period and a gap."""
+    """Paint the 16 m strip around the centre line: u across from right to left, v along the road, two lane dashes."""
     v, u = _grid(size)
     across = (u - 0.5) * 2 * ROAD_STRIP + 0 * v
     grain = 0.5 * noise(rng, size, 1.1) + 0.5 * noise(rng, size, 0.35)
@@ -130,7 +130,7 @@ def _road(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _sky(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A quarter of the horizon, from it (v = 0) to the zenith, with clouds and a far line of trees."""
+    """Paint a quarter of the sky, from the horizon (v = 0) to the zenith, with clouds and distant trees."""
     v, _ = _grid(size)
     clouds = np.clip(2.2 * noise(rng, size, 1.7) - 0.9, 0, 1) * np.clip(1.3 - v, 0, 1)
     image = _mix(_mix([0.78, 0.86, 0.94], [0.3, 0.5, 0.82], np.clip(v * 1.6, 0, 1) + 0 * clouds), [0.97] * 3, clouds)
@@ -140,7 +140,7 @@ def _sky(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 WALL_STYLES = 6
-# Name -> (how it is painted, texels of a side, metres of a side; for the sky radians).
+# Name -> (paint function, texels per side, metres per side; radians for the sky).
 _MATERIALS: dict[str, tuple[Callable, int, float]] = {
     "road": (_road, 1024, 2 * ROAD_STRIP),
     "grass": (_grass, 512, 8.0),
@@ -158,13 +158,13 @@ MATERIALS = {name: number for number, name in enumerate(_MATERIALS)}
 
 @dataclass(frozen=True)
 class TextureAtlas:
-    """All materials at all sizes.
+    """All materials at all mipmap levels.
 
     Attributes:
-        texels: (T,) uint32, the bytes red, green, blue, unused.
-        offsets: (materials, levels) int32, where a material's image of size ``2 ** (log_sizes - level)`` begins.
-        log_sizes: (materials,) int32.
-        tiles: (materials,) float32, metres of a side.
+        texels: (T,) uint32, with bytes red, green, blue, unused.
+        offsets: (materials, levels) int32, start of the level of size ``2 ** (log_sizes - level)`` in ``texels``.
+        log_sizes: (materials,) int32, log2 of the texels per side at level 0.
+        tiles: (materials,) float32, metres per side.
     """
 
     texels: np.ndarray
@@ -173,11 +173,11 @@ class TextureAtlas:
     tiles: np.ndarray
 
     def sample(self, material: np.ndarray, u: np.ndarray, v: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-        """Colours (N, 3), float32 in [0, 255], of N materials at (u, v) metres, over ``footprint`` metres."""
+        """Sample N materials at (u, v) metres, filtered over ``footprint`` metres: (N, 3) float32 in [0, 255]."""
         log_size = self.log_sizes[material]
         tile = self.tiles[material]
         u, v = u / tile, v / tile
-        # The last size kept is 4 texels: below, only the mean is left.
+        # The blend ends just above the 4-texel level; smaller levels contain little more than the mean.
         level = np.clip(np.log2(np.maximum(footprint / tile, 1e-9)) + log_size, 0, log_size - 2.001)
         finer = level.astype(np.int32)
         share = (level - finer)[:, None]
@@ -208,7 +208,7 @@ class TextureAtlas:
 
 @cache
 def build_atlas(seed: int) -> TextureAtlas:
-    """The materials of a world; the same seed gives the same texels."""
+    """Paint the materials of a world; the same seed gives the same texels."""
     texels, offsets = [], np.zeros((len(_MATERIALS), 12), np.int32)
     end = 0
     for number, (paint, size, _) in enumerate(_MATERIALS.values()):

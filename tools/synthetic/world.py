@@ -1,4 +1,4 @@
-"""A world: many streets, their drives written side by side, and the split that keeps them apart."""
+"""Generate a world: the drives of many streets, and a split by street."""
 
 import json
 from collections.abc import Callable
@@ -17,20 +17,24 @@ from tools.synthetic.textures import build_atlas
 DATE = "2000_01_01"
 SPLIT = "synthetic"
 MANIFEST = "world.json"
-VERSION = 1  # of the drawing: another one, other bytes
+VERSION = 1  # of the renderer; increase it when the output changes
 FRAMES_PER_DRIVE = 25
-# A frame is left out of the lists where the car moves less than this in 0.1 s: there is nothing to learn from.
+# m/s. Training and validation lists omit slower frames, from which there is nothing to learn.
 LEAST_SPEED = 1.0
 
 
 @dataclass(frozen=True)
 class World:
-    """What decides a world's every byte.
+    """The parameters that determine every byte of a world.
 
     Attributes:
-        height, width: of the images, at least 32 by 64 pixels.
-        frames: stereo frames altogether, at least 9: three drives of three frames.
-        seed: not negative.
+        height: Height of the images in pixels, at least 32.
+        width: Width of the images in pixels, at least 64.
+        frames: Total number of stereo frames, at least 9 (three drives of three frames).
+        seed: At least 0.
+
+    Raises:
+        DataError: If a parameter is out of range.
     """
 
     height: int
@@ -41,37 +45,37 @@ class World:
     def __post_init__(self):
         for name, least in (("height", 32), ("width", 64), ("frames", 9), ("seed", 0)):
             if getattr(self, name) < least:
-                raise DataError(f"a world's {name}: got {getattr(self, name)}, expected at least {least}")
+                raise DataError(f"World {name}: got {getattr(self, name)}, expected at least {least}.")
 
     @cached_property
     def drive_lengths(self) -> list[int]:
-        """Frames of each drive."""
+        """Number of frames of each drive."""
         drives = max(3, round(self.frames / FRAMES_PER_DRIVE))
         return [self.frames // drives + (drive < self.frames % drives) for drive in range(drives)]
 
     @property
     def parts(self) -> list[str]:
-        """Which part of the split each drive belongs to: the last streets are kept from training."""
+        """Part of the split of each drive; the last streets are held out for val and test."""
         drives = len(self.drive_lengths)
         held_out = max(1, round(drives / 8))
         return ["train"] * (drives - 2 * held_out) + ["val"] * held_out + ["test"] * held_out
 
     def street(self, drive: int) -> Street:
-        """The street of a drive."""
+        """Generate the street of a drive."""
         return Street((self.seed, drive), self.drive_lengths[drive])
 
     def renderer(self, drive: int) -> StreetRenderer:
-        """What draws the street of a drive."""
+        """Create the renderer of a drive's street."""
         return StreetRenderer(
             self.street(drive), build_atlas(self.seed), PinholeCamera.like_kitti(self.height, self.width)
         )
 
     def drive_folder(self, drive: int) -> str:
-        """As split lines name it."""
+        """Return the folder of a drive, as in split lines."""
         return f"{DATE}/{DATE}_drive_{drive + 1:04d}_sync"
 
     def split_lines(self, part: str) -> list[str]:
-        """The lines of a part: both cameras' in turn for training, the left one's else; neighbours are always there."""
+        """List the lines of a part: both cameras for training, else the left one. Their neighbours always exist."""
         lines = []
         for drive, its_part in enumerate(self.parts):
             if its_part != part:
@@ -84,19 +88,19 @@ class World:
 
 
 def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], None] = lambda: None) -> bool:
-    """Writes a world to a folder; what is there is either the whole of it, or nothing.
+    """Write a world to a folder atomically: the folder appears only when the world is complete.
 
     Args:
-        world: what to write.
-        out: the folder; it may hold the same world already, which is then left as it is.
-        num_workers: processes that draw; 0 draws in this one.
-        on_frame: called after each frame that is written.
+        world: The world.
+        out: The folder; if it already contains the same world, nothing is written.
+        num_workers: Number of rendering processes; 0 renders in this process.
+        on_frame: Called after each written frame.
 
     Returns:
-        Whether anything was written.
+        Whether the world was written.
 
     Raises:
-        DataError: the folder holds something else, or a process died.
+        DataError: If the folder contains anything else, or a worker process exited unexpectedly.
     """
     manifest = {"version": VERSION, **asdict(world)}
     if out.exists() and any(out.iterdir()):
@@ -121,9 +125,9 @@ def _check_existing(out: Path, manifest: dict) -> None:
     except (OSError, ValueError):
         found = None
     if found != manifest:
-        what = f"another world ({found})" if found else "something that is not a world"
+        what = f"another world ({found})" if found else "files other than a world"
         raise DataError(
-            f"{out} holds {what}; expected this one ({manifest}), or nothing. Name another folder by --out."
+            f"{out} contains {what}. Expected an empty folder or this world ({manifest}). Choose another --out."
         )
 
 
@@ -140,5 +144,5 @@ def _draw(world: World, out: Path, drive_and_frame: tuple[int, int]) -> None:
 
 @lru_cache(maxsize=2)
 def _renderer(world: World, drive: int) -> StreetRenderer:
-    """Of the drives that a process draws at the moment."""
+    """Cache the renderers of the drives that a process is rendering."""
     return world.renderer(drive)

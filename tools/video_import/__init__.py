@@ -1,1 +1,1 @@
-"""Videos of any camera made into a data set that `train.py --dataset folder` trains on."""
+"""Import videos of any camera as a dataset for ``train.py --dataset folder``."""

@@ -1,5 +1,7 @@
-"""A camera's intrinsics and lens from a video of a checkerboard (Zhang, "A Flexible New Technique for Camera
-Calibration", PAMI 2000), by OpenCV; and the file that holds them."""
+"""Calibrate a camera from a video of a checkerboard with OpenCV, and write the camera file.
+
+Zhang, "A Flexible New Technique for Camera Calibration", PAMI 2000.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,24 +15,24 @@ from common.errors import DataError
 from datasets.cameras import BROWN, FISHEYE, Camera
 from tools.video_import.sources import Source
 
-MOST_FRAMES = 120  # that are searched
-MOST_BOARDS, LEAST_BOARDS = 40, 6  # that the camera is fitted to
-NEW_PLACE = 0.03  # of the width: a board that has moved less since the last one tells nothing new
-# The newer detector is better by little, and takes ten times as long to find that there is no board.
+MOST_FRAMES = 120  # searched for boards
+MOST_BOARDS, LEAST_BOARDS = 40, 6  # used for the calibration
+NEW_PLACE = 0.03  # of the width; a board that has moved less adds no information
+# findChessboardCornersSB is only slightly better, and takes ten times as long on frames without a board.
 FLAGS = cv2.CALIB_CB_ADAPTIVE_THRESH + cv2.CALIB_CB_NORMALIZE_IMAGE + cv2.CALIB_CB_FAST_CHECK
 REFINEMENT = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 0.001)
 GOOD_FIT = 1.0  # pixels
-MODEL_NAMES = {BROWN: "brown", FISHEYE: "fisheye"}  # in camera files
+MODEL_NAMES = {BROWN: "brown", FISHEYE: "fisheye"}  # names in camera files
 
 
 class Calibration(NamedTuple):
-    """What was found.
+    """The result of a calibration.
 
     Attributes:
-        camera: with its lens.
-        error: root mean square distance in pixels between corners found and predicted.
-        boards: how many boards it was fitted to.
-        covered: share of the image that their corners spread over.
+        camera: Intrinsics and distortion.
+        error: Root mean square reprojection error of the corners, in pixels.
+        boards: Number of boards used.
+        covered: Share of the image that the bounding box of all corners covers.
     """
 
     camera: Camera
@@ -42,14 +44,18 @@ class Calibration(NamedTuple):
 def find_boards(
     source: Source, corners: tuple[int, int], on_frame: Callable[[], None] = lambda: None
 ) -> list[np.ndarray]:
-    """The inner corners of the board in frames all over the film, each (N, 2) pixels.
+    """Find the inner corners of the board in frames spread over the video.
 
     Args:
-        corners: how many there are across and down, inside of the board.
-        on_frame: called after each frame that is searched.
+        source: The video, or a folder of images.
+        corners: Number of inner corners (columns, rows).
+        on_frame: Called after each searched frame.
+
+    Returns:
+        The corners of each board, (N, 2) in pixels.
 
     Raises:
-        DataError: too few boards are seen.
+        DataError: If the board is found in too few positions.
     """
     boards: list[np.ndarray] = []
     for frame in source.read(frames_to_search(source)):
@@ -63,28 +69,30 @@ def find_boards(
         on_frame()
     if len(boards) < LEAST_BOARDS:
         raise DataError(
-            f"{source.path}: the board was found in {len(boards)} different places, at least {LEAST_BOARDS} are "
-            f"needed. --corners counts the corners inside of the board, {corners[0]}x{corners[1]} here; show the whole "
-            "board, near, sharp, tilted, and in all parts of the image."
+            f"{source.path}: found the board in {len(boards)} positions, expected at least {LEAST_BOARDS}. Check that "
+            f"the board has {corners[0]}x{corners[1]} inner corners (--corners). Show the whole board, close, sharp, "
+            "tilted, and in all parts of the image."
         )
     return boards
 
 
 def frames_to_search(source: Source) -> list[int]:
-    """Frames evenly spread over the film."""
+    """Choose up to ``MOST_FRAMES`` frames, evenly spaced over the video."""
     count = min(MOST_FRAMES, len(source))
     return np.unique(np.linspace(0, len(source) - 1, count).round().astype(int)).tolist()
 
 
 def calibrate(boards: list[np.ndarray], corners: tuple[int, int], size: tuple[int, int], fisheye: bool) -> Calibration:
-    """Fits a camera to boards.
+    """Estimate the intrinsics and distortion of a camera from its images of a board.
 
     Args:
+        boards: The corners of each board, (N, 2) in pixels.
+        corners: Number of inner corners (columns, rows).
         size: (height, width) of the images.
-        fisheye: fit the fisheye's k1 to k4, in the place of Brown's k1, k2, p1, p2, k3.
+        fisheye: Estimate k1 to k4 of the fisheye model instead of k1, k2, p1, p2, k3 of Brown's.
 
     Raises:
-        DataError: there is no camera that fits them.
+        DataError: If the calibration does not converge.
     """
     chosen = np.unique(np.linspace(0, len(boards) - 1, min(MOST_BOARDS, len(boards))).round().astype(int))
     seen = [boards[i].reshape(-1, 1, 2).astype(np.float32) for i in chosen]
@@ -99,7 +107,7 @@ def calibrate(boards: list[np.ndarray], corners: tuple[int, int], size: tuple[in
             error, K, coefficients, *_ = cv2.calibrateCamera([board] * len(seen), seen, size[::-1], None, None)
     except cv2.error as failure:
         raise DataError(
-            f"no camera fits these {len(seen)} boards. Tilt the board more, and show it in all parts of the image."
+            f"Calibration from {len(seen)} boards failed. Tilt the board more, and show it in all parts of the image."
         ) from failure
     distortion = np.zeros(9)
     distortion[0] = FISHEYE if fisheye else BROWN
@@ -114,10 +122,12 @@ def write_camera_file(path: Path, camera: Camera, **about: Any) -> None:
     """Write a camera to a JSON file that ``datasets.camera_files`` reads.
 
     Args:
-        about: further entries, for people.
+        path: The file.
+        camera: The camera, with distortion.
+        about: Further entries for readers, which the project ignores.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: If the file cannot be written.
     """
     height, width = camera.size
     model = int(camera.distortion[0])

@@ -1,4 +1,4 @@
-"""Several sources into one data set: the camera and name of each, and what becomes of those that cannot be used."""
+"""Import several sources into one dataset: choose the camera, size and folder name of each."""
 
 import math
 import re
@@ -20,21 +20,22 @@ from tools.video_import.frame_motion import TARGET_MOTION, choose_stride, take_f
 from tools.video_import.sequence import PLAN, ImportPlan, import_sequence, read_record
 from tools.video_import.sources import ImageFolderSource, Source, open_source
 
-USUAL_PIXELS = 640 * 192  # of the networks' input, which a size of another shape has about as many of
-MULTIPLE, LEAST_SIDE = 32, 64  # what the networks take
+USUAL_PIXELS = 640 * 192  # the usual area of the networks' input, kept for other aspect ratios
+MULTIPLE, LEAST_SIDE = 32, 64  # pixels; sizes that the networks accept
 
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """How sources are imported.
+    """Settings of an import.
 
     Attributes:
-        out: folder of the data set.
-        size: (height, width) of what is stored; None for the data set's, else what suits the first source.
-        camera_file, view: what is known of the cameras: a file, or the horizontal FOV in degrees; None for what images
-            say, or a guess.
-        keep_distortion: leave distortion in the images.
-        baseline: metres between the cameras of pairs.
+        out: Folder of the dataset.
+        size: (height, width) of the stored frames; None for the size of the existing dataset, or else a size for the
+            aspect ratio of the first source.
+        camera_file: File of the camera; None to use ``view``.
+        view: Horizontal FOV in degrees; None to use the EXIF data of images, or else a guess.
+        keep_distortion: Keep the distortion in the images.
+        baseline: Distance in metres between the cameras of a stereo pair.
     """
 
     out: Path
@@ -47,7 +48,7 @@ class ImportSettings:
 
 @dataclass(frozen=True)
 class ImportInput:
-    """A source as given: its path, that of the right camera, and of the folder with its depth maps."""
+    """The paths of a source as the user passes them: left camera, right camera, folder of depth maps."""
 
     left: Path
     right: Path | None = None
@@ -55,39 +56,39 @@ class ImportInput:
 
 
 def settled_size(settings: ImportSettings) -> tuple[int, int] | None:
-    """(height, width) that all frames of the data set are stored at; None where its first source decides.
+    """Return the size (height, width) of the stored frames; None if the first source decides.
 
     Raises:
-        OptionsError: the data set has another one than is asked for.
+        OptionsError: If the dataset already has another size.
     """
     stored = stored_size(settings.out)
     if stored and settings.size not in (None, stored):
         raise OptionsError(
-            f"{settings.out} holds frames of {stored[1]}x{stored[0]}: leave out --height and --width, or name another "
-            "--out."
+            f"{settings.out} already contains frames of {stored[1]}x{stored[0]}. Omit --height and --width, or choose "
+            "another --out."
         )
     return stored or settings.size
 
 
 def suiting_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) that the networks take, with about the shape of images of this size and the usual area."""
+    """Choose a size (height, width) that the networks accept, with the usual area and about this aspect ratio."""
     height, width = size
     ideal = math.sqrt(USUAL_PIXELS * height / width), math.sqrt(USUAL_PIXELS * width / height)
     return tuple(max(LEAST_SIDE, MULTIPLE * round(side / MULTIPLE)) for side in ideal)
 
 
 def choose_camera(settings: ImportSettings, source: Source) -> Camera:
-    """What is known of a source's camera: by file, by field of view, by what its images say, or a guess.
+    """Choose the camera of a source: from its file, the field of view, EXIF data, or else a guess.
 
     Raises:
-        DataError: the camera cannot be meant for these images.
+        DataError: If the camera does not match the images.
     """
     if settings.camera_file:
         camera = read_camera_file(settings.camera_file, source.size)
     elif settings.view:
         camera = Camera.from_view(settings.view, source.size, "by --fov", source.pixel_aspect)
     else:
-        millimetres = _film_focal_length(source) if isinstance(source, ImageFolderSource) else None
+        millimetres = _exif_focal_length(source) if isinstance(source, ImageFolderSource) else None
         if millimetres:
             origin = f"by EXIF: {millimetres:g} mm on 35 mm film"
             camera = Camera.from_35mm_equivalent(millimetres, source.size, origin)
@@ -97,29 +98,31 @@ def choose_camera(settings: ImportSettings, source: Source) -> Camera:
 
 
 def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, int] | None) -> ImportPlan:
-    """Opens a source and measures its motion.
+    """Open a source, measure its motion, and choose its camera, size and stride.
 
     Args:
-        size: (height, width) to store; None where this source decides it.
+        settings: Settings of the import.
+        given: Paths of the source.
+        size: (height, width) of the stored frames; None if this source decides.
 
     Raises:
-        DataError: it cannot be used.
+        DataError: If the source cannot be imported.
     """
     source = open_source(given.left)
     right = open_source(given.right) if given.right else None
     if right and (len(right), right.size) != (len(source), source.size):
         raise DataError(
-            f"{given.right} has {len(right)} frames of {right.size[1]}x{right.size[0]}, {given.left} {len(source)} of "
-            f"{source.size[1]}x{source.size[0]}: a pair has as many, of one size."
+            f"{given.right} has {len(right)} frames of {right.size[1]}x{right.size[0]}, but {given.left} has "
+            f"{len(source)} of {source.size[1]}x{source.size[0]}. Both cameras need the same number and size."
         )
     depths = find_images([str(given.depth)]) if given.depth else None
     if depths and len(depths) != len(source):
-        raise DataError(f"{given.depth} has {len(depths)} depth maps, but {given.left} {len(source)} frames.")
+        raise DataError(f"{given.depth} has {len(depths)} depth maps, but {given.left} has {len(source)} frames.")
     camera = choose_camera(settings, source)
     if right and camera.has_distortion:
         raise DataError(
-            f"{camera.origin} has a lens, but pairs must be rectified, which undoes it: rectify them, and give the "
-            "camera of the rectified images."
+            f"The camera {camera.origin} has distortion, but stereo pairs must be rectified. Rectify the images, and "
+            "pass the camera of the rectified images with --camera."
         )
     return ImportPlan(
         source,
@@ -134,7 +137,7 @@ def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, i
 
 
 def name_of(given: ImportInput, out: Path, taken: set[str]) -> str:
-    """The folder of a source in the data set: its own name, with its parents' where another source has that."""
+    """Choose the folder of a source in the dataset: its own name, prefixed by its parents' where that is taken."""
     parts = [given.left.resolve().stem if given.left.is_file() else given.left.resolve().name]
     for parent in given.left.resolve().parents:
         name = re.sub(r"[^\w.-]+", "_", "_".join(parts)).lstrip(".") or "sequence"
@@ -143,14 +146,18 @@ def name_of(given: ImportInput, out: Path, taken: set[str]) -> str:
         if name not in taken and path in (None, str(given.left.resolve())):
             return name
         parts.insert(0, parent.name)
-    raise DataError(f"{given.left}: there is a sequence of each of its names in {out}; name another --out.")
+    raise DataError(f"{given.left}: every possible name is taken by a sequence in {out}. Choose another --out.")
 
 
 def import_or_skip(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]) -> tuple[dict[str, Any], bool]:
-    """The record of a sequence, and whether it was there already.
+    """Import a sequence unless it is already complete.
+
+    Returns:
+        The record of the sequence, and whether it was already complete.
 
     Raises:
-        DataError: it cannot be used, and nothing is left of it; or it was imported in another way.
+        DataError: If the source cannot be imported, in which case its folder is removed; or if the folder was imported
+            with different settings.
     """
     record = read_record(folder)
     if record is not None:
@@ -158,11 +165,12 @@ def import_or_skip(plan: ImportPlan, folder: Path, on_frame: Callable[[], None])
         other = [name for name in content if content[name] != record["plan"].get(name)]
         if other:
             raise DataError(
-                f"{folder} was imported with another {', '.join(other)}: remove that folder, or name another --out."
+                f"{folder} was imported with different settings ({', '.join(other)}). Remove the folder, or choose "
+                "another --out."
             )
         return record, True
     if folder.exists() and not (folder / PLAN).is_file():
-        raise DataError(f"{folder} is there, and was not made by an import: name another --out.")
+        raise DataError(f"{folder} exists, and was not created by an import. Choose another --out.")
     try:
         return import_sequence(plan, folder, on_frame), False
     except DataError:
@@ -171,32 +179,31 @@ def import_or_skip(plan: ImportPlan, folder: Path, on_frame: Callable[[], None])
 
 
 def frames_to_take(plan: ImportPlan) -> int:
-    """How many frames are taken."""
+    """Count the frames that the import selects."""
     return len(take_frames(plan.left.times, plan.interval))
 
 
 def describe_plan(plan: ImportPlan) -> Iterator[str]:
-    """What was found of a source and decided, by line."""
+    """Describe a source and its plan, line by line."""
     source, stride = plan.left, plan.stride
     height, width = source.size
     text = f"{len(source)} frames of {width}x{height}"
     if not isinstance(source, ImageFolderSource):
         text += f" in {source.times[-1]:.1f} s"
     if source.rotation:
-        text += f", turned by {source.rotation} degrees to stand upright"
+        text += f", rotated by {source.rotation} degrees to be upright"
     yield text
-    every = "each frame" if stride.frames == 1 else f"every {stride.frames} frames one"
     yield (
-        f"takes {every}: the image then moves by {stride.motion:.2%} of its width, KITTI's by "
-        f"{TARGET_MOTION:.2%}; measured at {stride.samples[0]} places, {stride.samples[1]} of them still"
+        f"stride {stride.frames}: median motion between frames {stride.motion:.2%} of the width (KITTI: "
+        f"{TARGET_MOTION:.2%}), measured at {stride.samples[0]} positions, {stride.samples[1]} of them static"
     )
     yield f"camera: {plan.camera.describe()}"
     if stride.motion > 2 * TARGET_MOTION:
-        yield "Note: it moves too fast from frame to frame; film with more frames a second, or move more slowly."
+        yield "Note: the motion between frames is too large. Record at a higher frame rate, or move more slowly."
 
 
-def _film_focal_length(source: ImageFolderSource) -> float | None:
-    """Of the first image's EXIF data, in millimetres."""
+def _exif_focal_length(source: ImageFolderSource) -> float | None:
+    """Read the 35 mm equivalent focal length in mm from the EXIF data of the first image."""
     with open_image(find_images([str(source.path)])[0]) as image:
         value = image.getexif().get_ifd(IFD.Exif).get(Base.FocalLengthIn35mmFilm)
     return float(value) if value else None

@@ -1,7 +1,7 @@
-"""How far apart the frames of a source are to be taken, by how much its images move (`common.image_motion`).
+"""Choose the stride between frames of a source by its image motion (``common.image_motion``).
 
-Where motion is less than on KITTI, there is little parallax to learn depth from; where it is much more, neighbours no
-longer show the same.
+With less motion than on KITTI, there is little parallax to learn depth from; with much more, neighbouring frames no
+longer overlap enough.
 """
 
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from common.errors import DataError
 from common.image_motion import MEASURED_WIDTH, measure_motion
 from tools.video_import.sources import Source
 
-# KITTI's, which the method was made for: the median over the 297 pairs of successive frames of a drive through a
-# residential street at 10 frames a second, left camera, measured by `measure_motion` at MEASURED_WIDTH; half of the
-# pairs lie between 0.0145 and 0.0207.
+# Median motion on KITTI, the method's own dataset, as a share of the width: 297 pairs of successive frames of a drive
+# through a residential street at 10 frames/s, left camera, by ``measure_motion`` at MEASURED_WIDTH. The quartiles are
+# 0.0145 and 0.0207.
 TARGET_MOTION = 0.0181
-# Less motion is none: a share of the target, whatever camera it is; `common.image_motion.STATIC_MOTION` is by the speed
-# of KITTI's car.
+# Below this motion, frames are static. A share of the target, for any camera; ``common.image_motion.STATIC_MOTION`` was
+# derived from the speed of KITTI's car.
 STATIC_MOTION = 0.15 * TARGET_MOTION
 STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
-MAX_SAMPLES = 48  # of a source at which strides are measured
-SAMPLE_DISTANCE = 8  # frames, at least
-ENOUGH = 1.4  # of the target: with a larger stride there is more motion still, which need not be measured
+MAX_SAMPLES = 48  # positions per source at which motion is measured
+SAMPLE_DISTANCE = 8  # frames between positions, at least
+ENOUGH = 1.4  # times the target: larger strides are not measured, as they only increase the motion
 
 
 @dataclass(frozen=True)
 class Stride:
-    """The decision for one source.
+    """The stride chosen for a source.
 
     Attributes:
-        frames: every so many frames one is taken.
-        motion: what the median motion then is.
-        by_stride: stride -> median motion, of those that were looked at.
-        samples: at how many places motion was measured, and at how many of them nothing moved.
+        frames: Stride: one of this many frames is selected.
+        motion: Median motion at this stride, as a share of the width.
+        by_stride: Stride -> median motion, of the measured strides.
+        samples: Number of measured positions, and how many of them are static.
     """
 
     frames: int
@@ -43,31 +43,31 @@ class Stride:
 
 
 def choose_stride(source: Source) -> Stride:
-    """The stride whose motion is nearest to the target's, by ratio; of places where something moves.
+    """Choose the stride with the motion nearest to the target by ratio, ignoring static positions.
 
     Raises:
-        DataError: nothing moves anywhere, or nothing could be decoded.
+        DataError: If the source is static throughout, or cannot be decoded.
     """
     samples = _sample_frames(len(source))
     rows = [row for sample in samples if (row := _motions_from(source, sample))]
     if not rows:
-        raise DataError(f"{source.path} cannot be decoded at any of {len(samples)} places.")
+        raise DataError(f"{source.path} cannot be decoded at any of {len(samples)} positions.")
     moving = [row for row in rows if max(row.values()) > STATIC_MOTION]
     while moving:
         chosen, by_stride = _nearest_stride(moving)
-        # A place from which the camera sets off only later counts as static.
+        # A position counts as static if the camera starts to move only after the chosen stride.
         moving_on = [row for row in moving if row.get(chosen, np.inf) > STATIC_MOTION]
         if len(moving_on) == len(moving):
             return Stride(chosen, by_stride[chosen], by_stride, (len(rows), len(rows) - len(moving)))
         moving = moving_on
     raise DataError(
-        f"{source.path}: the camera stands still all the time (motion below {STATIC_MOTION:.2%} of the width "
-        "even between frames far apart), so that there is no depth to learn from."
+        f"{source.path} is static throughout: motion is below {STATIC_MOTION:.2%} of the width even between distant "
+        "frames. Record with a moving camera."
     )
 
 
 def _nearest_stride(rows: list[dict[int, float]]) -> tuple[int, dict[int, float]]:
-    """The stride whose median motion is nearest to the target's by ratio; and the medians up to it."""
+    """Find the stride with the median motion nearest to the target by ratio, and the medians up to it."""
     by_stride: dict[int, float] = {}
     for stride in STRIDES:
         motions = [row[stride] for row in rows if stride in row]
@@ -80,14 +80,14 @@ def _nearest_stride(rows: list[dict[int, float]]) -> tuple[int, dict[int, float]
 
 
 def _sample_frames(frames: int) -> list[int]:
-    """First frames of the stretches that are measured."""
+    """Choose the first frame of each measured stretch."""
     reach = min((frames - 1) // 2, STRIDES[-1])
     count = min(MAX_SAMPLES, max(1, (frames - reach) // SAMPLE_DISTANCE))
     return np.unique(np.linspace(0, frames - 1 - reach, count).round().astype(int)).tolist()
 
 
 def _motions_from(source: Source, sample: int) -> dict[int, float]:
-    """Stride -> motion from the frame at a place to the one so much later; where it is enough, at least so much."""
+    """Measure the motion from a position for each stride; beyond ``ENOUGH``, larger strides get a lower bound."""
     strides = [stride for stride in STRIDES if sample + stride < len(source)]
     motions: dict[int, float] = {}
     first = None
@@ -103,14 +103,17 @@ def _motions_from(source: Source, sample: int) -> dict[int, float]:
 
 
 def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
-    """Number -> the frame that is taken for it; successive numbers are about an interval apart.
+    """Select frames at a constant interval, even if the frame rate varies.
 
-    Frame rates may vary: each frame is followed by the one that is nearest to an interval later. Where that is off by
-    more than half an interval, numbers are left out, so that the two are no neighbours.
+    Each selected frame is followed by the frame nearest to one interval later. If the gap exceeds 1.5 intervals,
+    numbers are skipped, and the two frames do not count as neighbours.
 
     Args:
-        times: (N,) seconds, ascending.
-        interval: seconds.
+        times: (N,) in seconds, ascending.
+        interval: Seconds between selected frames.
+
+    Returns:
+        Frame number -> index in the source.
     """
     taken = {0: 0}
     number = frame = 0
@@ -121,7 +124,7 @@ def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
             after -= 1
         elapsed = (times[after] - times[frame]) / interval
         is_last = after == len(times) - 1
-        if elapsed < 0.5 and not is_last:  # that much too early is nearest only where frames are missing
+        if elapsed < 0.5 and not is_last:  # so early a frame is the nearest one only at a gap
             after, elapsed = after + 1, (times[after + 1] - times[frame]) / interval
         elif elapsed < 0.75 and is_last:  # the source ends here
             break

@@ -1,9 +1,9 @@
-"""One source made into a sequence of the data set: chosen frames at one size, their camera, what was decided.
+"""Import one source as a sequence of the dataset: the selected frames at one size, their camera, and a record.
 
-SEQUENCE/left/, right/, depth/, calib.txt  as `datasets.folder_dataset` reads them
-SEQUENCE/frames.csv                        each frame that was taken, as `datasets.frame_table` has it
-SEQUENCE/sequence.json                     what was decided; written last, so that it marks a whole sequence
-SEQUENCE/import.json, import.csv           what is there of one that is not whole: its plan, and the frames so far
+SEQUENCE/left/, right/, depth/, calib.txt  as ``datasets.folder_dataset`` reads them
+SEQUENCE/frames.csv                        each selected frame, in the format of ``datasets.frame_table``
+SEQUENCE/sequence.json                     the record; written last, it marks a complete sequence
+SEQUENCE/import.json, import.csv           of an incomplete sequence: its plan, and the frames written so far
 """
 
 import csv
@@ -31,21 +31,22 @@ from tools.video_import.sources import ImageFolderSource, Source
 
 RECORD, PLAN, ROWS = "sequence.json", "import.json", "import.csv"
 JPEG_QUALITY = 95
-LEAST_FRAMES = 9  # that a sequence needs to be split
+LEAST_FRAMES = 9  # per sequence, to split it into train, val and test
 
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What is to be made of a source.
+    """The plan to import a source.
 
     Attributes:
-        left, right: the source, and the other camera of the pair.
-        depths: depth maps of the left source's frames, in their order; of its size.
-        camera: of both, for the source's frames.
-        keep_distortion: leave the distortion in the images, and its coefficients with the camera.
-        size: (height, width) of what is stored.
-        baseline: metres between the cameras of a pair.
-        stride: how far apart frames are taken.
+        left: The source.
+        right: The right camera of a stereo pair.
+        depths: Depth maps of the left frames, in their order and at their size.
+        camera: Camera of the source's frames; both cameras of a pair have the same.
+        keep_distortion: Keep the distortion in the images and its coefficients in the camera.
+        size: (height, width) of the stored frames.
+        baseline: Distance in metres between the cameras of a pair.
+        stride: Stride between selected frames.
     """
 
     left: Source
@@ -59,11 +60,11 @@ class ImportPlan:
 
     @property
     def interval(self) -> float:
-        """Seconds between frames; of a folder of images, numbers."""
+        """Seconds between selected frames; for a folder of images, the stride."""
         return self.stride.frames * float(np.median(np.diff(self.left.times)))
 
     def as_dict(self) -> dict[str, Any]:
-        """All that decides what is written, as JSON can hold it."""
+        """Convert everything that determines the output to JSON types."""
         camera = self.camera
         sources = {"source": self.left, "right": self.right}
         return {
@@ -83,17 +84,19 @@ class ImportPlan:
 
 
 def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]) -> dict[str, Any]:
-    """Writes the sequence, or what is missing of it.
+    """Write a sequence, or resume writing it.
 
     Args:
-        on_frame: called for every frame that is taken.
+        plan: The plan.
+        folder: Folder of the sequence.
+        on_frame: Called for every selected frame.
 
     Returns:
-        What was decided: the content of sequence.json.
+        The content of sequence.json.
 
     Raises:
-        DataError: the source cannot be decoded, or leaves too few frames.
-        UserError: the folder cannot be written.
+        DataError: If the source cannot be decoded, or yields too few frames.
+        UserError: If the folder cannot be written.
     """
     undistorter = Undistorter(plan.camera) if plan.camera.has_distortion and not plan.keep_distortion else None
     if plan.camera.has_distortion and plan.keep_distortion:
@@ -113,8 +116,8 @@ def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]
         kept, static = _remove_static(folder, rows)
         if len(kept) < LEAST_FRAMES:
             raise DataError(
-                f"{plan.left.path}: {len(kept)} of its {len(plan.left)} frames remain, {plan.interval:g} apart; at "
-                f"least {LEAST_FRAMES} are needed. Take a longer video."
+                f"{plan.left.path}: {len(kept)} of {len(plan.left)} frames remain at an interval of {plan.interval:g}, "
+                f"expected at least {LEAST_FRAMES}. Record a longer video."
             )
         write_camera(folder / CALIBRATION, FolderCamera(camera.K, camera.size, camera.distortion, plan.baseline))
         write_frame_table(folder / FRAMES, rows, kept)
@@ -128,7 +131,11 @@ def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """What was decided of a sequence; None where it is not whole."""
+    """Read the record of a sequence; None if the sequence is incomplete.
+
+    Raises:
+        DataError: If the record cannot be read.
+    """
     try:
         return json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -138,7 +145,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
-    """The frames that are there already; of another plan nothing is left."""
+    """Prepare the folder, and return the frames already written; the frames of another plan are removed."""
     content = plan.as_dict()
     try:
         is_same = json.loads((folder / PLAN).read_text(encoding="utf-8")) == content
@@ -150,7 +157,7 @@ def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
     rows = []
     if (folder / ROWS).is_file():
         with open(folder / ROWS, encoding="utf-8", newline="") as stream:
-            whole = [line for line in stream if line.endswith("\n")]  # but for one that was cut off
+            whole = [line for line in stream if line.endswith("\n")]  # without a truncated last one
         rows = [FrameRow(int(a), int(b), float(c), float(d) if d else None) for a, b, c, d in csv.reader(whole)]
         (folder / ROWS).write_text("".join(whole), encoding="utf-8", newline="")
     for name in (*([FOLDERS["l"]]), *([FOLDERS["r"]] if plan.right else []), *(["depth"] if plan.depths else [])):
@@ -161,7 +168,7 @@ def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
 def _write_frames(
     plan: ImportPlan, folder: Path, taken: dict[int, int], last: FrameRow | None, undistorter: Undistorter | None
 ) -> Iterator[FrameRow]:
-    """Stores the frames after the last one that is there; each row comes when its images are whole."""
+    """Store the frames after the last written one; yield each row once its images are complete."""
     numbers = {frame: number for number, frame in taken.items() if last is None or number >= last.number}
     rights = plan.right.read(list(numbers)) if plan.right else None
     before: tuple[int, np.ndarray] | None = None
@@ -174,7 +181,7 @@ def _write_frames(
             _store(plan, folder / FOLDERS["l"] / f"{name}.jpg", frame.pixels, undistorter)
             if plan.right:
                 if right is None or right.index != frame.index:
-                    raise DataError(f"{plan.right.path} has no frame {frame.index} for that of {plan.left.path}.")
+                    raise DataError(f"{plan.right.path} has no frame {frame.index}, but {plan.left.path} has.")
                 _store(plan, folder / FOLDERS["r"] / f"{name}.jpg", right.pixels, undistorter)
             if plan.depths:
                 _store_depth(plan.depths[frame.index], folder / "depth" / f"{name}.png", plan.left.size, undistorter)
@@ -195,12 +202,12 @@ def _store_depth(source: Path, path: Path, size: tuple[int, int], undistorter: U
         return
     depth = read_depth_map(source)
     if depth is None or depth.shape != size:
-        raise DataError(f"--depth {source}: expected a 16-bit grey PNG of {size[1]}x{size[0]}, as the frames are.")
+        raise DataError(f"--depth {source}: expected a 16-bit grey PNG at the frames' size, {size[1]}x{size[0]}.")
     path.write_bytes(encode_depth_png(undistorter.depth(depth)))
 
 
 def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[int]]:
-    """Numbers that are kept, and those whose images are removed, since nothing moves in them."""
+    """Remove the images of static frames; return the numbers of the kept and of the static frames."""
     static = static_frames(((row.number, row.motion) for row in rows), STATIC_MOTION)
     for number in static:
         for path in folder.glob(f"*/{number:010d}.*"):

@@ -1,4 +1,4 @@
-"""Where frames come from: a video, or a folder of images; each frame upright, with the time it was taken at."""
+"""Read upright frames and their times from a video or a folder of images."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,21 +17,21 @@ from common.video import decode_frames, open_container, turns, video_stream
 
 
 class SourceFrame(NamedTuple):
-    """A frame: its place in the source, and uint8 (H, W, 3) RGB, or grey (h, w) where so asked for."""
+    """A frame: its index in the source, and its pixels, uint8 (H, W, 3) RGB, or (h, w) grey if requested."""
 
     index: int
     pixels: np.ndarray
 
 
 class Source:
-    """Frames in the order of time.
+    """Frames in chronological order.
 
     Attributes:
-        path: the file or folder.
-        times: (N,) of the frames, seconds from the first; of images, whose times are not known, their numbers.
+        path: The file or folder.
+        times: (N,) seconds from the first frame; for images, which have no times, their indices.
         size: (height, width) of the upright frames.
-        rotation: degrees counterclockwise that frames were turned by to stand upright.
-        pixel_aspect: width of a pixel over its height.
+        rotation: Counterclockwise rotation in degrees that makes the frames upright.
+        pixel_aspect: Width of a pixel divided by its height.
     """
 
     path: Path
@@ -45,37 +45,38 @@ class Source:
 
     @property
     def version(self) -> list[int]:
-        """What changes when the source does: bytes and time of change; of a folder, of all its images."""
+        """Return the size in bytes and the modification time in ns, which reveal a changed source."""
         raise NotImplementedError
 
     def read(self, indices: Sequence[int], grey_width: int | None = None) -> Iterator[SourceFrame]:
-        """The frames of these places, which ascend; those that cannot be decoded are passed over.
+        """Read the frames at these indices, skipping those that cannot be decoded.
 
         Args:
-            grey_width: asks for grey frames of this width.
+            indices: Ascending indices.
+            grey_width: Width of grey frames to return instead of RGB.
 
         Raises:
-            DataError: nothing can be read any more.
+            DataError: If the source cannot be read.
         """
         raise NotImplementedError
 
 
 def open_source(path: Path) -> Source:
-    """A folder of images, or a video, told by its content.
+    """Open a folder of images or a video; videos are recognised by their content.
 
     Raises:
-        DataError: it is not there, is no video, or has less than two frames.
+        DataError: If the path does not exist, is not a video, or has fewer than two frames.
     """
     if not path.exists():
-        raise DataError(f"{path} is not there.")
+        raise DataError(f"{path} not found.")
     source: Source = ImageFolderSource(path) if path.is_dir() else VideoSource(path)
     if len(source) < 2:
-        raise DataError(f"{path} has {len(source)} frames: there is nothing to learn motion from.")
+        raise DataError(f"{path} has {len(source)} frames, expected at least 2.")
     return source
 
 
 class ImageFolderSource(Source):
-    """A folder of images, in the natural order of their names; none knows when it was taken."""
+    """A folder of images, in the natural order of their names, without times."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -85,49 +86,53 @@ class ImageFolderSource(Source):
 
     @property
     def version(self) -> list[int]:
-        """Of all images."""
+        """Return the total size in bytes and the latest modification time in ns."""
         statuses = [os.stat(image) for image in self.images]
         return [sum(status.st_size for status in statuses), max(status.st_mtime_ns for status in statuses)]
 
     def read(self, indices: Sequence[int], grey_width: int | None = None) -> Iterator[SourceFrame]:
-        """As in `Source`. Raises DataError where an image is damaged, or of another size than the first."""
+        """Read images as ``Source.read`` does.
+
+        Raises:
+            DataError: If an image is damaged, or differs in size from the first one.
+        """
         for index in indices:
             pixels = read_image(self.images[index])
             if pixels.shape[:2] != self.size:
                 raise DataError(
-                    f"{self.images[index]} is {pixels.shape[1]}x{pixels.shape[0]}, the images before it "
-                    f"{self.size[1]}x{self.size[0]}: put images of each size into a folder of their own."
+                    f"{self.images[index]} is {pixels.shape[1]}x{pixels.shape[0]}, but earlier images are "
+                    f"{self.size[1]}x{self.size[0]}. Put the images of each size into a separate folder."
                 )
             yield SourceFrame(index, pixels if grey_width is None else small_grey(pixels, grey_width))
 
 
 class VideoSource(Source):
-    """A video file. Turned upright as its display matrix says; its frames' own times count, not a frame rate."""
+    """A video file. Frames are rotated by its display matrix, and have their own time stamps, not a frame rate."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with open_container(self.path) as container:
             stream = video_stream(container)
-            # The times of all packets, without decoding any.
+            # Time stamps come from the packets, which need no decoding.
             stamps = {_stamp(packet) for packet in container.demux(stream) if packet.size and not packet.is_discard}
             self._stamps = np.array(sorted(stamps - {None}), dtype=np.int64)
             self.times = (self._stamps - self._stamps[:1]) * float(stream.time_base)
             self.pixel_aspect = float(stream.sample_aspect_ratio or 1)
         first = next(self.read(range(len(self.times))), None)
         if first is None:
-            raise DataError(f"Video {path} is damaged: it holds no frame that can be read.")
+            raise DataError(f"Video {path} is damaged or truncated. Copy it again.")
         self.size = first.pixels.shape[:2]
         if self.rotation % 180:
             self.pixel_aspect = 1 / self.pixel_aspect
 
     @property
     def version(self) -> list[int]:
-        """Of the file."""
+        """Return the size in bytes and the modification time in ns of the file."""
         status = os.stat(self.path)
         return [status.st_size, status.st_mtime_ns]
 
     def read(self, indices: Sequence[int], grey_width: int | None = None) -> Iterator[SourceFrame]:
-        """As in `Source`."""
+        """Read frames as ``Source.read`` does."""
         wanted = {int(self._stamps[index]): index for index in indices}
         if not wanted:
             return
@@ -138,19 +143,19 @@ class VideoSource(Source):
                 yield SourceFrame(index, self._upright(frame, grey_width))
 
     def _decode(self, first: int, last: int) -> Iterator[av.VideoFrame]:
-        """The frames from one time stamp to another, from the key frame before the first on."""
+        """Decode the frames between two time stamps, starting at the key frame before the first."""
         for seek in (True, False):
             with open_container(self.path) as container:
                 stream = video_stream(container)
                 if seek:
                     try:
                         container.seek(first, stream=stream)
-                    except FFmpegError:  # this format cannot seek
+                    except FFmpegError:  # the format does not support seeking
                         continue
                 begun = False
                 for frame in decode_frames(container, stream):
                     stamp = frame.pts if frame.pts is not None else frame.dts
-                    if seek and not begun and stamp > first:  # an index that leads astray
+                    if seek and not begun and stamp > first:  # the index is wrong: decode from the start
                         break
                     begun = True
                     if stamp >= first:

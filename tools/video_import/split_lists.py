@@ -1,6 +1,7 @@
-"""The data set's own split, apart in time or by sequence; and its manifest, which remembers what was decided.
+"""Split the imported sequences by time or by sequence, and write the lists and the manifest of the dataset.
 
-A sequence keeps its part for good: what was trained on is not tested on later, though sequences are added.
+The manifest records the parts of each sequence. They never change: frames used for training are not tested on after
+further sequences are added.
 """
 
 import json
@@ -17,27 +18,27 @@ from tools.video_import.sequence import read_record
 MANIFEST = "manifest.json"
 SPLIT = "folder"
 PARTS = ("train", "val", "test")
-WHOLE_SEQUENCES = 8  # so many that are new at once are split by sequence: every eighth to validate, and to test on
-HELD_OUT = 0.1  # of a sequence that is split by time, for each of both
-GAP = 20  # frames at most that lie between the parts of a sequence, in none of them
-LEAST_GAP = 2  # with which neighbours have none in common
+WHOLE_SEQUENCES = 8  # so many new sequences are split by sequence: of every eight, one for val and one for test
+HELD_OUT = 0.1  # share of a sequence split by time, each for val and test
+GAP = 20  # unused frames between the parts of a sequence, at most
+LEAST_GAP = 2  # so that lines of different parts share no neighbouring frame
 
 Ranges = dict[str, list[int]]  # part -> first and last number
 
 
 def write_lists(out: Path) -> dict[str, Any]:
-    """Splits the sequences that are new, and writes lists and manifest anew.
+    """Split the new sequences, and rewrite the lists and the manifest.
 
     Returns:
         The manifest.
 
     Raises:
-        DataError: no sequence is whole.
+        DataError: If no sequence is complete, or the manifest cannot be read.
     """
     folders = sorted(out.iterdir()) if out.is_dir() else []
     records = {folder.name: record for folder in folders if (record := _record_of(folder))}
     if not records:
-        raise DataError(f"{out} holds no whole sequence: nothing was imported.")
+        raise DataError(f"{out} contains no complete sequence. Nothing was imported.")
     before = _read_manifest(out).get("sequences", {})
     known = {
         name: entry["parts"]
@@ -82,11 +83,11 @@ def _read_manifest(out: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise DataError(f"{out / MANIFEST} cannot be read ({error}). Name another --out.") from error
+        raise DataError(f"{out / MANIFEST} cannot be read ({error}). Choose another --out.") from error
 
 
 def _split(targets: list[int], place: int, count: int) -> Ranges:
-    """Parts of a sequence that is the one at a place among so many new ones."""
+    """Split the target frames of new sequence number ``place`` of ``count`` into parts."""
     if not targets:
         return {}
     first, last = targets[0], targets[-1]

@@ -1,4 +1,4 @@
-"""A piece of the real drive that is in order, to be damaged by tests."""
+"""An intact piece of the real drive, which tests damage."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from tools.dataset_check.check_result import CheckResult
 from tools.dataset_check.run_checks import plan_checks, run_checks
 
 DATE = "2011_09_26"
-DRIVE = f"{DATE}/{DATE}_drive_1405_sync"  # as the piece is named, whatever the sample's drive is
+DRIVE = f"{DATE}/{DATE}_drive_1405_sync"  # the name of the piece, whatever the name of the sample's drive
 FRAMES = range(24, 35)
 SCANS = (27, 31, 34)
 LISTS = {
@@ -22,7 +22,7 @@ LISTS = {
 
 
 class Tree:
-    """A copy of the piece. Paths are relative to it."""
+    """A copy of the piece."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -59,7 +59,7 @@ class Tree:
         return result
 
     def found(self, **kwargs) -> set[tuple]:
-        """Of each finding: its kind, the path, and the line in short."""
+        """Return (kind, path relative to the tree, frame and side of the line) of each finding."""
         return {
             (
                 finding.kind,
@@ -72,7 +72,7 @@ class Tree:
 
 @pytest.fixture(scope="session")
 def piece(stereo_drive, sample_lines, tmp_path_factory) -> Path:
-    """Consecutive frames of the sample, three with lidar, under the drive and the numbers that the tests name."""
+    """Copy consecutive frames of the sample, three with lidar, to the drive and frame numbers that the tests use."""
     root = tmp_path_factory.mktemp("piece")
     source = stereo_drive / sample_lines["train"][0].split()[0]
     wanted = [(f"image_0{camera}/data", frame, ".jpg") for camera in (2, 3) for frame in FRAMES]

@@ -1,4 +1,4 @@
-"""Other collections than KITTI raw with jpg: odometry, improved ground truth, png, the built-in world."""
+"""Layouts other than KITTI raw with jpg: odometry, improved ground truth, png, the built-in world."""
 
 import os
 
@@ -17,7 +17,7 @@ SIZE = 64, 128
 
 
 def write_image(path, seed):
-    """Colours that change smoothly, different for every seed."""
+    """Write an image of smooth colours, different for every seed."""
     small = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 16, 3), dtype=np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
     small.resize(SIZE[::-1], Image.Resampling.BICUBIC).save(path)
@@ -37,7 +37,7 @@ def odometry(tmp_path):
     return tmp_path
 
 
-def test_odometry_in_png(odometry):
+def test_odometry_with_png_images(odometry):
     lines = {"train": [SplitLine("9", 1, "l")], "test_09": [SplitLine("9", frame, "l") for frame in (0, 2)]}
 
     def run():
@@ -45,7 +45,9 @@ def test_odometry_in_png(odometry):
 
     result = run()
     assert result.passed and not result.findings and result.images == 3
-    (view,) = result.views  # 2 atan(128 / 2 / 100) and 2 atan(64 / 2 / 90); the file states no size: the images do
+    (view,) = (
+        result.views
+    )  # 2 atan(128 / 2 / 100) and 2 atan(64 / 2 / 90); calib.txt states no size, so the images decide
     assert view.size == SIZE and view.field_of_view == pytest.approx((65.24, 39.14), abs=0.01)
 
     image = odometry / "sequences/09/image_2/000002.png"
@@ -58,7 +60,7 @@ def test_odometry_in_png(odometry):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("doctor") / "world"
+    root = tmp_path_factory.mktemp("dataset_check") / "world"
     generate(World(height=96, width=320, frames=9, seed=1), root, num_workers=0)
     return root
 
@@ -69,13 +71,13 @@ def check_world(root, name):
     return check(root, lists, name, ["val", "test"], frame_ids=(0, -1, 1, "s"))
 
 
-def test_the_built_in_world_is_in_order(world):
+def test_built_in_world_has_no_problems(world):
     for name in ("kitti", "kitti_depth"):
         result = check_world(world, name)
         assert result.passed and result.drives == 3 and result.depth_maps == 2
 
 
-def test_damaged_improved_ground_truth(world):
+def test_truncated_improved_ground_truth_is_reported(world):
     (line,) = (world / "splits/synthetic/test_files.txt").read_text().splitlines()
     folder, frame, _ = line.split()
     path = world / folder / f"proj_depth/groundtruth/image_02/{int(frame):010d}.png"
@@ -88,7 +90,7 @@ def test_damaged_improved_ground_truth(world):
     assert (finding.kind, finding.path, finding.line, finding.part) == ("depth_damaged", str(path), line, "test")
 
 
-def test_swapped_cameras_of_one_drive(world):
+def test_swapped_cameras_of_one_drive_are_reported(world):
     drive = sorted(world.glob("*/*_sync"))[0]
 
     def swap():
@@ -103,7 +105,7 @@ def test_swapped_cameras_of_one_drive(world):
     assert (finding.kind, finding.path) == ("stereo_swapped", str(drive / "image_02/data"))
 
 
-def test_lists_of_every_part(tmp_path):
+def test_lists_of_all_parts_are_read(tmp_path):
     (tmp_path / "train_files.txt").write_text("a 1 l\n")
     (tmp_path / "test_files_10.txt").write_text("10 3 l\n")
     (tmp_path / "test_files.txt").write_text("image 0\n")
@@ -114,10 +116,10 @@ def test_lists_of_every_part(tmp_path):
     assert [finding.kind for finding in read_lists(tmp_path)[1]] == ["list_unreadable", "test_list_unreadable"]
 
 
-def test_a_folder_without_lists(tmp_path):
+def test_folder_without_readable_lists_is_an_error(tmp_path):
     (tmp_path / "test_files.txt").write_text("image 0\n")
     with pytest.raises(DataError, match="got 'image 0'"):
         read_lists(tmp_path)
     (tmp_path / "test_files.txt").unlink()
-    with pytest.raises(DataError, match="holds no lists"):
+    with pytest.raises(DataError, match="no lists found"):
         read_lists(tmp_path)

@@ -1,4 +1,4 @@
-"""Faults put into real data, each named with its file, and nothing else."""
+"""Each fault inserted into real data is reported with its file, and nothing else is."""
 
 import os
 import shutil
@@ -24,11 +24,11 @@ def scan(frame):
     return DRIVE / f"velodyne_points/data/{frame:010d}.bin"
 
 
-def test_data_in_order(tree, sample_view):
+def test_intact_data_has_no_findings(tree, sample_view):
     result = tree.check(num_workers=1)
     assert result.passed and not result.findings
     assert result.lines == {"train": 12, "val": 2, "test": 1}
-    # Of both cameras frames 24 to 33, and frame 34 of the left one.
+    # Frames 24 to 33 of both cameras, and frame 34 of the left one.
     assert (result.drives, result.images, result.depth_maps) == (1, 21, 3)
     # For KITTI's usual 1242x375 at 721.5377 pixels these are 81.4 and 29.1 degrees.
     (view,) = result.views
@@ -38,20 +38,20 @@ def test_data_in_order(tree, sample_view):
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
-def test_a_truncated_image(tree, kept):
+def test_truncated_image(tree, kept):
     content = tree.image(29).read_bytes()
     tree.image(29).write_bytes(content[: kept if kept in (0, 100) else int(kept * len(content))])
     assert tree.found() == {("image_damaged", jpg(29), "29 l")}
     assert not tree.check().passed
 
 
-def test_an_image_of_another_size(tree):
+def test_image_of_another_size(tree):
     with Image.open(tree.image(33, "r")) as image:
         width, height = image.size
         image.resize((width - 18, height - 5)).save(tree.image(33, "r"))
     assert tree.found() == {("image_size", jpg(33, RIGHT), "32 r")}
-    expected = f"got {width - 18}x{height - 5}, the drive's other images are {width}x{height}"
-    assert expected in tree.check().findings[0].detail
+    detail = tree.check().findings[0].detail
+    assert f"{width - 18}x{height - 5}" in detail and f"{width}x{height}" in detail
 
 
 def test_missing_images(tree):
@@ -64,21 +64,21 @@ def test_missing_images(tree):
     assert tree.found(frame_ids=(0,)) == {("image_missing", jpg(30, RIGHT), "30 r")}
 
 
-def test_no_images_at_all(tree):
+def test_split_without_any_image_is_an_error(tree):
     for folder in (LEFT, RIGHT):
         shutil.rmtree(tree.root / folder)
-    with pytest.raises(DataError, match="None of the 12 lines of the train split"):
+    with pytest.raises(DataError, match=r"12 .*train"):
         tree.check()
 
 
 @pytest.mark.parametrize(("content", "words"), [(b"", "0 bytes"), (bytes(70), "70 bytes")])
-def test_an_empty_and_a_cut_scan(tree, content, words):
+def test_empty_and_truncated_scans(tree, content, words):
     tree.scan(34).write_bytes(content)
     assert tree.found() == {("depth_damaged", scan(34), "34 l")}
     assert words in tree.check().findings[0].detail
 
 
-def test_a_scan_that_the_camera_does_not_see(tree):
+def test_scan_outside_the_image(tree):
     np.full((100, 4), -5, np.float32).tofile(tree.scan(27))  # all of it behind the car
     assert tree.found() == {("depth_damaged", scan(27), "27 l")}
 
@@ -88,7 +88,7 @@ def test_missing_ground_truth(tree):
         tree.scan(frame).unlink()
     assert tree.found() == {("val_depth_missing", scan(31), "31 l"), ("test_depth_missing", scan(34), "34 l")}
     del tree.lists["test"]
-    assert tree.check().passed  # validation can do without
+    assert tree.check().passed  # validation works without ground truth
     improved = {
         ("val_depth_missing", DRIVE / f"proj_depth/groundtruth/image_02/{f:010d}.png", f"{f} l") for f in (27, 31)
     }
@@ -96,62 +96,62 @@ def test_missing_ground_truth(tree):
 
 
 @pytest.mark.parametrize("key", ["P_rect_02", "S_rect_03", "R_rect_00"])
-def test_a_missing_calibration_line(tree, key):
+def test_missing_calibration_entry(tree, key):
     tree.edit_calibration("calib_cam_to_cam.txt", lambda line: "" if line.startswith(f"{key}:") else line)
     assert tree.found() == {("calibration_incomplete", CAMERAS, "25 l")}
-    assert tree.check().findings[0].detail == f"the line {key} is missing"
+    assert key in tree.check().findings[0].detail
 
 
-def test_calibration_lines_cut_off(tree):
+def test_truncated_calibration_entries(tree):
     tree.edit_calibration("calib_velo_to_cam.txt", lambda line: line[:40] if line[:2] in ("R:", "T:") else line)
     assert tree.found() == {("calibration_incomplete", LIDAR, "31 l")}
-    assert "the line R has not 9 numbers" in tree.check().findings[0].detail
+    assert "entry R: expected 9 numbers" in tree.check().findings[0].detail
 
 
-def test_a_missing_calibration_file(tree):
+def test_missing_calibration_file(tree):
     (tree.root / LIDAR).unlink()
     assert tree.found() == {("calibration_missing", LIDAR, "31 l")}
     (tree.root / CAMERAS).unlink()
     del tree.lists["val"], tree.lists["test"]
     assert tree.found() == {("calibration_missing", CAMERAS, "25 l")}
-    assert tree.check(mean_intrinsics=True).passed  # then training does without
+    assert tree.check(mean_intrinsics=True).passed  # training then needs no calibration
 
 
 @pytest.mark.parametrize(
     ("key", "line", "kind", "words"),
     [
-        ("P_rect_02", "7 0 609 0 0 721 172 0 0 0 1 0", "calibration_implausible", "a field of view of 179 degrees"),
-        ("P_rect_02", "9e4 0 609 0 0 9e4 172 0 0 0 1 0", "calibration_implausible", "a field of view of 1 degrees"),
-        ("P_rect_02", "-721 0 609 0 0 721 172 0 0 0 1 0", "calibration_implausible", "focal length -721 by 721"),
-        ("P_rect_02", "721 0 609 0 0 721 400 0 0 0 1 0", "calibration_implausible", "the centre (609, 400) is outside"),
+        ("P_rect_02", "7 0 609 0 0 721 172 0 0 0 1 0", "calibration_implausible", "179 degrees"),
+        ("P_rect_02", "9e4 0 609 0 0 9e4 172 0 0 0 1 0", "calibration_implausible", "1 degrees"),
+        ("P_rect_02", "-721 0 609 0 0 721 172 0 0 0 1 0", "calibration_implausible", "-721"),
+        ("P_rect_02", "721 0 609 0 0 721 400 0 0 0 1 0", "calibration_implausible", "(609, 400)"),
         ("P_rect_02", "nan 0 609 0 0 721 172 0 0 0 1 0", "calibration_incomplete", "not finite"),
-        ("S_rect_02", "1000 300", "calibration_size", "for 1000x300, the images of"),
+        ("S_rect_02", "1000 300", "calibration_size", "1000x300"),
     ],
 )
-def test_calibrations_that_cannot_be(tree, key, line, kind, words):
+def test_implausible_calibrations(tree, key, line, kind, words):
     tree.edit_calibration("calib_cam_to_cam.txt", lambda old: f"{key}: {line}\n" if old.startswith(key) else old)
-    tree.lists["val"] = []  # whose ground truth would not fit the image either
+    tree.lists["val"] = []  # its ground truth would not match the image either
     assert (kind, CAMERAS, "25 l") in tree.found()
     assert [words in finding.detail for finding in tree.check().findings if finding.kind == kind] == [True]
 
 
-def test_swapped_stereo(tree):
+def test_swapped_stereo_cameras(tree):
     folders = [tree.root / DRIVE / name for name in ("image_02", "aside", "image_03")]
     for i in (0, 2, 1):
         os.rename(folders[i], folders[i - 2 if i else 1])
     assert tree.found() == {("stereo_swapped", LEFT, "25 l")}
     tree.lists["train"] = [(25, "l"), (26, "l")]
-    # Trained on video alone: it is told though, since ground truth and calibration would be the other camera's.
+    # Reported for monocular training too: ground truth and calibration would be the other camera's.
     assert tree.found(frame_ids=(0, -1, 1)) == {("stereo_swapped", LEFT, "25 l")}
 
 
-def test_the_same_picture_twice(tree):
+def test_duplicate_image(tree):
     shutil.copyfile(tree.image(29), tree.image(30))
     assert tree.found() == {("duplicate_frames", jpg(30), "30 l")}
     assert tree.check().passed
 
 
-def test_faults_between_the_pieces_that_processes_take(tree, monkeypatch):
+def test_faults_at_the_boundaries_of_stretches(tree, monkeypatch):
     monkeypatch.setattr("tools.dataset_check.image_checks.STRETCH", 3)  # frames 24 to 26, 27 to 29, ...
     shutil.copyfile(tree.image(26), tree.image(27))
     tree.image(29).write_bytes(b"")
@@ -159,11 +159,11 @@ def test_faults_between_the_pieces_that_processes_take(tree, monkeypatch):
     assert len(tree.check().findings) == 2
 
 
-def test_a_stretch_in_which_nothing_moves(tree):
+def test_static_stretch_by_image_motion(tree):
     for side in "lr":
         for frame in (28, 29, 30):
             with Image.open(tree.image(27, side)) as image:
-                # What a sensor adds to the same picture: noise.
+                # Sensor noise on an otherwise identical image.
                 noise = np.random.default_rng(frame).normal(0, 1.5, (image.height, image.width))
                 noisy = np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
             Image.fromarray(noisy).save(tree.image(frame, side), quality=92)
@@ -172,7 +172,7 @@ def test_a_stretch_in_which_nothing_moves(tree):
     assert (finding.detail, finding.frames) == ("frames 28 to 30", 3)
 
 
-def test_a_car_that_stands_by_its_own_speed(tree):
+def test_static_stretch_by_recorded_speed(tree):
     folder = tree.root / DRIVE / "oxts/data"
     folder.mkdir(parents=True)
     for frame in range(24, 34):
@@ -191,12 +191,12 @@ def test_lines_listed_twice_or_in_two_parts(tree):
     assert tree.check(frame_ids=(0,)).passed
 
 
-def test_a_summary_names_counts_examples_and_what_to_do(tree, sample_view):
+def test_summary_has_counts_examples_and_advice(tree, sample_view):
     for frame in (25, 26, 28, 29):
         tree.image(frame).write_bytes(b"")
     summary = tree.check().summary()
-    assert "12 train, 2 val, 1 test lines; 21 images and 3 ground truths of 1 drive" in summary
-    assert "field of view {:.1f} by {:.1f} degrees".format(*sample_view.field_of_view) in summary
-    assert "ERROR image_damaged: 4 images that cannot be decoded" in summary
+    assert "12 train, 2 val, 1 test lines; 21 images and 3 ground truths" in summary
+    assert "{:.1f} x {:.1f} degrees".format(*sample_view.field_of_view) in summary
+    assert "ERROR image_damaged: 4 " in summary
     assert str(tree.image(25)) in summary and "(train: " in summary and "and 1 more" in summary
-    assert "get these files again" in summary and summary.endswith("would suffer: 4 errors")
+    assert "these files again" in summary and "4 errors" in summary.splitlines()[-1]

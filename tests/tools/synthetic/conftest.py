@@ -1,4 +1,4 @@
-"""A small world on disk, and scenes of it in memory with their truth."""
+"""A small world on disk, and rendered scenes with ground truth."""
 
 from pathlib import Path
 
@@ -29,14 +29,14 @@ def world_dir(small_world, tmp_path_factory) -> Path:
 
 
 class Scene:
-    """Frame 1 of a street, its neighbours and its pair, with everything that is true of them.
+    """A frame of a street, its neighbours and its stereo pair, with exact depth and motion.
 
     Attributes:
-        views: frame id (0, -1, 1, "s") -> View.
-        transforms: source -> T_target_to_source (4, 4), metres.
+        views: Frame id (0, -1, 1, "s") -> RenderedView.
+        transforms: Source -> T_target_to_source (4, 4), in metres.
     """
 
-    UNIT = 5.4  # metres in a scene unit
+    UNIT = 5.4  # metres per scene unit
 
     def __init__(self, street: Street, camera: PinholeCamera, frame: int = 1):
         self.street, self.camera = street, camera
@@ -50,12 +50,12 @@ class Scene:
 
     @property
     def depth(self) -> np.ndarray:
-        """Metres, (H, W); what is too far to tell is at the end of the networks' range."""
+        """Depth (H, W) in metres; the sky is at the far end of the networks' range."""
         depth = self.views[0].depth
         return np.where(depth > 0, depth, DEPTH_RANGE[1] * self.UNIT)
 
     def batch(self, scales=(0, 1, 2, 3)) -> dict:
-        """What the loss takes, of one sample."""
+        """Build the batch of one sample, as the loss reads it."""
         raw = {f"color/{f}/0": view.color.transpose(2, 0, 1)[None] for f, view in self.views.items()}
         K = np.eye(4)
         K[:3, :3] = self.camera.K
@@ -64,7 +64,7 @@ class Scene:
         return prepare_batch(raw, scales)
 
     def outputs(self, depth_factor: float = 1.0, change: np.ndarray | None = None, scales=(0, 1, 2, 3)) -> dict:
-        """What networks that know the truth would give: disparity, and motions, times a wrong factor or change."""
+        """Build ideal network outputs: true disparities and motions, optionally off by a factor or a transform."""
         low, high = 1 / DEPTH_RANGE[1], 1 / DEPTH_RANGE[0]
         disp = (self.UNIT / (self.depth * depth_factor) - low) / (high - low)
         disp = paddle.to_tensor(disp.clip(0, 1).astype(np.float32))[None, None]
@@ -75,7 +75,7 @@ class Scene:
         return outputs
 
     def visible(self, source) -> np.ndarray:
-        """Pixels of frame 0 whose point the source sees too, by both exact depths; not beside an edge of depth."""
+        """Find pixels (H, W) of frame 0 that the source sees too, by both exact depths, away from depth edges."""
         height, width = self.depth.shape
         y, x = np.mgrid[:height, :width]
         rays = np.linalg.inv(self.camera.K) @ np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
@@ -94,7 +94,7 @@ class Scene:
         return same.reshape(height, width)
 
     def units(self, T: np.ndarray) -> np.ndarray:
-        """(1, 4, 4) float32, its translation in scene units."""
+        """Convert a transform to (1, 4, 4) float32 with its translation in scene units."""
         scaled = T.copy()
         scaled[:3, 3] /= self.UNIT
         return scaled[None].astype(np.float32)
@@ -102,7 +102,7 @@ class Scene:
 
 @pytest.fixture(scope="session")
 def make_scene():
-    """Street seed, options -> Scene at 320x96, or at another size."""
+    """Return a function: street seed, options -> Scene, by default at 320x96."""
 
     def make(seed: int, height: int = 96, width: int = 320, frame: int = 1, **kwargs) -> Scene:
         return Scene(

@@ -1,4 +1,4 @@
-"""The world's exact depth, motion and K against the method's own geometry and loss."""
+"""The world's exact depth, motion and intrinsics agree with the method's geometry and loss."""
 
 import numpy as np
 import paddle
@@ -20,7 +20,7 @@ def _loss(scene, sources=(-1, 1, "s"), **kwargs):
 
 @pytest.mark.parametrize("size", [(96, 320), (375, 1242)])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_neighbours_warped_by_the_truth_are_the_frame(make_scene, seed, size):
+def test_sources_warped_by_ground_truth_match_the_target(make_scene, seed, size):
     scene = make_scene(seed, *size)
     batch = scene.batch()
     depth = paddle.to_tensor((scene.depth / scene.UNIT).astype(np.float32))[None, None]
@@ -45,7 +45,7 @@ def test_neighbours_warped_by_the_truth_are_the_frame(make_scene, seed, size):
     ("sources", "separate_stereo"),
     [((-1, 1), False), (("s",), False), ((-1, 1, "s"), False), ((-1, 1, "s"), True)],
 )
-def test_the_loss_is_lower_at_the_true_depth(make_scene, seed, sources, separate_stereo):
+def test_loss_is_lowest_at_the_true_depth(make_scene, seed, sources, separate_stereo):
     compute = _loss(make_scene(seed), sources, separate_stereo=separate_stereo)
     at_truth = compute(1.0)[0]["loss"].item()
     for factor in (0.8, 1.25):
@@ -55,7 +55,7 @@ def test_the_loss_is_lower_at_the_true_depth(make_scene, seed, sources, separate
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_the_loss_is_lower_at_the_true_motion(make_scene, seed, axis, sign):
+def test_loss_is_lowest_at_the_true_motion(make_scene, seed, axis, sign):
     compute = _loss(make_scene(seed), sources=(-1, 1))
     at_truth = compute()[0]["loss"].item()
     turned, moved = np.eye(4), np.eye(4)
@@ -67,7 +67,7 @@ def test_the_loss_is_lower_at_the_true_motion(make_scene, seed, axis, sign):
         assert at_truth < compute(change=change)[0]["loss"].item()
 
 
-def test_auto_masking_drops_the_car_that_drives_with_the_camera(make_scene):
+def test_auto_masking_excludes_a_car_at_the_camera_s_speed(make_scene):
     for seed in SEEDS:
         scene = make_scene(seed, leading_car=True)
         _, maps = _loss(scene, sources=(-1, 1))()

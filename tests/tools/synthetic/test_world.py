@@ -1,4 +1,4 @@
-"""What is written: the same bytes for the same seed, and what KITTI's readers make of it."""
+"""Written worlds are reproducible, and KITTI's readers read them correctly."""
 
 import hashlib
 from pathlib import Path
@@ -23,7 +23,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def dataset(world_dir):
-    """Type of dataset -> the test frames of the world, with all that a sample can hold."""
+    """Return a function: dataset name -> dataset of a part of the world, with neighbours and stereo."""
 
     def make(name="kitti", part="val", **kwargs):
         lines = read_split_lines(find_split("synthetic", str(world_dir)), part)
@@ -33,7 +33,7 @@ def dataset(world_dir):
     return make
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_workers(small_world, world_dir, tmp_path):
+def test_output_depends_on_the_seed_and_not_on_the_workers(small_world, world_dir, tmp_path):
     generate(small_world, tmp_path / "again", num_workers=2)
     assert _digests(tmp_path / "again") == _digests(world_dir)
     other = World(height=96, width=320, frames=9, seed=4)
@@ -42,17 +42,17 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_workers(small_world, wo
     assert _digests(tmp_path / "other")[name] != _digests(world_dir)[name]
 
 
-def test_the_split_keeps_streets_apart_and_every_line_has_its_images(world_dir, dataset, tmp_path):
+def test_parts_share_no_street_and_all_images_exist(world_dir, dataset, tmp_path):
     drives = []
     for part in ("train", "val", "test"):
         data = dataset(part=part)
         drives.append({line.folder for line in data.lines})
-        assert len(data.lines) == (2 if part == "train" else 1)  # a drive of three frames; both cameras to train on
+        assert len(data.lines) == (2 if part == "train" else 1)  # a drive has three frames; training uses both cameras
         assert not check_split(data, part, tmp_path).dropped
     assert all(len(folders) == 1 for folders in drives) and len(set.union(*drives)) == 3
 
 
-def test_a_sample_has_the_worlds_calibration_and_pixels(small_world, dataset):
+def test_sample_has_the_calibration_and_pixels_of_the_world(small_world, dataset):
     data = dataset()
     sample, line = data[0], data.lines[0]
     renderer = small_world.renderer(1)
@@ -65,12 +65,12 @@ def test_a_sample_has_the_worlds_calibration_and_pixels(small_world, dataset):
     for f, view in views.items():
         difference = abs(sample[f"color/{f}/0"].astype(float) - view.color.transpose(2, 0, 1))
         assert difference.mean() < 2  # JPEG
-    # The baseline of 0.54 m counts as 0.1: the right camera sees points further to the left.
+    # The baseline of 0.54 m is 0.1 scene units; points are further left in the right image.
     assert sample["stereo_T"][0, 3] * data.STEREO_SCALE_FACTOR == pytest.approx(-STEREO_BASELINE)
 
 
-def test_a_flip_mirrors_image_and_K_together(small_world, dataset):
-    """Mirrored rays through mirrored pixels are mirrored: x / z of the same point changes its sign alone."""
+def test_flip_mirrors_image_and_intrinsics(small_world, dataset):
+    """The ray of a mirrored pixel is mirrored: only the sign of x / z changes."""
     flipped = []
     for seed in range(8):
         data = dataset(part="train", train=True, frame_ids=(0, "s"), seed=seed)
@@ -87,7 +87,7 @@ def test_a_flip_mirrors_image_and_K_together(small_world, dataset):
 
 
 @pytest.mark.parametrize("camera", [2, 3])
-def test_dense_truth_is_the_exact_depth(small_world, world_dir, dataset, camera):
+def test_dense_ground_truth_is_the_exact_depth(small_world, world_dir, dataset, camera):
     data = dataset("kitti_depth")
     line = data.lines[0]._replace(side="lr"[camera - 2])
     renderer = small_world.renderer(1)
@@ -110,12 +110,12 @@ def test_lidar_is_the_exact_depth_one_pixel_up_and_left(small_world, world_dir, 
     rows, columns = np.nonzero(truth)
     assert len(rows) > 5000
     np.testing.assert_allclose(truth[rows, columns], exact[rows + 1, columns + 1], atol=0.01)
-    # The published tables' axis is that of the lidar, which stands behind the camera.
+    # The legacy axis, of the published tables, is the lidar's: 0.27 m behind the camera.
     legacy = dataset(gt_depth="legacy").ground_truth(line)
     np.testing.assert_allclose((legacy - truth)[rows, columns], 0.27, atol=0.01)
 
 
-def test_lidar_falls_on_the_right_camera_too(small_world, world_dir, dataset):
+def test_lidar_projects_into_the_right_camera(small_world, world_dir, dataset):
     line = dataset().lines[0]
     scan = world_dir / line.folder / "velodyne_points" / "data" / f"{line.frame:010d}.bin"
     truth = lidar_to_depth(scan, world_dir / DATE, 3, "camera")
@@ -128,7 +128,7 @@ def test_lidar_falls_on_the_right_camera_too(small_world, world_dir, dataset):
     assert np.median(error) < 0.01
 
 
-def test_poses_and_oxts_say_how_the_car_moves(small_world, world_dir):
+def test_poses_and_oxts_match_the_motion_of_the_car(small_world, world_dir):
     street = small_world.street(0)
     folder = world_dir / small_world.drive_folder(0)
     poses = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)
@@ -136,7 +136,7 @@ def test_poses_and_oxts_say_how_the_car_moves(small_world, world_dir):
     fields = np.array([np.loadtxt(path) for path in sorted((folder / "oxts" / "data").iterdir())])
     assert fields.shape == (3, 30)
     np.testing.assert_allclose(fields[:, 8], street.speeds, rtol=1e-6)
-    # As KITTI's development kit makes positions of latitude and longitude.
+    # As KITTI's development kit converts latitude and longitude to positions.
     scale = np.cos(np.radians(49.0)) * 6378137.0
     east = scale * np.radians(fields[:, 1])
     north = scale * np.log(np.tan(np.radians(90 + fields[:, 0]) / 2))
@@ -146,28 +146,28 @@ def test_poses_and_oxts_say_how_the_car_moves(small_world, world_dir):
     np.testing.assert_allclose(fields[:, 5], heading, atol=1e-6)
 
 
-def test_calibration_is_of_the_size_asked_for(world_dir):
+def test_calibration_matches_the_image_size(world_dir):
     K, size = rectified_intrinsics(world_dir / DATE, 2)
     assert size == (96, 320) and K[0, 0] == pytest.approx(0.58 * 320)
 
 
-def test_a_folder_with_something_else_is_left_alone(small_world, world_dir, tmp_path):
-    assert not generate(small_world, world_dir, num_workers=0)  # there already
+def test_existing_folders_are_not_overwritten(small_world, world_dir, tmp_path):
+    assert not generate(small_world, world_dir, num_workers=0)  # already complete
     with pytest.raises(DataError, match="another world"):
         generate(World(height=96, width=320, frames=10, seed=3), world_dir, num_workers=0)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="not a world"):
+    with pytest.raises(DataError, match="other than a world"):
         generate(small_world, tmp_path, num_workers=0)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("wrong", [{"height": 8}, {"width": 63}, {"frames": 8}, {"seed": -1}])
-def test_worlds_that_cannot_be(wrong):
+def test_parameters_out_of_range_are_errors(wrong):
     with pytest.raises(DataError, match=f"{next(iter(wrong))}: got .*, expected at least"):
         World(**{"height": 96, "width": 320, "frames": 9, "seed": 3, **wrong})
 
 
-def test_a_longer_world_has_more_streets_and_its_frames(tmp_path):
+def test_longer_world_has_more_streets(tmp_path):
     world = World(height=32, width=64, frames=203, seed=0)
     assert sum(world.drive_lengths) == 203 and len(world.drive_lengths) == len(world.parts) == 8
     assert world.parts == ["train"] * 6 + ["val", "test"]

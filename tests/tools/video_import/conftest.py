@@ -1,4 +1,4 @@
-"""Films with known motion, and how to write them."""
+"""Videos with known motion."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ MILLISECOND = Fraction(1, 1000)
 
 
 def _write_video(path: Path, frames, stamps=None, rate: int = 30) -> Path:
-    """RGB frames of even size as H.264; ``stamps`` are their times in milliseconds."""
+    """Write RGB frames of even size as H.264; ``stamps`` are their times in milliseconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
         stream.height, stream.width = frames[0].shape[:2]
@@ -26,7 +26,7 @@ def _write_video(path: Path, frames, stamps=None, rate: int = 30) -> Path:
 
 
 def _pan(shifts, height: int = 64, width: int = 192) -> list[np.ndarray]:
-    """Frames of a camera that looks at a flat texture and has moved aside by so many pixels."""
+    """Render a flat texture, shifted horizontally by each of these pixels."""
     rng = np.random.default_rng(0)
     texture = cv2.resize(rng.integers(0, 256, (height // 4, 300, 3), dtype=np.uint8), None, fx=4, fy=4)
     shifts = list(shifts)
@@ -36,17 +36,17 @@ def _pan(shifts, height: int = 64, width: int = 192) -> list[np.ndarray]:
 
 @pytest.fixture
 def pan():
-    """Shifts in pixels -> frames that move so."""
+    """Return a function: shifts in pixels -> frames with this motion."""
     return _pan
 
 
 @pytest.fixture
 def write_video():
-    """(path, frames, stamps, rate) -> the path of the film."""
+    """Return a function: (path, frames, stamps, rate) -> path of the video."""
     return _write_video
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A film of 60 frames whose image moves by 1 % of its width, 1.92 pixels, from each to the next."""
+def video(tmp_path):
+    """Write a video of 60 frames that move by 1.92 pixels per frame, 1 % of the width."""
     return _write_video(tmp_path / "drive.mp4", _pan(1.92 * i for i in range(60)))

@@ -1,4 +1,4 @@
-"""A checkerboard filmed by a camera that is known."""
+"""Calibration from a video of a checkerboard, rendered with a known camera."""
 
 import json
 import sys
@@ -12,16 +12,16 @@ from datasets.cameras import Camera
 from tools import calibrate
 
 CORNERS = 9, 6
-SQUARE = 60  # pixels of the board's picture
+SQUARE = 60  # pixels of the board's image
 
 
 @pytest.fixture
-def board_film(tmp_path, write_video):
-    """A film of a board in twelve poses, at 640x480, through a lens by Brown; and the camera."""
+def board_video(tmp_path, write_video):
+    """Render a board in twelve poses at 640x480 with Brown's distortion; return the video and the camera."""
     lens = np.zeros(9)
     lens[:3] = [0, -0.2, 0.05]
     camera = Camera(np.array([[520.0, 0, 310], [0, 515.0, 250], [0, 0, 1]]), (480, 640), lens, "the truth")
-    squares = np.indices((CORNERS[1] + 3, CORNERS[0] + 3)).sum(axis=0) % 2  # the outermost are the white border
+    squares = np.indices((CORNERS[1] + 3, CORNERS[0] + 3)).sum(axis=0) % 2  # the outermost squares are the white border
     squares[[0, -1]] = squares[:, [0, -1]] = 1
     picture = np.kron(squares, np.full((SQUARE, SQUARE), 255)).astype(np.uint8)
     y, x = np.mgrid[:480, :640]
@@ -33,7 +33,7 @@ def board_film(tmp_path, write_video):
         tilt = rng.uniform(-0.5, 0.5, 3) * [1, 1, 0.3]
         R = cv2.Rodrigues(tilt)[0]
         centre = np.array([0.35 * (number % 4 - 1.5), 0.35 * (number // 4 - 1), 2.4])
-        # The board's plane, of which a square is 0.15 wide: where each ray meets it.
+        # Intersect each ray with the board's plane; a square is 0.15 wide.
         distance = (R[:, 2] @ centre) / (rays @ R[:, 2])
         on_board = (rays * distance[:, None] - centre) @ R[:, :2] / 0.15 * SQUARE
         on_board += (np.array(picture.shape[::-1]) - 1) / 2
@@ -45,7 +45,7 @@ def board_film(tmp_path, write_video):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Arguments -> exit status, and what was printed."""
+    """Return a function: arguments -> (exit status, output)."""
 
     def run_(*arguments) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["calibrate.py", *map(str, arguments)])
@@ -58,14 +58,14 @@ def run(monkeypatch, capsys):
     return run_
 
 
-def test_the_camera_that_filmed_the_board_is_found(tmp_path, board_film, run):
-    film, camera = board_film
-    status, printed = run(film, "--corners", "9x6", "--out", tmp_path / "camera.json")
+def test_calibration_recovers_the_camera(tmp_path, board_video, run):
+    video, camera = board_video
+    status, printed = run(video, "--corners", "9x6", "--out", tmp_path / "camera.json")
     assert status == 0, printed
     found = json.loads((tmp_path / "camera.json").read_text())
     assert found["error_pixels"] < 0.3 and found["boards"] == 12
     assert [found[name] for name in ("fx", "fy", "cx", "cy")] == pytest.approx([520, 515, 310, 250], rel=0.01)
-    # What counts of coefficients is where they put pixels, of where the board was.
+    # Coefficients may differ: compare the projections, in the region that the boards covered.
     made = Camera(
         np.array([[found["fx"], 0, found["cx"]], [0, found["fy"], found["cy"]], [0, 0, 1]]),
         (480, 640),
@@ -76,8 +76,8 @@ def test_the_camera_that_filmed_the_board_is_found(tmp_path, board_film, run):
     assert abs(made.pixels(rays) - camera.pixels(rays)).max() < 1.5
 
 
-def test_a_film_without_the_board_is_refused(tmp_path, film, run):
-    status, printed = run(film, "--corners", "9x6", "--out", tmp_path / "camera.json")
-    assert status == 2 and "the board was found in 0 different places" in printed
-    status, printed = run(film, "--corners", "9", "--out", tmp_path / "camera.json")
+def test_video_without_a_board_is_an_error(tmp_path, video, run):
+    status, printed = run(video, "--corners", "9x6", "--out", tmp_path / "camera.json")
+    assert status == 2 and "found the board in 0 positions" in printed
+    status, printed = run(video, "--corners", "9", "--out", tmp_path / "camera.json")
     assert status == 2 and "--corners: got 9" in printed

@@ -1,4 +1,4 @@
-"""Motion that is known, and which frames are taken of it."""
+"""Stride and selected frames of videos with known motion."""
 
 import numpy as np
 import pytest
@@ -9,42 +9,42 @@ from tools.video_import.sources import open_source
 
 
 @pytest.mark.parametrize(("pixels", "stride"), [(3.5, 1), (1.74, 2), (1.16, 3), (0.58, 6)])
-def test_the_stride_moves_the_image_as_kitti_does(tmp_path, pan, write_video, pixels, stride):
-    """KITTI's 0.0181 of 192 pixels are 3.475."""
-    path = write_video(tmp_path / "film.mp4", pan(pixels * i for i in range(70)))
+def test_stride_matches_the_motion_of_kitti(tmp_path, pan, write_video, pixels, stride):
+    """The target, 0.0181 of 192 pixels, is 3.475 pixels."""
+    path = write_video(tmp_path / "video.mp4", pan(pixels * i for i in range(70)))
     chosen = choose_stride(open_source(path))
     assert chosen.frames == stride
     assert chosen.motion == pytest.approx(0.0181, rel=0.1)
     assert chosen.samples[1] == 0
 
 
-def test_places_where_nothing_moves_do_not_count(tmp_path, pan, write_video):
+def test_static_positions_are_ignored(tmp_path, pan, write_video):
     shifts = [*[0.0] * 140, *(1.74 * i for i in range(100))]
-    chosen = choose_stride(open_source(write_video(tmp_path / "film.mp4", pan(shifts))))
+    chosen = choose_stride(open_source(write_video(tmp_path / "video.mp4", pan(shifts))))
     assert chosen.frames == 2
     samples, static = chosen.samples
     assert 0 < static < samples
 
 
-def test_a_film_without_motion_is_refused(tmp_path, pan, write_video):
-    path = write_video(tmp_path / "film.mp4", pan([0.0] * 40))
-    with pytest.raises(DataError, match=r"film\.mp4.*stands still"):
+def test_static_video_is_an_error(tmp_path, pan, write_video):
+    path = write_video(tmp_path / "video.mp4", pan([0.0] * 40))
+    with pytest.raises(DataError, match=r"video\.mp4.*static"):
         choose_stride(open_source(path))
 
 
-def test_frames_are_taken_an_interval_apart():
+def test_frames_are_selected_at_a_constant_interval():
     assert take_frames(np.arange(10) / 30, 0.1) == {0: 0, 1: 3, 2: 6, 3: 9}
-    # Milliseconds, rounded: the third parts do not add up to a shift.
+    # Time stamps rounded to milliseconds: the rounding errors do not accumulate.
     stamps = np.array([round(1000 * i / 30) for i in range(300)]) / 1000
     assert take_frames(stamps, 0.099) == {i: 3 * i for i in range(100)}
 
 
-def test_a_frame_rate_that_varies_leaves_the_time_between_frames_alike():
-    times = np.array([0, 33, 66, 100, 200, 300, 400, 433, 466, 500]) / 1000  # 30 a second, 10, and 30 again
+def test_interval_is_constant_at_a_varying_frame_rate():
+    times = np.array([0, 33, 66, 100, 200, 300, 400, 433, 466, 500]) / 1000  # 30 frames/s, 10, and 30 again
     assert take_frames(times, 0.1) == {0: 0, 1: 3, 2: 4, 3: 5, 4: 6, 5: 9}
 
 
-def test_frames_on_both_sides_of_a_gap_are_no_neighbours():
+def test_frames_on_both_sides_of_a_gap_are_not_neighbours():
     times = np.array([0.0, 0.1, 0.2, 1.0, 1.1])
     assert take_frames(times, 0.1) == {0: 0, 1: 1, 2: 2, 10: 3, 11: 4}
     times = np.array([0.0, 0.03, 0.2, 0.3])  # 0.03 is nearer to 0.1 than 0.2 is

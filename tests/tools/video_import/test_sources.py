@@ -1,4 +1,4 @@
-"""Frames of videos and folders: upright, in time, and what cannot be decoded."""
+"""Frames of videos and folders: rotation, time stamps and damage."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from tools.video_import.sources import open_source
 
 
 def turn_in_header(path, matrix: tuple[int, ...]) -> None:
-    """Writes the display matrix of an MP4's track, in its 16.16 fixed point (ISO 14496-12, 8.3.2)."""
+    """Write the display matrix of an MP4 track in 16.16 fixed point (ISO 14496-12, 8.3.2)."""
     content = bytearray(path.read_bytes())
     start = content.index(b"tkhd") + 4 + 40
     a, b, c, d = matrix
@@ -24,7 +24,7 @@ def frames_of(source, indices=None) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
-def test_a_telephone_s_film_stands_upright_as_opencv_turns_it(tmp_path, pan, write_video, matrix):
+def test_rotation_of_a_phone_video_matches_opencv(tmp_path, pan, write_video, matrix):
     path = write_video(tmp_path / "phone.mp4", pan(range(5)))
     turn_in_header(path, matrix)
     source = open_source(path)
@@ -38,42 +38,42 @@ def test_a_telephone_s_film_stands_upright_as_opencv_turns_it(tmp_path, pan, wri
     assert grey.shape == (round(source.size[0] * 32 / source.size[1]), 32)
 
 
-def test_frames_have_their_own_times(tmp_path, pan, write_video):
+def test_times_are_the_time_stamps_of_the_frames(tmp_path, pan, write_video):
     stamps = [0, 33, 66, 200, 240, 400]
-    source = open_source(write_video(tmp_path / "film.mkv", pan(range(6)), stamps))
+    source = open_source(write_video(tmp_path / "video.mkv", pan(range(6)), stamps))
     np.testing.assert_allclose(source.times, np.array(stamps) / 1000, atol=1e-6)
 
 
-def test_a_frame_is_the_same_read_alone_or_in_turn(film):
-    source = open_source(film)
+def test_random_access_equals_sequential_reading(video):
+    source = open_source(video)
     everything = frames_of(source)
     assert len(everything) == 60
     for index in (0, 17, 59):
         np.testing.assert_array_equal(frames_of(source, [index])[0], everything[index])
 
 
-def test_what_cannot_be_decoded_is_named(tmp_path, film):
+def test_undecodable_file_is_named(tmp_path, video):
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
     with pytest.raises(DataError, match=r"notes\.mp4 cannot be read as a video"):
         open_source(text)
     cut = tmp_path / "cut.mp4"
-    cut.write_bytes(film.read_bytes()[: film.stat().st_size // 2])  # without the table of frames at its end
+    cut.write_bytes(video.read_bytes()[: video.stat().st_size // 2])  # without the frame index at its end
     with pytest.raises(DataError, match=r"cut\.mp4 cannot be read as a video"):
         open_source(cut)
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="not found"):
         open_source(tmp_path / "none.mp4")
 
 
-def test_frames_that_damage_has_hit_are_passed_over(film):
-    content = bytearray(film.read_bytes())
+def test_damaged_frames_are_skipped(video):
+    content = bytearray(video.read_bytes())
     middle = content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 3
     content[middle : middle + 400] = bytes(400)
-    film.write_bytes(content)
-    assert 10 < len(frames_of(open_source(film))) < 60
+    video.write_bytes(content)
+    assert 10 < len(frames_of(open_source(video))) < 60
 
 
-def test_images_of_a_folder_come_in_their_natural_order(tmp_path):
+def test_images_of_a_folder_are_in_natural_order(tmp_path):
     for number in (1, 2, 10):
         Image.fromarray(np.full((6, 8, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
     source = open_source(tmp_path)

@@ -1,4 +1,4 @@
-"""Imported videos are trained on: through a lens, and a real drive as a video."""
+"""Training on imported videos: with distortion, and on a real drive."""
 
 import json
 from pathlib import Path
@@ -13,15 +13,15 @@ from tools.video_import.split_lists import write_lists
 from trainer import Trainer
 
 
-def import_films(out: Path, films: list[Path], **settings) -> None:
-    for film in films:
-        plan = plan_import(ImportSettings(out, **settings), ImportInput(film), settings["size"])
-        import_or_skip(plan, out / film.stem, lambda: None)
+def import_videos(out: Path, videos: list[Path], **settings) -> None:
+    for video in videos:
+        plan = plan_import(ImportSettings(out, **settings), ImportInput(video), settings["size"])
+        import_or_skip(plan, out / video.stem, lambda: None)
     write_lists(out)
 
 
 def train(data: Path, log_dir: Path, steps: int) -> list[dict]:
-    """The scalars of a run of few steps."""
+    """Train for a few steps, and return the scalars."""
     arguments = f"--dataset folder --data_path {data} --log_dir {log_dir} --batch_size 2 --num_workers 0 --device cpu"
     arguments += (
         f" --weights_init scratch --compile off --log_frequency 1 --max_steps {steps} --pose_model_type posecnn"
@@ -32,25 +32,25 @@ def train(data: Path, log_dir: Path, steps: int) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-def test_training_through_a_lens(tmp_path, pan, write_video):
+def test_training_with_distortion(tmp_path, pan, write_video):
     path = write_video(tmp_path / "bent.mp4", pan((1.74 * i for i in range(14)), 64, 96))
     lens = {"camera_matrix": [56, 0, 47, 0, 56, 30, 0, 0, 1], "dist_coeffs": [-0.28, 0.09, 0.001, 0.002, -0.012]}
     (tmp_path / "camera.json").write_text(json.dumps(lens))
     data = tmp_path / "data"
-    import_films(data, [path], size=(64, 96), camera_file=tmp_path / "camera.json", keep_distortion=True)
+    import_videos(data, [path], size=(64, 96), camera_file=tmp_path / "camera.json", keep_distortion=True)
     scalars = train(data, tmp_path / "logs", 2)
     assert any(np.isfinite(entry.get("loss", np.nan)) for entry in scalars), scalars
 
 
 @pytest.mark.slow
-def test_a_real_drive_as_a_video(tmp_path, kitti_sample, write_video):
-    """KITTI's motion is the guide, so that every frame is taken."""
+def test_real_drive_as_a_video(tmp_path, kitti_sample, write_video):
+    """KITTI's motion is the target, so the stride is 1."""
     images = next(kitti_sample.glob("*/*/image_02/data"))
     source = open_source(images)
     frames = [frame.pixels[:374] for frame in source.read(range(60))]
     path = write_video(tmp_path / "drive.mp4", frames, rate=10)
     data = tmp_path / "data"
-    import_films(data, [path], size=(64, 192), view=81.5)
+    import_videos(data, [path], size=(64, 192), view=81.5)
     record = json.loads((data / "drive" / "sequence.json").read_text())
     assert record["stride"] == 1 and record["frames"] == 60
     scalars = train(data, tmp_path / "logs", 5)
