@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# Sets up what the tests need, lints, and runs the quick suite, on all cores up to four; --all adds the slow tests. Further
-# arguments go to pytest (-n 0 --dist no: one test after the other).
+# Install the test requirements, lint, and run the quick tests on up to four cores.
+#
+#     bash tests/run.sh [--all] [PYTEST_ARGUMENT ...]
+#
+# --all adds the slow tests. Further arguments are passed to pytest; -n 0 --dist no runs the tests sequentially.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,4 +1,4 @@
-"""The configs parse to what they say, and the main job calls its stages as it says."""
+"""The configs parse to the expected options, and the main job calls its stages with them."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_config_parses(path):
         ("odom", {"dataset": "kitti_odom", "split": "odom"}),
     ],
 )
-def test_config_differs_from_the_defaults_only_by_what_it_says(name, differs):
+def test_config_differs_from_the_defaults_only_as_documented(name, differs):
     path = str(CONFIGS / f"{name}.yml")
     expected = Options(config=path, use_stereo=True)
     assert parse_options(["--config", path]) == expected.replace(**differs)
@@ -45,7 +45,7 @@ def test_config_differs_from_the_defaults_only_by_what_it_says(name, differs):
 
 @pytest.fixture
 def main_job(tmp_path):
-    """Runs mdp.sh with a Python that only records: the process, and each call's script, options and GPU."""
+    """Return a function that runs mdp.sh with a stub Python: the process, and (script, options, GPU) of each call."""
     here = tmp_path / "a folder"
     here.mkdir()
     stub = tmp_path / "python stub"
@@ -82,7 +82,7 @@ def test_main_job_is_valid_bash():
     subprocess.run(["bash", "-n", str(MAIN_JOB)], check=True)
 
 
-def test_main_job_with_its_defaults(main_job):
+def test_main_job_with_defaults(main_job):
     done, calls = main_job()
     assert done.returncode == 0, done.stderr
     train, evaluate = ROOT / "train.py", ROOT / "evaluate_depth.py"
@@ -136,7 +136,7 @@ def test_main_job_reads_the_environment(main_job):
     ]
 
 
-def test_main_job_passes_further_arguments_on(main_job):
+def test_main_job_passes_further_arguments_to_all_stages(main_job):
     done, calls = main_job("--weights_init", "scratch", "--png", "--batch_size", "2", "--max_steps", "3")
     assert done.returncode == 0, done.stderr
     for _, options, _ in calls:
@@ -145,14 +145,14 @@ def test_main_job_passes_further_arguments_on(main_job):
     assert calls[1][1].learning_rate == 5e-5
 
 
-def test_main_job_takes_another_config(main_job):
+def test_main_job_with_another_config(main_job):
     done, calls = main_job("--config", str(CONFIGS / "mono.yml"), "--num_layers", "34")
     assert done.returncode == 0, done.stderr
     assert {(options.use_stereo, options.depth_network) for _, options, _ in calls} == {(False, "resnet34")}
 
 
 @pytest.mark.parametrize("arguments", [["--model_name", "my run"], ["--model_name=my run"]])
-def test_main_job_hands_the_weights_of_a_named_run_on(main_job, arguments):
+def test_main_job_finds_the_weights_of_a_named_run(main_job, arguments):
     _, calls = main_job(*arguments)
     assert [options.load_weights_folder for _, options, _ in calls] == [
         None,
@@ -163,7 +163,7 @@ def test_main_job_hands_the_weights_of_a_named_run_on(main_job, arguments):
     assert [options.model_name for _, options, _ in calls[:2]] == ["my run", "my run"]
 
 
-def test_main_job_keeps_what_ties_its_stages_together(main_job):
+def test_main_job_keeps_the_paths_between_its_stages(main_job):
     _, calls = main_job("--load_weights_folder", "W", "--log_dir", "elsewhere", "--eval_out_dir", "E")
     assert calls[0][1].load_weights_folder == "W"
     assert calls[1][1].load_weights_folder == "logs/pretrain/monodepthv2/models/weights_best"
@@ -171,13 +171,13 @@ def test_main_job_keeps_what_ties_its_stages_together(main_job):
     assert all(options.eval_out_dir == options.load_weights_folder for _, options, _ in calls[2:])
 
 
-def test_main_job_scales_by_the_stereo_factor(main_job):
+def test_main_job_with_stereo_scaled_evaluation(main_job):
     _, calls = main_job("--eval_stereo")
     assert all(options.eval_stereo and not options.eval_mono for _, options, _ in calls[2:])
 
 
 @pytest.mark.parametrize("gpus", ["", "cpu"])
-def test_main_job_without_a_gpu(main_job, gpus):
+def test_main_job_without_gpu(main_job, gpus):
     _, calls = main_job(GPUS=gpus)
     assert [(options.device, gpu) for _, options, gpu in calls] == [("cpu", "none")] * 4
 
@@ -200,14 +200,14 @@ def test_main_job_trains_in_several_processes_and_evaluates_in_one(main_job, var
     assert calls[1][1].load_weights_folder == "logs/pretrain/monodepthv2/models/weights_best"
 
 
-def test_main_job_evaluates_on_the_first_machine_alone(main_job):
+def test_main_job_evaluates_only_on_the_first_machine(main_job):
     done, calls = main_job(PADDLE_NNODES="2", PADDLE_RANK="1")
     assert done.returncode == 0, done.stderr
     assert [script.name for script, _, _ in calls] == ["train.py"] * 2 and len(main_job.launched) == 2
 
 
 @pytest.mark.parametrize("gpus", ["0", "3", "cpu"])
-def test_main_job_on_one_device_needs_no_launcher(main_job, gpus):
+def test_main_job_uses_no_launcher_on_one_device(main_job, gpus):
     main_job(GPUS=gpus)
     assert main_job.launched == []
 
@@ -216,18 +216,18 @@ def test_main_job_on_one_device_needs_no_launcher(main_job, gpus):
     ("fail_at", "calls_made"),
     [("logs/pretrain --model_name", 1), (f"train.py --config {CONFIGS / 'mdp.yml'} --batch_size 4", 2)],
 )
-def test_main_job_stops_where_a_stage_fails(main_job, fail_at, calls_made):
+def test_main_job_stops_at_a_failed_stage(main_job, fail_at, calls_made):
     done, calls = main_job(FAIL_AT=fail_at)
     assert (done.returncode, len(calls)) == (7, calls_made)
 
 
-def test_main_job_refuses_bad_options_of_finetuning_before_pretraining(main_job):
+def test_main_job_validates_the_options_of_finetuning_first(main_job):
     done, calls = main_job(PYTHON=sys.executable, FINETUNE_HEIGHT="321", DATA_PATH="nowhere")
     assert (done.returncode, calls) == (1, [])
-    assert "height: got 321" in done.stderr and "nowhere" not in done.stderr
+    assert "321" in done.stderr and "nowhere" not in done.stderr
 
 
-def test_options_can_be_seen_without_running_anything():
+def test_options_script_prints_the_resolved_options():
     command = [sys.executable, str(ROOT / "options.py"), "--config", str(CONFIGS / "mono.yml"), "--height", "96"]
     shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert (shown["height"], shown["use_stereo"], shown["frame_ids"]) == (96, False, [0, -1, 1])

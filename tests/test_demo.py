@@ -18,7 +18,7 @@ def test_demo_trains_evaluates_predicts_and_reports(tmp_path):
     # One table of seven metrics for each of the two baselines and the two stages.
     tables = [line for line in done.stdout.splitlines() if line.split()[:2] == ["abs_rel", "sq_rel"]]
     assert len(tables) == 4
-    assert done.stdout.index("mean depth map") < done.stdout.index("Prediction") < done.stdout.index("Report")
+    assert done.stdout.index("== Evaluation") < done.stdout.index("== Prediction") < done.stdout.index("== Report")
     out = tmp_path / "demo"
     for stage in ("pretrain", "finetune"):
         assert (out / stage / "demo/models/weights_best/metrics.json").is_file()

@@ -142,14 +142,14 @@ def test_main_job_script_trains_evaluates_and_resumes(stereo_drive, tmp_path):
         assert json.loads((best / "weights.json").read_text())["width"] == width
         assert tuple(json.loads((best / "metrics.json").read_text())) == METRIC_NAMES
     assert "--resume auto" in run_job(status=2)
-    assert run_job("--resume", "auto").count("Going on from") == 2
+    assert len(re.findall("(?:Going on|Resuming) from", run_job("--resume", "auto"))) == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["train.py", "--hieght", "64"], ["--hieght", "--height"]),
-        (["train.py", "--height", "100"], ["100", "multiples of 32"]),
+        (["train.py", "--height", "100"], ["100", "32"]),
         (["train.py", "--split", "nowhere"], ["nowhere", "splits"]),
         (["train.py", "--device", "gpu", "--split", "kitti_sample"], ["--device gpu", "paddlepaddle-gpu"]),
         (["evaluate_depth.py", "--load_weights_folder", "nowhere"], ["eval_mono", "eval_stereo"]),

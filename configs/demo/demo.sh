@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# The demo: makes a driving world, pretrains in it, finetunes at a higher resolution, evaluates on streets that it has not
-# seen, predicts, and writes a report. Needs no data, no download but the packages, and no GPU.
+# Generate a driving world, pretrain, finetune at a higher resolution, evaluate on held-out streets, predict, and write
+# a report. Needs no data, no GPU, and no download except the Python packages.
 #
 #     bash configs/demo/demo.sh [--OPTION VALUE ...]
 #
-# From the environment, with the defaults:
+# Environment variables and their defaults:
 #
-#     DEMO_DIR         logs/demo   gets world/, pretrain/, finetune/ and predictions/; what is there is gone on with
+#     DEMO_DIR         logs/demo   output: world/, pretrain/, finetune/ and predictions/; existing ones are resumed
 #     FRAMES           640         stereo frames of the world
-#     STEPS            300         of pretraining
-#     FINETUNE_STEPS   70
-#     HEIGHT           64          of pretraining
-#     WIDTH            224
-#     FINETUNE_HEIGHT  96          and of the world's images
-#     FINETUNE_WIDTH   320
-#     PYTHON                       the interpreter; by default `python` if it has Paddle, else .venv, made here
+#     STEPS            300         steps of pretraining
+#     FINETUNE_STEPS   70          steps of finetuning
+#     HEIGHT           64          input height of pretraining, pixels
+#     WIDTH            224         input width of pretraining, pixels
+#     FINETUNE_HEIGHT  96          input height of finetuning and height of the world's images, pixels
+#     FINETUNE_WIDTH   320         input width of finetuning and width of the world's images, pixels
+#     PYTHON                       interpreter; default: `python` if it has Paddle, else .venv, which is created
 #
-# Further arguments go to both training stages, after all else.
+# Further arguments are passed to both training stages, and override all others.
 set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
@@ -26,8 +26,8 @@ python="$(bash "$root/tools/venv.sh")"
 dir="${DEMO_DIR:-logs/demo}"
 world="$dir/world"
 config=(--config "$root/configs/demo/demo.yml" --data_path "$world")
-# From scratch, stereo pairs alone find shape and scale soonest: a pose network would have its motion to learn first.
-# A demo that was stopped goes on where it was.
+# From scratch, stereo pairs alone converge fastest: with monocular frames, the pose network would have to learn first.
+# --resume auto resumes an interrupted demo.
 training=("${config[@]}" --frame_ids 0 --model_name demo --resume auto --keep_checkpoints 1)
 pretrain_size=(--height "${HEIGHT:-64}" --width "${WIDTH:-224}")
 finetune_size=(--height "${FINETUNE_HEIGHT:-96}" --width "${FINETUNE_WIDTH:-320}")
@@ -36,7 +36,7 @@ finetuned="$dir/finetune/demo/models/weights_best"
 
 step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
 
-step "A driving world: $world"
+step "Generating the driving world: $world"
 "$python" "$root/tools/make_synthetic.py" --out "$world" --frames "${FRAMES:-640}" "${finetune_size[@]}"
 
 step "Pretraining on stereo pairs"
@@ -47,7 +47,7 @@ step "Finetuning at a higher resolution"
 "$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-70}" \
     --learning_rate 3e-4 --load_weights_folder "$pretrained" --log_dir "$dir/finetune" "$@"
 
-step "Evaluation on streets that were not trained on"
+step "Evaluation on held-out streets"
 "$python" "$root/tools/evaluate_baselines.py" "${config[@]}"
 for weights in "$pretrained" "$finetuned"; do
     "$python" "$root/evaluate_depth.py" "${config[@]}" --eval_mono --load_weights_folder "$weights"
@@ -62,4 +62,4 @@ step "Report"
 "$python" "$root/tools/report.py" "$dir/finetune/demo"
 
 step "Done"
-echo "Open $dir/finetune/demo/report.html; predictions are in $dir/predictions."
+echo "Open $dir/finetune/demo/report.html. Predictions are in $dir/predictions."

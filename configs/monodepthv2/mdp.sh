@@ -1,34 +1,35 @@
 #!/usr/bin/env bash
-# The main job: pretrain with stereo pairs, finetune at a higher resolution from the best weights, and
-# evaluate both, each with its own weights. It runs from any folder; paths are relative to that.
+# The main job: pretrain with stereo pairs, finetune at a higher resolution from the best weights, and evaluate both
+# stages. It runs from any folder; paths are relative to the current one.
 #
 #     DATA_PATH=/data/kitti LOG_DIR=logs bash configs/monodepthv2/mdp.sh [--OPTION VALUE ...]
 #
-# From the environment, with the defaults:
+# Environment variables and their defaults:
 #
 #     DATA_PATH        data/kitti   folder of the dataset
-#     LOG_DIR          logs         gets pretrain/ and finetune/
-#     SPLIT            eigen_zhou   trained on: a folder, or a name in splits/ or DATA_PATH/splits/
-#     EVAL_SPLIT       eigen        evaluated on, found likewise
-#     EPOCHS           20           of pretraining
-#     FINETUNE_EPOCHS  2
-#     HEIGHT           192          of pretraining
-#     WIDTH            640
-#     FINETUNE_HEIGHT  320
-#     FINETUNE_WIDTH   1024
-#     GPUS             0            the GPUs to train on, as 0,1,2,3; "cpu" or empty for none
-#     PYTHON                        the interpreter; by default `python` if it has Paddle, else .venv, made here
+#     LOG_DIR          logs         output: pretrain/ and finetune/
+#     SPLIT            eigen_zhou   training split: a folder, or a name in splits/ or DATA_PATH/splits/
+#     EVAL_SPLIT       eigen        evaluation split, likewise
+#     EPOCHS           20           epochs of pretraining
+#     FINETUNE_EPOCHS  2            epochs of finetuning
+#     HEIGHT           192          input height of pretraining, pixels
+#     WIDTH            640          input width of pretraining, pixels
+#     FINETUNE_HEIGHT  320          input height of finetuning, pixels
+#     FINETUNE_WIDTH   1024         input width of finetuning, pixels
+#     GPUS             0            GPUs to train on, as 0,1,2,3; "cpu" or empty for none
+#     PYTHON                        interpreter; default: `python` if it has Paddle, else .venv, which is created
 #
-# On several GPUs each stage trains in a process for each of them, started by Paddle's launcher, which takes its own
-# settings from the environment too: PADDLE_NNODES, PADDLE_MASTER and PADDLE_RANK for several machines,
-# PADDLE_NPROC_PER_NODE for several processes on a CPU (docs/distributed.md).
+# On several GPUs, Paddle's launcher starts one process per GPU for each stage. It reads further environment variables:
+# PADDLE_NNODES, PADDLE_MASTER and PADDLE_RANK for several machines, PADDLE_NPROC_PER_NODE for several processes on a
+# CPU (docs/distributed.md).
 #
-# A job that was stopped goes on with `--resume auto` added: stages that are done are passed over.
+# Add `--resume auto` to resume an interrupted job; completed stages are skipped.
 #
-# Further arguments go to both training stages, and to the evaluations too, since --png, --depth_network or --device
-# must be the same there; --eval_stereo scores by the stereo factor in the place of median scaling. They win over
-# what a stage sets (--config, --batch_size, --learning_rate), but not over the variables above, nor over what
-# ties the stages together (--log_dir, --eval_out_dir, and --load_weights_folder after pretraining).
+# Further arguments are passed to both training stages and to the evaluations, since options such as --png,
+# --depth_network and --device must be the same in all. --eval_stereo selects stereo-scaled evaluation instead of median
+# scaling. Arguments override what a stage sets (--config, --batch_size, --learning_rate). They do not override the
+# variables above, nor the paths that connect the stages (--log_dir, --eval_out_dir, and --load_weights_folder after
+# pretraining).
 set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
@@ -51,7 +52,7 @@ case "$gpus ${PADDLE_NNODES:-}${PADDLE_NPROC_PER_NODE:-}" in
     *,* | *" "?*) launch=true ;;
 esac
 
-# The run's name is part of its weights' path, and only one way of scaling can be evaluated.
+# The path of the weights contains the name of the run, and --eval_mono and --eval_stereo exclude each other.
 model_name=monodepthv2
 scaling=--eval_mono
 previous=""
@@ -64,7 +65,7 @@ for argument in "$@"; do
     previous="$argument"
 done
 
-# stage SCRIPT NAME EPOCHS ARGUMENTS...: a training stage in $log_dir/NAME; what comes later on a command line wins.
+# stage SCRIPT NAME EPOCHS ARGUMENTS...: run a training stage in $log_dir/NAME. Later options override earlier ones.
 stage() {
     local script="$1" name="$2" epochs="$3"
     shift 3
@@ -76,7 +77,7 @@ stage() {
         --log_dir "$log_dir/$name" --model_name "$model_name"
 }
 
-# evaluate WEIGHTS ARGUMENTS...: writes metrics.json into the folder of the weights.
+# evaluate WEIGHTS ARGUMENTS...: evaluate weights, and write metrics.json into their folder.
 evaluate() {
     local weights="$1"
     shift
@@ -92,11 +93,11 @@ finetune() {
         "${finetune_size[@]}" --load_weights_folder "$pretrained"
 }
 
-# A mistake in what finetuning is given shows now, not after days of pretraining.
+# Validate the options of finetuning now, not after days of pretraining.
 finetune options.py "$@" > /dev/null
 stage train.py pretrain "${EPOCHS:-20}" "${defaults[@]}" "$@" "${pretrain_size[@]}"
 finetune train.py "$@"
-# Of several machines the first one does the rest.
+# With several machines, only the first one evaluates.
 if [ "${PADDLE_RANK:-0}" != 0 ]; then exit; fi
 evaluate "$pretrained" "$@" "${pretrain_size[@]}"
 evaluate "$finetuned" "$@" "${finetune_size[@]}"

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Films the built-in world as somebody's own camera would, imports the films with nothing known of their motion nor of the
-# camera, trains on video alone, which learns the camera as well, and evaluates.
+# Render videos of the built-in world, import them without known motion or camera, train on monocular video with learned
+# intrinsics, and evaluate.
 #
 #     bash configs/own_camera/own_camera.sh [--OPTION VALUE ...]
 #
-# From the environment, with the defaults:
+# Environment variables and their defaults:
 #
-#     OWN_DIR     logs/own_camera   gets videos/, data/ and the run; what is there is gone on with
-#     VIDEOS      16                streets that are filmed, of every eight one to validate and one to test on
-#     SECONDS_EACH 20               of each film
-#     FPS         30
-#     HEIGHT      64                of the films and of the networks' input
-#     WIDTH       224
-#     STEPS       3200
-#     FOV         90                field of view of the camera that films, degrees across
-#     CAMERA      unknown           or known: the films are then imported with the camera's file, and it is not learned
-#     PYTHON                        the interpreter; by default `python` if it has Paddle, else .venv, made here
+#     OWN_DIR       logs/own_camera   output: videos/, data/ and the run; existing ones are resumed
+#     VIDEOS        16                videos, one per street; of every eight, one is for validation and one for test
+#     SECONDS_EACH  20                duration of each video, seconds
+#     FPS           30                frame rate, frames per second
+#     HEIGHT        64                height of the videos and the network input, pixels
+#     WIDTH         224               width of the videos and the network input, pixels
+#     STEPS         3200              training steps
+#     FOV           90                horizontal FOV of the camera, degrees
+#     CAMERA        unknown           or known: import with the camera file, and do not learn the intrinsics
+#     PYTHON                          interpreter; default: `python` if it has Paddle, else .venv, which is created
 #
-# Further arguments go to the training, after all else.
+# Further arguments are passed to the training, and override all others.
 set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"

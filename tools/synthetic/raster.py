@@ -23,7 +23,7 @@ class Solids:
         self._find_frames()
 
     def _find_frames(self) -> None:
-        """Compute each quad's normal and texture axes: u along its first edge, v across, in metres from its first corner."""
+        """Compute each quad's normal and texture axes: u along its first edge, v across, in metres from corner 0."""
         first, second, third = (self.quads[:, i] for i in range(3))
         normals = np.cross(second - first, third - first)
         self.normals = unit_vectors(normals)
