@@ -1,4 +1,4 @@
-"""The benchmark's lines can be read by a program, and its baseline does the work that it says."""
+"""Benchmarks: result lines are valid JSON, and the loader baseline matches the original."""
 
 import json
 import subprocess
@@ -30,14 +30,14 @@ def lines(*arguments) -> dict[str, dict]:
         assert set(line) >= FACTS
         assert 0 < line["min"] <= line["median"] <= line["max"] and line["peak_memory_mb"] > 50
         if line["baseline"]:
-            # A ratio of two decimals, of medians of three.
+            # The ratio is rounded to two decimals, the medians to three.
             assert line["ratio"] == pytest.approx(line["baseline_median"] / line["median"], rel=0.05, abs=0.006)
         else:
             assert line["baseline_median"] is line["ratio"] is None
     return {line["name"]: line for line in found}
 
 
-def test_step_evaluate_and_predict_print_a_line_each():
+def test_step_evaluate_and_predict_print_their_lines():
     pytest.importorskip("paddle2onnx", reason="Paddle2ONNX is not installed: it has no wheel for Python 3.13")
     found = lines("--only", "step", "--only", "evaluate", "--only", "predict", *TINY, "--use_stereo")
     assert {name: line["unit"] for name, line in found.items()} == {
@@ -56,21 +56,21 @@ def test_step_evaluate_and_predict_print_a_line_each():
     assert found["evaluate"]["baseline"] is None and found["predict"]["batch_size"] == 1
 
 
-def test_the_loader_is_timed_beside_the_original(kitti_sample):
+def test_loader_is_compared_with_the_original_loader(kitti_sample):
     found = lines("--only", "loader", *TINY, "--data_path", kitti_sample, "--split", "kitti_sample")
     assert all(line["unit"] == "ms/sample" and line["samples"] == 24 for line in found.values())
     assert all("Lanczos" in line["baseline"] for line in found.values())
 
 
-def test_mistakes_are_told(tmp_path):
+def test_invalid_options_are_reported(tmp_path):
     assert "--only" in benchmark("--only", "lodaer", status=2).stderr
     assert "--repeat: got 0" in benchmark("--repeat", 0, status=2).stderr
     failed = benchmark("--only", "loader", "--only", "step", "--data_path", tmp_path, status=2)
-    assert "not found" in failed.stderr and "Traceback" not in failed.stderr and not failed.stdout
+    assert str(tmp_path) in failed.stderr and "Traceback" not in failed.stderr and not failed.stdout
 
 
-def test_the_baseline_does_what_the_original_does(tmp_path):
-    """Frames, scales and jitter of one sample, against torchvision's steps by hand."""
+def test_loader_baseline_matches_the_original_loader(tmp_path):
+    """Compare the frames, scales and jitter of one sample with torchvision's steps, reimplemented here."""
     values = np.random.default_rng(0).integers(0, 256, (48, 128), dtype=np.uint8)
     Image.fromarray(values).save(tmp_path / "frame.png")
     paths = [str(tmp_path / "frame.png")] * 3

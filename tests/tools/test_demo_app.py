@@ -1,4 +1,4 @@
-"""The page's command, and the page in a real browser."""
+"""``tools/demo_app.py``: command line, and the page in a headless browser."""
 
 import shutil
 import signal
@@ -21,7 +21,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1200,1000"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-WAIT = 240  # seconds at most, for a machine that does other things too
+WAIT = 240  # timeout in seconds, generous for a loaded machine
 DRAWN = """
 const canvas = document.getElementById("points");
 const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -39,13 +39,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """A folder with the weights "stereo", whose depth is metric, and "mono"."""
+    """Folder with two weights folders: "stereo" (metric depth) and "mono"."""
     root = tmp_path_factory.mktemp("weights")
     for seed, name in enumerate(("stereo", "mono")):
         paddle.seed(seed)
         networks = Monodepth.for_depth().networks()
         last = networks["depth"].state_dict()["decoder.10.conv.weight"]
-        last.set_value(30 * last)  # else depth is nearly the same everywhere
+        last.set_value(30 * last)  # otherwise the depth is nearly constant
         save_weights(root / name, networks, {"height": 64, "width": 192, "use_stereo": name == "stereo"})
     return root
 
@@ -55,10 +55,10 @@ def weights(tmp_path_factory) -> Path:
     [
         (["--prt", 80], ["--prt", "--port"]),
         (["--load_weights_folder", "nowhere"], ["nowhere"]),
-        (["--host", "no.such.host.invalid", "--load_weights_folder", "WEIGHTS"], ["cannot listen", "--port"]),
+        (["--host", "no.such.host.invalid", "--load_weights_folder", "WEIGHTS"], ["no.such.host.invalid", "--port"]),
     ],
 )
-def test_mistakes_end_with_a_message(weights, arguments, words):
+def test_invalid_arguments_exit_with_an_error_message(weights, arguments, words):
     arguments = [str(weights / "mono") if word == "WEIGHTS" else str(word) for word in arguments]
     command = [sys.executable, "tools/demo_app.py", "--port", str(free_port()), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -67,22 +67,22 @@ def test_mistakes_end_with_a_message(weights, arguments, words):
         assert word in done.stderr
 
 
-def test_a_port_that_is_taken_is_told(weights):
+def test_port_in_use_is_reported(weights):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         command = [sys.executable, "tools/demo_app.py", "--port", str(port), "--load_weights_folder", str(weights)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2 and f"--port {port}: cannot listen there" in done.stderr
+    assert done.returncode == 2 and f"--port {port}" in done.stderr and "Traceback" not in done.stderr
 
 
 class Server:
-    """The page, served by the command in a process of its own."""
+    """The page, served by a subprocess."""
 
     def __init__(self, weights: Path, folder: Path) -> None:
         self.port = free_port()
-        self.folder = folder  # where the process keeps temporary files
+        self.folder = folder  # TMPDIR of the process
         command = [sys.executable, "tools/demo_app.py", "--port", str(self.port), "--max_megabytes", "1"]
         command += ["--load_weights_folder", str(weights / "stereo"), str(weights / "mono"), "--device", "cpu"]
         environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
@@ -98,18 +98,18 @@ class Server:
         assert self.process.poll() is None, self.log.read_text()
 
     def visitors(self) -> list[list[str]]:
-        """Names of the files in each visitor's folder."""
+        """Return the file names in each visitor's folder."""
         return [sorted(p.name for p in folder.iterdir()) for folder in self.folder.glob("depth_page_*/visitors/*")]
 
 
 def wait_for(condition, what: str = ""):
-    """The condition's value once it holds."""
+    """Wait until ``condition`` returns a true value, and return it."""
     end = time.monotonic() + WAIT
     while time.monotonic() < end:
         if value := condition():
             return value
         time.sleep(0.1)
-    raise AssertionError(f"not within {WAIT} s: {what or condition}")
+    raise AssertionError(f"timeout after {WAIT} s waiting for {what or condition}")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def server(weights, tmp_path_factory):
 
 @pytest.fixture
 def open_browser(server, tmp_path):
-    """Opens the page in a new headless Chromium, which keeps what it downloads in tmp_path/downloads."""
+    """Return a function that opens the page in headless Chromium, which downloads to tmp_path/downloads."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
@@ -153,14 +153,14 @@ def open_browser(server, tmp_path):
 
 
 def loaded(browser, where: str) -> list[str]:
-    """Addresses of the pictures there, once all are loaded."""
+    """Return the URLs of the images in an element; empty until all are loaded."""
     script = "return [...document.querySelectorAll(arguments[0])].map((i) => i.naturalWidth ? i.src : '')"
     addresses = browser.execute_script(script, f"{where} img")
     return addresses if all(addresses) else []
 
 
 def send(browser, path: Path, before: str = "") -> str:
-    """Uploads a file; returns the address of its picture, once one that is not ``before`` is shown."""
+    """Upload a file and return the URL of its image, once one other than ``before`` is shown."""
     browser.find_element("css selector", "#sent input[type=file]").send_keys(str(path))
     return shown(browser, before)
 
@@ -175,14 +175,14 @@ def text(browser, where: str) -> str:
 
 
 def downloads(browser) -> dict[str, str]:
-    """Name -> address of the files to download."""
+    """Return name -> URL of the files to download."""
     links = browser.find_elements("css selector", "#files a[download]")
     return {link.get_attribute("download"): link.get_attribute("href") for link in links}
 
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
-    """160x96, left half dark, right half bright."""
+    """A 160x96 image: left half dark, right half bright."""
     image = np.full((96, 160, 3), 40, np.uint8)
     image[:, 80:] = 210
     Image.fromarray(image).save(tmp_path / "halves.png")
@@ -190,12 +190,12 @@ def photo(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_an_upload_is_shown_compared_pointed_at_turned_and_downloaded(open_browser, server, photo, tmp_path):
+def test_upload_comparison_pointer_point_cloud_and_download(open_browser, server, photo, tmp_path):
     from selenium.webdriver import ActionChains
 
     browser = open_browser()
     send(browser, photo)
-    assert "halves: 160x96. Depth from " in text(browser, "#summary") and text(browser, "#summary").strip()[-2:] == "m."
+    assert "halves: 160x96." in text(browser, "#summary") and text(browser, "#summary").strip().endswith(" m.")
 
     names = ["halves_picture.png", "halves_disp.npy", "halves_depth.npy", "halves_depth.png"]
     wait_for(lambda: list(downloads(browser)) == names, "links")
@@ -203,7 +203,7 @@ def test_an_upload_is_shown_compared_pointed_at_turned_and_downloaded(open_brows
     depth = np.load(wait_for(lambda: [*(tmp_path / "downloads").glob("*.npy")], "the download")[0])
     assert depth.shape == (96, 160)
 
-    # The slider: what is cut away of the upper picture moves with it.
+    # The slider changes the clipping of the upper image.
     upper = browser.find_elements("css selector", "#compare img")[1]
     handle = browser.find_element("css selector", "#compare [role=slider], #compare .outer, #compare .handle-wrap")
     browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", upper)
@@ -211,7 +211,7 @@ def test_an_upload_is_shown_compared_pointed_at_turned_and_downloaded(open_brows
     ActionChains(browser).drag_and_drop_by_offset(handle, -150, 0).perform()
     wait_for(lambda: upper.get_attribute("style") != before, "the slider")
 
-    # The pointer: metres of the file at the same place of the picture, which is fitted into its element.
+    # The pointer shows the depth of the downloaded file at the same pixel. The image is letterboxed in its element.
     box = browser.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", upper)
     fitted = min(box[0] / 160, box[1] / 96)
     width, height = 160 * fitted, 96 * fitted
@@ -219,10 +219,10 @@ def test_an_upload_is_shown_compared_pointed_at_turned_and_downloaded(open_brows
         ActionChains(browser).move_to_element_with_offset(
             upper, round((share - 0.5) * width), round(0.2 * height)
         ).perform()
-        told = float(wait_for(lambda: text(browser, "#metres"), "metres").removesuffix(" m"))
+        displayed = float(wait_for(lambda: text(browser, "#metres"), "metres").removesuffix(" m"))
         row, column = round(0.7 * 95), round(share * 159)
         near = depth[row - 2 : row + 3, column - 2 : column + 3]
-        assert near.min() - 0.01 <= told <= near.max() + 0.01
+        assert near.min() - 0.01 <= displayed <= near.max() + 0.01
 
     cloud = browser.find_element("css selector", "#cloud iframe")
     browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", cloud)
@@ -237,38 +237,40 @@ def test_an_upload_is_shown_compared_pointed_at_turned_and_downloaded(open_brows
 
 
 @pytest.mark.slow
-def test_nothing_comes_from_outside(open_browser, server, photo):
+def test_page_makes_no_external_requests(open_browser, server, photo):
     import json
 
     browser = open_browser()
     send(browser, photo)
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    assert any(url.startswith(server.url) for url in asked)
-    outside = {
-        url for url in asked if not url.startswith((server.url, "data:", "blob:", "chrome:", "chrome-", "about:"))
+    requested = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
+    assert any(url.startswith(server.url) for url in requested)
+    external = {
+        url for url in requested if not url.startswith((server.url, "data:", "blob:", "chrome:", "chrome-", "about:"))
     }
-    assert not outside
+    assert not external
 
 
 @pytest.mark.slow
-def test_what_is_no_image_or_too_large_is_refused_in_a_sentence(open_browser, photo, tmp_path):
+def test_unsupported_or_too_large_file_shows_an_error_message(open_browser, photo, tmp_path):
     browser = open_browser()
     picture = send(browser, photo)
     (tmp_path / "notes.txt").write_text("no picture")
     browser.find_element("css selector", "#sent input[type=file]").send_keys(str(tmp_path / "notes.txt"))
-    wait_for(lambda: "notes.txt is not an image or a video" in text(browser, "#message"), "a sentence")
+    wait_for(lambda: "notes.txt is not an image" in text(browser, "#message"), "an error message")
     assert not loaded(browser, "#compare")
     noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
     browser.find_element("css selector", "#sent input[type=file]").send_keys(str(tmp_path / "large.png"))
-    wait_for(lambda: "maximum" in text(browser, ".toast-wrap, [data-testid=toast-body]"), "a sentence about the size")
+    wait_for(
+        lambda: "maximum" in text(browser, ".toast-wrap, [data-testid=toast-body]"), "an error message about the size"
+    )
     send(browser, photo, picture)
     assert not text(browser, "#message").strip()
 
 
 @pytest.mark.slow
-def test_examples_and_other_weights(open_browser):
+def test_examples_and_weights_menu(open_browser):
     browser = open_browser()
     browser.find_elements("css selector", "#examples .thumbnail-item")[1].click()
     picture = shown(browser)
@@ -279,27 +281,27 @@ def test_examples_and_other_weights(open_browser):
     shown(browser, picture)
     wait_for(lambda: "scene units" in text(browser, "#summary"), "the other weights")
     browser.find_elements("css selector", "#examples .thumbnail-item")[3].click()
-    wait_for(lambda: "drive: 416x128, 20 frames at 10 a second" in text(browser, "#summary"), "a video")
+    wait_for(lambda: "drive: 416x128, 20 frames at 10 fps" in text(browser, "#summary"), "a video")
     ready = "const v = document.querySelector('#video video'); return v ? v.videoWidth : 0"
     wait_for(lambda: browser.execute_script(ready) == 416, "a video that plays")
 
 
 @pytest.mark.slow
-def test_visitors_do_not_meet_and_leave_nothing(open_browser, server, photo, tmp_path):
-    wait_for(lambda: server.visitors() == [], "earlier visitors to be forgotten")
+def test_visitors_are_separate_and_their_files_are_deleted(open_browser, server, photo, tmp_path):
+    wait_for(lambda: server.visitors() == [], "deletion of earlier visitors' files")
     first, second = open_browser(), open_browser()
     Image.new("RGB", (64, 64), (0, 200, 0)).save(tmp_path / "green.png")
     one, two = send(first, photo), send(second, tmp_path / "green.png")
     assert "halves" in text(first, "#summary") and "green" in text(second, "#summary")
     assert len({one, two}) == 2 and len(server.visitors()) == 2
     first.get("about:blank")
-    wait_for(lambda: len(server.visitors()) == 1, "the first visitor's files to go")
+    wait_for(lambda: len(server.visitors()) == 1, "deletion of the first visitor's files")
     assert "green_depth.npy" in server.visitors()[0]
     assert loaded(second, "#compare")[0] == two
 
 
 @pytest.mark.slow
-def test_a_phone_needs_no_scrolling_sideways(open_browser, photo):
+def test_page_fits_a_phone_screen(open_browser, photo):
     browser = open_browser(phone=True)
     send(browser, photo)
     wait_for(lambda: downloads(browser), "links")
@@ -308,7 +310,7 @@ def test_a_phone_needs_no_scrolling_sideways(open_browser, photo):
 
 
 @pytest.mark.slow
-def test_it_listens_on_loopback_alone_and_ends_without_a_trace(weights, tmp_path):
+def test_server_listens_on_localhost_and_cleans_up_on_sigterm(weights, tmp_path):
     pytest.importorskip("gradio", reason="gradio is not installed (pip install -r requirements-page.txt)")
     server = Server(weights, tmp_path)
     listening = Path("/proc/net/tcp")

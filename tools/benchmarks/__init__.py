@@ -1,1 +1,1 @@
-"""Benchmarks that ``tools/benchmark.py`` runs, a module each, and what they compare with."""
+"""Benchmarks run by ``tools/benchmark.py``, one module each, and their baselines."""

@@ -1,4 +1,4 @@
-"""The metrics of made-up frames with as many pixels of ground truth as lidar gives; predicting is not in it."""
+"""Benchmark of the depth metrics on random frames with lidar-like sparse ground truth; prediction is not timed."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ POINTS = 20_000
 
 
 def run(opt: Options, repeat: int) -> Iterator[dict]:
-    """Yields the line; there is no baseline."""
+    """Yield the result line. There is no baseline."""
     random = np.random.default_rng(0)
     scaled_disps = random.uniform(0.01, 1, (FRAMES, opt.height, opt.width)).astype(np.float32)
     ground_truths = [_ground_truth(random) for _ in range(FRAMES)]
@@ -24,7 +24,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 
 
 def _ground_truth(random: np.random.Generator) -> np.ndarray:
-    """Depth float32 (h, w), metres, at ``POINTS`` pixels."""
+    """Return a depth map, float32 (h, w) in metres, known at ``POINTS`` random pixels and 0 elsewhere."""
     depth = np.zeros(FRAME_SIZE, dtype=np.float32)
     chosen = random.choice(depth.size, POINTS, replace=False)
     depth.flat[chosen] = random.uniform(1, 80, POINTS)

@@ -1,8 +1,8 @@
-"""A training sample from its files to what the networks and the loss are fed, on one core, beside the original's.
+"""Benchmark of data loading on one core: from image files to the tensors that networks and loss consume.
 
-Ours is timed as training has it: batches of the loader, made float tensors on the device by ``prepare_batch``; on the
-CPU, whose work is counted all the same. It has no processes unless ``--num_workers`` is given, and these then share
-the core. Half of the samples are jittered, for both.
+The loader is timed as in training: it yields batches, which ``prepare_batch`` converts to float tensors on the device.
+The baseline is the original implementation's loader (``original_loader``). Without ``--num_workers`` the loader runs in
+this process; worker processes would share its core. Both loaders jitter half of the samples.
 """
 
 import itertools
@@ -20,17 +20,18 @@ from options import Options
 from tools.benchmarks import original_loader
 from tools.benchmarks.measure import result_line, time_in_turn
 
-SAMPLES = 24  # of a run
-BASELINE = "the original loader's work, by Pillow and NumPy: RGB, Lanczos pyramid, jitter at each scale, float tensors"
+SAMPLES = 24  # per run
+BASELINE = "original loader with Pillow and NumPy: RGB, Lanczos pyramid, colour jitter at every scale, float tensors"
 
 
 def run(opt: Options, repeat: int) -> Iterator[dict]:
-    """Yields two lines: "loader" decodes each image, "loader_cached" finds it in the cache, in memory unless another is
-    asked for.
+    """Yield two result lines: "loader" decodes every image, "loader_cached" reads it from the frame cache.
+
+    The cache is in memory unless ``opt.cache`` names another.
 
     Raises:
-        DataError: there are no images to load.
-        UserError: the folder of the cache cannot be written.
+        DataError: There are no images to load.
+        UserError: The cache folder cannot be written.
     """
     dataset = _build_dataset(opt)
     cache = "ram" if opt.cache == "none" else opt.cache
@@ -57,7 +58,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 
 
 def _epochs(loader: BatchLoader, opt: Options) -> Callable[[], None]:
-    """A function that runs the next epoch."""
+    """Return a function that runs the next epoch."""
     epochs = itertools.count()
 
     def run_epoch() -> None:
@@ -69,13 +70,13 @@ def _epochs(loader: BatchLoader, opt: Options) -> Callable[[], None]:
 
 
 def _build_dataset(opt: Options) -> MonoDataset:
-    """The first lines of the split asked for, or of the sample that the tests have."""
+    """Build a dataset of the first ``SAMPLES`` lines of ``opt.split``, by default the KITTI sample of the tests."""
     data_path, split = opt.data_path, opt.split
     if "data_path" not in opt.explicitly_set:
-        beside = Path(__file__).resolve().parents[3] / "shared" / "kitti_sample"
-        data_path, split = os.environ.get("KITTI_SAMPLE_DIR", str(beside)), "kitti_sample"
+        default = Path(__file__).resolve().parents[3] / "shared" / "kitti_sample"
+        data_path, split = os.environ.get("KITTI_SAMPLE_DIR", str(default)), "kitti_sample"
         if not Path(data_path).is_dir():
-            raise DataError(f"{data_path} is absent: name images to load by --data_path and --split")
+            raise DataError(f"No images found in {data_path}. Pass --data_path and --split.")
     return dataset_from(
         opt.replace(data_path=data_path),
         read_split_lines(find_split(split, data_path), "train")[:SAMPLES],

@@ -1,4 +1,4 @@
-"""What the benchmarks share: how they are timed, and the line that comes of it."""
+"""Timing and result lines shared by all benchmarks."""
 
 import os
 import resource
@@ -8,18 +8,26 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-WARM_UP = 2
-UNITS = {"s": 1.0, "ms": 1e3}  # of a second
+WARM_UP = 2  # rounds that are not timed
+UNITS = {"s": 1.0, "ms": 1e3}  # per second
 
 
 def use_one_core() -> None:
-    """Keeps this process, and those that it starts, on the last of the cores that it may use."""
+    """Pin this process and its children to the last core available to it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def time_in_turn(runs: Mapping[str, Callable[[], Any]], repeat: int) -> dict[str, list[float]]:
-    """Seconds that each run took, ``repeat`` times, after as many rounds as warm things up."""
+    """Time several functions in alternation, which exposes all of them to the same load on the machine.
+
+    Args:
+        runs: Name -> function to time.
+        repeat: Timed rounds, after ``WARM_UP`` rounds that are discarded.
+
+    Returns:
+        Name -> seconds of each timed call.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for i in range(WARM_UP + repeat):
         for name, run in runs.items():
@@ -40,19 +48,20 @@ def result_line(
     baseline_seconds: list[float] | None = None,
     **about: Any,
 ) -> dict[str, Any]:
-    """The line of one benchmark.
+    """Build the result line of one benchmark.
 
     Args:
-        name: of the benchmark.
-        unit: "ms" or "s", a slash, and what an item is.
-        seconds: of each time that ours ran.
-        items: in a run.
-        baseline: what ours is compared with; None without.
-        baseline_seconds: of each time that the baseline ran, in turn with ours.
-        about: what was timed.
+        name: Name of the benchmark.
+        unit: "ms" or "s", a slash, and the item, such as "ms/frame".
+        seconds: Duration of each run.
+        items: Items per run.
+        baseline: Description of the baseline; None if there is none.
+        baseline_seconds: Duration of each run of the baseline, measured in alternation.
+        about: Further fields that describe the measurement.
 
     Returns:
-        Among others ``ratio``, how many times as fast as the baseline, by the medians.
+        Median, minimum and maximum time per item, peak memory, the machine, and ``ratio``: the baseline's median
+        divided by ours (above 1 means faster than the baseline).
     """
     from training.run_metadata import describe_machine
 
@@ -75,6 +84,6 @@ def result_line(
 
 
 def peak_memory_mb() -> int:
-    """Of this process."""
+    """Return the peak resident memory of this process in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes there, KiB elsewhere
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, KiB on Linux

@@ -1,7 +1,7 @@
-"""What the original implementation's loader does for a sample, written plainly with Pillow and NumPy: the baseline.
+"""Reimplementation of the original Monodepth2 loader with Pillow and NumPy: the baseline of the loader benchmark.
 
-Each frame is opened as RGB, flipped or not, and resized by Lanczos to every scale, each from the one before; each
-scale's image is colour-jittered or not; all of them become float tensors in [0, 1].
+Each frame is decoded to RGB and optionally flipped. A Lanczos pyramid resizes every scale from the previous one. Every
+scale is optionally colour-jittered. All images become float tensors in [0, 1].
 """
 
 import random
@@ -17,8 +17,12 @@ STEPS = ("brightness", "contrast", "saturation", "hue")
 
 def load_sample(
     paths: Sequence[str], height: int, width: int, scales: Sequence[int], *, flip: bool, jitter: bool
-) -> dict[tuple[str, int, int], np.ndarray]:
-    """Float32 (3, H / 2**s, W / 2**s) in [0, 1] by f"color/{i}/{s}" and f"color_aug/{i}/{s}", of the i-th path."""
+) -> dict[str, np.ndarray]:
+    """Load and augment the images of one sample.
+
+    Returns:
+        ``color/I/S`` and ``color_aug/I/S`` -> float32 (3, H / 2**S, W / 2**S) in [0, 1], for path number I and scale S.
+    """
     order = random.sample(STEPS, 4)
     strengths = {step: random.uniform(0.8, 1.2) for step in STEPS[:3]} | {"hue": random.uniform(-0.1, 0.1)}
     sample = {}
@@ -46,8 +50,8 @@ def _jitter(image: Image.Image, order: Sequence[str], strengths: dict[str, float
             image = ImageEnhance.Color(image).enhance(strength)
         else:
             hue, saturation, value = image.convert("HSV").split()
-            turned = np.asarray(hue) + np.uint8(int(strength * 255) % 256)
-            image = Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert("RGB")
+            shifted = np.asarray(hue) + np.uint8(int(strength * 255) % 256)
+            image = Image.merge("HSV", (Image.fromarray(shifted), saturation, value)).convert("RGB")
     return image
 
 

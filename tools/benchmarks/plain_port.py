@@ -1,6 +1,7 @@
-"""The loss as the published code computes it, carried over to Paddle line by line: the step's baseline.
+"""Line-by-line Paddle port of the published Monodepth2 loss: the baseline of the step benchmark.
 
-Nothing is shared between scales: rays, unwarped errors and the target's statistics are computed anew for each.
+As in the published code, nothing is shared between scales: rays, identity reprojection errors and target statistics are
+recomputed for each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,12 @@ from layers.geometry import disp_to_depth
 
 
 class PlainLoss(nn.Layer):
-    """Minimum reprojection with auto-masking at full resolution, and smoothness (paper, section 3).
+    """Minimum reprojection loss with auto-masking at full resolution, plus edge-aware smoothness (paper, section 3).
 
     Args:
-        source_frames, scales: as ``layers.self_supervised_loss`` has them.
-        tie_breaking_noise: of the unwarped errors.
+        source_frames: Source frame ids, as in ``layers.self_supervised_loss``.
+        scales: Scales of the loss, as in ``layers.self_supervised_loss``.
+        tie_breaking_noise: Standard deviation of the noise added to the identity reprojection errors.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class PlainLoss(nn.Layer):
         self.tie_breaking_noise = tie_breaking_noise
 
     def forward(self, batch: Mapping, outputs: Mapping) -> Tensor:
-        """The loss of a batch, as the self-supervised loss takes it."""
+        """Compute the loss, a scalar, from the same ``batch`` and ``outputs`` as ``SelfSupervisedLoss``."""
         total = 0.0
         for scale in self.scales:
             disp, target = outputs[f"disp/{scale}"], batch["color/0/0"]
@@ -42,7 +44,7 @@ class PlainLoss(nn.Layer):
                 points = back_project(depth, batch["inv_K/0"])
                 pixels = project(points, batch["K/0"], T, height, width)
                 source = batch[f"color/{f}/0"]
-                source.stop_gradient = False  # without, Paddle's gradient of the sampler crashes
+                source.stop_gradient = False  # otherwise the backward pass of F.grid_sample crashes in Paddle
                 warped = F.grid_sample(source, pixels, padding_mode="border", align_corners=True)
                 errors.append(photometric_error(warped, target))
                 unwarped.append(photometric_error(source.detach(), target))
@@ -56,7 +58,7 @@ class PlainLoss(nn.Layer):
 
 
 def back_project(depth: Tensor, inv_K: Tensor) -> Tensor:
-    """Homogeneous points of all pixels: (B, 4, H * W)."""
+    """Back-project depth (B, 1, H, W) to homogeneous points (B, 4, H * W) in the camera frame."""
     batch, _, height, width = depth.shape
     y, x = paddle.meshgrid(paddle.arange(height, dtype="float32"), paddle.arange(width, dtype="float32"))
     ones = paddle.ones([batch, 1, height * width])
@@ -65,7 +67,7 @@ def back_project(depth: Tensor, inv_K: Tensor) -> Tensor:
 
 
 def project(points: Tensor, K: Tensor, T: Tensor, height: int, width: int) -> Tensor:
-    """The sampler's coordinates of points: (B, H, W, 2) in [-1, 1] where inside."""
+    """Project points (B, 4, H * W) to sampling coordinates (B, H, W, 2), in [-1, 1] inside the image."""
     camera = paddle.matmul(paddle.matmul(K, T)[:, :3, :], points)
     pixels = camera[:, :2, :] / (camera[:, 2, :].unsqueeze(1) + 1e-7)
     pixels = pixels.reshape([-1, 2, height, width]).transpose([0, 2, 3, 1])
@@ -73,7 +75,7 @@ def project(points: Tensor, K: Tensor, T: Tensor, height: int, width: int) -> Te
 
 
 def photometric_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """0.85 SSIM + 0.15 L1, averaged over colour: (B, 1, H, W)."""
+    """Compute 0.85 (1 - SSIM) / 2 + 0.15 L1, averaged over the colour channels: (B, 1, H, W)."""
     l1_error = (target - prediction).abs().mean(1, True)
     x, y = (F.pad(image, [1, 1, 1, 1], mode="reflect") for image in (prediction, target))
     mean_x, mean_y = F.avg_pool2d(x, 3, 1), F.avg_pool2d(y, 3, 1)
@@ -87,7 +89,7 @@ def photometric_error(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def smoothness_loss(disp: Tensor, image: Tensor) -> Tensor:
-    """Edge-aware, a scalar."""
+    """Compute the edge-aware smoothness loss, a scalar."""
     disp_x = (disp[:, :, :, :-1] - disp[:, :, :, 1:]).abs()
     disp_y = (disp[:, :, :-1, :] - disp[:, :, 1:, :]).abs()
     image_x = (image[:, :, :, :-1] - image[:, :, :, 1:]).abs().mean(1, keepdim=True)

@@ -1,8 +1,9 @@
-"""Depth of random images of the networks' size, with random weights, in batches: what predict.py does between files.
+"""Benchmark of depth prediction on batches of random images at network size, with random weights; no file is read.
 
-Then the same by exported models, with resizing inside and of the networks alone ("_bare"), in turn with PyTorch where
-that can be imported, which runs the networks alone eagerly. Each of these runs in a process of its own: the threads of
-several libraries in one are in each other's way.
+The first line times the predictor of ``predict.py``. The others time exported models, end to end (with resizing) and
+networks only ("_bare"). Their baseline is PyTorch in eager mode (networks only) if it is installed, otherwise the
+predictor. Exported models and PyTorch run in separate processes because thread pools of several libraries in one
+process compete for cores.
 """
 
 import importlib.util
@@ -20,12 +21,12 @@ from options import Options
 from tools.benchmarks.measure import result_line, time_in_turn
 
 BATCH_SIZE = 4
-BARE = "_bare"  # of the networks alone
+BARE = "_bare"  # suffix: networks only
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(opt: Options, repeat: int) -> Iterator[dict]:
-    """Yields the lines: ours, and one for each engine of exported models; their baseline is PyTorch, else ours."""
+    """Yield a result line for the predictor, then one per engine and kind of exported model."""
     import paddle
 
     from inference.depth_predictor import DepthPredictor
@@ -78,8 +79,8 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
         )
 
 
-def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (imported where it is used)
-    """Writes the predictor's models, whole ones and, beside them, the networks alone."""
+def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (imported in run)
+    """Export the predictor to ``folder`` end to end, and to its subfolder ``BARE`` as networks only."""
     from inference.export.exported_folder import FILES, MODEL
     from inference.export.model_writers import can_write_onnx, write_onnx, write_paddle
     from inference.export.traced_network import BareModel, WholeModel
@@ -95,10 +96,14 @@ def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (
 
 
 class _Process:
-    """A process that predicts the images whenever it is asked to.
+    """A process that predicts the images on request.
+
+    Args:
+        name: Engine, with or without ``BARE``, or "torch".
+        folder: Folder with the images, the expected depth, the weights and the exported models.
 
     Attributes:
-        difference: of its depth from ours, relative to it, at most.
+        difference: Maximum relative difference between its depth and the predictor's.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -107,21 +112,25 @@ class _Process:
         self.difference = float(self.run())
 
     def run(self) -> str:
-        """Returns when the images are predicted."""
+        """Predict the images once and return the reply.
+
+        Raises:
+            UserError: The process exited unexpectedly.
+        """
         print(file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            raise UserError("A process that is timed has ended; what it said stands above.")
+            raise UserError("A benchmark process exited unexpectedly. Its error message is above.")
         return answer
 
     def close(self) -> None:
-        """Ends it."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
 
 def _serve(name: str, folder: Path) -> None:
-    """Predicts the images for each line that comes in, and answers by the difference from our depth."""
+    """Predict the images once per line on stdin, and reply with the maximum relative difference in depth."""
     images, expected = np.load(folder / "images.npy"), np.load(folder / "depth.npy")
     predict = _torch(folder) if name == "torch" else _engine(name, folder)
     for _ in sys.stdin:
@@ -141,7 +150,7 @@ def _engine(name: str, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _torch(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """PyTorch's networks, with what Paddle's call does around them."""
+    """Return PyTorch's networks with the same pre- and post-processing as the predictor."""
     import torch
 
     from serialization.naming import to_pytorch

@@ -1,8 +1,7 @@
-"""A training step on random images, forward, backward and update; loading is not in it.
+"""Benchmark of a training step (forward, backward, update) on random images; data loading is not timed.
 
-The baseline is a plain port of the published code (`plain_port`): the dynamic graph, without the setting for AMD
-processors, nor operators of our own. Each runs in a process of its own, which has its own peak of memory too, and both
-take steps in turn.
+The baseline is a plain port of the published code (``plain_port``): dynamic graph, no MKL setting for AMD processors,
+no C++ operators. Both run in separate processes, which gives each its own peak memory, and take steps in alternation.
 """
 
 import json
@@ -24,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(opt: Options, repeat: int) -> Iterator[dict]:
-    """Yields the line."""
+    """Yield the result line."""
     from tools.benchmarks.measure import result_line, time_in_turn
 
     runners = {"baseline": StepProcess("plain", opt), "ours": StepProcess("ours", opt)}
@@ -51,17 +50,20 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
 
 
 class StepProcess:
-    """A process that takes a training step whenever it is asked to.
+    """A process that runs a training step on request.
 
     Args:
         kind: "plain" or "ours".
-        opt: the options of the step.
+        opt: Options of the training step.
+
+    Raises:
+        UserError: The process exited unexpectedly.
     """
 
     def __init__(self, kind: str, opt: Options) -> None:
         environment = dict(os.environ)
         if kind == "plain":
-            environment["MKL_DEBUG_CPU_TYPE"] = ""  # the same as if it were not there, and kept so
+            environment["MKL_DEBUG_CPU_TYPE"] = ""  # acts as unset, and prepare_environment does not override it
         command = [sys.executable, "-m", "tools.benchmarks.step_benchmark", kind, json.dumps(opt.as_dict())]
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -69,15 +71,15 @@ class StepProcess:
         self._ask("")
 
     def step(self) -> None:
-        """Returns when a step is done."""
+        """Run one training step."""
         self._ask("step")
 
     def end(self) -> dict[str, Any]:
-        """Ends the process; what it says of itself."""
+        """Stop the process and return its statistics (``peak_memory_mb``)."""
         return json.loads(self._ask("end"))
 
     def close(self) -> None:
-        """Ends it, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.communicate()
 
@@ -87,11 +89,11 @@ class StepProcess:
         for line in self._process.stdout:
             if line.startswith("answer: "):
                 return line.removeprefix("answer: ")
-        raise UserError("a process that takes training steps has ended; its message stands above.")
+        raise UserError("A benchmark process exited unexpectedly. Its error message is above.")
 
 
 def make_step(kind: str, opt: Options) -> Callable[[], float]:
-    """A function that takes one step and waits for its loss."""
+    """Return a function that runs one training step and returns its loss."""
     import paddle
 
     from datasets.batch import prepare_batch
@@ -111,8 +113,8 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
     else:
         compute_loss = build_loss(opt)
         compute_loss.train()
-        as_in_training = compile_mode(opt, STEPS_WORTH_COMPILING, kernels_on, None)
-        forward_pass = ForwardPass(model, compute_loss, as_in_training)
+        mode = compile_mode(opt, STEPS_WORTH_COMPILING, kernels_on, None)
+        forward_pass = ForwardPass(model, compute_loss, mode)
 
     def step() -> float:
         batch = prepare_batch(raw, opt.scales, opt.v1_multiscale)
@@ -126,7 +128,7 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
 
 
 def random_batch(opt: Options) -> dict:
-    """A batch as the loader gives it."""
+    """Return a random batch in the loader's format."""
     random = np.random.default_rng(0)
     shape = (opt.batch_size, 3, opt.height, opt.width)
     K = np.eye(4, dtype=np.float32)
@@ -145,7 +147,7 @@ def random_batch(opt: Options) -> dict:
 
 
 def serve(arguments: Sequence[str]) -> None:
-    """Takes a step for each line "step" that comes in, until "end"."""
+    """Run a training step for each line "step" on stdin, until "end"."""
     from tools.benchmarks.measure import peak_memory_mb
 
     kind, options = arguments

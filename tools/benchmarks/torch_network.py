@@ -1,6 +1,6 @@
-"""The depth networks as PyTorch runs them eagerly, which exported models are compared with; needs PyTorch.
+"""The depth network in PyTorch (eager mode), the baseline for exported models. Requires PyTorch.
 
-Written plainly after the paper's supplementary material, with the parameters' published names.
+Follows the supplementary material of the paper and uses the published parameter names.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ DECODER_CHANNELS = (16, 32, 64, 128, 256)
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: ResNet18's."""
+    """ResNet18's basic block: two 3x3 convolutions and a shortcut."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class _Encoder(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """3x3, padded by reflection."""
+    """3x3 convolution with reflection padding."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
@@ -73,10 +73,11 @@ class _ConvolutionBlock(nn.Module):
 
 
 class TorchDepth(nn.Module):
-    """ResNet18 and the depth decoder, finest scale alone.
+    """ResNet18 encoder and depth decoder, scale 0 only.
 
     Args:
-        encoder, depth: arrays of the weights, by PyTorch's names; a classifier is left out.
+        encoder: PyTorch parameter name -> array; the classifier (``encoder.fc``) is ignored.
+        depth: PyTorch parameter name -> array.
     """
 
     def __init__(self, encoder: Mapping[str, np.ndarray], depth: Mapping[str, np.ndarray]) -> None:
@@ -96,7 +97,7 @@ class TorchDepth(nn.Module):
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> disparity (B, 1, H, W) in [0, 1]."""
+        """Predict disparity (B, 1, H, W) in [0, 1] from images (B, 3, H, W) in [0, 1]."""
         features = self.encoder(images)
         x = features[-1]
         for i, stage in enumerate(reversed(range(5))):

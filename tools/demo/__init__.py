@@ -1,1 +1,1 @@
-"""A page in the browser to try depth on: what tools/demo_app.py is made of."""
+"""The demo page: depth prediction in the browser, served by ``tools/demo_app.py``."""

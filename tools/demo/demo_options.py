@@ -1,4 +1,4 @@
-"""The options of tools/demo_app.py."""
+"""Options of ``tools/demo_app.py``."""
 
 import dataclasses
 import sys
@@ -17,19 +17,19 @@ HIGHEST_PORT = 65535
 
 @dataclass(frozen=True)
 class PageOptions:
-    """Where the page is served, by which weights it predicts, and what it takes; checked.
+    """Validated options of the page: address, weights, upload limits and device.
 
     Raises:
-        OptionsError: a value has the wrong type or is not allowed.
+        OptionsError: A value has the wrong type or is not allowed.
     """
 
-    host: str = _page("127.0.0.1", "address to listen on; this one takes visitors of this machine alone, 0.0.0.0 any")
+    host: str = _page("127.0.0.1", "address to listen on; 0.0.0.0 accepts connections from other machines")
     port: int = _page(7860, "port to listen on", at_least=1)
     load_weights_folder: tuple[str, ...] = _page(
-        (), "folders of weights to choose from (default: all in weights/, and the best of each run in logs/)"
+        (), "weights folders offered in the menu; if omitted, all in weights/ and the best of each run in logs/"
     )
-    max_megabytes: int = _page(100, "largest file that is taken", at_least=1)
-    max_frames: int = _page(150, "frames of the longest video that is taken", at_least=1)
+    max_megabytes: int = _page(100, "maximum size of an uploaded file, MB", at_least=1)
+    max_frames: int = _page(150, "maximum length of an uploaded video, frames", at_least=1)
     depth_network: str | None = dataclasses.field(default=None, metadata=PREDICT_FIELDS["depth_network"].metadata)
     device: str = dataclasses.field(default=OPTION_FIELDS["device"].default, metadata=OPTION_FIELDS["device"].metadata)
 
@@ -46,13 +46,18 @@ PAGE_FIELDS = {field.name: field for field in dataclasses.fields(PageOptions)}
 
 
 def parse_page_options(argv: Sequence[str] | None = None) -> PageOptions:
-    """The options of the command line ``argv``, sys.argv's by default.
+    """Parse the command line.
+
+    Args:
+        argv: Arguments; by default those of ``sys.argv``.
 
     Raises:
-        OptionsError: an option is unknown (the nearest is named), or as in `PageOptions`.
+        OptionsError: An option is unknown (the message names the nearest), has the wrong type or is not allowed.
     """
     parser = OptionParser(
-        description="Serves a page in the browser to try depth on.", usage="%(prog)s [--OPTION VALUE ...]"
+        description="Serve a demo page that predicts depth for uploaded images and videos.",
+        usage="%(prog)s [--OPTION VALUE ...]",
+        epilog="Example: python tools/demo_app.py --load_weights_folder weights/DIR --port 7860",
     )
     for field in PAGE_FIELDS.values():
         add_argument(parser, field)

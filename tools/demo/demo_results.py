@@ -1,4 +1,4 @@
-"""What a visitor gets: pictures and files in their folder, and what the page tells metres by and makes points of."""
+"""Prediction for one upload: images, video, downloads, depth values for the pointer, and the point cloud."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -23,23 +23,23 @@ from tools.reporting.point_cloud_viewer import encode_cloud, framed_viewer_html
 if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor, Prediction
 
-FILES = ("picture", "disp_npy", "depth_npy", "depth_png")  # of `inference.writers`
-BATCH = 4  # frames of a video predicted at once
-PROBED_WIDTH = 320  # pixels of the depth that the page tells metres by
-FAR = 80.0  # metres, or scene units: what is further is left out of the points
+FILES = ("picture", "disp_npy", "depth_npy", "depth_png")  # keys of inference.writers.WRITERS
+BATCH = 4  # video frames per prediction
+PROBED_WIDTH = 320  # pixels; maximum width of the depth map sent to the pointer script
+FAR = 80.0  # metres or scene units; the point cloud omits points beyond it
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the page shows; the files lie in the visitor's folder.
+    """Contents of the page for one upload. All files are in the visitor's folder.
 
     Attributes:
-        summary: one sentence about the depth.
-        pair: the picture and its disparity in colours; of a video, its middle frame's.
-        depth: HTML that holds the depth for the pointer (`pointer.js`).
-        cloud: HTML of the points.
-        video: frames above their disparity in colours; None for an image.
-        files: to download.
+        summary: Size of the upload and range of the predicted depth, as text.
+        pair: Input image and colourised disparity; of a video, those of its middle frame.
+        depth: HTML element with the depth values that ``pointer.js`` reads.
+        cloud: HTML of the point-cloud viewer.
+        video: Video of the frames above their colourised disparity; None for an image.
+        files: Files to download.
     """
 
     summary: str
@@ -55,19 +55,20 @@ def predict_upload(
     upload: Upload,
     folder: Path,
     field_of_view: float,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> DemoResult:
-    """Predicts what was sent and writes all that the page shows.
+    """Predict the depth of an upload and write everything the page shows.
 
     Args:
-        predictor: the weights.
-        upload: the image, or the frames of the video.
-        folder: gets the files.
-        field_of_view: of the camera across, degrees; the points need it.
-        progress: called with the share of the frames that is done.
+        predictor: Depth predictor.
+        upload: Image, or frames of a video.
+        folder: Folder for the files.
+        field_of_view: Horizontal field of view in degrees, used to back-project the point cloud.
+        progress: Called with the fraction of predicted frames, in [0, 1].
 
     Raises:
-        UserError, OSError: a file cannot be written.
+        UserError: A file cannot be written.
+        OSError: A file cannot be written.
     """
     predictions: list[Prediction] = []
     for start in range(0, len(upload.frames), BATCH):
@@ -98,36 +99,36 @@ def _summary(upload: Upload, prediction: "Prediction") -> str:
     height, width = prediction.depth.shape
     what = f"{upload.name}: {width}x{height}"
     if upload.sent_size:
-        what += " (reduced from {}x{})".format(*upload.sent_size)
+        what += " (resized from {}x{})".format(*upload.sent_size)
     if upload.rate:
-        what += f", {len(upload.frames)} frames at {upload.rate:.3g} a second; here the middle one"
+        what += f", {len(upload.frames)} frames at {upload.rate:.3g} fps (middle frame shown)"
     near, far = np.percentile(prediction.depth, [1, 99])
     if prediction.metric:
-        return f"{what}. Depth from {near:.1f} to {far:.1f} m."
-    return f"{what}. Depth from {near:.2f} to {far:.2f} scene units: these weights do not know the scale."
+        return f"{what}. Predicted depth: {near:.1f} to {far:.1f} m."
+    return f"{what}. Predicted depth: {near:.2f} to {far:.2f} scene units (these weights have no metric scale)."
 
 
 def _depth_html(prediction: "Prediction") -> str:
-    """The depth, small, as text attributes: hundredths of the unit as little-endian uint16."""
+    """Encode the downsampled depth in an HTML element: base64 of little-endian uint16, in hundredths of the unit."""
     height, width = prediction.depth.shape
     size = min(width, PROBED_WIDTH), max(1, round(height * min(1, PROBED_WIDTH / width)))
     depth = cv2.resize(prediction.depth, size, interpolation=cv2.INTER_NEAREST)
     hundredths = (depth * 100).round().clip(0, 65535).astype("<u2")
     values = base64.b64encode(hundredths.tobytes()).decode()
     unit = "m" if prediction.metric else "units"
-    text = "Point at the pictures, or touch them, for the depth there."
+    text = "Hover over the images, or touch them, to read the depth."
     return f'<p id="depth" data-width="{size[0]}" data-unit="{unit}" data-depth="{values}">{text}</p>'
 
 
 def _cloud_html(image: np.ndarray, prediction: "Prediction", field_of_view: float) -> str:
-    """The report's point-cloud viewer in a frame of its own."""
+    """Return the point-cloud viewer in an iframe."""
     K = make_intrinsics(None, field_of_view)(prediction.depth.shape)
     clouds = {"predicted": encode_cloud(prediction.depth, image, K, FAR)}
     return framed_viewer_html(clouds)
 
 
 def _write_video(path: Path, upload: Upload, disparities: Sequence[np.ndarray]) -> None:
-    """MP4 that browsers and phones play, frames above their disparity; one scale of colours for all."""
+    """Write an MP4 of the frames above their colourised disparity, with one colour range for all frames."""
     colours = partial(colourise_disparity, ends=colour_range(np.stack(disparities)))
     with atomic_file(path) as stream, VideoWriter(stream, upload.rate, colours=colours, below=True) as writer:
         for frame, disparity in zip(upload.frames, disparities, strict=True):

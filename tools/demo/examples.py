@@ -1,4 +1,4 @@
-"""Scenes of the built-in world to try the page on, drawn when it starts."""
+"""Example inputs of the page: synthetic scenes, rendered when the page starts."""
 
 from pathlib import Path
 
@@ -8,22 +8,22 @@ from common.video import Mp4Writer
 from tools.synthetic.world import World
 
 SEED = 5
-STILLS = {"street": 2, "bend": 14, "parked": 8}  # name -> frame of its drive
-STILL_SIZE = (192, 640)
+IMAGES = {"street": 2, "bend": 14, "parked": 8}  # name -> frame number in its drive
+IMAGE_SIZE = (192, 640)
 VIDEO_SIZE = (128, 416)
 VIDEO_FRAMES = 20
 
 
 def draw_examples(folder: Path) -> list[Path]:
-    """Draws three pictures and a video into a folder.
+    """Render three images and a video into ``folder``.
 
     Returns:
-        Their paths, the video last.
+        Their paths; the video is last.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    world = World(*STILL_SIZE, frames=20 * len(STILLS), seed=SEED)
+    world = World(*IMAGE_SIZE, frames=20 * len(IMAGES), seed=SEED)
     paths = []
-    for drive, (name, frame) in enumerate(STILLS.items()):
+    for drive, (name, frame) in enumerate(IMAGES.items()):
         renderer = world.renderer(drive)
         path = folder / f"{name}.jpg"
         Image.fromarray(renderer.render(frame, renderer.street.poses[frame]).color).save(path, quality=95)

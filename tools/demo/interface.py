@@ -1,4 +1,4 @@
-"""The page itself, in Gradio: what stands where, and what happens on which event."""
+"""Layout and event handlers of the demo page, in Gradio."""
 
 import html
 from collections.abc import Sequence
@@ -14,21 +14,22 @@ from tools.demo.visitors import Visitors
 from tools.demo.weights_menu import Predictors
 
 HERE = Path(__file__).resolve().parent
-TITLE = "Depth from one image"
-FIELD_OF_VIEW = 81.5  # KITTI's camera, across
-# Nothing from outside: the default theme would fetch its fonts.
+TITLE = "Depth from a single image"
+HELP = "Bright is near, dark is far. Results are deleted when you leave, uploads after about ten minutes."
+FIELD_OF_VIEW = 81.5  # degrees, horizontal: KITTI's camera
+# The default theme downloads its fonts; system fonts keep the page offline.
 THEME = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-CLEANING_SECONDS, UPLOAD_SECONDS = 60, 600  # how often, and how old what was sent may grow
+CLEANING_SECONDS, UPLOAD_SECONDS = 60, 600  # interval between clean-ups, and maximum age of an upload
 
 
 class Page:
-    """The page of some weights.
+    """The demo page.
 
     Args:
-        predictors: to choose from.
-        visitors: keeps their files apart.
-        examples: files that a visitor may try.
-        options: what is taken.
+        predictors: Predictors offered in the weights menu.
+        visitors: Keeps the files of each visitor in a separate folder.
+        examples: Example images and videos.
+        options: Options of the page; here the upload limits are used.
     """
 
     def __init__(
@@ -40,35 +41,35 @@ class Page:
         self._options = options
 
     def build(self) -> gr.Blocks:
-        """The page, to be launched."""
+        """Build the page; call ``launch`` on the result to serve it."""
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEANING_SECONDS, UPLOAD_SECONDS)) as blocks:
-            gr.Markdown(f"# {TITLE}\nNear is bright, far is dark. What you send is deleted when you leave.")
-            sent = gr.File(label="Drop an image or a short video here", height=150, elem_id="sent")
+            gr.Markdown(f"# {TITLE}\n{HELP}")
+            sent = gr.File(label="Image or short video", height=150, elem_id="sent")
             examples = gr.Gallery(
                 [str(path) for path in self._examples],
-                **{"label": "Or take one of these", "height": "auto", "object_fit": "cover", "allow_preview": False},
+                **{"label": "Examples", "height": "auto", "object_fit": "cover", "allow_preview": False},
                 **{"interactive": False, "buttons": [], "elem_id": "examples"},
             )
             with gr.Row():
                 weights = gr.Dropdown(self._predictors.folders, label="Weights", min_width=280, elem_id="weights")
                 field_of_view = gr.Slider(
-                    30, 130, FIELD_OF_VIEW, step=0.5, label="Field of view across, degrees", min_width=280
+                    30, 130, FIELD_OF_VIEW, step=0.5, label="Horizontal field of view (degrees)", min_width=280
                 )
             message = gr.HTML(visible=False, elem_id="message")
             with gr.Column(visible=False) as shown:
                 summary = gr.HTML(elem_id="summary")
                 pair = gr.ImageSlider(
-                    type="filepath", label="Image and depth", interactive=False, buttons=["fullscreen"],
+                    type="filepath", label="Input and predicted disparity", interactive=False, buttons=["fullscreen"],
                     elem_id="compare",
                 )  # fmt: skip
                 depth = gr.HTML()
-                video = gr.Video(label="Video", interactive=False, autoplay=False, elem_id="video")
-                gr.Markdown("### Points\nDrag to turn, two fingers or the wheel to come nearer.")
+                video = gr.Video(label="Input and disparity video", interactive=False, autoplay=False, elem_id="video")
+                gr.Markdown("### Point cloud\nDrag to rotate. Pinch, or click and scroll, to zoom.")
                 cloud = gr.HTML(elem_id="cloud")
                 files = gr.File(label="Download", file_count="multiple", interactive=False, elem_id="files")
             outputs = [sent, message, shown, summary, pair, depth, video, cloud, files]
             settings = [weights, field_of_view]
-            # One at a time: what predicts is shared, and so is the processor.
+            # Predictions run one at a time: visitors share the predictor and the device.
             queued = {
                 "outputs": outputs,
                 "concurrency_limit": 1,
@@ -83,7 +84,7 @@ class Page:
         return blocks
 
     def show_sent(self, sent: str, weights: str, field_of_view: float, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        """Predicts what a visitor has sent."""
+        """Predict the depth of an upload."""
         return self._show(request.session_hash, Path(sent), weights, field_of_view, progress)
 
     def show_example(
@@ -94,19 +95,19 @@ class Page:
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008
     ):
-        """Predicts the example that a visitor has chosen."""
+        """Predict the depth of the selected example."""
         return self._show(request.session_hash, self._examples[chosen.index], weights, field_of_view, progress)
 
     def show_again(self, weights: str, field_of_view: float, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        """Predicts what a visitor has sent before, with other settings."""
+        """Predict the depth of the visitor's current file again, with other settings."""
         return self._show(request.session_hash, None, weights, field_of_view, progress)
 
     def forget(self, request: gr.Request) -> None:
-        """Removes the files of a visitor who has left."""
+        """Delete the files of a visitor who has left."""
         self._visitors.forget(request.session_hash)
 
     def _show(self, visitor: str, sent: Path | None, weights: str, field_of_view: float, progress) -> list:
-        """What all outputs become: a result, or a sentence in its place."""
+        """Return the new values of all outputs: a result, or an error message."""
         try:
             source = self._visitors.begin(visitor, sent)
             if source is None:
@@ -115,16 +116,16 @@ class Page:
             result = predict_upload(self._predictors[weights], upload, source.parent, field_of_view, progress)
         except UserError as error:
             return _nothing(str(error))
-        except OSError:  # the disk is full, or the visitor has left just now, and the folder with them
-            return _nothing("The result could not be written. Send the file again, or another one.")
+        except OSError:  # the disk is full, or the visitor left and their folder was deleted
+            return _nothing("The result could not be written. Upload the file again, or try another one.")
         finally:
             self._visitors.sweep()
-        return _shown(result) if result.pair[0].is_file() else _nothing()  # where they have left meanwhile
+        return _shown(result) if result.pair[0].is_file() else _nothing()  # the folder is gone if they left
 
 
 def _shown(result: DemoResult) -> list:
     return [
-        None,  # room for the next file
+        None,  # clears the upload field
         gr.HTML(visible=False),
         gr.Column(visible=True),
         f"<p>{html.escape(result.summary)}</p>",
@@ -136,7 +137,7 @@ def _shown(result: DemoResult) -> list:
     ]
 
 
-def _nothing(sentence: str = "") -> list:
-    """No result, and a sentence that says why."""
-    told = gr.HTML(f'<p role="alert">{html.escape(sentence)}</p>', visible=bool(sentence))
-    return [None, told, gr.Column(visible=False), "", None, "", None, "", None]
+def _nothing(message: str = "") -> list:
+    """Hide the result and show ``message``, if there is one."""
+    alert = gr.HTML(f'<p role="alert">{html.escape(message)}</p>', visible=bool(message))
+    return [None, alert, gr.Column(visible=False), "", None, "", None, "", None]

@@ -1,18 +1,18 @@
-// Tells the depth under the pointer: the pictures to compare are `#compare img`, the depth is in the data of `#depth`.
+// Show the depth under the pointer. The images are `#compare img`; the depth values are in the data of `#depth`.
 "use strict";
 (() => {
   let label = null;
-  let held = { text: "", values: null };  // the depth decoded last
+  let cached = { text: "", values: null };  // the depth map decoded last
 
   function values(data) {
-    if (held.text !== data.depth) {
+    if (cached.text !== data.depth) {
       const bytes = Uint8Array.from(atob(data.depth), (letter) => letter.charCodeAt(0));
-      held = { text: data.depth, values: new Uint16Array(bytes.buffer) };
+      cached = { text: data.depth, values: new Uint16Array(bytes.buffer) };
     }
-    return held.values;
+    return cached.values;
   }
 
-  // Where the picture itself lies: it may be fitted into a box of another shape.
+  // Bounding box of the visible image: `object-fit: contain` can leave margins in the element.
   function pictureBox(image) {
     const box = image.getBoundingClientRect();
     const fitted = getComputedStyle(image).objectFit === "contain";
@@ -33,7 +33,7 @@
     return `${(depths[row * width + column] / 100).toFixed(2)} ${holder.dataset.unit}`;
   }
 
-  function tell(event) {
+  function showDepth(event) {
     const inside = event.target instanceof Element && event.target.closest("#compare");
     const text = inside ? depthAt(event.clientX, event.clientY) : null;
     if (!label) {
@@ -49,5 +49,5 @@
     label.style.top = `${Math.max(event.clientY - 34, 4)}px`;
   }
 
-  for (const name of ["pointermove", "pointerdown"]) document.addEventListener(name, tell, true);
+  for (const name of ["pointermove", "pointerdown"]) document.addEventListener(name, showDepth, true);
 })();

@@ -1,4 +1,4 @@
-"""What a visitor sends: an image or a short video, or neither, which is said in a sentence that names no folder."""
+"""Reading of uploads: an image or a short video. Error messages contain no server paths."""
 
 import itertools
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from common.images import read_image
 from common.signatures import media_kind
 from common.video import open_video
 
-LONGEST_SIDE = 2048  # pixels of an image's longer side; larger ones are reduced, as a page has no use for more
-LONGEST_VIDEO_SIDE = 640
-# What is taken at most, by the header, since decoding keeps all other visitors waiting.
-MAX_IMAGE_PIXELS = 50_000_000  # a phone's largest usual pictures are 8160x6120
-MAX_VIDEO_PIXELS = 4096 * 2304  # of a frame: 4K
+LONGEST_SIDE = 2048  # pixels of an image's longer side; larger images are resized, the page cannot show more
+LONGEST_VIDEO_SIDE = 640  # pixels of a video's longer side
+# Limits checked against the file header: decoding blocks all other visitors.
+MAX_IMAGE_PIXELS = 50_000_000  # covers phone cameras: 8160x6120
+MAX_VIDEO_PIXELS = 4096 * 2304  # per frame: 4K
 MAX_SECONDS = 120
 
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """What was sent, as it is to be predicted.
+    """A decoded upload.
 
     Attributes:
-        name: of the file, without its ending.
-        frames: one or more, each uint8 (H, W, 3), RGB, all of one size.
-        rate: frames a second; None for an image.
-        sent_size: (width, height) as sent, where the frames are smaller.
+        name: File name without suffix.
+        frames: One or more RGB images, each uint8 (H, W, 3), all of the same size.
+        rate: Frames per second; None for an image.
+        sent_size: (width, height) of the file if the frames were resized, otherwise None.
     """
 
     name: str
@@ -38,48 +38,55 @@ class Upload:
 
 
 def read_upload(path: Path, max_megabytes: int, max_frames: int) -> Upload:
-    """Reads an image or a video.
+    """Read an image or a video.
+
+    Args:
+        path: Uploaded file.
+        max_megabytes: Maximum file size, MB.
+        max_frames: Maximum number of frames of a video.
 
     Raises:
-        DataError: it is neither, damaged, or too large.
+        DataError: The file is neither an image nor a video, is damaged, or exceeds a limit.
     """
     size = path.stat().st_size
     if size > max_megabytes * 1e6:
-        raise DataError(f"{path.name} is too large: {size / 1e6:.1f} MB, and at most {max_megabytes} MB are taken.")
+        raise DataError(f"{path.name} is too large: {size / 1e6:.1f} MB, allowed: at most {max_megabytes} MB.")
     try:
         kind = media_kind(path)
         if kind == "video":
             frames, rate, sent_size = _read_video(path, max_frames)
             return Upload(path.stem, frames, rate, sent_size)
         if kind == "image":
-            image, sent_size = _reduced(read_image(path, max_pixels=MAX_IMAGE_PIXELS), LONGEST_SIDE)
+            image, sent_size = _resized(read_image(path, max_pixels=MAX_IMAGE_PIXELS), LONGEST_SIDE)
             return Upload(path.stem, [image], None, sent_size)
     except DataError as error:
-        # Readers name the folder of the user's own files, which is nobody's business here.
+        # The readers' messages contain the path on the server; visitors see only the file name.
         raise DataError(str(error).replace(str(path), path.name)) from None
-    raise DataError(
-        f"{path.name} is not an image or a video that can be read: send a JPEG, a PNG or an MP4, for example."
-    )
+    raise DataError(f"{path.name} is not an image or a video in a supported format. Upload a JPEG, PNG or MP4 file.")
 
 
 def _read_video(path: Path, max_frames: int) -> tuple[list[np.ndarray], float, tuple[int, int] | None]:
-    too_long = f"{path.name} is too long: more than {max_frames} frames. Cut it, or use predict.py on its images."
+    too_long = f"{path.name} is too long: more than {max_frames} frames. Upload a shorter video, or use predict.py."
     with open_video(path, max_pixels=MAX_VIDEO_PIXELS) as video:
         if video.expected:
-            # By the header, before decoding; half a second of it may be wrong.
+            # Reject by the header before decoding. Its duration may be off by half a second.
             if video.expected / video.rate > MAX_SECONDS:
-                raise DataError(f"{path.name} is too long: more than {MAX_SECONDS} s. Cut it.")
+                raise DataError(f"{path.name} is too long: more than {MAX_SECONDS} s. Upload a shorter video.")
             if video.expected > max_frames + video.rate / 2:
                 raise DataError(too_long)
         one_more = itertools.islice(video.frames, max_frames + 1)
-        frames, sent_sizes = zip(*(_reduced(frame, LONGEST_VIDEO_SIDE) for frame in one_more), strict=True)
+        frames, sent_sizes = zip(*(_resized(frame, LONGEST_VIDEO_SIDE) for frame in one_more), strict=True)
     if len(frames) > max_frames:
         raise DataError(too_long)
     return list(frames), video.rate, sent_sizes[0]
 
 
-def _reduced(image: np.ndarray, longest: int) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """The image with no side above ``longest``, and its (width, height) as sent where that makes a difference."""
+def _resized(image: np.ndarray, longest: int) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """Resize the image so that no side exceeds ``longest``.
+
+    Returns:
+        The image, and its original (width, height), or None if it was not resized.
+    """
     height, width = image.shape[:2]
     factor = longest / max(height, width)
     if factor >= 1:

@@ -1,4 +1,4 @@
-"""The visitors' files: each has a folder of their own, which goes when they go or send something else."""
+"""Folders of the visitors: one each, deleted when the visitor leaves or uploads another file."""
 
 import shutil
 import tempfile
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class Visitors:
-    """Folders by visitor.
+    """One temporary folder per visitor.
 
     Args:
-        root: holds the folders, under names that nobody can guess.
+        root: Parent of the folders. Their names are random and cannot be guessed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -18,14 +18,14 @@ class Visitors:
         root.mkdir(parents=True, exist_ok=True)
 
     def begin(self, visitor: str, sent: Path | None = None) -> Path | None:
-        """A new folder for a visitor in the place of the one before.
+        """Replace a visitor's folder by a new one that contains their file.
 
         Args:
-            visitor: tells visitors apart.
-            sent: a file that they sent or chose; None takes what the folder before holds.
+            visitor: Session identifier.
+            sent: Uploaded or selected file; None reuses the file in the previous folder.
 
         Returns:
-            A copy of the file in the new folder; None where there is none to copy.
+            Copy of the file in the new folder; None if there is no file.
         """
         source = sent or self._sources.get(visitor)
         if source is None or not source.is_file():
@@ -37,13 +37,13 @@ class Visitors:
         return copy
 
     def forget(self, visitor: str) -> None:
-        """Removes a visitor's folder, if there is one."""
+        """Delete a visitor's folder, if there is one."""
         source = self._sources.pop(visitor, None)
         if source is not None:
             shutil.rmtree(source.parent, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Removes what was still written for visitors who had gone. Not while anything is being written."""
+        """Delete folders that were recreated after their visitor left. Must not run while results are being written."""
         owned = {source.parent for source in self._sources.values()}
         for folder in set(self._root.iterdir()) - owned:
             shutil.rmtree(folder, ignore_errors=True)

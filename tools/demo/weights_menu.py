@@ -1,4 +1,4 @@
-"""The weights that a visitor may choose from."""
+"""Weights offered in the page's menu, and their predictors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,25 +8,25 @@ from common.errors import WeightsError
 from inference.from_options import predictor_from
 from tools.demo.demo_options import PageOptions
 
-if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
+if TYPE_CHECKING:  # imports Paddle, which would delay the message about a mistyped option
     from inference.depth_predictor import DepthPredictor
 
-NEEDED = ("encoder", "depth")
+NEEDED = ("encoder", "depth")  # roles
 
 
 def find_weights(root: Path) -> list[str]:
-    """Folders of weights in ``root``: all in weights/, then the best of each run in logs/, the newest first.
+    """List weights folders relative to ``root``: all in weights/, then the best of each run in logs/, newest first.
 
     Raises:
-        WeightsError: there are none.
+        WeightsError: There are none.
     """
     found = sorted(path for path in (root / "weights").glob("*") if _can_predict(path))
     best = [path for path in (root / "logs").glob("**/models/weights_best") if _can_predict(path)]
     found += sorted(best, key=lambda path: path.stat().st_mtime, reverse=True)
     if not found:
         raise WeightsError(
-            "there are no weights to predict by: name a folder by --load_weights_folder, or train some: "
-            "bash configs/demo/demo.sh makes weights on a CPU."
+            "No weights found in weights/ or logs/. Pass --load_weights_folder DIR, or train weights on a CPU with "
+            "bash configs/demo/demo.sh."
         )
     return [str(path.relative_to(root)) for path in found]
 
@@ -36,11 +36,11 @@ def _can_predict(folder: Path) -> bool:
 
 
 class Predictors:
-    """Predictors by folder of weights, each loaded when it is first asked for.
+    """Predictors by weights folder, each loaded on first use.
 
     Args:
-        folders: as a visitor sees them; the first is the default.
-        options: the other settings of the predictors.
+        folders: Weights folders, as shown in the menu; the first is the default.
+        options: Device and network of the predictors.
     """
 
     def __init__(self, folders: Sequence[str], options: PageOptions) -> None:
@@ -49,13 +49,13 @@ class Predictors:
         self._loaded: dict[str, DepthPredictor] = {}
 
     def __getitem__(self, folder: str) -> "DepthPredictor":
-        """The predictor of one of the ``folders``.
+        """Return the predictor of one of the ``folders``.
 
         Raises:
-            WeightsError: it is another folder, or its weights are damaged or do not fit.
+            WeightsError: The folder is not in ``folders``, or its weights are damaged or do not fit the network.
         """
-        if folder not in self.folders:  # what comes from a browser may be anything
-            raise WeightsError("these weights are none of those to choose from.")
+        if folder not in self.folders:  # the browser can send any string
+            raise WeightsError("These weights are not in the menu. Select weights from the menu.")
         if folder not in self._loaded:
             self._loaded[folder] = predictor_from(self._options, load_weights_folder=folder)
         return self._loaded[folder]

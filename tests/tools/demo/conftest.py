@@ -1,4 +1,4 @@
-"""Weights that predict at once, and things to send."""
+"""Small weights, and an image and a video to upload."""
 
 import av
 import numpy as np
@@ -13,7 +13,7 @@ from serialization.weights_folder import save_weights
 
 @pytest.fixture(scope="session")
 def page_weights(tmp_path_factory):
-    """Folders of weights: "mono" without a scale, "stereo" with one."""
+    """Weights folders: "mono" without a metric scale, "stereo" with one."""
     root = tmp_path_factory.mktemp("page_weights")
     for seed, name in enumerate(("mono", "stereo")):
         paddle.seed(seed)
@@ -24,27 +24,27 @@ def page_weights(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def predictors(page_weights):
-    """The predictors of both."""
+    """Predictors of both weights folders."""
     return {name: DepthPredictor.from_folder(page_weights / name) for name in ("mono", "stereo")}
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """uint8 (height, width, 3)."""
+    """Return a random image, uint8 (height, width, 3)."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.fixture
 def photo(tmp_path):
-    """A picture of 70x50."""
+    """A 70x50 image."""
     path = tmp_path / "a photo.png"
     Image.fromarray(noise(50, 70)).save(path)
     return path
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A video of five frames of 64x48 at 10 a second, each a grey of its own."""
-    path = tmp_path / "film.mp4"
+def clip(tmp_path):
+    """A video of five 64x48 frames at 10 fps, each of a different grey value."""
+    path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"

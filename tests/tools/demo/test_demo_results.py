@@ -1,4 +1,4 @@
-"""What a visitor gets: files read back, the depth for the pointer, the points."""
+"""Results of an upload: files, depth values for the pointer, point cloud."""
 
 import base64
 import html
@@ -16,7 +16,7 @@ from tools.demo.upload import read_upload
 
 
 def probed(depth_html: str) -> tuple[np.ndarray, str]:
-    """The depth that the page tells, (H, W), and its unit."""
+    """Decode the depth (H, W) in the page, and its unit."""
     data = dict(re.findall(r'data-(\w+)="([^"]*)"', depth_html))
     values = np.frombuffer(base64.b64decode(data["depth"]), "<u2") / 100
     return values.reshape(-1, int(data["width"])), data["unit"]
@@ -27,7 +27,7 @@ def cloud_of(cloud_html: str) -> dict:
     return json.loads(re.search(r'id="cloud-data">(.*?)</script>', document)[1])["clouds"]["predicted"]
 
 
-def test_an_image_gives_pictures_files_and_depth(predictors, photo, tmp_path):
+def test_image_upload_produces_images_files_and_depth(predictors, photo, tmp_path):
     shares = []
     result = predict_upload(predictors["stereo"], read_upload(photo, 1, 1), tmp_path, 90, shares.append)
     image = np.asarray(Image.open(photo))
@@ -41,47 +41,47 @@ def test_an_image_gives_pictures_files_and_depth(predictors, photo, tmp_path):
     depth, unit = probed(result.depth)
     assert unit == "m"
     np.testing.assert_allclose(depth, expected.depth, atol=0.006)
-    assert result.summary.startswith("a photo: 70x50. Depth from ") and result.summary.endswith(" m.")
+    assert result.summary.startswith("a photo: 70x50. ") and result.summary.endswith(" m.")
 
 
-def test_points_stand_where_the_field_of_view_puts_them(predictors, photo, tmp_path):
-    """At 90 degrees the focal length is half the width: the outermost pixels' centres see nearly 45 degrees aside."""
+def test_point_cloud_uses_the_field_of_view(predictors, photo, tmp_path):
+    """At 90 degrees the focal length is half the width, 35 pixels; the outermost pixel centres are at 34.5."""
     cloud = cloud_of(predict_upload(predictors["stereo"], read_upload(photo, 1, 1), tmp_path, 90).cloud)
     x, _, z = (np.frombuffer(base64.b64decode(cloud["positions"]), "<i2").reshape(-1, 3) * cloud["unit"]).T
     assert cloud["count"] == 50 * 70
     assert abs(x / z).max() == pytest.approx(34.5 / 35, rel=1e-3)
 
 
-def test_without_a_scale_there_are_no_metres(predictors, photo, tmp_path):
+def test_weights_without_metric_scale_use_scene_units(predictors, photo, tmp_path):
     result = predict_upload(predictors["mono"], read_upload(photo, 1, 1), tmp_path, 80)
     assert "scene units" in result.summary and probed(result.depth)[1] == "units"
     assert not any(path.name.endswith("_depth.png") for path in result.files)
 
 
-def test_the_depth_for_the_pointer_is_small(predictors, tmp_path):
+def test_pointer_depth_is_downsampled_to_320_columns(predictors, tmp_path):
     Image.new("RGB", (1000, 500)).save(tmp_path / "wide.png")
     result = predict_upload(predictors["stereo"], read_upload(tmp_path / "wide.png", 1, 1), tmp_path, 80)
     assert probed(result.depth)[0].shape == (160, 320)
 
 
-def test_a_video_shows_its_middle_frame_and_one_scale_of_colours(predictors, film, tmp_path):
-    result = predict_upload(predictors["stereo"], read_upload(film, 1, 5), tmp_path, 80)
-    assert result.video == tmp_path / "film_depth.mp4" and result.files[0] == result.video
+def test_video_shows_its_middle_frame_and_uses_one_colour_range(predictors, clip, tmp_path):
+    result = predict_upload(predictors["stereo"], read_upload(clip, 1, 5), tmp_path, 80)
+    assert result.video == tmp_path / "clip_depth.mp4" and result.files[0] == result.video
     with av.open(str(result.video)) as container:
         assert container.streams.video[0].average_rate == 10
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert frames[0].shape == (96, 64, 3)
     np.testing.assert_allclose([frame[:48].mean() for frame in frames], [40, 80, 120, 160, 200], atol=5)
     assert np.asarray(Image.open(result.pair[0])).mean() == pytest.approx(120, abs=4)
-    # One scale: frames whose disparities are apart have colours apart.
-    disparities = predictors["stereo"](read_upload(film, 1, 5).frames)
+    # One colour range: the frames with the largest and smallest disparity are the brightest and darkest.
+    disparities = predictors["stereo"](read_upload(clip, 1, 5).frames)
     means = [float(p.scaled_disp.mean()) for p in disparities]
     brightness = [float(frame[48:].mean()) for frame in frames]
     assert np.argmax(brightness) == np.argmax(means) and np.argmin(brightness) == np.argmin(means)
-    assert "5 frames at 10 a second" in result.summary
+    assert "5 frames at 10 fps" in result.summary
 
 
-def test_a_hostile_name_stays_text(predictors, tmp_path):
+def test_file_name_with_html_is_escaped(predictors, tmp_path):
     path = tmp_path / '"><img src=x onerror=alert(1)>.png'
     Image.new("RGB", (40, 40)).save(path)
     result = predict_upload(predictors["stereo"], read_upload(path, 1, 1), tmp_path, 80)

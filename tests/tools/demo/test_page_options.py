@@ -1,4 +1,4 @@
-"""The options of the page: their defaults, and mistakes."""
+"""Options of the page: defaults and errors."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from common.errors import OptionsError
 from tools.demo.demo_options import parse_page_options
 
 
-def test_it_stays_on_this_machine_unless_told():
+def test_defaults_listen_on_localhost_only():
     opt = parse_page_options([])
     assert (opt.host, opt.port, opt.load_weights_folder) == ("127.0.0.1", 7860, ())
     assert (opt.max_megabytes, opt.max_frames, opt.depth_network, opt.device) == (100, 150, None, "auto")
@@ -22,9 +22,9 @@ def test_it_stays_on_this_machine_unless_told():
         (["--port", "70000"], "65535"),
         (["--max_frames", "0"], "at least 1"),
         (["--num_layers", "20"], "18"),
-        (["page.html"], "unexpected argument page.html"),
+        (["page.html"], "page.html"),
     ],
 )
-def test_mistakes_are_named(words, message):
+def test_invalid_options_are_reported(words, message):
     with pytest.raises(OptionsError, match=message):
         parse_page_options(words)

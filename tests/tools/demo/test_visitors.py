@@ -1,4 +1,4 @@
-"""Files of visitors who come, send, leave and come back, side by side."""
+"""Folders of several visitors who upload files and leave."""
 
 from tools.demo.visitors import Visitors
 
@@ -7,7 +7,7 @@ def held(root):
     return sorted(path.name for folder in root.iterdir() for path in folder.iterdir())
 
 
-def test_visitors_have_folders_of_their_own(tmp_path):
+def test_each_visitor_has_a_separate_folder(tmp_path):
     sent = [tmp_path / "a" / "photo.png", tmp_path / "b" / "photo.png"]
     for i, path in enumerate(sent):
         path.parent.mkdir()
@@ -19,10 +19,10 @@ def test_visitors_have_folders_of_their_own(tmp_path):
     (second.parent / "result.png").write_text("result")
     visitors.forget("x")
     assert held(root) == ["photo.png", "result.png"] and second.read_text() == "1"
-    assert sent[0].is_file(), "what was sent may be another visitor's too"
+    assert sent[0].is_file(), "the source may be shared with other visitors"
 
 
-def test_the_next_file_takes_the_place_of_the_last(tmp_path):
+def test_new_upload_replaces_the_previous_folder(tmp_path):
     (tmp_path / "one.png").write_text("1")
     (tmp_path / "two.png").write_text("2")
     root = tmp_path / "visitors"
@@ -34,13 +34,13 @@ def test_the_next_file_takes_the_place_of_the_last(tmp_path):
     assert again.read_text() == "2" and held(root) == ["two.png"]
 
 
-def test_there_may_be_nothing_to_begin_with(tmp_path):
+def test_begin_without_a_file_returns_none(tmp_path):
     visitors = Visitors(tmp_path / "visitors")
     assert visitors.begin("x") is None and visitors.begin("x", tmp_path / "deleted.png") is None
     visitors.forget("x")
 
 
-def test_what_is_written_for_those_who_have_gone_is_swept(tmp_path):
+def test_sweep_deletes_folders_of_visitors_who_left(tmp_path):
     (tmp_path / "one.png").write_text("1")
     root = tmp_path / "visitors"
     visitors = Visitors(root)

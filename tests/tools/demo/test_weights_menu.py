@@ -1,4 +1,4 @@
-"""Which weights are offered, and what else is refused."""
+"""Weights offered in the menu, and rejection of others."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from tools.demo.demo_options import PageOptions
 from tools.demo.weights_menu import Predictors, find_weights
 
 
-def test_downloaded_weights_and_the_best_of_each_run_are_found(tmp_path, page_weights):
+def test_finds_downloaded_weights_and_the_best_of_each_run(tmp_path, page_weights):
     runs = ["logs/old/models/weights_best", "logs/demo/finetune/demo/models/weights_best"]
     for folder in ["weights/released", *runs, "logs/old/models/weights_0"]:
         shutil.copytree(page_weights / "mono", tmp_path / folder)
@@ -20,16 +20,16 @@ def test_downloaded_weights_and_the_best_of_each_run_are_found(tmp_path, page_we
     assert find_weights(tmp_path) == ["weights/released", runs[1], runs[0]]
 
 
-def test_without_weights_it_says_what_to_do(tmp_path):
+def test_missing_weights_are_reported_with_remedies(tmp_path):
     with pytest.raises(WeightsError, match=r"--load_weights_folder.*demo\.sh"):
         find_weights(tmp_path)
 
 
-def test_only_the_weights_to_choose_from_are_loaded(page_weights):
+def test_only_weights_in_the_menu_are_loaded(page_weights):
     mono, stereo = (str(page_weights / name) for name in ("mono", "stereo"))
     predictors = Predictors([mono], PageOptions())
     assert predictors[mono] is predictors[mono]
-    with pytest.raises(WeightsError, match="none of those"):
+    with pytest.raises(WeightsError, match="not in the menu"):
         _ = predictors[stereo]
-    with pytest.raises(WeightsError, match="does not fit the network"):
+    with pytest.raises(WeightsError, match="fit"):
         _ = Predictors([mono], PageOptions(depth_network="resnet50"))[mono]
