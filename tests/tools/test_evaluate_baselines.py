@@ -12,6 +12,6 @@ def test_baselines_of_the_sample(stereo_drive):
     command += ["--split", "kitti_sample", "--eval_split", "kitti_sample"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("constant depth") and lines[3].startswith("mean depth map")
+    assert lines[0].startswith("constant depth") and lines[3].startswith("mean training depth map")
     constant, mean = (float(lines[i].split()[0]) for i in (2, 5))
     assert 0 < mean < constant

@@ -1,4 +1,4 @@
-"""The report's command, and its page in a real browser."""
+"""``tools/report.py``: command line, and the report in a headless browser."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ def run(*arguments: object, status: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def trained(stereo_drive, tmp_path_factory) -> Path:
-    """The folder of a run of train.py."""
+    """Folder of a run of train.py."""
     log_dir = tmp_path_factory.mktemp("logs")
     run(
         *("train.py", "--data_path", stereo_drive, "--split", "kitti_sample", "--log_dir", log_dir, "--use_stereo"),
@@ -40,28 +40,28 @@ def trained(stereo_drive, tmp_path_factory) -> Path:
     return log_dir / "monodepthv2"
 
 
-def test_the_command_writes_one_file_where_it_is_told(trained, tmp_path):
+def test_writes_one_file_to_the_given_path(trained, tmp_path):
     printed = run("tools/report.py", trained, "--frames", 1, "--num_workers", 0)
-    assert f"Report in {trained / 'report.html'}" in printed
+    assert str(trained / "report.html") in printed
     page = (trained / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>") and page.count('<h3 class="frame">') == 1
     other = tmp_path / "new" / "other.html"
     run("tools/report.py", trained, "--out", other, "--weights", trained / "models/weights_0", "--data_path", "nowhere")
-    assert "No frames can be shown" in other.read_text(encoding="utf-8")
+    assert "No frames available" in other.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], ["no run in nowhere"]),
-        (["tests"], ["opt.json is missing", "train.py"]),
-        (["RUN", "--weights", "nowhere"], ["no weights in nowhere", "weights_best"]),
+        (["nowhere"], ["nowhere", "LOG_DIR/MODEL_NAME"]),
+        (["tests"], ["opt.json", "train.py"]),
+        (["RUN", "--weights", "nowhere"], ["nowhere", "weights_best"]),
         (["RUN", "--frames", "0"], ["--frames", "at least 1"]),
         (["RUN", "--dta_path", "x"], ["--dta_path", "--data_path"]),
         (["RUN", "--num_layers", "50"], ["depth_network"]),
     ],
 )
-def test_mistakes_end_with_a_message(trained, arguments, words):
+def test_invalid_arguments_exit_with_an_error_message(trained, arguments, words):
     arguments = [str(trained) if word == "RUN" else word for word in arguments]
     printed = run("tools/report.py", *arguments, status=2)
     assert "error: " in printed and "Traceback" not in printed
@@ -71,7 +71,7 @@ def test_mistakes_end_with_a_message(trained, arguments, words):
 
 @pytest.fixture(scope="module")
 def browser(trained, tmp_path_factory):
-    """Headless Chromium with the report open."""
+    """Headless Chromium that shows the report."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
@@ -91,13 +91,13 @@ def browser(trained, tmp_path_factory):
 
 
 def settled(browser) -> tuple[int, int]:
-    """Pixels drawn on the canvas, and a sum over them, after the next frame is drawn."""
+    """Wait for the next frame; return the number of drawn canvas pixels and a checksum."""
     browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done));")
     return tuple(browser.execute_script(DRAWN))
 
 
 @pytest.mark.slow
-def test_a_browser_draws_it_without_an_error(browser):
+def test_report_renders_without_browser_errors(browser):
     widths = browser.execute_script("return [...document.images].map((image) => image.naturalWidth)")
     assert len(widths) >= 2 * 6 and all(width > 0 for width in widths)
     plots = "return [...document.querySelectorAll('svg')].map((plot) => plot.getBoundingClientRect().height)"
@@ -107,7 +107,7 @@ def test_a_browser_draws_it_without_an_error(browser):
 
 
 @pytest.mark.slow
-def test_the_cloud_turns_zooms_and_switches(browser):
+def test_point_cloud_rotates_zooms_and_switches(browser):
     from selenium.webdriver import ActionChains, Keys
 
     canvas = browser.find_element("id", "points")
@@ -115,7 +115,7 @@ def test_the_cloud_turns_zooms_and_switches(browser):
     start = settled(browser)
     ActionChains(browser).drag_and_drop_by_offset(canvas, 150, 40).perform()
     turned = settled(browser)
-    browser.find_element("css selector", "input[value=true]").click()
+    browser.find_element("css selector", "input[value='ground truth']").click()
     switched = settled(browser)
     canvas.send_keys(Keys.ARROW_LEFT, "+", "+")
     zoomed = settled(browser)
@@ -128,7 +128,7 @@ def test_the_cloud_turns_zooms_and_switches(browser):
 
 
 @pytest.mark.slow
-def test_a_phone_needs_no_scrolling_sideways(browser):
+def test_report_fits_a_phone_screen(browser):
     phone = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     try:

@@ -1,1 +1,1 @@
-"""A run as one page to read offline: what it scored, how it went, what it sees. Begin at ``report``."""
+"""The training report: one HTML page with metrics, curves, frames and a point cloud. Entry point: ``html_report``."""

@@ -1,4 +1,4 @@
-"""The seven metrics of a test split: of trained weights, and of what needs no network."""
+"""Depth metrics of trained weights and of image-independent baselines on a test split."""
 
 import time
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from evaluation.split_scores import SplitPrediction, score_frames
 from inference.split_prediction import predict_frames
 from options import Options
 
-EXTREMES = 2  # frames shown of each kind, the worst and the best
-CONSTANT, MEAN_MAP = "constant depth", "mean depth map"
-MEDIAN_SCALED, STEREO_SCALED = "these weights", "these weights, by the stereo factor"
+EXTREMES = 2  # number of worst frames, and of best frames, to show
+CONSTANT, MEAN_MAP = "constant depth", "mean training depth map"
+MEDIAN_SCALED, STEREO_SCALED = "this model, median-scaled", "this model, stereo-scaled"
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class EvalSplit:
     """The test frames of a split.
 
     Attributes:
-        name: of the split.
-        dataset: its frames, without neighbours.
-        truth: their ground truth.
+        name: Name of the split.
+        dataset: Test frames, without source frames.
+        truth: Ground truth of the frames.
     """
 
     name: str
@@ -42,21 +42,21 @@ class EvalSplit:
 
     @property
     def frame_names(self) -> list[str]:
-        """The split lines."""
+        """Split lines of the frames."""
         return [str(line) for line in self.dataset.lines]
 
 
 @dataclass(frozen=True)
 class SplitScores:
-    """The evaluation of weights.
+    """The evaluation of trained weights.
 
     Attributes:
-        rows: name of a row -> its evaluation.
-        num_frames: how many were predicted.
-        seconds: how long predicting and scoring took, details among it.
-        summaries: of the median-scaled row's metrics and details, as ``evaluation.result_files.summarise`` has them.
-        files: name -> text, of the median-scaled row, as ``evaluation.result_files.result_files`` has them.
-        extremes: its worst and best frames, as ``evaluation.error_pictures.extreme_panels`` has them.
+        rows: Row name (``MEDIAN_SCALED``, ``STEREO_SCALED``) -> evaluation.
+        num_frames: Number of predicted frames.
+        seconds: Time for prediction and scoring, including details, in seconds.
+        summaries: Summaries of the median-scaled metrics and details (``evaluation.result_files.summarise``).
+        files: Name -> text of the median-scaled result files (``evaluation.result_files.result_files``).
+        extremes: Worst and best median-scaled frames (``evaluation.error_pictures.extreme_panels``).
     """
 
     rows: dict[str, DepthEvaluation]
@@ -68,10 +68,10 @@ class SplitScores:
 
 
 def open_test_split(opt: Options) -> EvalSplit:
-    """The test frames of ``eval_split``; where that is not there and was not asked for, of the training's split.
+    """Open the test frames of ``eval_split``; of the training split if the default ``eval_split`` does not exist.
 
     Raises:
-        DataError: neither is there, or the ground truth is damaged.
+        DataError: Neither split exists, or the ground truth is damaged.
     """
     try:
         dataset, folder = build_test_dataset(opt)
@@ -84,11 +84,11 @@ def open_test_split(opt: Options) -> EvalSplit:
 
 
 def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
-    """The metrics of ``load_weights_folder``: median-scaled and, where trained with stereo, by the stereo factor.
+    """Score the weights in ``load_weights_folder``: median-scaled and, if trained with stereo pairs, stereo-scaled.
 
     Raises:
-        DataError: an image is missing, or no frame has ground truth that counts.
-        WeightsError: the weights are missing or damaged, or do not fit.
+        DataError: An image is missing, or no frame has valid ground truth.
+        WeightsError: The weights are missing or damaged, or do not fit the network.
     """
     started = time.perf_counter()
     scaled_disps = predict_frames(opt, test.dataset)
@@ -108,13 +108,15 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
 
 
 def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None) -> dict[str, DepthEvaluation]:
-    """The metrics of ``CONSTANT`` and ``MEAN_MAP`` depth, median-scaled.
+    """Score the baselines ``CONSTANT`` and ``MEAN_MAP``, median-scaled.
 
     Args:
-        max_frames: so many of the training frames, evenly spaced, make the mean; None takes all.
+        opt: Options; ``split`` names the training split.
+        test: Test frames.
+        max_frames: Number of evenly spaced training frames to average; None uses all.
 
     Raises:
-        DataError: a split is missing, or its frames have no ground truth.
+        DataError: A split is missing, or its frames have no ground truth.
     """
     truth = test.truth
     depths = (truth[i] for i in range(len(test.dataset)))
@@ -134,7 +136,7 @@ def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None
 
 
 def evenly_spaced(items: Sequence, count: int) -> list:
-    """``count`` of the items, the first and the last among them; all where there are no more than that."""
+    """Select ``count`` evenly spaced items, including the first and the last; all if there are fewer."""
     if len(items) <= count:
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]

@@ -1,4 +1,4 @@
-"""The curves of a run's scalars, as SVG to stand in a page."""
+"""Plots of a run's logged scalars, as inline SVG."""
 
 import io
 import re
@@ -13,8 +13,8 @@ from tools.reporting.report_pictures import source_name
 
 _COLOURS = ("#2f6db3", "#d9722e", "#3a9a5b", "#8a5fb5", "#b8a000", "#c2477f")
 _STYLE = {
-    "svg.fonttype": "none",  # text stays text, in the page's own font
-    "svg.hashsalt": "report",  # the same names inside in each run
+    "svg.fonttype": "none",  # keeps text as text, rendered in the font of the page
+    "svg.hashsalt": "report",  # fixed element ids: the same input gives the same SVG
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -28,7 +28,7 @@ Scalars = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Curve:
-    """A plot: its title, what is seen, and its SVG element."""
+    """A plot: title, caption and SVG element."""
 
     title: str
     caption: str
@@ -43,35 +43,35 @@ class _PlottedScalar:
 
 
 def draw_curves(scalars: Scalars) -> list[Curve]:
-    """Plots of what was logged, over the steps: loss, depth error, sources, learning rate; without what was not."""
+    """Plot loss, depth error, source selection and learning rate over the steps; skip plots without data."""
     sources = sorted({key for line in scalars for key in line if key.startswith("source/")})
-    share = [_PlottedScalar("train", key, source_name(key.removeprefix("source/"))) for key in sources]
+    fractions = [_PlottedScalar("train", key, source_name(key.removeprefix("source/"))) for key in sources]
     plots = (
         (
             "Loss",
-            "Less is better; the training's is that of single batches.",
+            "Lower is better. Training values are those of single batches.",
             "loss",
             [_PlottedScalar("train", "loss", "training"), _PlottedScalar("val", "loss", "validation")],
         ),
         (
-            "Depth error on the validation split",
-            "Absolute relative error; less is better.",
+            "Validation depth error",
+            "Absolute relative error (abs_rel); lower is better.",
             "abs_rel",
             [
                 _PlottedScalar("val", "abs_rel", "median-scaled"),
-                _PlottedScalar("val", "stereo/abs_rel", "by the stereo factor"),
+                _PlottedScalar("val", "stereo/abs_rel", "stereo-scaled"),
             ],
         ),
         (
-            "Pixels explained by each source",
-            "Of a training batch's pixels, the share that each source explains best, and that the auto-mask keeps.",
-            "share",
-            [*share, _PlottedScalar("train", "auto_mask", "kept by the auto-mask")],
+            "Source selection",
+            "Fraction of pixels with minimum reprojection error per source, and fraction kept by the auto-mask.",
+            "fraction",
+            [*fractions, _PlottedScalar("train", "auto_mask", "kept by the auto-mask")],
         ),
         (
             "Learning rate",
-            "As the optimizer had it.",
-            "rate",
+            "Learning rate of the optimizer.",
+            "learning rate",
             [_PlottedScalar("train", "learning_rate", "learning rate")],
         ),
     )
@@ -84,7 +84,7 @@ def draw_curves(scalars: Scalars) -> list[Curve]:
 
 
 def _points(scalars: Scalars, line: _PlottedScalar) -> tuple[list[float], list[float]]:
-    """Steps and values of a scalar."""
+    """Return the steps and values of a scalar."""
     found = [entry for entry in scalars if entry["part"] == line.part and isinstance(entry.get(line.key), float | int)]
     return [entry["step"] for entry in found], [entry[line.key] for entry in found]
 
@@ -110,10 +110,13 @@ def _draw(lines: list[tuple[_PlottedScalar, list[float], list[float]]], unit: st
 
 
 def _inline(svg: str) -> str:
-    """The element alone: HTML needs neither the document's head nor names of namespaces, which are addresses."""
+    """Reduce an SVG document to an inline element.
+
+    Namespace declarations are removed because the page may not contain URLs.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the plots of a page would share these names
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids would collide between the plots of a page
     svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg)
     svg = re.sub(r'(<svg\b[^>]*?)\s+width="[^"]*"', r"\1", svg, count=1)
     return re.sub(r'(<svg\b[^>]*?)\s+height="[^"]*"', r"\1", svg, count=1).strip()

@@ -1,4 +1,4 @@
-"""The whole model on a few fixed frames: what it sees, what it makes of it, and the truth beside."""
+"""Model outputs (disparity, warped images, masks) and ground truth for a few fixed frames."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,35 +26,41 @@ from tools.reporting.baseline_scores import EvalSplit, evenly_spaced
 from training.log_images import to_uint8
 from training.setup import build_loss, build_model
 
-DEPTH_ROLES = ("encoder", "depth")  # without these there is nothing to show
+DEPTH_ROLES = ("encoder", "depth")  # required; without other roles only the warped images are missing
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The true depth of a frame: float32 (h, w) in metres, 0 where unknown; which of its pixels are scored."""
+    """Ground truth of a frame.
+
+    Attributes:
+        depth: float32 (h, w) in metres, 0 where unknown.
+        valid: bool (h, w), pixels that are scored.
+    """
 
     depth: np.ndarray
     valid: np.ndarray
 
     @property
     def dense(self) -> bool:
-        """Whether most pixels are known."""
+        """Whether the depth map is dense rather than sparse lidar."""
         return bool((self.depth > 0).mean() > DENSE_SHARE)
 
 
 @dataclass(frozen=True)
 class FrameOutputs:
-    """A frame after the model.
+    """Model outputs for one frame.
 
     Attributes:
-        name: its split line.
-        image: uint8 (H, W, 3), at the networks' size.
-        scaled_disp: float32 (H, W), one over depth in scene units.
-        K: (3, 3), pixels of ``image``.
-        warped: source -> uint8 (H, W, 3); empty where the neighbours or their networks are missing.
-        masks: name -> float32 (H, W) in [0, 1].
-        note: why something is missing, or "".
-        truth: None where there is none.
+        name: Split line.
+        image: uint8 (H, W, 3), at network size.
+        scaled_disp: float32 (H, W), 1 / depth, depth in scene units.
+        K: (3, 3) intrinsics, in pixels of ``image``.
+        warped: Source -> uint8 (H, W, 3), warped into the target view; empty if source frames or pose weights are
+            missing.
+        masks: Name -> float32 (H, W) in [0, 1].
+        note: Why outputs are missing, or "".
+        truth: Ground truth; None if there is none.
     """
 
     name: str
@@ -68,16 +74,20 @@ class FrameOutputs:
 
 
 def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[FrameOutputs], str]:
-    """Runs the model of ``load_weights_folder`` on ``count`` frames, evenly spaced through the test split, else the
-    validation split of the training.
+    """Run the model on evenly spaced frames of the test split, or of the training's validation split.
+
+    Args:
+        opt: Options; ``load_weights_folder`` holds the weights.
+        test: Test frames; None if there is no test split.
+        count: Number of frames.
 
     Returns:
-        The frames; and the name of the part that they come from, or why there are none.
+        The outputs, and the split part they are from ("test" or "val"); or an empty list and the reason.
 
     Raises:
-        WeightsError: the depth networks' weights are missing or damaged, or weights do not fit.
+        WeightsError: The weights of the depth networks are missing or damaged, or weights do not fit the networks.
     """
-    # What is drawn depends on no speed.
+    # The velocity loss would require speeds, which the outputs shown here do not depend on.
     model, compute_loss = build_model(opt), build_loss(opt.replace(velocity_weight=0.0))
     note = _load(model, Path(str(opt.load_weights_folder)))
     model.eval()
@@ -87,9 +97,9 @@ def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[F
         try:
             lines, depth_of = _lines_of(opt, test, part)
             dataset = _dataset(opt, lines, opt.all_frames)
-            shown = evenly_spaced([i for i in range(len(lines)) if _is_there(dataset, lines[i], 1)], count)
+            shown = evenly_spaced([i for i in range(len(lines)) if _images_exist(dataset, lines[i], 1)], count)
             if not shown:
-                raise DataError(f"no image of the {part} split's is under {opt.data_path}")
+                raise DataError(f"No images of the {part} split found in {opt.data_path}")
             return [_run_frame(opt, model, compute_loss, dataset, i, depth_of(i), note) for i in shown], part
         except DataError as error:
             reasons.append(str(error))
@@ -97,22 +107,22 @@ def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[F
 
 
 def _load(model: Monodepth, weights: Path) -> str:
-    """Fills the networks whose files are there; what it means that others are absent or incomplete, or ""."""
+    """Load all available weights. Return a note on absent or incomplete pose weights, or ""."""
     networks = model.networks()
     weights = resolve_complete_dir(weights.absolute())
     needed = [role for role in networks if role in DEPTH_ROLES or role in roles_in(weights)]
     reports = load_weights(weights, networks, needed)
     absent = [role for role in networks if role not in DEPTH_ROLES and (role not in reports or reports[role].missing)]
-    return f"Nothing is warped: the weights hold no whole {', '.join(absent)}." if absent else ""
+    return f"No warped images: the weights contain no complete {', '.join(absent)}." if absent else ""
 
 
 def _lines_of(
     opt: Options, test: EvalSplit | None, part: str
 ) -> tuple[list[SplitLine], Callable[[int], np.ndarray | None]]:
-    """The lines of a part, and what gives the ground truth of a line by its number."""
+    """Return the lines of a split part, and a function from line number to ground truth."""
     if part == "test":
         if test is None:
-            raise DataError("there is no test split")
+            raise DataError("No test split")
         return test.dataset.lines, test.truth.__getitem__
     lines = read_split_lines(find_split(opt.split, opt.data_path), "val")
     dataset = _dataset(opt, lines, (0,))
@@ -123,8 +133,8 @@ def _dataset(opt: Options, lines: Sequence[SplitLine], frame_ids: Sequence[int |
     return dataset_from(opt, lines, frame_ids=frame_ids, scales=opt.scales)
 
 
-def _is_there(dataset: MonoDataset, line: SplitLine, count: int | None = None) -> bool:
-    """Whether the line's images are there, or the first ``count`` of them."""
+def _images_exist(dataset: MonoDataset, line: SplitLine, count: int | None = None) -> bool:
+    """Return whether the images of a split line, or the first ``count`` of them, exist."""
     return all(Path(path).is_file() for path in dataset.frame_paths(line)[:count])
 
 
@@ -139,8 +149,8 @@ def _run_frame(
     note: str,
 ) -> FrameOutputs:
     line = dataset.lines[index]
-    if not note and not _is_there(dataset, line):
-        note = "Nothing is warped: not all neighbours of this frame are there."
+    if not note and not _images_exist(dataset, line):
+        note = "No warped images: source frames of this frame are missing."
     frames = _dataset(opt, [line], (0,) if note else dataset.frame_ids)
     batch = prepare_batch(collate([frames[0]]), opt.scales, opt.v1_multiscale)
     warped, masks = {}, {}
@@ -158,14 +168,14 @@ def _run_frame(
 
 
 def _masks(opt: Options, outputs: Mapping, maps: Mapping) -> dict[str, np.ndarray]:
-    """Name -> (H, W) in [0, 1], of the mask that the loss has, if it has one."""
+    """Return name -> mask (H, W) in [0, 1], the mask used by the loss; empty if it uses none."""
     if opt.predictive_mask:
-        return {"predictive mask": outputs["predictive_mask/0"][0].mean(axis=0).numpy()}
-    return {} if opt.disable_automasking else {"auto-mask": maps["auto_mask"][0, 0].numpy()}
+        return {"Predictive mask": outputs["predictive_mask/0"][0].mean(axis=0).numpy()}
+    return {} if opt.disable_automasking else {"Auto-mask": maps["auto_mask"][0, 0].numpy()}
 
 
 def _truth(opt: Options, line: SplitLine, depth: np.ndarray | None) -> Truth | None:
-    """The dataset's improved or rendered depth map where there is one, else what is scored."""
+    """Return the improved or rendered depth map if it exists, otherwise the ground truth used for scoring."""
     if opt.dataset != "kitti_odom":
         maps = dataset_from(opt, [line], kind=dataset_class("kitti_depth"))
         improved = maps.ground_truth(line)
@@ -179,13 +189,14 @@ def _truth(opt: Options, line: SplitLine, depth: np.ndarray | None) -> Truth | N
 
 @dataclass(frozen=True)
 class MetricDepth:
-    """Depth in a unit that can be shown.
+    """Scale and range for displaying depth.
 
     Attributes:
-        factor: from scene units to this one.
-        unit: "m", or in words.
-        near, far: the range to show, in this unit.
-        how: where the scale comes from.
+        factor: Scene units -> display unit.
+        unit: "m", or a description.
+        near: Lower end of the displayed range, in ``unit``.
+        far: Upper end of the displayed range, in ``unit``.
+        how: Origin of the scale, as a caption.
     """
 
     factor: float
@@ -195,21 +206,22 @@ class MetricDepth:
     how: str
 
     def of(self, scaled_disp: np.ndarray) -> np.ndarray:
-        """Depth of (H, W) one over scene units."""
+        """Convert ``scaled_disp`` (H, W), 1 / scene units, to depth in ``unit``."""
         return self.factor / scaled_disp
 
 
 def find_scale(frame: FrameOutputs, stereo_factor: float | None) -> MetricDepth:
-    """The scale to show a frame's depth in: its truth's median, else the stereo pair's, else its own median.
+    """Choose the display scale of a frame: median scaling to ground truth, else stereo scale, else its own median.
 
     Args:
-        stereo_factor: metres in a scene unit, for weights trained with stereo pairs; None without.
+        frame: Model outputs.
+        stereo_factor: Metres per scene unit for weights trained with stereo pairs, otherwise None.
     """
     if frame.truth is not None and frame.truth.valid.any():
         pred = 1 / resize_disparity(frame.scaled_disp, frame.truth.depth.shape)[frame.truth.valid]
         factor = float(np.median(frame.truth.depth[frame.truth.valid]) / np.median(pred))
-        return MetricDepth(factor, "m", 2.0, 80.0, "scaled to the truth's median")
+        return MetricDepth(factor, "m", 2.0, 80.0, "median-scaled")
     if stereo_factor:
-        return MetricDepth(stereo_factor, "m", 2.0, 80.0, "by the stereo factor")
+        return MetricDepth(stereo_factor, "m", 2.0, 80.0, "stereo-scaled")
     own = float(np.median(frame.scaled_disp))
-    return MetricDepth(own, "times the median", 0.125, 5.0, "without truth or stereo pairs there are no metres")
+    return MetricDepth(own, "times the median", 0.125, 5.0, "unknown metric scale: no ground truth, no stereo pairs")

@@ -1,4 +1,4 @@
-"""Puts a run's report together: one HTML page that refers to nothing outside itself."""
+"""Assembly of the training report: one self-contained HTML page."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ from tools.reporting.frame_panels import FrameOutputs, MetricDepth, find_scale, 
 from tools.reporting.point_cloud_viewer import encode_cloud, viewer_html
 from tools.reporting.report_pictures import ColourBar, depth_bar, error_bar, frame_pictures
 from tools.reporting.report_tables import (
-    LESS_IS_BETTER,
+    LOWER_IS_BETTER,
     Scores,
     option_rows,
     score_run,
@@ -33,21 +33,22 @@ HERE = Path(__file__).resolve().parent
 
 
 def build_report(run: RunFolder, num_frames: int) -> str:
-    """The report of a run, as HTML. What is optional and missing is said in its place.
+    """Build the report of a run as HTML. Missing optional parts are replaced by a note.
 
     Args:
-        num_frames: how many frames to show.
+        run: The run.
+        num_frames: Number of frames to show.
 
     Raises:
-        WeightsError: the weights are missing or damaged, or do not fit.
-        UserError: the device asked for is not there.
+        WeightsError: The weights are missing or damaged, or do not fit the network.
+        UserError: The requested device is unavailable.
     """
     set_device(run.options.device)
     device = paddle.get_device().partition(":")[0]
     run = dataclasses.replace(run, options=run.options.replace(device=device))
     opt = run.options
     test, problem = _open_test(run)
-    scores = score_run(run, test) if test else Scores("Not scored: there is no test split.", (), (problem,))
+    scores = score_run(run, test) if test else Scores("Not scored: no test split", (), (problem,))
     frames, part = run_frames(opt, test, num_frames)
     stereo_factor = dataset_class(opt.dataset).STEREO_SCALE_FACTOR if opt.use_stereo else None
     scales = [find_scale(frame, stereo_factor) for frame in frames]
@@ -57,7 +58,7 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         started=run.record.get("started", ""),
         scores=scores,
         metric_names=METRIC_NAMES,
-        less_is_better=LESS_IS_BETTER,
+        lower_is_better=LOWER_IS_BETTER,
         trajectories=read_trajectories(run.weights),
         curves=draw_curves(run.scalars),
         watchdog=watchdog_notes(run.scalars),
@@ -80,7 +81,7 @@ def _template():
 
 
 def _open_test(run: RunFolder) -> tuple[EvalSplit | None, str]:
-    """The test split, or why there is none."""
+    """Return the test split, or None and the reason."""
     try:
         return open_test_split(run.options), ""
     except DataError as error:
@@ -88,14 +89,14 @@ def _open_test(run: RunFolder) -> tuple[EvalSplit | None, str]:
 
 
 def _bars(frames: list[FrameOutputs], scales: list[MetricDepth]) -> list[ColourBar]:
-    """The scales of the colours that the pictures have."""
+    """Return the colour bars of the pictures."""
     depth = {scale.unit: depth_bar(scale) for scale in scales}
     scored = any(frame.truth is not None and frame.truth.valid.any() for frame in frames)
     return [*depth.values(), *([error_bar()] if scored else [])]
 
 
 def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, Any] | None:
-    """The viewer of the frame that most truth is known of: clouds "predicted" and, where there is truth, "true"."""
+    """Return the viewer of the frame with the most ground truth: "predicted" and, if available, "ground truth"."""
     if not frames:
         return None
     frame, scale = max(zip(frames, scales, strict=True), key=lambda pair: _known(pair[0]))
@@ -104,11 +105,17 @@ def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, A
         depth = frame.truth.depth
         image = cv2.resize(frame.image, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         K = scale_intrinsics(frame.K, frame.image.shape[:2], depth.shape)
-        clouds["true"] = encode_cloud(depth, image, K, scale.far)
+        clouds["ground truth"] = encode_cloud(depth, image, K, scale.far)
     viewer = viewer_html(clouds)
-    return {"name": frame.name, "unit": scale.unit, "far": scale.far, "has_truth": "true" in clouds, "viewer": viewer}
+    return {
+        "name": frame.name,
+        "unit": scale.unit,
+        "far": scale.far,
+        "has_truth": "ground truth" in clouds,
+        "viewer": viewer,
+    }
 
 
 def _known(frame: FrameOutputs) -> int:
-    """Pixels with truth."""
+    """Return the number of pixels with ground truth."""
     return 0 if frame.truth is None else int((frame.truth.depth > 0).sum())

@@ -1,10 +1,10 @@
-// Draws points with a z-buffer on a 2D canvas. Points are in the camera's frame: x right, y down, z forward.
+// Point-cloud viewer: z-buffer rendering on a 2D canvas. Points are in the camera frame: x right, y down, z forward.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("cloud-data").textContent);
   const canvas = document.getElementById("points");
   const context = canvas.getContext("2d");
-  const MAX_WIDTH = 1100;  // pixels drawn, whatever the screen has: keeps turning fluent
+  const MAX_WIDTH = 1100;  // canvas pixels, also on high-resolution screens: keeps rotation smooth
   const VIEW = { yaw: -0.35, pitch: 0.25, zoom: 1 };
 
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -21,9 +21,9 @@
   let shown = Object.values(clouds)[0];
   const pivot = middle(shown);
   let view = { ...VIEW };
-  let waiting = false;
+  let scheduled = false;
 
-  // What the view turns about: on the camera's axis, at the median depth.
+  // Centre of rotation: the point on the optical axis at the median depth.
   function middle(cloud) {
     const depths = [];
     for (let i = 0; i < cloud.count; i++) depths.push(cloud.positions[3 * i + 2]);
@@ -39,15 +39,15 @@
   }
 
   function redraw() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => { waiting = false; draw(); });
+    if (scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(() => { scheduled = false; draw(); });
   }
 
   function draw() {
     const { width, height } = canvas;
     const picture = context.createImageData(width, height);
-    const pixels = new Uint32Array(picture.data.buffer);  // transparent where no point is
+    const pixels = new Uint32Array(picture.data.buffer);  // 0 is transparent
     const nearest = new Float32Array(width * height).fill(Infinity);
     const focal = 0.9 * width;
     const distance = (1.3 * pivot[2]) / view.zoom;
@@ -56,12 +56,12 @@
     const { count, spacing, positions, colours } = shown;
     for (let i = 0; i < count; i++) {
       const x = positions[3 * i] - pivot[0], y = positions[3 * i + 1] - pivot[1], z = positions[3 * i + 2] - pivot[2];
-      const turnedX = cosYaw * x + sinYaw * z, ahead = cosYaw * z - sinYaw * x;
-      const turnedY = cosPitch * y - sinPitch * ahead;
+      const rotatedX = cosYaw * x + sinYaw * z, ahead = cosYaw * z - sinYaw * x;
+      const rotatedY = cosPitch * y - sinPitch * ahead;
       const depth = sinPitch * y + cosPitch * ahead + distance;
       if (depth < 0.02 * pivot[2]) continue;
-      const column = width / 2 + (focal * turnedX) / depth, row = height / 2 + (focal * turnedY) / depth;
-      const size = 1.2 * spacing * positions[3 * i + 2];  // it reaches its neighbours, as the camera saw them
+      const column = width / 2 + (focal * rotatedX) / depth, row = height / 2 + (focal * rotatedY) / depth;
+      const size = 1.2 * spacing * positions[3 * i + 2];  // neighbouring points touch when seen from the camera
       const half = Math.min(Math.max((0.5 * size * focal) / depth, 0.5), 8);
       const left = Math.max(0, Math.ceil(column - half)), right = Math.min(width, Math.ceil(column + half));
       const top = Math.max(0, Math.ceil(row - half)), bottom = Math.min(height, Math.ceil(row + half));
@@ -76,7 +76,7 @@
     context.putImageData(picture, 0, 0);
   }
 
-  function turn(yaw, pitch) {
+  function rotate(yaw, pitch) {
     view.yaw += yaw;
     view.pitch = Math.min(Math.max(view.pitch + pitch, -1.5), 1.5);
     redraw();
@@ -92,7 +92,7 @@
     redraw();
   }
 
-  const pointers = new Map();  // those that are down: identity -> position
+  const pointers = new Map();  // pressed pointers: id -> position
   const spread = () => {
     const [a, b] = [...pointers.values()];
     return Math.hypot(a.x - b.x, a.y - b.y);
@@ -106,21 +106,21 @@
     if (!last) return;
     const before = pointers.size === 2 ? spread() : 0;
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    if (pointers.size === 1) turn((last.x - event.clientX) * 0.006, (event.clientY - last.y) * 0.006);
+    if (pointers.size === 1) rotate((last.x - event.clientX) * 0.006, (event.clientY - last.y) * 0.006);
     else if (before > 0) zoom(spread() / before);
   });
   for (const name of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
   }
   canvas.addEventListener("wheel", (event) => {
-    if (document.activeElement !== canvas) return;  // a page that only scrolls by is not held up
+    if (document.activeElement !== canvas) return;  // otherwise the canvas would capture page scrolling
     event.preventDefault();
     zoom(Math.exp(-event.deltaY * 0.0015));
   }, { passive: false });
 
   const KEYS = {
-    ArrowLeft: () => turn(0.1, 0), ArrowRight: () => turn(-0.1, 0), ArrowUp: () => turn(0, -0.1),
-    ArrowDown: () => turn(0, 0.1), "+": () => zoom(1.15), "=": () => zoom(1.15), "-": () => zoom(1 / 1.15), "0": reset,
+    ArrowLeft: () => rotate(0.1, 0), ArrowRight: () => rotate(-0.1, 0), ArrowUp: () => rotate(0, -0.1),
+    ArrowDown: () => rotate(0, 0.1), "+": () => zoom(1.15), "=": () => zoom(1.15), "-": () => zoom(1 / 1.15), "0": reset,
   };
   canvas.addEventListener("keydown", (event) => {
     const act = KEYS[event.key];

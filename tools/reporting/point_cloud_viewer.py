@@ -1,4 +1,4 @@
-"""The point-cloud viewer of the report and the demo page: points that a page can hold, and the HTML that draws them."""
+"""Point-cloud viewer of the report and the demo page: encoding of the points, and HTML that renders them."""
 
 import base64
 import html
@@ -19,7 +19,7 @@ STYLE = """
 #points { display: block; width: 100%; cursor: grab; touch-action: none; }
 #points:active { cursor: grabbing; }
 """
-# In a frame the drawing fills the frame, and the buttons lie upon it.
+# In an iframe the canvas fills the frame and the buttons overlay it.
 FRAME_STYLE = """
 body { margin: 0; font: 14px system-ui, sans-serif; }
 .switch { position: fixed; right: 8px; bottom: 8px; margin: 0; }
@@ -28,18 +28,18 @@ body { margin: 0; font: 14px system-ui, sans-serif; }
 
 
 def encode_cloud(depth: np.ndarray, image: np.ndarray, K: np.ndarray, far: float) -> dict[str, Any]:
-    """Points of a depth map, in its camera's frame (x right, y down, z forward), coloured by the image.
+    """Back-project a depth map to coloured points in the camera frame (x right, y down, z forward).
 
     Args:
         depth: (H, W), 0 where unknown.
         image: uint8 (H, W, 3), RGB.
-        K: (3, 3), pixels of ``depth``.
-        far: points beyond it, sky say, are left out; in the depth's unit.
+        K: (3, 3) intrinsics, in pixels of ``depth``.
+        far: Points beyond it (sky, for example) are omitted; in the unit of ``depth``.
 
     Returns:
-        "count"; "spacing", the angle between neighbours, radians; "unit", the length of 1 in "positions";
-        "positions", little-endian int16 (count, 3), and "colours", uint8 (count, 3), both as base64. Of more than
-        ``MAX_POINTS`` points a random choice, always the same, is kept.
+        "count"; "spacing", the angle between neighbouring points in radians; "unit", the length of 1 in "positions";
+        "positions", little-endian int16 (count, 3), and "colours", uint8 (count, 3), both as base64. At most
+        ``MAX_POINTS`` points are kept, a random subset with a fixed seed.
     """
     rows, columns = np.nonzero((depth > 0) & (depth <= far))
     if len(rows) > MAX_POINTS:
@@ -58,12 +58,12 @@ def encode_cloud(depth: np.ndarray, image: np.ndarray, K: np.ndarray, far: float
 
 
 def viewer_html(clouds: Mapping[str, Mapping[str, Any]]) -> str:
-    """Compose the viewer as a fragment of HTML: style, buttons, canvas, data and script.
+    """Build the viewer as an HTML fragment: style, buttons, canvas, data and script.
 
-    A page holds one such fragment at most, since its script finds the elements by their ids.
+    A page can contain only one such fragment, because the script finds its elements by id.
 
     Args:
-        clouds: name -> points as `encode_cloud` returns them; the first is shown, several can be switched.
+        clouds: Name -> points from ``encode_cloud``. The first is shown; radio buttons switch between several.
     """
     names = list(clouds) if len(clouds) > 1 else []
     choices = "".join(
@@ -71,12 +71,12 @@ def viewer_html(clouds: Mapping[str, Mapping[str, Any]]) -> str:
         f"{html.escape(name)}</label>\n"
         for i, name in enumerate(names)
     )
-    data = json.dumps({"clouds": clouds}).replace("<", "\\u003c")  # which could end the element
+    data = json.dumps({"clouds": clouds}).replace("<", "\\u003c")  # "</script>" in the data would end the element
     return f"""<style>{STYLE}</style>
-<p class="switch" role="radiogroup" aria-label="which cloud">
-{choices}<button type="button" id="reset">Reset the view</button>
+<p class="switch" role="radiogroup" aria-label="point cloud to show">
+{choices}<button type="button" id="reset">Reset view</button>
 </p>
-<canvas id="points" tabindex="0" role="img" aria-label="the frame's points in space, which can be turned"></canvas>
+<canvas id="points" tabindex="0" role="img" aria-label="interactive point cloud of the frame"></canvas>
 <script type="application/json" id="cloud-data">{data}</script>
 <script>
 {SCRIPT.read_text(encoding="utf-8")}
@@ -84,9 +84,9 @@ def viewer_html(clouds: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def framed_viewer_html(clouds: Mapping[str, Mapping[str, Any]]) -> str:
-    """Compose the viewer in a frame of its own, for pages whose scripts or elements it must not meet."""
+    """Build the viewer in an iframe, isolated from the scripts and element ids of the page."""
     document = f"<!DOCTYPE html>{viewer_html(clouds)}<style>{FRAME_STYLE}</style>"
-    return f'<iframe title="Points" sandbox="allow-scripts" srcdoc="{html.escape(document)}"></iframe>'
+    return f'<iframe title="Point cloud" sandbox="allow-scripts" srcdoc="{html.escape(document)}"></iframe>'
 
 
 def _base64(array: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""The report's tables: metrics beside the baselines, options, versions, timings; and the watchdog's findings."""
+"""Tables of the report: metrics and baselines, options, versions, timings, watchdog findings."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -30,15 +30,15 @@ from tools.reporting.run_folder import RunFolder
 from training.diagnostics import PREFIX
 from training.run_metadata import describe_machine
 
-MAX_BASELINE_FRAMES = 1000  # a thousand scans take a minute, and their mean has long settled
-LESS_IS_BETTER = METRIC_NAMES[:4]
+MAX_BASELINE_FRAMES = 1000  # takes about a minute; more frames hardly change the mean
+LOWER_IS_BETTER = METRIC_NAMES[:4]
 PART_TITLES = {"aligned": "scale and shift aligned", "above": "above the ground"}
-Summaries = Mapping[str, Mapping[str, Any]]  # as evaluation.result_files.summarise has them
+Summaries = Mapping[str, Mapping[str, Any]]  # from evaluation.result_files.summarise
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A row of the table of metrics: its name, the values in the order of ``METRIC_NAMES``, which of them are best."""
+    """A row of the metrics table: name, values in the order of ``METRIC_NAMES``, and which of them are the best."""
 
     name: str
     values: tuple[float, ...]
@@ -47,18 +47,18 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Scores:
-    """The table of metrics, and what is to be said of it.
+    """The metrics section of the report.
 
     Attributes:
-        verdict: one line.
-        rows: empty where nothing could be scored.
-        notes: what was compared with what, or why nothing was.
-        timing: how long predicting and scoring took, or "".
-        parts: rows by distance and region, and after aligning: name, and a mean, or "–", for each metric.
-        beyond: sentences on what the metrics do not tell.
-        extremes: the worst and best frames: title, and picture.
-        rows_for_papers: name of a format -> text.
-        files: name -> data URI, what evaluate_depth.py would have written.
+        verdict: One-line summary.
+        rows: Rows of the metrics table; empty if nothing could be scored.
+        notes: Protocol and remarks, or why nothing was scored.
+        timing: Time for prediction and scoring, or "".
+        parts: Rows by distance and region, and after alignment: name, and the mean, or "–", of each metric.
+        beyond: Sentences on confidence intervals, scale, edges and point clouds.
+        extremes: Worst and best frames: title and picture.
+        rows_for_papers: Format ("Markdown", "LaTeX") -> table row.
+        files: Name -> data URI of the result files of evaluate_depth.py.
     """
 
     verdict: str
@@ -74,7 +74,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class OptionRow:
-    """An option of the training, its value and its default as text, and whether they differ."""
+    """A training option: name, value and default as text, and whether they differ."""
 
     name: str
     value: str
@@ -83,38 +83,40 @@ class OptionRow:
 
 
 def score_run(run: RunFolder, test: EvalSplit) -> Scores:
-    """Scores the run's weights and the baselines on a test split; what cannot be scored is said.
+    """Score the run's weights and the baselines on a test split. Notes report what cannot be scored.
 
     Raises:
-        WeightsError: the weights are missing or damaged, or do not fit.
+        WeightsError: The weights are missing or damaged, or do not fit the network.
     """
     opt, notes = run.options, []
     try:
         scores = score_weights(opt, test)
     except DataError as error:
-        return Scores("Not scored: see the table of metrics.", (), (str(error),))
+        return Scores("Not scored: see Metrics", (), (str(error),))
     try:
         baselines = score_baselines(opt, test, MAX_BASELINE_FRAMES)
     except DataError as error:
         baselines = {}
-        notes.append(f"No baselines: {error}")
+        notes.append(f"Baselines unavailable: {error}")
     means = {name: result.means for name, result in {**baselines, **scores.rows}.items()}
     counted = scores.num_frames - len(scores.rows[MEDIAN_SCALED].skipped)
     described = f"{counted} test frames of {test.name}, {test.truth.kind} ground truth. All rows are median-scaled"
     if opt.use_stereo:
         factor = dataset_class(opt.dataset).STEREO_SCALE_FACTOR
-        described += f" but the last, whose depth is multiplied by {factor:g} alone"
+        described += f" except the last, which is stereo-scaled (depth times {factor:g})"
     if run.metrics is not None:
         notes.append(_compare_saved(run.metrics, scores.rows))
     trained_on = len(training_overlap(run.weights, test.dataset.lines, opt).seen)
     if trained_on:
-        notes.append(f"{trained_on} of the frames were trained on: these scores say little about new ones.")
+        notes.append(
+            f"{trained_on} of the test frames were used for training. The scores do not measure generalisation."
+        )
     rate = scores.num_frames / scores.seconds
     return Scores(
         _verdict(means, counted),
         _rows(means),
         (f"{described}.", *notes),
-        f"{scores.seconds:.1f} s for {scores.num_frames} frames, {rate:.1f} a second",
+        f"{scores.seconds:.1f} s for {scores.num_frames} frames, {rate:.1f} frames/s",
         _parts(scores.summaries),
         _beyond(scores),
         tuple((_title(name, i, test), make_picture("", "", panel)) for name, i, panel in scores.extremes),
@@ -128,7 +130,7 @@ def _data_uri(text: str) -> str:
 
 
 def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Of each part of which frames have pixels, the means of the seven metrics."""
+    """Return name and means of the seven metrics for each region that contains scored pixels."""
     names = [name.partition("/")[0] for name in summaries if name.endswith("/abs_rel")]
     rows = []
     for part in names:
@@ -140,16 +142,16 @@ def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _beyond(scores: SplitScores) -> tuple[str, ...]:
-    """Intervals, scale, edges and clouds in words, as far as they are known."""
+    """Describe the confidence interval, scale, depth edges and point clouds, as far as available."""
     values = scores.summaries
-    sure, scale = values["abs_rel"], scale_consistency(scores.rows[MEDIAN_SCALED].ratios)
+    interval, scale = values["abs_rel"], scale_consistency(scores.rows[MEDIAN_SCALED].ratios)
     texts = [
-        f"abs_rel is between {sure['low']:.3f} and {sure['high']:.3f} in 95 % of bootstrap samples of the frames.",
-        f"The ratio of medians is {scale['median']:.3g} and spreads by {scale['relative_std']:.1%} over the frames.",
+        f"95 % bootstrap interval of abs_rel over the frames: {interval['low']:.3f} to {interval['high']:.3f}.",
+        f"Median scaling ratio: {scale['median']:.3g}, relative standard deviation {scale['relative_std']:.1%}.",
     ]
     if values["edges/accuracy"]["mean"] is not None:
         near, found = (values[f"edges/{name}"]["mean"] for name in ("accuracy", "completeness"))
-        texts.append(f"Depth edges: accuracy {near:.2f} and completeness {found:.2f} pixels, less is better.")
+        texts.append(f"Depth edges: accuracy {near:.2f} px, completeness {found:.2f} px (lower is better).")
     if "cloud/f_score" in values:
         distance, score = (values[f"cloud/{name}"]["mean"] for name in ("chamfer", "f_score"))
         texts.append(f"Point clouds: Chamfer distance {distance:.2f} m, F-score at 0.1 m {score:.3f}.")
@@ -167,14 +169,14 @@ def _verdict(means: Mapping[str, Mapping[str, float]], counted: int) -> str:
         return text
     baseline = means[MEAN_MAP]["abs_rel"]
     change = 1 - own / baseline
-    return f"{text}: {abs(change):.0%} {'better' if change >= 0 else 'worse'} than the mean depth map ({baseline:.3f})"
+    return f"{text}: {abs(change):.0%} {'better' if change >= 0 else 'worse'} than the {MEAN_MAP} ({baseline:.3f})"
 
 
 def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[MetricRow, ...]:
-    """The best of each column among the median-scaled rows, which compare with each other."""
+    """Build the rows and mark the best value per column among the median-scaled rows."""
     compared = [values for name, values in means.items() if name != STEREO_SCALED]
     best = {
-        metric: (min if metric in LESS_IS_BETTER else max)(values[metric] for values in compared)
+        metric: (min if metric in LOWER_IS_BETTER else max)(values[metric] for values in compared)
         for metric in METRIC_NAMES
     }
     return tuple(
@@ -188,19 +190,19 @@ def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[MetricRow, ...]:
 
 
 def _compare_saved(saved: Mapping[str, float], rows: Mapping[str, DepthEvaluation]) -> str:
-    """Which row the ``metrics.json`` of evaluate_depth.py repeats."""
+    """Report which row, if any, equals ``metrics.json`` of evaluate_depth.py."""
     values = [saved[metric] for metric in METRIC_NAMES]
     for name, result in rows.items():
         if np.allclose(values, [result.means[metric] for metric in METRIC_NAMES], rtol=1e-3):
-            return f"The row “{name}” is what evaluate_depth.py wrote to metrics.json."
+            return f"Row “{name}” matches metrics.json of evaluate_depth.py."
     return (
-        f"The metrics.json of evaluate_depth.py beside the weights (abs_rel {saved['abs_rel']:.3f}) is another "
-        "evaluation: of another split, or with other options."
+        f"metrics.json of evaluate_depth.py (abs_rel {saved['abs_rel']:.3f}) matches no row. It was produced with "
+        "different settings: another split or other options."
     )
 
 
 def option_rows(opt: Options) -> list[OptionRow]:
-    """All options of a training."""
+    """List all options of a training with their defaults."""
     values = opt.as_dict()
     rows = []
     for name, option in OPTION_FIELDS.items():
@@ -210,49 +212,52 @@ def option_rows(opt: Options) -> list[OptionRow]:
 
 
 def version_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What a run was trained with and on, and what made the report: (what, training, report)."""
+    """List versions and machine of the training and of the report: (name, training, report)."""
     now = describe_machine()
     return [(name, _text(record.get(name, "not recorded")), _text(value)) for name, value in now.items()]
 
 
 def timing_rows(record: Mapping[str, Any], evaluation: str) -> list[tuple[str, str]]:
-    """Where a run's time went, as far as it was recorded: (what, how long).
+    """List the recorded timings of a run: (name, duration).
 
     Args:
-        record: ``run.json``; empty where there is none.
-        evaluation: how long that took, or "".
+        record: Content of ``run.json``; empty if it is missing.
+        evaluation: Duration of the evaluation, or "".
     """
     rows = []
     try:
         training, waiting = float(record["training_seconds"]), float(record["waiting_seconds"])
         steps, batch_size = int(record["steps"]), int(record["batch_size"])
-        compiled = "through a static graph" if record["compiled"] else "not compiled"
-        if record.get("kernels"):  # which runs of an earlier version did not say
-            compiled += ", with the operators in C++"
+        compiled = "static graph" if record["compiled"] else "eager mode"
+        if record.get("kernels"):  # absent in records of earlier versions
+            compiled += ", C++ operators"
         rows = [
-            ("training", f"{_duration(training)} in {steps} steps of batch {batch_size}, {compiled}"),
-            ("a step", f"{float(record['median_step_seconds']):.3g} s, the median"),
-            ("waiting for data", f"{_duration(waiting)}, {waiting / max(training + waiting, 1e-9):.0%} of the loop"),
-            ("samples a second", f"{steps * batch_size / max(training + waiting, 1e-9):.1f}"),
+            ("training", f"{_duration(training)} for {steps} steps of batch size {batch_size}, {compiled}"),
+            ("median step", f"{float(record['median_step_seconds']):.3g} s"),
+            (
+                "waiting for data",
+                f"{_duration(waiting)}, {waiting / max(training + waiting, 1e-9):.0%} of the training loop",
+            ),
+            ("samples per second", f"{steps * batch_size / max(training + waiting, 1e-9):.1f}"),
             ("validation", _duration(float(record["validation_seconds"]))),
         ]
     except (KeyError, TypeError, ValueError):
-        rows = [("training", "not recorded: run.json is missing, or of another version")]
+        rows = [("training", "not recorded: run.json is missing, or was written by another version of this project")]
     return [*rows, *([("evaluation", evaluation)] if evaluation else [])]
 
 
 def watchdog_notes(scalars: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], str]:
-    """The findings, one text each, in the order of steps; and what to say where there is none.
+    """Return the watchdog's findings in the order of steps, and the text to show if there are none.
 
     Args:
-        scalars: the lines of ``scalars.jsonl``.
+        scalars: Lines of ``scalars.jsonl``.
     """
     found = [line for line in scalars if line["part"] == "watchdog"]
     texts = [
         f"Step {line['step']}: {text}" for line in found for key, text in line.items() if key not in ("part", "step")
     ]
     watched = any(key.startswith(PREFIX) for line in scalars for key in line)
-    return tuple(texts), "The watchdog found nothing." if watched else "The watchdog did not look at this run."
+    return tuple(texts), "Watchdog: no problems found." if watched else "Watchdog: not active in this run."
 
 
 def _duration(seconds: float) -> str:
@@ -263,7 +268,7 @@ def _duration(seconds: float) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as the command line would have it."""
+    """Format a value as on the command line."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if value is None:

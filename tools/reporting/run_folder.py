@@ -1,4 +1,4 @@
-"""What a training run, and evaluate_pose.py, left in the run's folder."""
+"""Reading of a run folder: files written by training, evaluate_depth.py and evaluate_pose.py."""
 
 import base64
 import json
@@ -21,7 +21,14 @@ _POSE_METRICS = "pose_metrics_"
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A sequence's name and length, its numbers as a table in text, and its drawing as a data URI, "" without."""
+    """Odometry results of one sequence.
+
+    Attributes:
+        name: Name of the sequence.
+        frames: Number of frames.
+        table: Metrics as a text table.
+        uri: Trajectory plot as a data URI, or "".
+    """
 
     name: str
     frames: int
@@ -31,15 +38,16 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run, and how to look at it now.
+    """A training run and the settings of its report.
 
     Attributes:
-        trained: the options of the training.
-        options: the same, but for what was given for the report (another ``data_path`` say), with
-            ``load_weights_folder`` the weights to show and the size that these were trained for.
-        scalars: the logged lines, in the order of steps; of steps logged twice the later.
-        record: ``run.json``; empty where the run kept none.
-        metrics: ``metrics.json`` beside the weights, from evaluate_depth.py; None where it has not been run.
+        folder: Folder of the run, ``log_dir/model_name``.
+        trained: Options of the training.
+        options: Options of the report: those of the training, overridden by options passed for the report.
+            ``load_weights_folder`` and the input size are those of the weights to show.
+        scalars: Lines of ``scalars.jsonl`` in the order of steps; for a step logged twice, the later line.
+        record: Content of ``run.json``; empty if it is missing.
+        metrics: Content of ``metrics.json`` next to the weights, from evaluate_depth.py; None if it is missing.
     """
 
     folder: Path
@@ -51,42 +59,43 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """The name of the run: its folder's."""
+        """Name of the run: the name of its folder."""
         return self.folder.resolve().name
 
     @property
     def weights(self) -> Path:
-        """The folder of the weights to show."""
+        """Folder of the weights to show."""
         return Path(str(self.options.load_weights_folder))
 
 
 def read_run(folder: Path, weights: Path | None = None, changes: Mapping[str, Any] | None = None) -> RunFolder:
-    """Reads the folder ``log_dir/model_name`` of a run.
+    """Read the folder of a run.
 
     Args:
-        weights: by default its ``models/weights_best``.
-        changes: options that differ from the training's.
+        folder: Folder of the run, ``log_dir/model_name``.
+        weights: Weights folder; by default ``models/weights_best`` in ``folder``.
+        changes: Options that override those of the training.
 
     Raises:
-        DataError: the folder, its options or the weights are missing.
-        OptionsError: the options are not as they should be.
-        WeightsError: the weights' ``weights.json`` is damaged.
+        DataError: The folder, its options or the weights are missing.
+        OptionsError: The options are damaged or invalid.
+        WeightsError: ``weights.json`` of the weights is damaged.
     """
     changes = dict(changes or {})
     if not folder.is_dir():
-        raise DataError(f"there is no run in {folder}: the folder LOG_DIR/MODEL_NAME of a training was expected.")
+        raise DataError(f"Run folder not found: {folder}. Pass the folder LOG_DIR/MODEL_NAME of a training run.")
     options_file = folder / "models" / "opt.json"
     if not options_file.is_file():
         raise DataError(
-            f"{folder} is no run: {options_file} is missing, which train.py writes first. "
-            "The folder LOG_DIR/MODEL_NAME of a training was expected."
+            f"{folder} is not a run folder: {options_file}, written by train.py, not found. "
+            "Pass the folder LOG_DIR/MODEL_NAME of a training run."
         )
     weights = weights or folder / "models" / "weights_best"
     if not resolve_complete_dir(weights.absolute()).is_dir():
         kept = ", ".join(sorted(path.name for path in (folder / "models").glob("weights_*"))) or "none yet"
         raise DataError(
-            f"there are no weights in {weights}; of this run there are: {kept}. Name a folder by --weights FOLDER, or "
-            "wait for the end of the first epoch."
+            f"Weights not found: {weights}. Weights of this run: {kept}. Pass one of these with --weights, or wait for "
+            "the end of the first epoch."
         )
     trained = Options.load(options_file)
     info = read_weights_info(weights)
@@ -105,13 +114,13 @@ def read_run(folder: Path, weights: Path | None = None, changes: Mapping[str, An
 
 
 def _read_scalars(path: Path) -> tuple[dict[str, Any], ...]:
-    """The lines that are whole; a run that began again in the same folder replaces the steps from there on."""
+    """Read all complete lines. A resumed or restarted run overrides earlier lines from its first step on."""
     lines: list[dict[str, Any]] = []
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
             line = json.loads(text)
             part, step = line["part"], line["step"]
-        except (ValueError, KeyError, TypeError):  # cut off where the run was killed
+        except (ValueError, KeyError, TypeError):  # a killed process can leave an incomplete line
             continue
         lines = [old for old in lines if old["step"] < step or (old["step"] == step and old["part"] != part)]
         lines.append(line)
@@ -119,7 +128,7 @@ def _read_scalars(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where the file is missing or damaged, for all that is read so can be done without."""
+    """Read an optional JSON object; empty if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -134,7 +143,7 @@ def _read_metrics(path: Path) -> dict[str, float] | None:
 
 
 def read_trajectories(weights: Path) -> tuple[Trajectory, ...]:
-    """Of every sequence that the weights in a folder were scored on; files of other versions are passed over."""
+    """Read the odometry results next to the weights, one per sequence. Files of other versions are skipped."""
     found = []
     for path in sorted(weights.glob(f"{_POSE_METRICS}*.json")):
         try:

@@ -1,4 +1,4 @@
-"""A tiny run to report on."""
+"""A tiny training run and its report."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ SIZE = (64, 96)
 
 @pytest.fixture(scope="session")
 def run_dir(stereo_drive, tmp_path_factory) -> Path:
-    """The folder of a run of two steps on the sample, at 64x96."""
+    """Folder of a run of two steps on the KITTI sample, at 64x96."""
     opt = Options(
         **{"data_path": str(stereo_drive), "split": "kitti_sample", "model_name": "tiny"},
         **{"log_dir": str(tmp_path_factory.mktemp("logs")), "height": SIZE[0], "width": SIZE[1], "batch_size": 2},
@@ -29,19 +29,19 @@ def run_dir(stereo_drive, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied_run(run_dir, tmp_path) -> Path:
-    """A copy of the run that a test may change."""
+    """A copy of the run that tests can modify."""
     return Path(shutil.copytree(run_dir, tmp_path / "copied"))
 
 
 @pytest.fixture(scope="session")
 def page(run_dir) -> str:
-    """The run's report, of two frames."""
+    """Report of the run, with two frames."""
     return build_report(read_run(run_dir), 2)
 
 
 @pytest.fixture(scope="session")
 def change_options():
-    """Changes options in the ``opt.json`` of a run."""
+    """Return a function that changes options in the ``opt.json`` of a run."""
 
     def change(run: Path, **changes) -> None:
         path = run / "models" / "opt.json"

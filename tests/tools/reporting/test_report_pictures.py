@@ -1,4 +1,4 @@
-"""Colours: fixed ranges, and sparse points drawn larger."""
+"""Colour maps with fixed ranges, and enlarged sparse points."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def test_depth_and_error_saturate_at_the_ends_of_their_ranges():
     assert (half == more).all() and zero[2] > zero[0] and half[0] > half[2]
 
 
-def test_sparse_pixels_become_dots_and_dense_ones_stay():
+def test_sparse_pixels_are_enlarged_and_dense_ones_are_not():
     colours, background = np.full((41, 41, 3), 200, np.uint8), np.zeros((41, 41, 3), np.uint8)
     known = np.zeros((41, 41), bool)
     known[20, 20] = True
