@@ -1,6 +1,7 @@
-"""Scores depth on a split: predict, or read predictions; compare with ground truth; report.
+"""Evaluate depth on a split: predict disparities or read them from a file, score them, and report the metrics.
 
-``python evaluate_depth.py --load_weights_folder DIR --eval_mono --data_path DIR``
+Example:
+    python evaluate_depth.py --load_weights_folder DIR --eval_mono --data_path DIR
 """
 
 from pathlib import Path
@@ -15,21 +16,22 @@ from options import Options, parse_options
 
 
 def main() -> None:
-    """Parses the options and evaluates."""
-    opt = parse_options()
+    """Parse the options and evaluate."""
+    opt = parse_options(description=__doc__)
     opt.check_for_evaluation()
     prepare_environment()
     evaluate(opt)
 
 
 def evaluate(opt: Options) -> dict[str, float] | None:
-    """Run the protocol, print the table and write ``metrics.json`` and the folder ``scores_SPLIT``.
+    """Run the protocol, print the metrics, and write ``metrics.json`` and the folder ``scores_SPLIT``.
 
     Returns:
-        The seven metrics; None with ``--no_eval``, and for the benchmark, which only its server can score.
+        The seven metrics; None with ``--no_eval``, and for the benchmark split, which only KITTI's server can score.
 
     Raises:
-        DataError, WeightsError: what is needed is missing, damaged, or does not fit together.
+        DataError: Images, disparities or ground truth are missing or damaged, or do not match the split.
+        WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
     if opt.eval_eigen_to_benchmark and opt.eval_split == "eigen":
         opt = opt.replace(eval_split=IMPROVED_SPLIT)

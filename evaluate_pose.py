@@ -1,6 +1,7 @@
-"""Scores camera motion on a sequence: predict, compare with the true poses, report, save and draw the trajectory.
+"""Evaluate camera motion on a sequence: predict it, score it against the true poses, and save and plot the trajectory.
 
-``python evaluate_pose.py --eval_split odom_9 --load_weights_folder DIR --data_path DIR``
+Example:
+    python evaluate_pose.py --eval_split odom_9 --load_weights_folder DIR --data_path DIR
 """
 
 from common.environment import prepare_environment, run_script
@@ -11,21 +12,22 @@ from options import Options, parse_options
 
 
 def main() -> None:
-    """Parses the options and evaluates."""
-    opt = parse_options()
+    """Parse the options and evaluate."""
+    opt = parse_options(description=__doc__)
     opt.check_for_pose_evaluation()
     prepare_environment()
     evaluate(opt)
 
 
 def evaluate(opt: Options) -> PoseEvaluation | None:
-    """Run the protocol, print the tables, and write metrics and trajectory to the output folder.
+    """Run the protocol, print the metrics, and write metrics and trajectory to the output folder.
 
     Returns:
         The metrics; None with ``--no_eval``.
 
     Raises:
-        DataError, WeightsError: what is needed is missing, damaged, or does not fit together.
+        DataError: Images or true poses are missing or damaged.
+        WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
     sequence = open_sequence(opt)
     return report_motions(opt, sequence, predict_motions(opt, sequence.dataset))

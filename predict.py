@@ -1,6 +1,7 @@
-"""Predicts depth for images, folders of images, videos, patterns, or a camera.
+"""Predict depth for images, videos, folders, patterns such as 'drive/*.jpg', or a camera.
 
-``python predict.py INPUT ... --load_weights_folder DIR --output_dir DIR``
+Example:
+    python predict.py INPUT ... --load_weights_folder DIR --output_dir DIR
 """
 
 import itertools
@@ -26,29 +27,29 @@ from inference.road_scale import RoadScale
 from inference.video_files import CAMERA_RATE, Clock, VideoWriter
 from inference.writers import WRITERS, PredictedImage
 
-# What imports Paddle is imported where it is used, so that a mistyped option or path is told at once.
+# Modules that import Paddle are imported where they are used, to report a mistyped option or path at once.
 if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor, Prediction
     from inference.export.engines import ExportedPredictor
 
 SECONDS_BETWEEN_LINES = 30.0
-IMAGES_WORTH_COMPILING = 100  # half a minute once, a fifth of a second for each of 640x192
+IMAGES_WORTH_COMPILING = 100  # compiling takes 30 s once and saves 0.2 s per 640x192 image
 
 
 def main() -> None:
-    """Parses the options and predicts; the exit status is 1 where an image or video could not be predicted."""
-    if predict(parse_predict_options()):
+    """Parse the options and predict; exit with status 1 if an input could not be predicted."""
+    if predict(parse_predict_options(description=__doc__)):
         raise SystemExit(1)
 
 
 def predict(opt: PredictOptions) -> list[DataError]:
-    """Predicts all images and videos whose outputs are not there yet, and writes what is asked for.
+    """Predict all inputs without outputs yet, and write the requested files.
 
     Returns:
-        What was wrong with the images and videos that could not be read or predicted.
+        One error for each image or video that could not be read or predicted.
 
     Raises:
-        UserError: nothing can be predicted: no images, weights that do not fit, outputs that cannot be written.
+        UserError: Nothing can be predicted: no images, weights that do not fit, or an unwritable output folder.
     """
     cameras = [text for text in opt.inputs if camera_number(text) is not None]
     sources = find_files([text for text in opt.inputs if text not in cameras])
@@ -59,7 +60,7 @@ def predict(opt: PredictOptions) -> list[DataError]:
     since = open_output_dir(output_dir, _settings(opt, predictor, sources), opt.overwrite)
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
-        print(f"{len(jobs) - len(waiting)} of {len(jobs)} images are predicted already")
+        print(f"Skipping {len(jobs) - len(waiting)} of {len(jobs)} images: already predicted")
     if opt.engine == "paddle":
         _choose_kernels(opt, sum(isinstance(job, Job) for job in waiting), len(waiting) + len(cameras))
     run = _Run(opt, predictor, intrinsics, since)
@@ -71,22 +72,22 @@ def predict(opt: PredictOptions) -> list[DataError]:
         run.camera(camera_number(text), output_dir)
     count = len(jobs) + len(cameras)
     what = "images" if all(isinstance(job, Job) for job in jobs) and not cameras else "images and videos"
-    print(f"Predictions of {count - len(run.failures)} {what} in {output_dir}")
+    print(f"Saved predictions of {count - len(run.failures)} {what} to {output_dir}")
     if run.failures:
         print(f"{len(run.failures)} of {count} {what} could not be predicted:", *run.failures, sep="\n")
     return run.failures
 
 
 def _choose_kernels(opt: PredictOptions, images: int, sources: int) -> None:
-    """Turns the CPU's operators on where they are asked for, or where compiling them once is worth it."""
+    """Enable the C++ operators if requested, or if the run is long enough to pay for compiling them."""
     from layers.kernels.ops import use_kernels
 
-    is_long = images >= IMAGES_WORTH_COMPILING or sources > images  # videos and cameras are long
+    is_long = images >= IMAGES_WORTH_COMPILING or sources > images  # videos and cameras have many frames
     use_kernels(opt.kernels if opt.kernels != "auto" or is_long else "off")
 
 
 def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
-    """The predictor, with what the user should know about it printed."""
+    """Load the predictor and print notes about its weights."""
     prepare_environment()
     import paddle
 
@@ -99,25 +100,25 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
         device = paddle.device.get_device().partition(":")[0]
         predictor = ExportedPredictor(opt.load_weights_folder, opt.engine, device, opt.scale)
     if predictor.left_out:
-        print(f"Not in the networks, left out: {', '.join(predictor.left_out)}")
+        print(f"Skipping parameters that the networks do not have: {', '.join(predictor.left_out)}")
     if predictor.scale is None and opt.camera_height is None:
         refused = [kind for kind in opt.save if WRITERS[kind].needs_metres]
         if refused:
             raise OptionsError(
-                f"--save {' '.join(refused)} needs depth in metres, but {opt.load_weights_folder} does not say that "
-                "stereo pairs set its scale: find the scale by tools/set_scale.py, give the metres in a scene unit by "
-                "--scale, or the camera's height above the road by --camera_height, or save depth_npy"
+                f"--save {' '.join(refused)} needs depth in metres, but the weights in {opt.load_weights_folder} have "
+                "no metric scale. Pass --scale METRES_PER_UNIT or --camera_height METRES, or set the scale with "
+                "tools/set_scale.py. To save depth in scene units, pass --save depth_npy."
             )
         if {"depth_npy", "ply"} & set(opt.save):
             print(
-                "Depth is in scene units: these weights do not know their scale, which tools/set_scale.py finds, and "
-                "--scale or --camera_height gives"
+                "Depth is in scene units: these weights have no metric scale. Pass --scale or --camera_height, or set "
+                "the scale with tools/set_scale.py."
             )
     return predictor
 
 
 def _settings(opt: PredictOptions, predictor: "DepthPredictor | ExportedPredictor", sources: Sequence[Path]) -> dict:
-    """All that a prediction depends on, as JSON can hold it."""
+    """Collect everything that a prediction depends on, as JSON-compatible values."""
     return {
         "folder of the images": str(common_folder(sources)) if sources else "",
         "checksum of the weights": predictor.checksum(),
@@ -133,13 +134,13 @@ def _settings(opt: PredictOptions, predictor: "DepthPredictor | ExportedPredicto
 
 
 class _Run:
-    """Reads, predicts and writes by batches; what cannot be read is told and passed over.
+    """Reads, predicts and writes in batches; skips unreadable inputs and records the error.
 
     Args:
-        since: when what may be resumed began (`open_output_dir`).
+        since: Time from which existing outputs count as done (``open_output_dir``).
 
     Attributes:
-        failures: what was wrong with images and videos that could not be read or predicted.
+        failures: Errors of the images and videos that could not be read or predicted.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class _Run:
         self.failures: list[DataError] = []
 
     def images(self, jobs: Sequence[Job]) -> None:
-        """Predicts images."""
+        """Predict images."""
         if not jobs:
             return
         with self._progress(len(jobs), "images") as progress:
@@ -161,21 +162,21 @@ class _Run:
                 batch = jobs[start : start + self._opt.batch_size]
                 readable: list[tuple[Job, np.ndarray]] = []
                 for job in batch:
-                    with self._told(progress):
+                    with self._collect_failures(progress):
                         readable.append((job, read_image(job.source)))
                 predictions = self._predict([image for _, image in readable])
                 for (job, image), prediction in zip(readable, predictions, strict=True):
-                    with self._told(progress):
+                    with self._collect_failures(progress):
                         job.write(self._result(image, prediction, self._road(keep=False), job.source))
                 progress.update(len(batch))
 
     def video(self, job: VideoJob) -> None:
-        """Predicts the frames of a video file."""
+        """Predict the frames of a video file."""
         with ExitStack() as stack:
-            # Told before the line of progress is there: a file that is no video has no frames to count.
-            stack.enter_context(self._told())
+            # Outside the progress bar: a file that is not a video has no frame count.
+            stack.enter_context(self._collect_failures())
             video = stack.enter_context(open_video(job.source))
-            print(f"{job.source.name}: {video.rate:g} frames a second")
+            print(f"{job.source.name}: {video.rate:g} frames per second")
             count = min(filter(None, (video.expected, self._opt.max_frames)), default=None)
             progress = stack.enter_context(self._progress(count, "frames"))
             writer = None
@@ -187,11 +188,11 @@ class _Run:
             self._frames(video.frames, job, writer, progress)
 
     def camera(self, number: int, output_dir: Path) -> None:
-        """Predicts the frames of a camera as they come, until Ctrl-C."""
+        """Predict the frames of a live camera until Ctrl-C."""
         job = plan_video(Path(f"camera:{number}"), output_dir / f"camera{number}", self._opt.save)
         there = [path for path in (job.video, job.folder) if path is not None and path.exists()]
         if there and not self._opt.overwrite:
-            raise DataError(f"{there[0]} is there already: name another --output_dir, or --overwrite it.")
+            raise DataError(f"{there[0]} already exists. Choose another --output_dir, or pass --overwrite.")
         with ExitStack() as stack:
             frames = stack.enter_context(open_camera(number))
             progress = stack.enter_context(self._progress(self._opt.max_frames, "frames"))
@@ -210,7 +211,7 @@ class _Run:
         progress: Progress,
         clock: Clock | None = None,
     ) -> None:
-        """Predicts frames; a clock, for a camera, takes them one by one."""
+        """Predict frames; with a clock (live camera) one by one instead of in batches."""
         numbered = enumerate(itertools.islice(frames, self._opt.max_frames))
         road = self._road(keep=True)
         while batch := list(itertools.islice(numbered, 1 if clock else self._opt.batch_size)):
@@ -243,8 +244,8 @@ class _Run:
             progress.close()
 
     @contextmanager
-    def _told(self, progress: Progress | None = None) -> Iterator[None]:
-        """Notes what data is at fault within the block, and goes on after it."""
+    def _collect_failures(self, progress: Progress | None = None) -> Iterator[None]:
+        """Record and print a data error in the block, then continue after it."""
         try:
             yield
         except DataError as error:

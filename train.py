@@ -1,12 +1,16 @@
-"""Trains Monodepth2: ``python train.py --config configs/monodepthv2/mdp.yml --data_path DIR --log_dir DIR``."""
+"""Train Monodepth2 on a split.
+
+Example:
+    python train.py --config configs/monodepthv2/mdp.yml --data_path DIR --log_dir DIR
+"""
 
 from common.environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
 from options import parse_options
 
 
 def main() -> None:
-    """Parses the options, builds a Trainer, runs it."""
-    opt = parse_options()
+    """Parse the options and train."""
+    opt = parse_options(description=__doc__)
     prepare_environment()
     with ended_by_ctrl_c():
         from trainer import Trainer

@@ -1,1 +1,1 @@
-"""The published evaluation protocols and more: NumPy, OpenCV and SciPy, no Paddle. Begin at ``depth_protocol``."""
+"""Evaluation protocols for depth and pose in NumPy, OpenCV and SciPy, without Paddle. Start with ``depth_protocol``."""

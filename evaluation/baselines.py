@@ -1,4 +1,4 @@
-"""What depth can be had without looking at the image: what a trained network must beat."""
+"""Depth baselines that ignore the image; a trained network must beat them."""
 
 from collections.abc import Iterable
 
@@ -11,25 +11,25 @@ BLUR_SIGMA = 6.0  # pixels
 
 
 def constant_disparity(size: tuple[int, int]) -> np.ndarray:
-    """The same depth everywhere: float32 (h, w)."""
+    """Return the same disparity everywhere: float32 (h, w)."""
     return np.ones(size, dtype=np.float32)
 
 
 def mean_disparity(ground_truths: Iterable[np.ndarray | None], size: tuple[int, int]) -> np.ndarray:
-    """The mean disparity (1 / depth) that training frames have at each pixel.
+    """Compute the mean disparity (1 / depth) of training frames at each pixel.
 
-    Lidar is sparse: sums and counts by pixel are both blurred, by a Gaussian of 6 pixels, before one is divided by the
-    other. Where no scan came near, the mean over all pixels stands.
+    Lidar is sparse: sums and counts per pixel are both blurred by a Gaussian with a sigma of 6 pixels before the
+    division. Pixels without lidar points nearby get the mean over all pixels.
 
     Args:
-        ground_truths: (h, w), metres, 0 where unknown, of any sizes; None for a frame without.
-        size: (height, width) to which frames of another size are brought, pixel by nearest pixel.
+        ground_truths: (h, w) of any sizes, metres, 0 where unknown; None for a frame without ground truth.
+        size: (height, width); frames of another size are resized with nearest-neighbour sampling.
 
     Returns:
-        float32 (height, width), one over metres.
+        float32 (height, width), 1 / metres.
 
     Raises:
-        DataError: no frame has ground truth.
+        DataError: No frame has ground truth.
     """
     total = np.zeros(size, dtype=np.float64)
     count = np.zeros(size, dtype=np.float64)
@@ -42,7 +42,7 @@ def mean_disparity(ground_truths: Iterable[np.ndarray | None], size: tuple[int, 
         total[known] += 1.0 / depth[known]
         count += known
     if not count.any():
-        raise DataError("none of the training frames has ground truth: there is no mean depth to compare with.")
+        raise DataError("None of the training frames has ground truth, so the mean depth map is unavailable.")
     mean = total.sum() / count.sum()
     total, count = (cv2.GaussianBlur(x, (0, 0), BLUR_SIGMA) for x in (total, count))
     return np.where(count > 1e-6, total / np.maximum(count, 1e-6), mean).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What KITTI's server for depth prediction takes."""
+"""Write a submission for KITTI's depth prediction benchmark."""
 
 import zipfile
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ from evaluation.metrics.depth_protocol import DepthProtocol, check_disparity, re
 
 
 def write_submission(path: Path, scaled_disps: np.ndarray, lines: Sequence[SplitLine], protocol: DepthProtocol) -> None:
-    """A zip archive of ``0000000000.png`` and so on at its root, as the benchmark's devkit asks for.
+    """Write a zip archive with ``0000000000.png``, ... at its root, as the benchmark's devkit requires.
 
-    Each is 1216x352, 16 bits, metres times 256. 0 would mean unknown, so that the least is 1.
+    Each image has 1216x352 pixels and 16 bits, in metres * 256. The smallest value is 1, because 0 means unknown.
 
     Args:
-        path: the archive, whole or absent whatever happens.
-        scaled_disps: (N, h, w), one over depth in the network's units.
+        path: The archive; it is complete or absent, even after an interruption.
+        scaled_disps: (N, h, w), 1 / depth in scene units.
         lines: N frames of the benchmark.
-        protocol: how depth is scaled, and where it ends.
+        protocol: Scaling and cap of depth.
 
     Raises:
-        DataError: disparities are not all positive and finite.
-        UserError: the archive cannot be written.
+        DataError: Disparities are not all positive and finite.
+        UserError: The archive cannot be written.
     """
     with atomic_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         for scaled_disp, line in zip(scaled_disps, lines, strict=True):

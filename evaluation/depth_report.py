@@ -1,4 +1,4 @@
-"""What evaluate_depth.py makes of disparities: scores, printed and written, or files for others to score."""
+"""Report disparities of a split: score, print and save them, or write files for an external server."""
 
 from pathlib import Path
 
@@ -16,37 +16,37 @@ from evaluation.result_tables import format_metrics_table, save_metrics
 from evaluation.split_scores import SplitPrediction, score_frames
 from options import Options
 
-EXTREMES = 3  # frames drawn of each kind, the worst and the best
+EXTREMES = 3  # number of worst frames, and of best frames, to draw
 
 
 def report_disparities(
     opt: Options, dataset: MonoDataset, split_dir: Path, scaled_disps: np.ndarray
 ) -> dict[str, float] | None:
-    """Score disparities, print the table and write ``metrics.json`` and the folder ``scores_SPLIT``.
+    """Score disparities, print the metrics, and write ``metrics.json`` and the folder ``scores_SPLIT``.
 
     Args:
-        dataset, split_dir: of `build_test_dataset`.
-        scaled_disps: float (N, h, w) of the dataset's frames, one over depth in scene units.
+        dataset, split_dir: From ``build_test_dataset``.
+        scaled_disps: float (N, h, w) of the dataset's frames, 1 / depth in scene units.
 
     Returns:
-        The seven metrics; None with ``--no_eval``, and for the benchmark, which only its server can score.
+        The seven metrics; None with ``--no_eval``, and for the benchmark split, which only KITTI's server can score.
 
     Raises:
-        DataError: disparities or ground truth are damaged, or none of it counts.
-        UserError: a file cannot be written.
+        DataError: Disparities or ground truth are damaged, or no ground truth is valid.
+        UserError: A file cannot be written.
     """
     output_dir, count = _output_dir(opt), len(dataset.lines)
     if opt.save_pred_disps:
         path = output_dir / f"disps_{opt.eval_split_name}_split.npy"
         with atomic_file(path) as stream:
             np.save(stream, scaled_disps)
-        print(f"Disparities of {count} frames in {path}")
+        print(f"Saved disparities of {count} frames to {path}")
     if opt.no_eval:
         return None
     if opt.eval_split_name == BENCHMARK_SPLIT:
         path = output_dir / "benchmark_submission.zip"
         write_submission(path, scaled_disps, dataset.lines, protocol_from(opt, type(dataset), "improved"))
-        print(f"{count} depth maps for the benchmark's server, which alone can score them, in {path}")
+        print(f"Saved {count} depth maps to {path}. Submit it to KITTI's benchmark server for scores.")
         return None
     truth = find_ground_truth(opt, dataset, split_dir)
     prediction = SplitPrediction(scaled_disps, protocol_from(opt, type(dataset), truth.kind))
@@ -54,7 +54,7 @@ def report_disparities(
     print(_describe(truth, prediction.protocol, result, count))
     print(format_metrics_table(result.means))
     save_metrics(output_dir / "metrics.json", result.means)
-    print(f"Metrics in {output_dir / 'metrics.json'}")
+    print(f"Saved metrics to {output_dir / 'metrics.json'}")
     _write_scores(opt, dataset, prediction, truth, result, details)
     return result.means
 
@@ -67,38 +67,38 @@ def _write_scores(
     result: DepthEvaluation,
     details: dict[str, np.ndarray],
 ) -> None:
-    """Writes the folder ``scores_SPLIT``, with ``--eval_details`` its pictures too, and says what is in it."""
+    """Write the folder ``scores_SPLIT``, with ``--eval_details`` also its panels, and print a summary."""
     folder = _output_dir(opt) / f"scores_{opt.eval_split_name}"
     if opt.eval_details:
         panels = extreme_panels(dataset, prediction, truth, result, EXTREMES)
-        print(f"{write_panels(folder, panels)} of the worst and best frames drawn in {folder}")
+        print(f"Saved {write_panels(folder, panels)} panels of the worst and best frames to {folder}")
     name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
     names = [str(line) for line in dataset.lines]
     files, summary = result_files(name, names, result, details, prediction.protocol, truth)
     write_results(folder, files)
     interval = summary["metrics"]["abs_rel"]
     print(
-        f"abs_rel {interval['mean']:.3f}, 95 % of bootstrap means over frames {interval['low']:.3f} to "
-        f"{interval['high']:.3f}; each frame in {folder / FRAMES_FILE}, the summary in {SUMMARY_FILE} beside it"
+        f"abs_rel {interval['mean']:.3f}, 95 % bootstrap interval over frames {interval['low']:.3f} to "
+        f"{interval['high']:.3f}\nSaved scores per frame to {folder / FRAMES_FILE}, and the summary to {SUMMARY_FILE}"
     )
 
 
 def _output_dir(opt: Options) -> Path:
-    """Where results go: asked for, else beside the weights or the prediction file."""
+    """Return ``--eval_out_dir``, else the folder of the weights or of the disparity file."""
     if opt.eval_out_dir:
         return Path(opt.eval_out_dir)
     return Path(opt.load_weights_folder) if opt.load_weights_folder else Path(opt.ext_disp_to_eval).parent
 
 
 def _describe(truth: GroundTruth, protocol: DepthProtocol, result: DepthEvaluation, num_frames: int) -> str:
-    """What was compared with what, in which way."""
-    scaling = "median scaling" if protocol.median_scaling else f"depth times {protocol.scale_factor:g}"
-    text = f"{num_frames - len(result.skipped)} frames, {truth.kind} ground truth of {truth.source}, "
+    """Summarise the comparison: frames, ground truth, protocol and scaling."""
+    scaling = "median scaling" if protocol.median_scaling else f"depth scaled by {protocol.scale_factor:g}"
+    text = f"{num_frames - len(result.skipped)} frames, {truth.kind} ground truth from {truth.source}, "
     text += f"crop {protocol.crop}, cap {protocol.cap:g} m, {scaling}"
     if protocol.median_scaling:
         scale = scale_consistency(result.ratios)
         text += f"; ratios: median {scale['median']:.3f}, relative spread {scale['relative_std']:.3f}"
     if result.skipped:
-        text += f"\n{len(result.skipped)} frames skipped, without ground truth that counts: "
+        text += f"\nSkipping {len(result.skipped)} frames without valid ground truth: "
         text += ", ".join(result.skipped[:5]) + (" ..." if len(result.skipped) > 5 else "")
     return text

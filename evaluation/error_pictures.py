@@ -1,4 +1,4 @@
-"""Frames as pictures: input, prediction and error, one below the other."""
+"""Draw frames as panels: input, prediction and error, one below the other."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,9 +19,9 @@ MAX_ERROR = 0.5
 
 
 def extreme_frames(errors: np.ndarray, count: int) -> dict[str, list[int]]:
-    """Numbers of the ``count`` "worst" and "best" frames by their errors (N,), the utmost first; NaN is neither.
+    """Select the ``count`` "worst" and "best" frames by error (N,), most extreme first; NaN is ignored.
 
-    Of few frames none is both: the worst come first.
+    No frame is in both lists: with few frames, the worst are selected first.
     """
     order = [int(i) for i in np.argsort(-errors, kind="stable") if np.isfinite(errors[i])]
     worst = order[:count]
@@ -31,14 +31,16 @@ def extreme_frames(errors: np.ndarray, count: int) -> dict[str, list[int]]:
 def frame_panel(
     image: np.ndarray, scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, ratio: float
 ) -> np.ndarray:
-    """Input, disparity (near is bright), and where scored the error |depth - truth| / truth: uint8 (3 H, W, 3), RGB.
+    """Draw input, disparity (near is bright) and error, one below the other: uint8 (3 H, W, 3), RGB.
+
+    The error is |depth - truth| / truth, at scored pixels.
 
     Args:
-        image: uint8, RGB, of any size.
-        scaled_disp: (h, w), as it is scored.
+        image: uint8, RGB, any size.
+        scaled_disp: (h, w), the scored disparity.
         gt: (H, W), metres, 0 where unknown.
-        protocol: how it is scored.
-        ratio: what median scaling multiplied by.
+        protocol: The protocol of the scores.
+        ratio: Factor of median scaling.
     """
     disp, valid = resize_disparity(scaled_disp, gt.shape), protocol.valid_mask(gt)
     depth = protocol.to_depth(disp, ratio)
@@ -50,12 +52,12 @@ def frame_panel(
 def extreme_panels(
     dataset: MonoDataset, prediction: SplitPrediction, truth: GroundTruth, result: DepthEvaluation, count: int
 ) -> Iterator[tuple[str, int, np.ndarray]]:
-    """The worst and best frames by abs_rel: ("worst_1", number of the frame, its `frame_panel`) and so on.
+    """Yield the worst and best frames by abs_rel: ("worst_1", frame number, ``frame_panel``) and so on.
 
-    Those whose image is not there, as disparities from a file need none, are left out.
+    Frames without an image are skipped: disparities from a file can be scored without images.
 
     Raises:
-        DataError: an image is damaged.
+        DataError: An image is damaged.
     """
     for kind, numbers in extreme_frames(result.metrics[:, 0], count).items():
         for place, i in enumerate(numbers, start=1):
@@ -67,10 +69,13 @@ def extreme_panels(
 
 
 def write_panels(folder: Path, panels: Iterable[tuple[str, int, np.ndarray]]) -> int:
-    """Writes `extreme_panels` as ``worst_1.png`` and so on, removes those of a run before, and counts them.
+    """Write ``extreme_panels`` as ``worst_1.png``, ...; delete those of an earlier run.
+
+    Returns:
+        The number of panels written.
 
     Raises:
-        UserError: a picture cannot be written.
+        UserError: A panel cannot be written.
     """
     for old in (*folder.glob("worst_*.png"), *folder.glob("best_*.png")):
         old.unlink()
@@ -83,13 +88,13 @@ def write_panels(folder: Path, panels: Iterable[tuple[str, int, np.ndarray]]) ->
 
 
 def colour_error(error: np.ndarray) -> np.ndarray:
-    """Absolute relative errors (H, W) as uint8 (H, W, 3), RGB: 0 blue, ``MAX_ERROR`` and more red."""
+    """Colour absolute relative errors (H, W) as uint8 (H, W, 3), RGB: 0 is blue, ``MAX_ERROR`` and above red."""
     share = (error / MAX_ERROR).clip(0, 1)
     return (matplotlib.colormaps["RdYlBu_r"](share)[..., :3] * 255).round().astype(np.uint8)
 
 
 def spread(colours: np.ndarray, known: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Known pixels in their colours over a background, those of sparse truth as dots.
+    """Draw known pixels over a background; sparse pixels become dots.
 
     Args:
         colours, background: uint8 (H, W, 3).
@@ -107,6 +112,6 @@ def spread(colours: np.ndarray, known: np.ndarray, background: np.ndarray) -> np
 
 
 def dimmed(image: np.ndarray) -> np.ndarray:
-    """The image (H, W, 3) in dark grey, to draw on."""
+    """Convert an image (H, W, 3) to dark grey, as a background."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.repeat((grey * 0.4).astype(np.uint8)[:, :, None], 3, axis=2)

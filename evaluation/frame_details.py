@@ -1,4 +1,4 @@
-"""Beyond the seven metrics: where the prediction for a frame is wrong, and in which way."""
+"""Score one frame beyond the seven metrics: where the prediction is wrong, and how."""
 
 import numpy as np
 
@@ -13,23 +13,26 @@ from evaluation.metrics.point_cloud import back_project, cloud_scores
 from evaluation.metrics.regions import metrics_by_distance, metrics_by_ground, metrics_by_third
 from evaluation.metrics.road_plane import find_road
 
-DENSE_SHARE = 0.5  # of the pixels, where edges are looked for; a lidar reaches 5 %, KITTI's improved ground truth 20 %
+DENSE_SHARE = 0.5  # minimum share of pixels with depth for edge scores; lidar has 5 %, improved ground truth 20 %
 
 
 def details_of_frame(
     scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, ratio: float, K: np.ndarray | None
 ) -> dict[str, float]:
-    """All that is scored of one frame besides the seven metrics; of lidar the truth's axis is taken for the camera's.
+    """Compute all detail scores of a frame; lidar depth is treated as depth along the camera axis.
 
     Args:
-        scaled_disp, gt, protocol: as ``evaluate_frame`` scores them.
-        ratio: what median scaling multiplied by.
-        K: (3, 3), the camera in pixels of ``gt``; None where it is not known.
+        scaled_disp, gt, protocol: As in ``evaluate_frame``.
+        ratio: Factor of median scaling.
+        K: (3, 3) intrinsics in pixels of ``gt``; None if unknown.
 
     Returns:
-        "0-10m/abs_rel", "top/abs_rel", ... (``evaluation.metrics.regions``); "aligned/abs_rel", ..., the seven after
-        ``align_disparity``; "edges/accuracy", ..., NaN unless most of the truth is known, what is not (the sky) being
-        taken for the cap; with K "ground/abs_rel", ... and "cloud/chamfer", ... too.
+        Name -> value:
+
+        - "0-10m/abs_rel", "top/abs_rel", ...: metrics by distance and region (``evaluation.metrics.regions``).
+        - "aligned/abs_rel", ...: the seven metrics after ``align_disparity``.
+        - "edges/accuracy", ...: NaN unless most pixels have ground truth; pixels without it (the sky) count as the cap.
+        - "ground/abs_rel", ... and "cloud/chamfer", ...: only with K.
     """
     window = protocol.window(gt.shape)
     gt_window, disp_window = gt[window], resize_disparity(scaled_disp, gt.shape)[window]
@@ -54,7 +57,7 @@ def details_of_frame(
 def _details_in_space(
     gt: np.ndarray, true: np.ndarray, pred: np.ndarray, rows: np.ndarray, columns: np.ndarray, K: np.ndarray
 ) -> dict[str, float]:
-    """What takes points in the camera's frame: those of the scored pixels, at (P,) true and predicted depths."""
+    """Compute the scores that need 3D points: those of the scored pixels at true and predicted depth, (P,) each."""
     points, predicted = (back_project(depth, rows, columns, K) for depth in (true, pred))
     clouds = cloud_scores(points, predicted)
     return {
@@ -64,7 +67,7 @@ def _details_in_space(
 
 
 def camera_of(dataset: MonoDataset, line: SplitLine, size: tuple[int, int]) -> np.ndarray | None:
-    """K (3, 3) of the frame's camera in pixels of its ground truth; None where there is no calibration."""
+    """Return K (3, 3) of the frame's camera in pixels of its ground truth; None without calibration."""
     try:
         K, calibrated_size = dataset.intrinsics(line, line.side)
     except DataError:

@@ -1,12 +1,16 @@
-"""Whether frames to be scored are among those that the weights were trained on.
+"""Check whether frames to be scored are among the training frames of the weights.
 
-A folder of weights in its run tells by the run's ``opt.json``, which names the split: its training lines, and of each
-the neighbours and the other camera that training saw, are compared with the lines to score. So are those of the run
-that it was finetuned from, as long as that is where it was.
+A weights folder in its run has the run's ``opt.json``, which names the split. The check compares the frames to score
+with the training lines of that split, including the neighbours and the other camera that training saw. It follows
+``load_weights_folder`` to the run that the weights were fine-tuned from, as long as that run is still in place.
 
-What this cannot know: what weights outside a run were trained on, or ImageNet weights; that a split's lists were others
-when the run was made; that frames have other names elsewhere, as KITTI's odometry sequences have, which are drives of
-KITTI raw. Lines that training dropped, since images were missing, count as trained on.
+Not covered:
+
+- weights outside a run, and ImageNet weights;
+- split lists that were edited after training;
+- frames with two names: KITTI's odometry sequences are drives of KITTI raw.
+
+Lines that training dropped because images were missing count as training frames.
 """
 
 from collections.abc import Sequence
@@ -24,12 +28,12 @@ _OPTIONS_FILE = "opt.json"
 
 @dataclass(frozen=True)
 class TrainingOverlap:
-    """What is known of the training.
+    """Result of the comparison.
 
     Attributes:
-        seen: those of the lines that were trained on.
-        known: split names of the trainings that were compared.
-        unknown: why there may be more, "" where nothing is missing.
+        seen: Lines that were trained on.
+        known: Names of the training splits that were compared.
+        unknown: Reason why there may be more training frames; "" if all are known.
     """
 
     seen: tuple[SplitLine, ...]
@@ -38,12 +42,12 @@ class TrainingOverlap:
 
 
 def training_overlap(weights: str | Path, lines: Sequence[SplitLine], opt: Options) -> TrainingOverlap:
-    """Compares lines with what the weights in a folder were trained on.
+    """Compare lines with the training frames of a weights folder.
 
     Args:
-        weights: the folder.
-        lines: frames to score.
-        opt: of the evaluation; its data_path is looked in, should the run's have moved.
+        weights: The weights folder.
+        lines: Frames to score.
+        opt: Options of the evaluation; ``data_path`` is searched if the run's own split has moved.
     """
     seen: set[SplitLine] = set()
     known: list[str] = []
@@ -68,37 +72,37 @@ def training_overlap(weights: str | Path, lines: Sequence[SplitLine], opt: Optio
 
 
 def check_leakage(opt: Options, lines: Sequence[SplitLine]) -> None:
-    """Prints what is not known of the training of ``load_weights_folder``.
+    """Refuse to score training frames; print a note if not all training frames of the weights are known.
 
     Raises:
-        DataError: lines were trained on, and ``--eval_trained_frames`` does not allow it.
+        DataError: Lines were trained on, and ``--eval_trained_frames`` is not set.
     """
     overlap = training_overlap(str(opt.load_weights_folder), lines, opt)
     if overlap.seen:
         message = (
-            f"{len(overlap.seen)} of the {len(lines)} frames to score were trained on by these weights "
+            f"{len(overlap.seen)} of the {len(lines)} frames to score are training frames of these weights "
             f"(split {', '.join(overlap.known)}), for example {overlap.seen[0]}"
         )
         if not opt.eval_trained_frames:
             raise DataError(
-                f"{message}: scores on them say nothing about new frames. Choose another --eval_split, or add "
-                "--eval_trained_frames to score them all the same."
+                f"{message}. Their scores do not measure generalisation. Choose another --eval_split, or pass "
+                "--eval_trained_frames to score them anyway."
             )
         print(f"Note: {message}.")
     if overlap.unknown:
-        print(f"Note: not all that these weights were trained on is known: {overlap.unknown}")
+        print(f"Note: not all training frames of these weights are known: {overlap.unknown}")
 
 
 def _options_of(weights: Path) -> Options:
-    """The options of the run: beside the weights' folder, or in it, as in a checkpoint."""
+    """Load the options of the run, from next to the weights folder or from inside it, as in a checkpoint."""
     for path in (weights / _OPTIONS_FILE, weights.parent / _OPTIONS_FILE):
         if path.is_file():
             return Options.load(path)
-    raise DataError(f"{weights} lies in no run that would tell (no {_OPTIONS_FILE}).")
+    raise DataError(f"{weights} is not in a run folder ({_OPTIONS_FILE} not found).")
 
 
 def _frames_seen(trained: Options, data_path: str) -> set[SplitLine]:
-    """Every image that training sees."""
+    """Return every image that training sees."""
     try:
         split = find_split(trained.split, trained.data_path)
     except DataError:

@@ -1,4 +1,4 @@
-"""The odometry protocol: the frames of a sequence, its true poses, and what is reported of predicted motions."""
+"""Odometry protocol: find the frames and true poses of a sequence, and report predicted motions."""
 
 import re
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from evaluation.metrics.trajectories import chain_motions, kitti_format, tum_for
 from evaluation.result_tables import format_pose_tables
 from options import Options
 
-FRAME_SECONDS = 0.1  # KITTI's camera takes ten pictures a second
+FRAME_SECONDS = 0.1  # KITTI records 10 frames per second
 
 
 @dataclass(frozen=True, eq=False)
 class OdometrySequence:
-    """The frames whose motion is scored.
+    """Frames of one sequence, with their true poses.
 
     Attributes:
-        dataset: has all of them, in order, as its lines.
-        folder: of the sequence, as in a split line.
-        true_poses: (N, 4, 4), T_world_from_camera, from the identity; None with ``--no_eval``.
+        dataset: Dataset with all frames as its lines, in order.
+        folder: Folder of the sequence, as in a split line.
+        true_poses: (N, 4, 4), T_world_from_camera, starting at the identity; None with ``--no_eval``.
     """
 
     dataset: MonoDataset
@@ -36,10 +36,10 @@ class OdometrySequence:
 
 
 def open_sequence(opt: Options) -> OdometrySequence:
-    """Find the frames of ``--eval_split`` and, but for ``--no_eval``, their true poses.
+    """Find the frames of ``--eval_split`` and, without ``--no_eval``, their true poses.
 
     Raises:
-        DataError: frames or true poses are missing, or their numbers differ.
+        DataError: Frames or true poses are missing, or their numbers differ.
     """
     odometry = re.fullmatch(r"odom_(\d+)", opt.eval_split)
     dataset = dataset_from(opt, [], kind=dataset_class("kitti_odom" if odometry else opt.dataset))
@@ -50,39 +50,40 @@ def open_sequence(opt: Options) -> OdometrySequence:
     truth = dataset.poses(folder)
     if len(truth) != len(dataset.lines):
         raise DataError(
-            f"{folder} has {len(dataset.lines)} images, but true poses of {len(truth)} frames: motion is scored over a "
-            "whole sequence. Copy both again."
+            f"{folder} has {len(dataset.lines)} images, but true poses of {len(truth)} frames. Motion is scored over a "
+            "complete sequence. Copy both again."
         )
-    return OdometrySequence(dataset, folder, np.linalg.inv(truth[0]) @ truth)  # from the identity, as predictions are
+    return OdometrySequence(dataset, folder, np.linalg.inv(truth[0]) @ truth)  # start at the identity, like predictions
 
 
 def sequence_lines(dataset: MonoDataset, folder: str) -> list[SplitLine]:
-    """List all frames of a sequence, from 0 on.
+    """List all frames of a sequence, starting at 0.
 
     Raises:
-        DataError: the folder holds no images or too few, or one between them is missing.
+        DataError: The folder contains no images or too few, or a frame in between is missing.
     """
     images = Path(dataset.image_path(SplitLine(folder, 0, "l"), 0, "l")).parent
     frames = {int(path.stem) for path in images.glob(f"*{dataset.extension}") if path.stem.isdecimal()}
     if not frames:
         raise DataError(
-            f"There are no {dataset.extension} images in {images}. --eval_split takes odom_N for a sequence of KITTI "
-            "odometry (odom_9, odom_10), or the folder of a drive in --data_path (DATE/DRIVE); --png reads .png images."
+            f"No {dataset.extension} images found in {images}. Pass --eval_split odom_N for a sequence of KITTI "
+            "odometry (odom_9, odom_10), or the folder of a drive in --data_path (DATE/DRIVE). Pass --png to read "
+            ".png images."
         )
     lines = [SplitLine(folder, frame, "l") for frame in range(max(frames) + 1)]
     missing = [dataset.image_path(line, 0, "l") for line in lines if line.frame not in frames]
     if missing:
         raise DataError(
-            f"{len(missing)} of the {len(lines)} frames of {folder} are missing, the first of them {missing[0]}: "
-            "motion is predicted over a whole sequence. Copy it again."
+            f"{len(missing)} of the {len(lines)} frames of {folder} are missing, the first is {missing[0]}. "
+            "Motion is predicted over a complete sequence. Copy it again."
         )
     if len(lines) <= SNIPPET_MOTIONS:
-        raise DataError(f"{folder} has {len(lines)} frames; at least {SNIPPET_MOTIONS + 1} were expected, one snippet.")
+        raise DataError(f"{folder} has {len(lines)} frames; expected at least {SNIPPET_MOTIONS + 1}, one snippet.")
     return lines
 
 
 def report_motions(opt: Options, sequence: OdometrySequence, motions: np.ndarray) -> PoseEvaluation | None:
-    """Score motions, print the tables, and write metrics and trajectory to the output folder.
+    """Score motions, print the metrics, and write metrics and trajectory to the output folder.
 
     Args:
         motions: (N - 1, 4, 4), T_target_to_source from each frame to the next, scene units.
@@ -91,8 +92,8 @@ def report_motions(opt: Options, sequence: OdometrySequence, motions: np.ndarray
         The metrics; None without true poses.
 
     Raises:
-        DataError: a motion is not finite.
-        UserError: a file cannot be written.
+        DataError: A motion is not finite.
+        UserError: A file cannot be written.
     """
     scale_factor = sequence.dataset.STEREO_SCALE_FACTOR if opt.eval_stereo else opt.pred_depth_scale_factor
     output_dir = Path(opt.eval_out_dir or str(opt.load_weights_folder))
@@ -109,19 +110,19 @@ def report_motions(opt: Options, sequence: OdometrySequence, motions: np.ndarray
     print(format_pose_tables(result.as_dict()))
     path = output_dir / f"pose_metrics_{name}.json"
     write_json(path, {"sequence": sequence.folder, "frames": len(truth), **result.as_dict()})
-    print(f"Metrics in {path}")
+    print(f"Saved metrics to {path}")
     lines = {"truth": truth[:, :3, 3], "predicted, aligned": result.aligned}
     _write_trajectory(output_dir, name, result.poses, lines, "in metres")
     return result
 
 
 def _write_trajectory(folder: Path, name: str, poses: np.ndarray, lines: dict[str, np.ndarray], unit: str) -> None:
-    """Write the predicted poses in KITTI's and TUM's format, and a drawing of trajectories.
+    """Write the predicted poses in KITTI and TUM format, and plot trajectories.
 
     Args:
         poses: (N, 4, 4), T_world_from_camera.
-        lines: what to draw, label -> positions (N, 3) with x to the right and z forward.
-        unit: of the drawing.
+        lines: Trajectories to plot, label -> positions (N, 3) with x right and z forward.
+        unit: Unit of the plot, for its title.
     """
     seconds = np.arange(len(poses)) * FRAME_SECONDS
     for ending, text in (("kitti", kitti_format(poses)), ("tum", tum_format(poses, seconds))):
@@ -130,11 +131,11 @@ def _write_trajectory(folder: Path, name: str, poses: np.ndarray, lines: dict[st
     picture = folder / f"trajectory_{name}.png"
     with atomic_file(picture) as stream:
         _draw_trajectories(lines, f"{name}, {unit}").savefig(stream, format="png", dpi=120)
-    print(f"Trajectory in {folder / f'trajectory_{name}_kitti.txt'} and ..._tum.txt, drawn in {picture}")
+    print(f"Saved trajectory to {folder / f'trajectory_{name}_kitti.txt'} and ..._tum.txt, and its plot to {picture}")
 
 
 def _draw_trajectories(lines: dict[str, np.ndarray], title: str) -> Figure:
-    """Trajectories from above, x to the right and z upwards; a dot where each begins."""
+    """Plot trajectories from above, x to the right and z upwards; a dot marks each start."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot()
     for (label, positions), colour in zip(lines.items(), ("black", "tab:blue"), strict=False):
@@ -148,7 +149,7 @@ def _draw_trajectories(lines: dict[str, np.ndarray], title: str) -> Figure:
 
 
 def _describe(split: str, truth: np.ndarray, result: PoseEvaluation, align_scale: bool) -> str:
-    """What was compared with what, in which way."""
+    """Summarise the comparison: frames, path length and scaling."""
     length = np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1).sum()
-    how = "the scale of the Sim(3) alignment" if align_scale else "as given"
-    return f"{split}: {len(truth)} frames, {length:.0f} m; motion times {result.scale:.4g}, {how}"
+    how = "from the Sim(3) alignment" if align_scale else "as given"
+    return f"{split}: {len(truth)} frames, {length:.0f} m; motion scaled by {result.scale:.4g}, {how}"

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in its folder: each frame's scores, the summary, rows for tables."""
+"""Build and write the result files of an evaluation: per-frame scores, summary, and table rows."""
 
 import csv
 import io
@@ -24,10 +24,10 @@ FRAME_COLUMN, RATIO_COLUMN = "frame", "ratio"
 
 
 def write_results(folder: Path, files: Mapping[str, str]) -> None:
-    """Writes `result_files`; those of the same names are replaced.
+    """Write ``result_files``; replace existing files of the same names.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: A file cannot be written.
     """
     for name, text in files.items():
         with atomic_file(folder / name) as stream:
@@ -42,17 +42,17 @@ def result_files(
     protocol: DepthProtocol,
     truth: GroundTruth,
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """What there is to keep of an evaluation.
+    """Build the result files of an evaluation.
 
     Args:
-        name: of what was scored, for the tables.
-        frames: N names.
-        result: of the N frames.
-        details: name -> (N,), of ``evaluation.frame_details``; may be empty.
-        protocol, truth: how, and against what.
+        name: Name of the prediction, for the tables.
+        frames: N frame names.
+        result: Scores of the N frames.
+        details: Name -> (N,), from ``evaluation.frame_details``; may be empty.
+        protocol, truth: Protocol and ground truth of the scores.
 
     Returns:
-        The texts of ``frames.csv``, ``summary.json``, ``table.md`` and ``table.tex`` by these names; the summary.
+        The texts of ``frames.csv``, ``summary.json``, ``table.md`` and ``table.tex`` by file name, and the summary.
     """
     columns = dict(zip(METRIC_NAMES, result.metrics.T, strict=True))
     summary = {
@@ -76,7 +76,7 @@ def result_files(
 
 
 def summarise(columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Name -> "mean", "low" and "high" (its bootstrap interval; None without a value), and "frames" that have one."""
+    """Summarise columns: name -> "mean", "low" and "high" (bootstrap interval; None without values), and "frames"."""
     if not columns:
         return {}
     values = np.stack(list(columns.values()), axis=1)  # (N, K)
@@ -93,12 +93,12 @@ def summarise(columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity."""
+    """Replace NaN and infinity by None: JSON has neither."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _frames_table(frames: Sequence[str], columns: Mapping[str, np.ndarray]) -> str:
-    """A row a frame, unrounded; empty where there is no value."""
+    """Format one CSV row per frame, unrounded; missing values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([FRAME_COLUMN, *columns])
@@ -108,20 +108,20 @@ def _frames_table(frames: Sequence[str], columns: Mapping[str, np.ndarray]) -> s
 
 
 def read_frames(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The frames of a ``frames.csv``, and name -> (N,) values, NaN where there is none.
+    """Read a ``frames.csv``: the frames, and name -> (N,) values, NaN where missing.
 
     Raises:
-        DataError: the file is missing, or is not such a table.
+        DataError: The file is missing or is not such a table.
     """
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as the frames.csv of evaluate_depth.py: {error}") from error
+        raise DataError(f"{path} cannot be read as a frames.csv of evaluate_depth.py: {error}") from error
     header = rows[0] if rows else []
     if header[:1] != [FRAME_COLUMN] or "abs_rel" not in header or len(set(header)) < len(header):
         raise DataError(
-            f"{path} is no frames.csv of evaluate_depth.py: its first line should be frame,abs_rel,...; "
-            f"it is: {','.join(header)[:80]!r}"
+            f"{path} is not a frames.csv of evaluate_depth.py: its first line is {','.join(header)[:80]!r}; "
+            "expected frame,abs_rel,..."
         )
     frames, values = [], []
     for number, row in enumerate(rows[1:], start=2):
@@ -131,8 +131,8 @@ def read_frames(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
         except ValueError:
             complete = False
         if not complete:
-            raise DataError(f"{path}, line {number}: a frame and {len(header) - 1} numbers were expected, found: {row}")
+            raise DataError(f"{path}, line {number}: found {row}; expected a frame and {len(header) - 1} numbers.")
         frames.append(row[0])
     if len(set(frames)) < len(frames) or not frames:
-        raise DataError(f"{path} should hold each frame once, and at least one.")
+        raise DataError(f"{path} is empty or lists a frame twice; expected each frame once.")
     return frames, dict(zip(header[1:], np.array(values).T, strict=True))

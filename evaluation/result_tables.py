@@ -1,4 +1,4 @@
-"""Metrics as tables for reading, as JSON for programs, and as rows for papers."""
+"""Format metrics as text tables, JSON, and Markdown or LaTeX rows."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,27 +11,27 @@ _COLUMN_WIDTH = 9
 
 
 def format_metrics_table(means: Mapping[str, float]) -> str:
-    """Two lines, names above values, aligned; three decimals, as published tables have."""
+    """Format two aligned lines: names above values, with three decimals as in published tables."""
     header = "".join(f"{name:>{_COLUMN_WIDTH}}" for name in METRIC_NAMES)
     values = "".join(f"{means[name]:>{_COLUMN_WIDTH}.3f}" for name in METRIC_NAMES)
     return f"{header}\n{values}"
 
 
 def save_metrics(path: str | Path, means: Mapping[str, float]) -> None:
-    """Writes the seven metrics, unrounded, under their names; a file that is there is replaced as a whole.
+    """Write the seven metrics by name as JSON, unrounded; replace an existing file atomically.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: The file cannot be written.
     """
     write_json(Path(path), {name: float(means[name]) for name in METRIC_NAMES})
 
 
 def markdown_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A header, the row of the means, and that of their intervals.
+    """Format a Markdown table: header, means, and their intervals.
 
     Args:
-        name: of the row.
-        metrics: name of a metric -> "mean", "low", "high".
+        name: Label of the row.
+        metrics: Metric name -> "mean", "low", "high".
     """
     rows = [["", *METRIC_NAMES], ["---"] * (1 + len(METRIC_NAMES))]
     rows += [[name.replace("|", "\\|"), *_means(metrics)], ["95 % interval", *_intervals(metrics)]]
@@ -39,7 +39,7 @@ def markdown_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def latex_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """The same rows, to stand in a ``tabular`` of eight columns; the header is a comment."""
+    """Format the same rows for a LaTeX ``tabular`` of eight columns; the header is a comment."""
     escaped = "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in name.replace("\\", "/"))
     rows = [[escaped, *_means(metrics)], [r"95\,\% interval", *_intervals(metrics, "--")]]
     return "\n".join([f"% name & {' & '.join(METRIC_NAMES)}", *(" & ".join(row) + r" \\" for row in rows)])
@@ -54,7 +54,7 @@ def _intervals(metrics: Mapping[str, Mapping[str, Any]], dash: str = "–") -> l
 
 
 def format_pose_tables(metrics: Mapping[str, Any]) -> str:
-    """The numbers of `PoseEvaluation.as_dict` with their units: the trajectory's, then KITTI's errors by length."""
+    """Format ``PoseEvaluation.as_dict`` with units: trajectory errors, then KITTI's errors by segment length."""
     rows = [
         ("5-frame ATE, m", f"{metrics['ate_5']:.4f} +- {metrics['ate_5_std']:.4f}"),
         ("ATE after Sim(3), m", f"{metrics['ate_sim3']:.3f}"),

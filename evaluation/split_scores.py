@@ -1,4 +1,4 @@
-"""Every frame of a split scored in one pass, by processes that make its ground truth too, of which none is kept."""
+"""Score every frame of a split in one pass, in processes that also read its ground truth and keep none of it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from evaluation.frame_details import camera_of, details_of_frame
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol, FrameScore, collect_scores, evaluate_frame
 
-FEW_FRAMES = 32  # these are sooner scored than processes are started
+FEW_FRAMES = 32  # scoring these takes less time than starting processes
 
 
 @dataclass(frozen=True)
 class SplitPrediction:
-    """What is scored, and how: ``scaled_disps`` float (N, h, w), one over depth in the network's units."""
+    """Disparities to score and their protocol: ``scaled_disps`` is float (N, h, w), 1 / depth in scene units."""
 
     scaled_disps: np.ndarray
     protocol: DepthProtocol
 
 
 class _Item(NamedTuple):
-    """A frame: its split line, the key of its ground truth, and (h, w) of each prediction."""
+    """One frame: its split line, the key of its ground truth, and (h, w) of each prediction."""
 
     line: SplitLine
     key: Any
@@ -41,19 +41,18 @@ def score_frames(
     num_workers: int,
     with_details: bool = False,
 ) -> tuple[list[DepthEvaluation], dict[str, np.ndarray]]:
-    """Scores predictions for the same N frames.
+    """Score predictions for the same N frames.
 
     Args:
-        dataset: has the frames, as its lines, and knows their cameras.
-        num_workers: processes; 0 scores in this one.
-        with_details: score the first prediction's `details_of_frame` too.
+        dataset: Dataset with the frames as its lines; provides the intrinsics.
+        num_workers: Processes; 0 scores in this process.
+        with_details: Also compute ``details_of_frame`` of the first prediction.
 
     Returns:
-        An evaluation for each prediction; and the details, name -> (N,), NaN for frames that were not scored or lack a
-        value.
+        One evaluation per prediction, and the details: name -> (N,), NaN for frames that were skipped or lack a value.
 
     Raises:
-        DataError: disparities that are not positive and finite, ground truth that is damaged, or none that counts.
+        DataError: Disparities are not positive and finite, or ground truth is damaged or nowhere valid.
     """
     score = partial(
         _score_item,
@@ -87,10 +86,10 @@ def score_frames(
 def score_frame(
     scaled_disp: np.ndarray, gt: np.ndarray | None, protocol: DepthProtocol, name: str
 ) -> FrameScore | None:
-    """Score one frame as `evaluate_frame` does; None too where there is no ground truth.
+    """Score one frame with ``evaluate_frame``; return None also without ground truth.
 
     Raises:
-        DataError: the disparities are not positive and finite, or an array has a wrong shape or type.
+        DataError: Disparities are not positive and finite, or an array has a wrong shape or type.
     """
     with as_data_error():
         return None if gt is None else evaluate_frame(scaled_disp, gt, protocol, name)
@@ -99,7 +98,7 @@ def score_frame(
 def _score_item(
     item: _Item, read: Any, protocols: Sequence[DepthProtocol], dataset: MonoDataset | None
 ) -> tuple[list[FrameScore | None], dict[str, float]]:
-    """The scores of a frame; with a dataset the details of the first, where it was scored."""
+    """Return the scores of a frame and, with a dataset, the details of its first prediction if that was scored."""
     gt = read(item.key)
     scores = [
         score_frame(scaled_disp, gt, protocol, str(item.line))

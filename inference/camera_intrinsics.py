@@ -1,4 +1,4 @@
-"""K of the images to predict: from a file, from the field of view, or KITTI's."""
+"""Intrinsics of the images to predict: from a file, from the field of view, or KITTI's."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,20 +21,20 @@ Intrinsics = Callable[[tuple[int, int]], np.ndarray]  # (height, width) of an im
 
 
 def make_intrinsics(source: str | None, fov: float | None) -> Intrinsics | None:
-    """What gives K for an image of any size.
+    """Return a function from the size of an image to its K.
 
     Args:
-        source: "kitti" for the method's fixed intrinsics, which belong to KITTI's shape of image; else a file: JSON or
-            YAML, as the import takes it, or as `read_intrinsics` does. What it says holds for images of the size that
-            the file names, or, where it names none, of every image as it is.
-        fov: field of view across, degrees, of a camera with square pixels that looks through the image's middle.
+        source: "kitti" for the method's fixed intrinsics, which assume KITTI's aspect ratio; or a file: JSON or YAML as
+            for the video import, or a file of ``read_intrinsics``. Intrinsics in a file are scaled from the image size
+            in the file; without one, they apply to every image unchanged.
+        fov: Horizontal field of view, degrees, of a camera with square pixels and a centred principal point.
 
     Returns:
-        None where neither is given.
+        The function; None if neither is given.
 
     Raises:
-        DataError: the file cannot be read or holds no intrinsics; in JSON or YAML, it has a lens, or cannot be meant
-            for an image, which the call with its size tells.
+        DataError: The file cannot be read or contains no intrinsics. For JSON and YAML also: the camera has distortion,
+            or (on calling the function) its size does not fit the image.
     """
     if fov is not None:
         return lambda size: Camera.from_view(fov, size, "by --fov").K
@@ -50,13 +50,13 @@ def make_intrinsics(source: str | None, fov: float | None) -> Intrinsics | None:
 
 
 def read_intrinsics(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """K (3, 3) of a file, in pixels, and the (height, width) that it holds for, where the file says so.
+    """Read K (3, 3) in pixels from a file, and the (height, width) that it applies to, if given.
 
-    The file holds fx fy cx cy, or the nine numbers of K by rows; or it is a calibration file of KITTI,
-    ``calib_cam_to_cam.txt`` of raw drives or ``calib.txt`` of odometry, of which the left colour camera's is taken.
+    The file contains fx fy cx cy, or the nine numbers of K by rows, or is a KITTI calibration file
+    (``calib_cam_to_cam.txt`` of raw drives, ``calib.txt`` of odometry), which gives K of the left colour camera.
 
     Raises:
-        DataError: it cannot be read, or holds none of these.
+        DataError: The file cannot be read, or contains none of these.
     """
     try:
         words = path.read_text(encoding="utf-8", errors="replace").replace(",", " ").split()
@@ -74,8 +74,8 @@ def read_intrinsics(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
         if len(numbers) == 9 and numbers[0] > 0 and numbers[4] > 0 and numbers[6:] == [0, 0, 1]:
             return np.array(numbers).reshape(3, 3), None
     raise DataError(
-        f"--intrinsics {path}: expected fx fy cx cy, or the nine numbers of K by rows, in pixels, or KITTI's "
-        f"calib_cam_to_cam.txt or calib.txt, or a camera as JSON or YAML; got '{' '.join(words)[:60]}'."
+        f"--intrinsics {path}: got '{' '.join(words)[:60]}'; expected fx fy cx cy, or the nine numbers of K by rows, "
+        "in pixels, or KITTI's calib_cam_to_cam.txt or calib.txt, or a camera as JSON or YAML."
     )
 
 
@@ -84,8 +84,8 @@ def _from_camera_file(path: Path) -> Intrinsics:
     camera = read_camera_file(path, nowhere)
     if camera.has_distortion:
         raise DataError(
-            f"--intrinsics {path} has a lens, but points and the road are found in straight images: take "
-            "what tools/import_video.py made of them, with the camera of its manifest, or leave the distortion out."
+            f"--intrinsics {path} has distortion, but point clouds and the road need undistorted images. Import the "
+            "images with tools/import_video.py and use the camera of its manifest, or remove the distortion."
         )
 
     def fit(size: tuple[int, int]) -> np.ndarray:

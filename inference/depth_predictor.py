@@ -1,4 +1,4 @@
-"""Depth of images: ``DepthPredictor.from_folder(folder)(image).depth`` is the depth of a photo."""
+"""Predict the depth of images: ``DepthPredictor.from_folder(folder)(image).depth``."""
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +22,12 @@ from serialization.weights_folder import WeightsInfo, read_weights_info
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What is predicted for one image of H x W pixels.
+    """Prediction for one image of H x W pixels.
 
     Attributes:
-        scaled_disp: float32 (H, W), one over depth in scene units, within [1 / max_depth, 1 / min_depth].
-        depth: float32 (H, W), along the camera's axis: metres where ``metric``, else scene units.
-        metric: whether it is known what a scene unit is.
+        scaled_disp: float32 (H, W), 1 / depth in scene units, in [1 / max_depth, 1 / min_depth].
+        depth: float32 (H, W), along the camera axis: metres if ``metric``, else scene units.
+        metric: Whether the scale is known.
     """
 
     scaled_disp: np.ndarray
@@ -36,17 +36,17 @@ class Prediction:
 
 
 class DepthPredictor:
-    """The depth networks of a model in evaluation mode, with the size and depth range that they were trained for.
+    """Depth networks of a model in evaluation mode, with the input size and depth range of their training.
 
     Args:
-        model: built by its ``for_depth``.
-        size: (height, width) of the images to be given.
-        min_depth, max_depth: what disparity 1 and 0 stand for, scene units.
-        scale: metres in a scene unit; None where that is not known.
+        model: Model built with its ``for_depth``.
+        size: (height, width) of the network input.
+        min_depth, max_depth: Depth at disparity 1 and 0, scene units.
+        scale: Metres per scene unit; None if unknown.
 
     Attributes:
-        info: what the weights were trained for; None where they do not say, or come from no folder.
-        left_out: names in the weights' files that are none of the networks'.
+        info: Training settings stored with the weights; None if there are none.
+        left_out: Parameters in the weights files that the networks do not have.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class DepthPredictor:
         scale: float | None = None,
         dataset: str = "kitti",
     ) -> "DepthPredictor":
-        """Build the depth networks that a weights folder names, and load them.
+        """Build the depth networks of a weights folder and load their weights.
 
         Args:
-            folder: holds the networks in a format of ``serialization.weights_folder``.
-            depth_network: a key of ``DEPTH_NETWORKS``; None takes the one that ``weights.json`` names, else resnet18.
-            height, width: of the network's input; None takes the weights' own, else 192 and 640.
-            min_depth, max_depth: scene units; None takes the weights' own, else 0.1 and 100.
-            scale: metres in a scene unit; None takes that of weights.json (``metres_per_unit``), else the dataset's
-                stereo factor where stereo pairs set the weights' scale (``use_stereo``); else it is not known.
-            dataset: what the weights were trained on, a key of ``DATASETS``.
+            folder: Folder with the networks in a format of ``serialization.weights_folder``.
+            depth_network: Key of ``DEPTH_NETWORKS``; None uses the one in ``weights.json``, else resnet18.
+            height, width: Input size of the network; None uses that of the weights, else 192 and 640.
+            min_depth, max_depth: Scene units; None uses those of the weights, else 0.1 and 100.
+            scale: Metres per scene unit; None uses ``metres_per_unit`` of ``weights.json``, else the dataset's stereo
+                factor if the weights were trained on stereo pairs (``use_stereo``), else the scale is unknown.
+            dataset: Dataset that the weights were trained on, a key of ``DATASETS``.
 
         Raises:
-            WeightsError: something is missing, damaged, or does not fit.
+            WeightsError: A file is missing or damaged, or does not fit the networks.
         """
         info = read_weights_info(folder)
         model_class, settings = model_of(folder, info, depth_network=depth_network)
@@ -114,17 +114,17 @@ class DepthPredictor:
     def __call__(
         self, images: np.ndarray | Sequence[np.ndarray], *, post_process: bool = False
     ) -> Prediction | list[Prediction]:
-        """Disparity and depth of images, each at its own size.
+        """Predict disparity and depth of images, each at its own size.
 
         Args:
-            images: uint8 (H, W, 3), RGB, of any size; or a list of such, of any sizes, which is one batch.
-            post_process: as in `predict`.
+            images: uint8 (H, W, 3), RGB, any size; or a list of such images, which is one batch.
+            post_process: As in ``predict``.
 
         Returns:
-            The prediction; for a list, a list of them.
+            One prediction; for a list, a list of them.
 
         Raises:
-            DataError: an image has another shape or type.
+            DataError: An image has another shape or type.
         """
         if isinstance(images, np.ndarray):
             return self([images], post_process=post_process)[0]
@@ -136,20 +136,20 @@ class DepthPredictor:
         return [self._at_size(disp, image.shape[:2]) for disp, image in zip(scaled_disps, images, strict=True)]
 
     def _network_input(self, image: np.ndarray) -> np.ndarray:
-        """uint8 (3, height, width) of the predictor's size."""
+        """Resize an image to the input size: uint8 (3, height, width)."""
         shape, kind = np.shape(image), getattr(image, "dtype", type(image).__name__)
         if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            raise DataError(f"an image should be uint8 (height, width, 3), RGB; this one is {kind} {shape}.")
+            raise DataError(f"Got an image of type {kind} and shape {shape}; expected uint8 (height, width, 3), RGB.")
         return image_to_array(resize_lanczos(Image.fromarray(image), *self.size))
 
     def _at_size(self, scaled_disp: np.ndarray, size: tuple[int, int]) -> Prediction:
-        # Disparity is resized, not depth: published scores are made so, and near things keep their edges.
+        # Resize disparity, not depth, as for published scores; this preserves the edges of near objects.
         resized = cv2.resize(scaled_disp, size[::-1], interpolation=cv2.INTER_LINEAR)
         scale = 1.0 if self.scale is None else self.scale
         return Prediction(resized, np.float32(scale) / resized, self.scale is not None)
 
     def checksum(self) -> str:
-        """Eight hexadecimal digits that other weights do not have."""
+        """Compute a CRC-32 of all weights, as eight hexadecimal digits."""
         value = 0
         for network in self.model.networks().values():
             for tensor in network.state_dict().values():
@@ -161,8 +161,8 @@ class DepthPredictor:
         """Predict the scaled disparity (1 / depth) of a batch.
 
         Args:
-            batch: what the model's ``forward`` reads: "color_aug/F/0" (B, 3, H, W) in [0, 1], of the predictor's size.
-            post_process: average with the mirrored image's prediction, except at the sides (Godard et al., 2017).
+            batch: Input of the model: "color_aug/F/0" (B, 3, H, W) in [0, 1], at the input size.
+            post_process: Average with the prediction for the mirrored image, except at the sides (Godard et al., 2017).
 
         Returns:
             float32 (B, H, W), in inverse scene units.
@@ -176,7 +176,10 @@ class DepthPredictor:
         return scaled_disps
 
     def predict_all(self, batches: Iterable[Mapping], post_process: bool = False) -> np.ndarray:
-        """Predict all frames of a loader, which has the model's ``depth_frames``, in its order: float32 (N, H, W)."""
+        """Predict all frames of a loader in its order: float32 (N, H, W).
+
+        Its batches must contain the model's ``depth_frames``.
+        """
         predictions = []
         for batch in batches:
             prepared = prepare_batch({f"color/{f}/0": batch[f"color/{f}/0"] for f in self.model.depth_frames}, (0,))
@@ -186,16 +189,17 @@ class DepthPredictor:
 
 
 def to_scaled_disp(disp: Tensor, min_depth: float, max_depth: float) -> np.ndarray:
-    """The network's output (B, 1, H, W) in [0, 1] as scaled disparity, float32 (B, H, W)."""
+    """Convert the network output (B, 1, H, W) in [0, 1] to scaled disparity, float32 (B, H, W)."""
     scaled_disp, _ = disp_to_depth(disp, min_depth, max_depth)
     return scaled_disp.squeeze(1).numpy()
 
 
 def post_process_disparity(disp: np.ndarray, mirrored_disp: np.ndarray) -> np.ndarray:
-    """Blends the disparity of an image with that of its mirror image, flipped back (Godard et al., 2017).
+    """Blend the disparity of an image with that of its mirror image, flipped back (Godard et al., 2017).
 
-    Both are averaged, but for ramps at the sides: what only one camera of a stereo pair sees is hidden at the left of
-    an image, so the leftmost 5 % are taken from the mirrored prediction, the rightmost from the plain one.
+    The result is the average of both, with ramps at the sides. The left side of an image shows pixels that only one
+    camera of a stereo pair sees, so the leftmost 5 % come from the mirrored prediction, and the rightmost 5 % from the
+    plain one.
 
     Args:
         disp, mirrored_disp: (N, H, W).
@@ -204,6 +208,6 @@ def post_process_disparity(disp: np.ndarray, mirrored_disp: np.ndarray) -> np.nd
         (N, H, W), float64.
     """
     across = np.linspace(0, 1, disp.shape[2])
-    left = 1.0 - np.clip(20 * (across - 0.05), 0, 1)  # 1 at the left side, 0 from a tenth of the width on
+    left = 1.0 - np.clip(20 * (across - 0.05), 0, 1)  # 1 up to 5 % of the width, 0 from 10 %
     right = left[::-1]
     return right * disp + left * mirrored_disp + (1.0 - left - right) * 0.5 * (disp + mirrored_disp)

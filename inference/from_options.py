@@ -1,10 +1,10 @@
-"""The predictors that the options of a command ask for."""
+"""Build predictors from the options of a command."""
 
 from typing import TYPE_CHECKING, Any
 
 from options import OPTION_FIELDS, Options
 
-# What imports Paddle is imported where it is used, so that a mistyped option is told at once.
+# Modules that import Paddle are imported where they are used, to report a mistyped option at once.
 if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor
     from inference.pose_predictor import PosePredictor
@@ -20,11 +20,11 @@ def predictor_from(options: Any, **changes: Any) -> "DepthPredictor":
     """Load the depth predictor of ``options.load_weights_folder``.
 
     Args:
-        options: of any command; those of ``DEPTH_SETTINGS`` that it has count.
-        changes: ``load_weights_folder`` or ``DEPTH_SETTINGS`` instead of the options' own.
+        options: Options of any command; uses those of ``DEPTH_SETTINGS`` that it has.
+        changes: Values of ``load_weights_folder`` or ``DEPTH_SETTINGS`` that override the options.
 
     Raises:
-        WeightsError: something is missing, damaged, or does not fit.
+        WeightsError: A file is missing or damaged, or does not fit the networks.
     """
     from inference.depth_predictor import DepthPredictor
 
@@ -36,7 +36,7 @@ def pose_predictor_from(options: Options) -> "PosePredictor":
     """Load the pose predictor of ``options.load_weights_folder``.
 
     Raises:
-        WeightsError: something is missing, damaged, or does not fit.
+        WeightsError: A file is missing or damaged, or does not fit the networks.
     """
     from inference.pose_predictor import PosePredictor
 
@@ -46,7 +46,7 @@ def pose_predictor_from(options: Options) -> "PosePredictor":
 
 def _settings(options: Any, names: tuple[str, ...]) -> dict[str, Any]:
     settings = {name: getattr(options, name) for name in (*names, "load_weights_folder") if hasattr(options, name)}
-    if isinstance(options, Options):  # its values have defaults, while ``weights.json`` names the weights' own
+    if isinstance(options, Options):  # its defaults must not override the values in weights.json
         kept = {*options.explicitly_set, "load_weights_folder", "dataset"}
         settings = {
             name: value for name, value in settings.items() if name in kept or value != OPTION_FIELDS[name].default

@@ -1,4 +1,4 @@
-"""What is to be done of each input: where its outputs go, whether they are there, what the folder was made from."""
+"""Plan the outputs of each input: their paths, whether they exist, and the settings that the folder was made with."""
 
 import json
 import os
@@ -13,23 +13,27 @@ from common.input_files import is_video
 from inference.writers import WRITERS, PredictedImage
 
 RECORD = "predict.json"
-PICTURE = "picture"  # of a video or camera, this kind is one video
+PICTURE = "picture"  # for a video or camera, this kind is one video
 VIDEO_ENDING = "_picture.mp4"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image or frame and, by kind, the files to be written for it."""
+    """One image or frame, and its output files by kind."""
 
     source: Path
     outputs: Mapping[str, Path]
 
     def is_done(self, since: int) -> bool:
-        """Whether all its files are there, none older than ``since`` (`open_output_dir`)."""
+        """Return whether all output files exist and none is older than ``since`` (``open_output_dir``)."""
         return all(_is_there(path, since) for path in self.outputs.values())
 
     def write(self, result: PredictedImage) -> None:
-        """Writes all files, each whole or not at all. Raises UserError where one cannot be written."""
+        """Write all output files, each complete or not at all.
+
+        Raises:
+            UserError: A file cannot be written.
+        """
         for kind, path in self.outputs.items():
             with atomic_file(path) as stream:
                 WRITERS[kind].write(stream, result)
@@ -37,13 +41,13 @@ class Job:
 
 @dataclass(frozen=True)
 class VideoJob:
-    """One video, or a camera, and what is to be written of it.
+    """One video or camera, and its outputs.
 
     Attributes:
-        source: the file, or what names the camera.
-        stem: path of its outputs, without their endings.
-        kinds: for each frame, of `WRITERS`.
-        video: the frames beside their disparity in colours; None where that is not asked for.
+        source: Video file, or name of the camera.
+        stem: Path of the outputs, without their suffixes.
+        kinds: Keys of ``WRITERS`` to write for each frame.
+        video: Output video of the frames next to their coloured disparity; None if not requested.
     """
 
     source: Path
@@ -53,19 +57,19 @@ class VideoJob:
 
     @property
     def folder(self) -> Path:
-        """Of what is written for each frame."""
+        """Folder of the outputs for each frame."""
         return self.stem.with_name(f"{self.stem.name}_frames")
 
     def frame(self, index: int) -> Job:
-        """What is written of a frame, counted from 0."""
+        """Return the job of a frame, counted from 0."""
         return Job(self.source, {kind: self.folder / f"{index:06d}{WRITERS[kind].ending}" for kind in self.kinds})
 
     def has_video(self, since: int) -> bool:
-        """Whether no video is to be made, or it is there and not older than ``since``."""
+        """Return whether no video is requested, or it exists and is not older than ``since``."""
         return self.video is None or _is_there(self.video, since)
 
     def is_done(self, since: int) -> bool:
-        """Whether nothing is left to do, as far as can be told without reading it."""
+        """Return whether nothing is left to do; False if outputs per frame are requested, whose number is unknown."""
         return not self.kinds and self.has_video(since)
 
 
@@ -74,15 +78,17 @@ def _is_there(path: Path, since: int) -> bool:
 
 
 def common_folder(sources: Sequence[Path]) -> Path:
-    """The deepest folder that holds all of the files, given as absolute paths."""
+    """Return the deepest folder that contains all files, given as absolute paths."""
     return Path(os.path.commonpath([path.parent for path in sources]))
 
 
 def plan_jobs(sources: Sequence[Path], output_dir: Path, kinds: Sequence[str]) -> list[Job | VideoJob]:
-    """Where the outputs of each image and video go: those of several folders keep the folders below the one they share.
+    """Plan the outputs of each image and video.
+
+    Inputs from several folders keep their folder structure below the deepest common folder.
 
     Raises:
-        DataError: two sources would write the same files, or outputs would come to lie among the sources.
+        DataError: Two inputs would write the same files, or outputs would be written next to inputs.
     """
     if not sources:
         return []
@@ -92,20 +98,20 @@ def plan_jobs(sources: Sequence[Path], output_dir: Path, kinds: Sequence[str]) -
     jobs = []
     for source in sources:
         stem = output_dir / source.relative_to(root).with_suffix("")
-        # Some file systems take small and capital letters for the same.
+        # Some file systems ignore case.
         other = owners.setdefault(str(stem).lower(), source)
         if other != source:
             raise DataError(
-                f"{other} and {source} would both write {stem}_*: predict them in two runs, by patterns such as "
-                "'*.png', each with an --output_dir of its own."
+                f"{other} and {source} would both write {stem}_*. Predict them in two runs with separate --output_dir, "
+                "using patterns such as '*.png'."
             )
         jobs.append(plan_video(source, stem, kinds) if is_video(source) else _plan_image(source, stem, kinds))
     folders = {(output_dir / path.relative_to(root)).parent for path in sources}
     taken = folders & {path.parent for path in sources}
     if taken:
         raise DataError(
-            f"--output_dir {output_dir}: {min(taken)} holds images to predict, and the next run would take "
-            "pictures made here for more of them; name another folder."
+            f"--output_dir {output_dir}: {min(taken)} contains input images, and the next run would predict the "
+            "outputs as well. Choose another folder."
         )
     return jobs
 
@@ -115,41 +121,41 @@ def _plan_image(source: Path, stem: Path, kinds: Sequence[str]) -> Job:
 
 
 def plan_video(source: Path, stem: Path, kinds: Sequence[str]) -> VideoJob:
-    """Where the outputs of a video or camera go."""
+    """Plan the outputs of a video or camera."""
     video = stem.with_name(stem.name + VIDEO_ENDING) if PICTURE in kinds else None
     return VideoJob(source, stem, tuple(kind for kind in kinds if kind != PICTURE), video)
 
 
 def open_output_dir(output_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> int:
-    """Records what the predictions in a folder are made from, so that a later run resumes nothing made otherwise.
+    """Record the settings of the predictions in a folder, to prevent a resume with different settings.
 
-    The record is older than all that is made by it, and with ``overwrite`` newer than all that was there: a run that
-    overwrites and is broken off is resumed like any other.
+    The record is older than every prediction made with it and, with ``overwrite``, newer than every existing file. An
+    interrupted run with ``overwrite`` therefore resumes like any other.
 
     Args:
-        output_dir: made if it is not there.
-        settings: as JSON can hold them.
-        overwrite: put these settings in the place of others, or of the same.
+        output_dir: Output folder; created if missing.
+        settings: JSON-compatible values.
+        overwrite: Replace the recorded settings.
 
     Returns:
-        When the settings were recorded, as ``st_mtime_ns``: older files do not count.
+        Modification time of the record (``st_mtime_ns``); older outputs do not count as done.
 
     Raises:
-        DataError: the folder holds predictions made otherwise.
+        DataError: The predictions in the folder were produced with different settings.
     """
     path = output_dir / RECORD
     if path.is_file() and not overwrite:
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read ({error}): remove it with its folder, or --overwrite.") from error
+            raise DataError(f"{path} cannot be read ({error}). Delete its folder, or pass --overwrite.") from error
         if held != settings:
             held = held if isinstance(held, Mapping) else {}
             changed = [name for name in settings if held.get(name) != settings[name]]
-            told = "; ".join(f"{name}: there {held.get(name)}, now {settings[name]}" for name in changed)
+            details = "; ".join(f"{name}: was {held.get(name)}, now {settings[name]}" for name in changed)
             raise DataError(
-                f"{output_dir} holds predictions made otherwise ({told}): name another --output_dir, or predict these "
-                "images anew with --overwrite."
+                f"{output_dir} was produced with different settings ({details}). Choose another --output_dir, or pass "
+                "--overwrite to predict again."
             )
     if overwrite or not path.is_file():
         with atomic_file(path) as stream:

@@ -1,4 +1,4 @@
-"""Build the networks that a folder of weights was saved from, and load them."""
+"""Build the networks of a weights folder, and load their weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,12 +21,12 @@ def model_of(folder: str | Path, info: WeightsInfo | None, **given: Any) -> tupl
     """Return the class and settings of the model that weights belong to.
 
     Args:
-        folder: of the weights, for messages.
-        info: what ``weights.json`` says; older folders do not name their model and hold the default one.
-        given: settings that override the stored ones, unless None.
+        folder: The weights folder, for messages.
+        info: Content of ``weights.json``; folders that do not name a model contain the default one.
+        given: Settings that override the stored ones, unless None.
 
     Raises:
-        WeightsError: the stored model or one of its settings is unknown.
+        WeightsError: The stored model or one of its settings is unknown.
     """
     stored = dict(info.model or {}) if info else {}
     kind = stored.pop("type", next(iter(MODELS)))
@@ -39,39 +39,39 @@ def model_of(folder: str | Path, info: WeightsInfo | None, **given: Any) -> tupl
         settings = {name: checked(OPTION_FIELDS[name], value) for name, value in stored.items()}
     except OptionsError as fault:
         raise WeightsError(
-            f"{folder} holds a model that this version of the project cannot build ({fault}): update the project, or "
+            f"This version of the project cannot build the model in {folder} ({fault}). Update the project, or "
             "register the model (docs/extending.md)."
         ) from fault
     return load(MODELS, kind), {**settings, **{name: value for name, value in given.items() if value is not None}}
 
 
 def load_networks(folder: str | Path, networks: Mapping[str, nn.Layer]) -> dict[str, MatchReport]:
-    """Load networks by role from a folder of weights.
+    """Load networks by role from a weights folder.
 
     Raises:
-        WeightsError: a file is missing, damaged, or lacks a parameter.
+        WeightsError: A file is missing or damaged, or lacks a parameter.
     """
     reports = load_weights(folder, networks, tuple(networks))
     for role, report in reports.items():
         if report.missing:
             raise WeightsError(
-                f"{report.source} lacks {len(report.missing)} of the parameters of {role}, for example "
-                f"{report.missing[0]}. If its folder does not name the network, pass --depth_network or --pose_network."
+                f"{report.source} lacks {len(report.missing)} parameters of {role}, for example {report.missing[0]}. "
+                "If its folder does not name the network, pass --depth_network or --pose_network."
             )
     return reports
 
 
 def input_size(info: WeightsInfo | None, height: int | None, width: int | None) -> tuple[int, int]:
-    """Return the (height, width) of the network's input: the one given, else the weights' own, else the default."""
+    """Return the (height, width) of the network input: as given, else as in the weights, else the default."""
     own_height, own_width = (info.height, info.width) if info else DEFAULT_SIZE
     return height or own_height, width or own_width
 
 
 def depth_range(info: WeightsInfo | None, min_depth: float | None, max_depth: float | None) -> tuple[float, float]:
-    """Return the depths of disparity 1 and 0: those given, else the weights' own, else the default; scene units.
+    """Return the depths at disparity 1 and 0, scene units: as given, else as in the weights, else the default.
 
     Raises:
-        OptionsError: the first is not below the second.
+        OptionsError: The first is not below the second.
     """
     stored = (info.min_depth, info.max_depth) if info else (None, None)
     nearest, farthest = (
@@ -79,5 +79,7 @@ def depth_range(info: WeightsInfo | None, min_depth: float | None, max_depth: fl
         for values in zip((min_depth, max_depth), stored, DEFAULT_DEPTH_RANGE, strict=True)
     )
     if nearest >= farthest:
-        raise OptionsError(f"min_depth ({nearest:g}) is not below max_depth ({farthest:g}): pass both, or neither")
+        raise OptionsError(
+            f"--min_depth ({nearest:g}) must be below --max_depth ({farthest:g}). Pass both, or neither."
+        )
     return nearest, farthest

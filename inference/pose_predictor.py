@@ -1,4 +1,4 @@
-"""Camera motion: ``PosePredictor.from_folder(folder)`` predicts how the camera moves from frame to frame."""
+"""Predict camera motion from frame to frame: ``PosePredictor.from_folder(folder)``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ from serialization.weights_folder import WeightsInfo, read_weights_info, roles_i
 
 
 class PosePredictor:
-    """The pose network of a model in evaluation mode: how the camera moves from frame to frame.
+    """Pose network of a model in evaluation mode.
 
     Args:
-        model: built by its ``for_motion``; its ``frame_ids`` are what the pose network sees.
-        size: (height, width) of the images to be given.
-        min_depth, max_depth: what disparity 1 and 0 stand for, scene units; PoseCNN alone needs them.
+        model: Model built with its ``for_motion``; its ``frame_ids`` are the input frames of the pose network.
+        size: (height, width) of the network input.
+        min_depth, max_depth: Depth at disparity 1 and 0, scene units; only PoseCNN uses them.
 
     Attributes:
-        frame_ids: frames to give, relative to the one that motions start from, which is 0.
-        info: what the weights were trained for; None where they do not say, or come from no folder.
+        frame_ids: Input frames, relative to frame 0, where the motions start.
+        info: Training settings stored with the weights; None if there are none.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class PosePredictor:
         max_depth: float | None = None,
         **settings: Any,
     ) -> "PosePredictor":
-        """Build the networks of a weights folder that predict motion, and load them.
+        """Build the networks of a weights folder that predict motion, and load their weights.
 
         Args:
-            folder: holds the networks in a format of ``serialization.weights_folder``.
-            height, width: of the network's input; None takes the weights' own, else 192 and 640.
-            min_depth, max_depth: scene units; None takes the weights' own, else 0.1 and 100.
-            settings: of the model (``depth_network``, ``pose_network``, ``pose_model_type``, ``pose_model_input``,
-                ``frame_ids``); those that are missing or None are the weights' own.
+            folder: Folder with the networks in a format of ``serialization.weights_folder``.
+            height, width: Input size of the network; None uses that of the weights, else 192 and 640.
+            min_depth, max_depth: Scene units; None uses those of the weights, else 0.1 and 100.
+            settings: Model settings (``depth_network``, ``pose_network``, ``pose_model_type``, ``pose_model_input``,
+                ``frame_ids``); missing ones and None use those of the weights.
 
         Raises:
-            WeightsError: something is missing, damaged, or does not fit.
+            WeightsError: A file is missing or damaged, or does not fit the networks.
         """
         info = read_weights_info(folder)
         model_class, settings = model_of(folder, info, **settings)
@@ -82,14 +82,14 @@ class PosePredictor:
         """Predict the motions of a batch.
 
         Args:
-            batch: "color_aug/F/0" (B, 3, H, W) in [0, 1], of the predictor's size, for all ``frame_ids``.
+            batch: "color_aug/F/0" (B, 3, H, W) in [0, 1], at the input size, for all ``frame_ids``.
 
         Returns:
-            Frame id f, but for 0 -> float64 (B, 4, 4), T_target_to_source from frame 0 to frame f, scene units.
+            Frame id f, except 0 -> float64 (B, 4, 4), T_target_to_source from frame 0 to frame f, scene units.
         """
         if self.model.pose_model.scales_translation:
             outputs = self.model(batch)
-            # As the loss scales them: by the mean inverse depth.
+            # Scale translations by the mean inverse depth, as the loss does.
             scale = to_scaled_disp(outputs["disp/0"], *self.depth_range).mean(axis=(1, 2))[:, np.newaxis]
         else:
             outputs, scale = self.model.motions(batch), 1.0
@@ -100,7 +100,7 @@ class PosePredictor:
         return motions
 
     def predict_all(self, batches: Iterable[Mapping]) -> dict[int, np.ndarray]:
-        """As ``predict``, of all frames of a loader, in its order: frame id -> (N, 4, 4)."""
+        """Predict all frames of a loader in its order: frame id -> (N, 4, 4), as in ``predict``."""
         predictions = []
         for batch in batches:
             colours = prepare_batch({f"color/{f}/0": batch[f"color/{f}/0"] for f in self.frame_ids}, scales=(0,))
@@ -108,20 +108,20 @@ class PosePredictor:
         return {f: np.concatenate([motions[f] for motions in predictions]) for f in self.frame_ids[1:]}
 
     def targets(self, num_frames: int) -> range:
-        """Which frames of a drive, counted from 0, have all of ``frame_ids`` in it."""
+        """Return the frames of a drive, counted from 0, whose ``frame_ids`` are all in the drive."""
         return range(-min(self.frame_ids), num_frames - max(self.frame_ids))
 
 
 def _check_pose_roles(folder: Path, roles: Sequence[str], pose_model_type: str) -> None:
-    """Says what to do where a folder of weights lacks what a pose model needs; other faults are told on loading."""
+    """Raise an error with advice if the weights folder lacks a role of the pose model; loading reports other errors."""
     held = roles_in(folder)
     missing = [role for role in roles if role not in held]
     if not held or not missing:
         return
-    todo = "name the model that they were trained with: --pose_model_type separate_resnet, shared or posecnn"
+    todo = "Pass the model that they were trained with: --pose_model_type separate_resnet, shared or posecnn"
     if "pose" in missing:
-        todo = "weights trained on stereo pairs alone predict no motion; name weights that were trained on video"
+        todo = "Weights trained only on stereo pairs predict no motion; choose weights trained on video"
     raise WeightsError(
-        f"{folder} has no {' and no '.join(missing)}, which --pose_model_type {pose_model_type} needs; it holds "
-        f"{', '.join(sorted(held))}: {todo}."
+        f"{folder} has no {' and no '.join(missing)}, which --pose_model_type {pose_model_type} needs; it contains "
+        f"{', '.join(sorted(held))}. {todo}."
     )

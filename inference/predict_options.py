@@ -1,5 +1,6 @@
-"""The options of predict.py: those that it shares with training stand in `options`, with the same meaning."""
+"""Options of predict.py; those shared with training are defined in ``options`` and mean the same."""
 
+import argparse
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,63 +19,68 @@ _predict = partial(option, "predict")
 
 
 def _shared(name: str) -> Any:
-    """An option of training, as it is there."""
+    """Return an option of training, unchanged."""
     return dataclasses.field(default=OPTION_FIELDS[name].default, metadata=OPTION_FIELDS[name].metadata)
 
 
 def _weights_own(name: str) -> Any:
-    """Return an option of training whose default is what ``weights.json`` says."""
+    """Return an option of training whose default is the value in ``weights.json``."""
     about = dict(OPTION_FIELDS[name].metadata)
-    about["text"] += " (default: the weights' own)"
+    about["text"] += " (default: from the weights)"
     return dataclasses.field(default=None, metadata=about)
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What to predict, by which weights, and what to write; checked.
+    """Inputs, weights and outputs of a prediction, validated.
 
     Raises:
-        OptionsError: a value has the wrong type or is not allowed, or one is missing.
+        OptionsError: A value has the wrong type or is not allowed, or a required option is missing.
     """
 
     inputs: tuple[str, ...] = ()
-    load_weights_folder: str | None = _predict(None, "folder of weights; needed")
-    output_dir: str | None = _predict(None, "folder of what is written; needed")
+    load_weights_folder: str | None = _predict(None, "folder of the weights, or of the exported model (required)")
+    output_dir: str | None = _predict(None, "output folder (required)")
     save: tuple[str, ...] = _predict(
         ("picture",),
-        "what to write for each image or frame: input and coloured disparity side by side (of a video, a video), "
-        "disparity or depth as float32, depth as 16-bit PNG (metres times 256, or millimetres), points with colours",
+        "outputs: input next to disparity, float32 arrays, 16-bit PNG (metres x 256, or millimetres), point cloud",
         choices=tuple(WRITERS),
     )
     scale: float | None = _predict(
-        None, "metres in a scene unit (default: the weights' own, or the dataset's if stereo pairs set it)", above=0
+        None, "metres per scene unit (default: from the weights, or the dataset's stereo factor)", above=0
     )
     camera_height: float | None = _predict(
-        None, "metres from the road up to the camera: finds the road in each picture, and so the scale", above=0
+        None, "height of the camera above the road, metres; sets the scale of each image (default: none)", above=0
     )
     intrinsics: str | None = _predict(
-        None,
-        "K of the images, for ply and camera_height: a file (fx fy cx cy, K, KITTI's calibration, JSON, YAML) or kitti",
+        None, "intrinsics, pixels: kitti, or a text, KITTI calibration, JSON or YAML file (default: none)"
     )
-    fov: float | None = _predict(None, "field of view across, degrees, instead of intrinsics", above=0)
+    fov: float | None = _predict(
+        None, "horizontal field of view, degrees, instead of --intrinsics (default: none)", above=0
+    )
     engine: str = _predict(
         "paddle",
-        "what runs the networks: paddle, or what tools/export_model.py made of them: inference (Paddle Inference) or "
-        "onnx (ONNX Runtime); the folder of weights is then what that wrote",
+        "runtime; inference (Paddle Inference) and onnx (ONNX Runtime) run a model of tools/export_model.py",
         choices=ENGINES,
     )
-    max_frames: int | None = _predict(None, "frames of each video or camera (default: all, until Ctrl-C)", at_least=1)
-    batch_size: int = _predict(8, "images predicted at once", at_least=1)
-    overwrite: bool = _predict(False, "predict images again whose outputs are there")
-    height: int | None = _predict(None, "height of the network's input (default: the weights' own)", at_least=64)
-    width: int | None = _predict(None, "width of the network's input (default: the weights' own)", at_least=64)
+    max_frames: int | None = _predict(
+        None, "maximum number of frames per video or camera (default: all, a camera until Ctrl-C)", at_least=1
+    )
+    batch_size: int = _predict(8, "images per batch", at_least=1)
+    overwrite: bool = _predict(False, "predict again and replace existing outputs")
+    height: int | None = _predict(
+        None, "input height of the network, pixels, a multiple of 32 (default: from the weights)", at_least=64
+    )
+    width: int | None = _predict(
+        None, "input width of the network, pixels, a multiple of 32 (default: from the weights)", at_least=64
+    )
     post_process: bool = _shared("post_process")
     depth_network: str | None = _weights_own("depth_network")
     min_depth: float | None = _weights_own("min_depth")
     max_depth: float | None = _weights_own("max_depth")
     dataset: str = _predict(
         "kitti",
-        "what the weights were trained on: says the scale",
+        "dataset that the weights were trained on; its stereo factor sets the scale",
         choices=OPTION_FIELDS["dataset"].metadata["choices"],
     )
     device: str = _shared("device")
@@ -89,50 +95,57 @@ class PredictOptions:
 
     def _problems(self) -> Iterator[str]:
         if not self.inputs:
-            yield "name what to predict: images, videos, folders, patterns such as 'drive/*.jpg', or camera:0"
+            yield "No input. Pass images, videos, folders, patterns such as 'drive/*.jpg', or camera:0."
         if self.load_weights_folder is None:
-            yield "name the folder of the weights: --load_weights_folder DIR"
+            yield "Pass --load_weights_folder DIR: the folder of the weights."
         if self.output_dir is None:
-            yield "name the folder that gets the predictions: --output_dir DIR"
+            yield "Pass --output_dir DIR: the folder for the predictions."
         for name in ("height", "width"):
             size = getattr(self, name)
             if size is not None and size % 32:
-                yield f"{name}: got {size}, allowed: multiples of 32, for example {size // 32 * 32}"
+                yield f"--{name}: got {size}, allowed: multiples of 32, for example {size // 32 * 32}."
         if self.intrinsics is not None and self.fov is not None:
-            yield "--intrinsics and --fov both say what the camera sees: give one of them"
+            yield "--intrinsics and --fov both define the camera. Pass only one of them."
         if self.fov is not None and self.fov >= 180:
-            yield f"fov: got {self.fov}, allowed: below 180"
+            yield f"--fov: got {self.fov}, allowed: below 180 degrees."
         if self.scale is not None and self.camera_height is not None:
-            yield "--scale and --camera_height both set the scale: give one of them"
+            yield "--scale and --camera_height both set the scale. Pass only one of them."
         needing = [f"--save {kind}" for kind in self.save if WRITERS[kind].needs_intrinsics]
         needing += ["--camera_height"] if self.camera_height is not None else []
         if needing and self.intrinsics is None and self.fov is None:
             yield (
-                f"{needing[0]} needs K: --intrinsics FILE, --intrinsics kitti for KITTI's images, or --fov DEGREES, "
-                "the camera's field of view across"
+                f"{needing[0]} needs intrinsics. Pass --intrinsics FILE, --intrinsics kitti for KITTI images, or "
+                "--fov DEGREES (horizontal)."
             )
         if self.kernels == "on" and self.engine != "paddle":
-            yield f"--kernels on: --engine {self.engine} has kernels of its own; leave one of them out"
+            yield f"--kernels on has no effect with --engine {self.engine}. Remove one of them."
         if self.min_depth is not None and self.max_depth is not None and self.min_depth >= self.max_depth:
-            yield f"min_depth ({self.min_depth}) is not below max_depth ({self.max_depth})"
+            yield f"--min_depth ({self.min_depth}) must be below --max_depth ({self.max_depth})."
 
 
 PREDICT_FIELDS = {field.name: field for field in dataclasses.fields(PredictOptions) if field.metadata}
 
 
-def parse_predict_options(argv: Sequence[str] | None = None) -> PredictOptions:
-    """The options of the command line ``argv``, sys.argv's by default.
+def parse_predict_options(argv: Sequence[str] | None = None, description: str | None = None) -> PredictOptions:
+    """Parse the command line.
+
+    Args:
+        argv: Command line; None reads ``sys.argv``.
+        description: Text at the top of ``--help``: what the command does, and an example.
 
     Raises:
-        OptionsError: an option is unknown (the nearest is named), or as in `PredictOptions`.
+        OptionsError: An option is unknown (the message names the nearest), or as for ``PredictOptions``.
     """
     parser = OptionParser(
-        usage="%(prog)s INPUT ... --load_weights_folder DIR --output_dir DIR [--OPTION VALUE ...]", allow_abbrev=False
+        usage="%(prog)s INPUT ... --load_weights_folder DIR --output_dir DIR [--OPTION VALUE ...]",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="an image, a video, a folder, a pattern, or camera:N"
+        "inputs", nargs="*", metavar="INPUT", help="image, video, folder, pattern, or camera:N (required)"
     )
-    group = parser.add_argument_group("what to predict, and how")
+    group = parser.add_argument_group("prediction")
     for field in PREDICT_FIELDS.values():
         add_argument(group, field)
     namespace, unknown = parser.parse_known_intermixed_args(sys.argv[1:] if argv is None else list(argv))

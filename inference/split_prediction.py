@@ -1,4 +1,4 @@
-"""Weights run over the frames to score: disparities of a split, motions along a sequence."""
+"""Predict the frames to score: disparities of a split, motions along a sequence."""
 
 import numpy as np
 
@@ -14,13 +14,14 @@ from options import Options
 
 
 def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
-    """Predict scaled disparities of the dataset's frames by the weights of the options.
+    """Predict scaled disparities of the dataset's frames with the weights of the options.
 
     Returns:
-        float32 (N, H, W), one over depth in scene units.
+        float32 (N, H, W), 1 / depth in scene units.
 
     Raises:
-        DataError, WeightsError: an image or the weights are missing or damaged.
+        DataError: An image is missing or damaged.
+        WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
     set_device(opt.device)
     predictor = predictor_from(opt)
@@ -30,15 +31,16 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
     if missing:
         line, path = missing[0]
         raise DataError(
-            f"the images of {len(missing)} of the {len(dataset)} test frames are missing, that of '{line}' first: "
-            f"{path}. Scores of the rest would not compare with others: get the images, or choose another --eval_split."
+            f"Images of {len(missing)} of the {len(dataset)} test frames are missing, the first is '{line}': {path}. "
+            "Scores of the other frames are not comparable. Copy the images, or choose another --eval_split."
         )
     if opt.eval_stereo and predictor.info and not predictor.info.use_stereo:
         print(
-            "Note: these weights were trained without stereo pairs, so their depth has no scale: --eval_mono finds one."
+            "Note: these weights were trained without stereo pairs, so their depth has no metric scale. "
+            "Pass --eval_mono for median scaling."
         )
     if predictor.left_out:
-        print(f"Not in the networks, left out: {', '.join(predictor.left_out)}")
+        print(f"Skipping parameters that the networks do not have: {', '.join(predictor.left_out)}")
     loader = _loader(opt, dataset)
     print(f"Predicting {len(dataset)} frames at {width}x{height}")
     try:
@@ -48,22 +50,23 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
 
 
 def predict_motions(opt: Options, dataset: MonoDataset) -> np.ndarray:
-    """Predict the motion from each of the dataset's frames to the next by the weights of the options.
+    """Predict the motion from each of the dataset's frames to the next with the weights of the options.
 
     Returns:
         (N - 1, 4, 4), T_target_to_source from each frame to the next, scene units.
 
     Raises:
-        DataError, WeightsError: an image or the weights are missing or damaged.
+        DataError: An image is missing or damaged, or there are too few frames.
+        WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
     set_device(opt.device)
     predictor = pose_predictor_from(opt)
     if opt.eval_stereo and predictor.info and not predictor.info.use_stereo:
-        print("Note: these weights were trained without stereo pairs, so their motion has no scale.")
+        print("Note: these weights were trained without stereo pairs, so their motion has no metric scale.")
     num_frames = len(dataset)
     targets = predictor.targets(num_frames)
     if not targets:
-        raise DataError(f"{num_frames} frames are too few for a pose network that sees frames {predictor.frame_ids}.")
+        raise DataError(f"Got {num_frames} frames, too few for a pose network with input frames {predictor.frame_ids}.")
     height, width = predictor.size
     lines = [dataset.lines[target] for target in targets]
     loader = _loader(opt, dataset.replace(lines=lines, frame_ids=predictor.frame_ids, height=height, width=width))
@@ -75,7 +78,7 @@ def predict_motions(opt: Options, dataset: MonoDataset) -> np.ndarray:
 
 
 def _loader(opt: Options, dataset: MonoDataset) -> BatchLoader:
-    """Every frame once, in the dataset's order."""
+    """Load every frame once, in the dataset's order."""
     return build_loader(
         dataset,
         batch_size=min(opt.batch_size, len(dataset)),

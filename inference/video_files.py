@@ -1,4 +1,4 @@
-"""A coloured video of frames and their disparity: its colours, its layout, its pace."""
+"""Write videos of frames and their coloured disparity: colours, layout, timing."""
 
 import math
 import time
@@ -12,17 +12,17 @@ from common.colormap import colour_range, colourise_disparity
 from common.video import Mp4Writer
 
 SMOOTHING_SECONDS = 1.0
-CAMERA_RATE = 10.0  # of the video made of a camera's frames
+CAMERA_RATE = 10.0  # frames per second of a video from a live camera
 
 
 class SteadyColours:
-    """Disparity in colours whose scale follows a video slowly, so that what stays as near keeps its colour.
+    """Colours disparity with a range that is smoothed over time, so that objects at constant depth keep their colour.
 
-    Least and greatest value are those of the single picture, averaged over the frames before with weights that fall
-    by e in ``SMOOTHING_SECONDS``.
+    The range is an exponential average of the ranges of the frames so far; the weight of a frame decays by a factor of
+    e in ``SMOOTHING_SECONDS``.
 
     Args:
-        rate: frames a second.
+        rate: Frames per second.
     """
 
     def __init__(self, rate: float) -> None:
@@ -30,22 +30,22 @@ class SteadyColours:
         self._range: np.ndarray | None = None
 
     def __call__(self, disp: np.ndarray) -> np.ndarray:
-        """The next frame's (H, W) as uint8 (H, W, 3), RGB."""
+        """Colour the next frame (H, W): uint8 (H, W, 3), RGB."""
         own = np.array(colour_range(disp))
         self._range = own if self._range is None else self._keep * self._range + (1 - self._keep) * own
         return colourise_disparity(disp, tuple(self._range))
 
 
 class VideoWriter:
-    """An MP4 file (H.264, AAC) of frames beside their disparity in colours, written to ``stream`` under its own name.
+    """Writer of an MP4 file (H.264, AAC) with frames next to their coloured disparity.
 
     Args:
-        stream: an empty file, as `atomic_file` opens it.
-        rate: frames a second.
-        sound: a video whose first track of sound is taken along; None for silence.
-        length: seconds, after which picture and sound end; None for all of both.
-        colours: makes disparity (H, W) uint8 (H, W, 3); `SteadyColours` by default.
-        below: the disparity stands below the frame, not beside it.
+        stream: Empty file opened with ``atomic_file``; the video is written to its name.
+        rate: Frames per second.
+        sound: Video whose first audio track is copied; None for no sound.
+        length: Maximum length of picture and sound, seconds; None for no limit.
+        colours: Function from disparity (H, W) to uint8 (H, W, 3); None uses ``SteadyColours``.
+        below: Place the disparity below the frame instead of to its right.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class VideoWriter:
         self._axis = 0 if below else 1
 
     def write(self, image: np.ndarray, scaled_disp: np.ndarray, times: int = 1) -> None:
-        """Adds a frame, uint8 (H, W, 3), with its disparity (H, W), as often as ``times``.
+        """Write a frame, uint8 (H, W, 3), with its disparity (H, W), ``times`` times.
 
         Raises:
             UserError: The file cannot be written.
@@ -76,7 +76,7 @@ class VideoWriter:
         return self
 
     def __exit__(self, *raised) -> None:
-        """Completes the file.
+        """Complete the file.
 
         Raises:
             UserError: The file cannot be written.
@@ -85,11 +85,11 @@ class VideoWriter:
 
 
 class Clock:
-    """How often each frame of a camera is to be written, so that the video runs at the time's own pace.
+    """Counts how often to repeat each frame of a camera, so that the video plays in real time.
 
     Args:
-        rate: frames a second of the video.
-        now: seconds from any time on.
+        rate: Frames per second of the video.
+        now: Returns seconds since an arbitrary time.
     """
 
     def __init__(self, rate: float = CAMERA_RATE, now=time.monotonic) -> None:
@@ -98,7 +98,7 @@ class Clock:
         self._written = 0
 
     def times(self) -> int:
-        """For the frame that is there now; at least once."""
+        """Return the number of repetitions of the current frame, at least 1."""
         if self._started is None:
             self._started = self._now()
         due = round((self._now() - self._started) * self._rate) + 1

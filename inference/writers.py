@@ -1,6 +1,6 @@
-"""What is written for an image, or a frame of a video: one writer for each kind.
+"""Write the outputs of an image or video frame; one writer per kind.
 
-A further kind is a function and a line in WRITERS.
+To add a kind, add a function and a line in ``WRITERS``.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from common.colormap import colourise_disparity
 from datasets.depth_maps import encode_depth_png
 from evaluation.metrics.point_cloud import back_project
 
-if TYPE_CHECKING:  # it imports Paddle, which nobody needs to be told of a mistyped option
+if TYPE_CHECKING:  # imports Paddle, which a mistyped option must not wait for
     from inference.depth_predictor import Prediction
 
 PLY_VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
@@ -34,12 +34,12 @@ end_header
 
 @dataclass(frozen=True, eq=False)
 class PredictedImage:
-    """What there is to write of an image or frame.
+    """Input and prediction of one image or frame.
 
     Attributes:
         image: uint8 (H, W, 3), RGB.
-        prediction: of its size.
-        K: (3, 3), pixels of the image; None where it is not known.
+        prediction: Prediction at the size of the image.
+        K: (3, 3) intrinsics, pixels of the image; None if unknown.
     """
 
     image: np.ndarray
@@ -52,10 +52,10 @@ class Writer:
     """One kind of output.
 
     Attributes:
-        ending: what follows the image's name, without its own ending, in the file's name.
-        write: writes a result to a stream.
-        needs_metres: whether it makes no sense without a known scale.
-        needs_intrinsics: whether it is made by K.
+        ending: Suffix of the file name, after the image's name without its extension.
+        write: Writes a result to a stream.
+        needs_metres: Whether the format requires metric depth.
+        needs_intrinsics: Whether the format requires K.
     """
 
     ending: str
@@ -65,33 +65,33 @@ class Writer:
 
 
 def write_picture(stream: BinaryIO, result: PredictedImage) -> None:
-    """PNG (H, 2 W): the image, and to its right the disparity in colours, near bright and far dark."""
+    """Write a PNG (H, 2 W): the image and, to its right, the coloured disparity; near is bright, far is dark."""
     picture = np.concatenate([result.image, colourise_disparity(result.prediction.scaled_disp)], axis=1)
     Image.fromarray(picture).save(stream, format="PNG")
 
 
 def write_disp_npy(stream: BinaryIO, result: PredictedImage) -> None:
-    """float32 (H, W): scaled disparity, one over depth in scene units."""
+    """Write scaled disparity, 1 / depth in scene units: float32 (H, W)."""
     np.save(stream, result.prediction.scaled_disp)
 
 
 def write_depth_npy(stream: BinaryIO, result: PredictedImage) -> None:
-    """float32 (H, W): depth, metres or scene units."""
+    """Write depth in metres or scene units: float32 (H, W)."""
     np.save(stream, result.prediction.depth)
 
 
 def write_depth_png(stream: BinaryIO, result: PredictedImage) -> None:
-    """16-bit grey PNG (H, W) as KITTI's: metres times 256, up to 255.99 m. 0 would mean unknown, and is not written."""
+    """Write a 16-bit grey PNG (H, W) as in KITTI: metres * 256, up to 255.99 m. 0 (unknown) is never written."""
     stream.write(encode_depth_png(result.prediction.depth))
 
 
 def write_depth_mm(stream: BinaryIO, result: PredictedImage) -> None:
-    """16-bit grey PNG (H, W): millimetres, up to 65.535 m. 0 would mean unknown, and is not written."""
+    """Write a 16-bit grey PNG (H, W): millimetres, up to 65.535 m. 0 (unknown) is never written."""
     stream.write(encode_depth_png(result.prediction.depth, steps_per_metre=1000))
 
 
 def write_ply(stream: BinaryIO, result: PredictedImage) -> None:
-    """Binary PLY: a point for each pixel, row by row, in the camera's frame, metres or scene units; and its colour."""
+    """Write a binary PLY with one coloured point per pixel, row by row, in the camera frame; metres or scene units."""
     depth = result.prediction.depth
     rows, columns = np.indices(depth.shape).reshape(2, -1)
     vertices = np.empty(depth.size, PLY_VERTEX)

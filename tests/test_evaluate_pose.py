@@ -199,26 +199,26 @@ def test_missing_frames_are_named(options, tmp_path):
     with pytest.raises(DataError, match="9 has 6 images, but true poses of 8 frames"):
         evaluate(options(eval_split="odom_9", data_path=str(data)))
     (data / "sequences/09/image_2/000002.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of the 6 frames of 9 are missing, the first of them .*000002\.jpg"):
+    with pytest.raises(DataError, match=r"1 of the 6 frames of 9 are missing.*000002\.jpg"):
         evaluate(options(eval_split="odom_9", data_path=str(data)))
-    with pytest.raises(DataError, match=r"no \.png images in .*--png"):
+    with pytest.raises(DataError, match=r"No \.png images .*--png"):
         evaluate(options(eval_split="odom_9", data_path=str(data), png=True))
-    with pytest.raises(DataError, match=r"no \.jpg images in .*eigen.*odom_9.*DATE/DRIVE"):
+    with pytest.raises(DataError, match=r"No \.jpg images .*eigen.*odom_9.*DATE/DRIVE"):
         evaluate(options(eval_split="eigen"))
 
 
 def test_too_few_frames(options, tmp_path):
     data = odometry(tmp_path / "data", 4, 4)
-    with pytest.raises(DataError, match="9 has 4 frames; at least 5"):
+    with pytest.raises(DataError, match=r"9 has 4 frames.* at least 5"):
         evaluate(options(eval_split="odom_9", data_path=str(data)))
 
 
 def test_weights_without_the_pose_model(options, save_model, tmp_path):
     stereo = Monodepth(scales=(0,), frame_ids=(0,))
     save_weights(tmp_path / "stereo", stereo.networks(), {"height": 64, "width": 96, "use_stereo": True})
-    with pytest.raises(WeightsError, match=r"no pose_encoder and no pose.*holds depth, encoder: .*stereo pairs alone"):
+    with pytest.raises(WeightsError, match=r"no pose_encoder and no pose,.*contains depth, encoder\..*stereo pairs"):
         evaluate(options(load_weights_folder=str(tmp_path / "stereo")))
-    with pytest.raises(WeightsError, match=r"no pose_encoder, .*holds encoder, pose: name the model"):
+    with pytest.raises(WeightsError, match=r"no pose_encoder, .*contains encoder, pose\..*--pose_model_type"):
         evaluate(options(load_weights_folder=str(save_model("shared")[1])))
     with pytest.raises(WeightsError, match=r"does not fit.*--pose_model_type, --pose_model_input, --frame_ids"):
         evaluate(options(pose_model_input="all"))

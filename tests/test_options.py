@@ -371,8 +371,8 @@ def test_as_dict_and_load(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, ["cannot read"]),
-        ("{", ["cannot read"]),
+        (None, ["No such file"]),
+        ("{", ["line 1"]),
         ("[]", ["list"]),
         ('{"heigth": 96}', ["heigth", "height"]),
     ],

@@ -234,7 +234,7 @@ def test_a_cloud_lies_where_intrinsics_say(run, images, tmp_path):
 def test_without_a_road_the_cameras_height_says_nothing(run, images, tmp_path):
     """The networks are random, and so is what they predict."""
     failures = run(images, "--save", "depth_mm", "--camera_height", 1.65, "--fov", 80)
-    assert len(failures) == 3 and "no road is found" in str(failures[0])
+    assert len(failures) == 3 and "no road found" in str(failures[0])
     assert names(tmp_path / "out") == ["predict.json"]
 
 
@@ -287,11 +287,11 @@ def test_a_video_is_resumed_by_frames_and_ends_where_it_shall(run, video, tmp_pa
     run(*words)
     assert np.load(kept).shape == (1,) and np.load(lost).shape == (64, 96)
     assert (out / "drive_picture.mp4").stat().st_mtime_ns == before
-    with pytest.raises(DataError, match="frames of a video: there 4, now None"):
+    with pytest.raises(DataError, match="frames of a video: was 4, now None"):
         run(video, "--save", "picture", "disp_npy")
     run(video, "--max_frames", 2, out="short")
     run(video, "--max_frames", 2, out="short")
-    assert "1 of 1 images are predicted already" in capsys.readouterr().out
+    assert "Skipping 1 of 1 images" in capsys.readouterr().out
 
 
 def test_a_broken_video_is_told_and_the_others_predicted(run, video, tmp_path):
@@ -310,7 +310,7 @@ def test_a_camera_is_predicted_as_long_as_is_asked(run, video, tmp_path, monkeyp
     assert names(tmp_path / "out") == [*expected, "camera3_picture.mp4", "predict.json"]
     monkeypatch.undo()
     assert len(frames_of(tmp_path / "out/camera3_picture.mp4")) >= 3
-    with pytest.raises(DataError, match=r"camera3_picture\.mp4 is there already"):
+    with pytest.raises(DataError, match=r"camera3_picture\.mp4 already exists.*--overwrite"):
         run("camera:3", "--save", "picture", "depth_npy", "--max_frames", 3)
     with pytest.raises(UserError, match="camera:77 cannot be opened"):
         run("camera:77", out="other")
@@ -371,7 +371,7 @@ def test_images_that_would_share_an_output_are_refused(run, images):
 
 
 def test_outputs_do_not_go_among_the_images(run, images):
-    with pytest.raises(DataError, match=r"--output_dir .*images holds images to predict"):
+    with pytest.raises(DataError, match=r"--output_dir .*images contains input images"):
         run(images, out="images")
 
 
@@ -386,11 +386,12 @@ def test_a_run_resumes_where_it_stopped(run, images, tmp_path, capsys):
     (out / "2_picture.png").unlink()
     capsys.readouterr()
     run(images, "--save", "picture", "disp_npy")
-    assert "2 of 3 images are predicted already" in capsys.readouterr().out
+    assert "Skipping 2 of 3 images" in capsys.readouterr().out
     shapes = {stem: np.load(out / f"{stem}_disp.npy").shape for stem in ("1", "2", "10")}
     assert shapes == {"1": (1,), "2": SIZES["2.png"], "10": (1,)}
     assert run(images, "--save", "picture", "disp_npy") == []
-    assert "3 of 3 images are predicted already\nPredictions of 3 images" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Skipping 3 of 3 images" in printed and "Saved predictions of 3 images to" in printed
     run(images, "--save", "depth_npy")  # another kind is not there yet
     assert (out / "1_depth.npy").is_file()
     run(images, "--save", "disp_npy", "--overwrite")
@@ -400,7 +401,7 @@ def test_a_run_resumes_where_it_stopped(run, images, tmp_path, capsys):
 def test_predictions_by_other_weights_are_not_resumed(run, images, tmp_path):
     run(images, "--save", "disp_npy")
     first = np.load(tmp_path / "out/2_disp.npy")
-    with pytest.raises(DataError, match=r"made otherwise.*checksum of the weights: there .*--overwrite"):
+    with pytest.raises(DataError, match=r"different settings.*checksum of the weights: was .*--overwrite"):
         run(images, "--save", "disp_npy", use="other")
     run(images / "1.bmp", "--save", "disp_npy", "--overwrite", use="other")
     run(images, "--save", "disp_npy", use="other")  # as after an overwriting run that was broken off
@@ -426,7 +427,7 @@ def test_broken_images_are_told_and_the_others_predicted(run, images, tmp_path, 
     failures = run(images, "--batch_size", 2)
     assert [Path(str(error).split()[1]).name for error in failures] == ["0.png", "3.jpg"]
     printed = capsys.readouterr().out
-    assert "2 of 5 images could not be predicted" in printed and "Predictions of 3 images" in printed
+    assert "2 of 5 images could not be predicted" in printed and "Saved predictions of 3 images to" in printed
     assert names(tmp_path / "out") == ["10_picture.png", "1_picture.png", "2_picture.png", "predict.json"]
 
 
@@ -448,16 +449,16 @@ def test_missing_weights(run, images):
         ("a.png --batch_size 0", "batch_size: got 0, allowed: an integer of at least 1"),
         ("a.png --scale -1", "scale: got -1.0, allowed: a number above 0"),
         ("a.png --height 100", "multiples of 32"),
-        ("a.png --min_depth 200 --max_depth 100", "is not below max_depth"),
-        ("a.png --save ply", "--save ply needs K: --intrinsics FILE"),
-        ("a.png --camera_height 1.65", "--camera_height needs K"),
+        ("a.png --min_depth 200 --max_depth 100", "--min_depth .* below --max_depth"),
+        ("a.png --save ply", "--save ply needs .*--intrinsics FILE"),
+        ("a.png --camera_height 1.65", "--camera_height needs .*--intrinsics FILE"),
         ("a.png --camera_height 1.65 --scale 2 --fov 90", "--scale and --camera_height both"),
         ("a.png --fov 90 --intrinsics kitti", "--intrinsics and --fov both"),
         ("a.png --fov 180", "fov: got 180.0, allowed: below 180"),
-        ("a.png --engine onnx --kernels on", "--engine onnx has kernels of its own"),
+        ("a.png --engine onnx --kernels on", "--kernels on .*--engine onnx"),
         ("a.png --engine tensorrt", "invalid choice: 'tensorrt'"),
-        ("", "name what to predict"),
-        ("a.png", "--load_weights_folder DIR\n.*--output_dir DIR"),
+        ("", "No input"),
+        ("a.png", "--load_weights_folder DIR.*\n.*--output_dir DIR"),
     ],
 )
 def test_refused_options(words, message):

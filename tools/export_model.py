@@ -112,12 +112,12 @@ def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:
 
 def _write(folder: Path, predictor: "DepthPredictor", info: ExportInfo) -> None:
     """Writes the models; ONNX is made of Paddle's."""
-    from inference.export.model_writers import keep_in_half, write_onnx, write_paddle
-    from inference.export.traced_network import BareModel, WholeModel
+    from inference.export.model_writers import cast_weights_fp16, write_onnx, write_paddle
+    from inference.export.traced_network import CoreModel, EndToEndModel
 
-    model = BareModel(predictor) if info.bare else WholeModel(predictor)
+    model = CoreModel(predictor) if info.bare else EndToEndModel(predictor)
     if info.fp16:
-        keep_in_half(model)
+        cast_weights_fp16(model)
     write_paddle(model, folder / MODEL)
     if "onnx" in info.formats:
         unit = "scene units" if info.scale is None else "metres"

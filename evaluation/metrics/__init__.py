@@ -1,1 +1,1 @@
-"""Depth and pose metrics in NumPy, SciPy and OpenCV, usable on their own."""
+"""Depth and pose metrics in NumPy, SciPy and OpenCV, usable without the rest of the project."""

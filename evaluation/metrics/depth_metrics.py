@@ -1,6 +1,6 @@
-"""The seven measures of predicted depth (Eigen et al., NIPS 2014; supplementary of Monodepth2, section 1).
+"""The seven depth metrics (Eigen et al., NIPS 2014; supplementary material of Monodepth2, section 1).
 
-And its alignment to the truth, for predictions up to scale and shift.
+Also alignment to the ground truth, for predictions up to scale and shift.
 """
 
 import numpy as np
@@ -10,16 +10,15 @@ _RATIO_THRESHOLD = 1.25
 
 
 def compute_depth_metrics(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
-    """Scores one frame, in the precision of the inputs.
+    """Compute the seven metrics of one frame, in the precision of the inputs.
 
     Args:
-        gt: (P,) true depths in metres, all positive.
-        pred: (P,) predicted depths in metres, all positive.
+        gt: (P,) true depths, metres, positive.
+        pred: (P,) predicted depths, metres, positive.
 
     Returns:
-        ``METRIC_NAMES`` -> value: the errors abs_rel (share), sq_rel and rmse (metres), rmse_log (natural
-        logarithm), and the shares a1, a2, a3 of pixels whose ratio to the truth, the one way or the other, is
-        below 1.25, 1.25^2 and 1.25^3.
+        ``METRIC_NAMES`` -> value: errors abs_rel (a share), sq_rel and rmse (metres), rmse_log (natural logarithm), and
+        a1, a2, a3, the shares of pixels with max(gt / pred, pred / gt) below 1.25, 1.25^2 and 1.25^3.
     """
     difference = gt - pred
     ratio = np.maximum(gt / pred, pred / gt)
@@ -34,15 +33,15 @@ def compute_depth_metrics(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
 
 
 def align_disparity(gt: np.ndarray, scaled_disp: np.ndarray, cap: float) -> np.ndarray:
-    """Convert disparity to depth by the scale and shift that fit it best to one over the true depth (least squares).
+    """Convert disparity to depth with the scale and shift that fit it best to 1 / true depth (least squares).
 
-    Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), section 5: what is left of the error is
+    After Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), section 5. The remaining error is
     that of the shape.
 
     Args:
-        gt: (P,) true depths in metres, positive.
-        scaled_disp: (P,) predicted disparities, one over depth in any unit.
-        cap: what is further, or behind the camera, is taken for it; metres.
+        gt: (P,) true depths, metres, positive.
+        scaled_disp: (P,) predicted disparities, 1 / depth in any unit.
+        cap: Depth of points that are farther or behind the camera, metres.
 
     Returns:
         (P,) float64, metres.

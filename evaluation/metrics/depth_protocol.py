@@ -1,8 +1,7 @@
-"""Scores scaled disparities against ground truth as the published tables do.
+"""Score scaled disparities against ground truth as in the published tables.
 
-Of every frame: the *disparity* is resized to the ground truth's size, depth is one over it, the crop and the
-range of the ground truth choose the pixels, depth is scaled, and only then clipped. The order matters to the
-third digit.
+For each frame: resize the *disparity* to the size of the ground truth, invert it to depth, select pixels by crop and
+ground-truth range, scale the depth, and only then clip it. The order changes the third digit.
 """
 
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ import numpy as np
 
 from evaluation.metrics.depth_metrics import METRIC_NAMES, compute_depth_metrics
 
-# Predictions are clipped to between these, in metres, whatever the ground truth.
+# Predictions are clipped to this range in metres, regardless of the ground truth.
 MIN_DEPTH, MAX_DEPTH = 1e-3, 80.0
 
-# (top, bottom, left, right) as shares of height and width. What the field calls the Eigen crop, and what the
-# published tables of the Eigen split are made with, is the one that Garg et al. (ECCV 2016) drew; Eigen et
-# al.'s own of 2014 keeps more of the top and cuts the bottom.
+# (top, bottom, left, right) as shares of height and width. Published tables of the Eigen split use the crop of
+# Garg et al. (ECCV 2016) under the name "Eigen crop". The crop of Eigen et al. (2014) keeps more of the top and cuts
+# the bottom.
 _GARG_CROP = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 CROPS: dict[str, tuple[float, float, float, float] | None] = {
     "eigen": _GARG_CROP,
@@ -31,14 +30,14 @@ CROPS: dict[str, tuple[float, float, float, float] | None] = {
 
 @dataclass(frozen=True)
 class DepthProtocol:
-    """Which pixels count, and how predictions are scaled.
+    """Selection of pixels, and scaling of predictions.
 
     Attributes:
-        crop: a key of ``CROPS``.
-        min_depth, max_depth: ground truth strictly between them counts, in metres.
-        median_scaling: whether each frame's prediction is scaled to the median of its ground truth.
-        scale_factor: metres of one unit of the network's depth; 5.4 for KITTI's stereo pairs at baseline 0.1.
-        cap: predictions beyond are taken for it, in metres.
+        crop: Key of ``CROPS``.
+        min_depth, max_depth: Ground truth strictly between them is scored, metres.
+        median_scaling: Whether to scale each frame's prediction to the median of its ground truth.
+        scale_factor: Metres per unit of predicted depth; 5.4 for KITTI's stereo pairs at baseline 0.1.
+        cap: Maximum of predicted depth after clipping, metres.
     """
 
     crop: str = "eigen"
@@ -58,15 +57,14 @@ class DepthProtocol:
         scale_factor: float = 1.0,
         cap: float = MAX_DEPTH,
     ) -> "DepthProtocol":
-        """The protocol of ``--eval_crop`` for one kind of ground truth.
+        """Choose the protocol of ``--eval_crop`` for one kind of ground truth.
 
         Args:
-            kind: "lidar", "improved", or None where a file does not say (taken as lidar).
-            eval_crop: "auto", or a key of ``CROPS``. "auto" is the Eigen crop and range for lidar, and every
-                pixel with ground truth for the improved one, as published for each; "none" is every pixel
-                too.
-            cap: ground truth and predictions end here, in metres; only at 80, and without a crop, does ground
-                truth beyond count, as published.
+            kind: "lidar", "improved", or None if the file does not name it (treated as lidar).
+            eval_crop: "auto" or a key of ``CROPS``. As published, "auto" uses the Eigen crop and range for lidar, and
+                every pixel with ground truth for improved ground truth. "none" is every pixel too.
+            cap: Limit of ground truth and predictions, metres. At 80 without a crop, ground truth beyond the cap is
+                scored too, as published.
         """
         crop = ("none" if kind == "improved" else "eigen") if eval_crop == "auto" else eval_crop
         everything = crop == "none"
@@ -78,20 +76,20 @@ class DepthProtocol:
         """Convert disparity to metric depth: scale, then clip.
 
         Args:
-            scaled_disp: float32, one over depth in the network's units, of any shape.
-            ratio: what median scaling multiplies the frame by.
+            scaled_disp: float32, 1 / depth in scene units, any shape.
+            ratio: Factor of median scaling.
 
         Returns:
-            float32 of the same shape, metres, between ``MIN_DEPTH`` and ``cap``.
+            float32 of the same shape, metres, in [``MIN_DEPTH``, ``cap``].
         """
-        # In float32 throughout, as the published numbers are.
+        # float32 throughout, like the published numbers.
         return np.clip(self._unclipped(scaled_disp) * np.float32(ratio), MIN_DEPTH, self.cap)
 
     def median_ratio(self, scaled_disp: np.ndarray, gt: np.ndarray) -> float:
-        """Find what median scaling multiplies a frame by: median of the truth / median of the prediction.
+        """Compute the factor of median scaling: median true depth / median predicted depth.
 
         Args:
-            scaled_disp, gt: (P,) float32, of the pixels that count.
+            scaled_disp, gt: (P,) float32, scored pixels only.
 
         Returns:
             The ratio; 1 without median scaling.
@@ -102,7 +100,7 @@ class DepthProtocol:
         return 1 / scaled_disp * np.float32(self.scale_factor)
 
     def window(self, size: tuple[int, int]) -> tuple[slice, slice]:
-        """Rows and columns that the crop leaves of ground truth of this (height, width)."""
+        """Return the rows and columns inside the crop, for ground truth of this (height, width)."""
         crop = CROPS[self.crop]
         if crop is None:
             return slice(0, size[0]), slice(0, size[1])
@@ -110,19 +108,24 @@ class DepthProtocol:
         return slice(top, bottom), slice(left, right)
 
     def valid_mask(self, gt: np.ndarray) -> np.ndarray:
-        """Pixels of ``gt`` (h, w) that count: bool (h, w)."""
+        """Return which pixels of ``gt`` (h, w) are scored: bool (h, w)."""
         window = self.window(gt.shape)
         mask = np.zeros(gt.shape, dtype=bool)
         mask[window] = self.in_range(gt[window])
         return mask
 
     def in_range(self, gt: np.ndarray) -> np.ndarray:
-        """Where ground truth of any shape is known and not too far: bool, of its shape."""
+        """Return where ground truth of any shape is known and within range: bool of that shape."""
         return (gt > self.min_depth) & (gt < self.max_depth)
 
 
 class FrameScore(NamedTuple):
-    """Of one frame: ``metrics`` (7,) as ``METRIC_NAMES``; ``ratio``, what median scaling multiplied by."""
+    """Score of one frame.
+
+    Attributes:
+        metrics: (7,) in the order of ``METRIC_NAMES``.
+        ratio: Factor of median scaling; 1 without it.
+    """
 
     metrics: np.ndarray
     ratio: float
@@ -130,13 +133,13 @@ class FrameScore(NamedTuple):
 
 @dataclass(frozen=True)
 class DepthEvaluation:
-    """What came out for N frames; rows of skipped frames are NaN.
+    """Scores of N frames; rows of skipped frames are NaN.
 
     Attributes:
-        metrics: (N, 7), columns as ``METRIC_NAMES``.
-        ratios: (N,) what median scaling multiplied by; 1 without it.
-        means: the seven metrics averaged over the frames that counted.
-        skipped: frames without ground truth that counts, by name.
+        metrics: (N, 7), columns in the order of ``METRIC_NAMES``.
+        ratios: (N,) factors of median scaling; 1 without it.
+        means: The seven metrics, averaged over scored frames.
+        skipped: Names of frames without valid ground truth.
     """
 
     metrics: np.ndarray
@@ -151,24 +154,24 @@ def evaluate_depths(
     protocol: DepthProtocol,
     names: Sequence[str] | None = None,
 ) -> DepthEvaluation:
-    """Scores N frames.
+    """Score N frames.
 
     Args:
-        scaled_disps: (N, h, w) floating point, positive: one over depth in the network's units.
-        ground_truths: N arrays (H, W), metres, 0 where unknown, of any sizes; None for a frame without.
-        names: of the frames, for messages; by default their numbers.
+        scaled_disps: (N, h, w) floating point, positive: 1 / depth in scene units.
+        ground_truths: N arrays (H, W) of any sizes, metres, 0 where unknown; None for a frame without ground truth.
+        names: Frame names for messages; None uses their numbers.
 
     Raises:
-        ValueError: a wrong shape or type, other numbers of frames, disparities that are not positive and
-            finite, or no frame with ground truth that counts.
+        ValueError: An array has a wrong shape or type, the numbers of frames differ, disparities are not positive and
+            finite, or no frame has valid ground truth.
     """
     names = [f"frame {i}" for i in range(len(ground_truths))] if names is None else names
     if scaled_disps.ndim != 3:
-        raise ValueError(f"disparities should be of shape (frames, height, width); theirs is {scaled_disps.shape}.")
+        raise ValueError(f"Disparities have shape {scaled_disps.shape}; expected (frames, height, width).")
     if not len(scaled_disps) == len(ground_truths) == len(names):
         raise ValueError(
-            f"there are disparities for {len(scaled_disps)} frames, ground truth for {len(ground_truths)}, "
-            f"and {len(names)} names: they must be those of one split, in its order."
+            f"Got disparities for {len(scaled_disps)} frames, ground truth for {len(ground_truths)}, and "
+            f"{len(names)} names; expected one of each per frame, in the order of the split."
         )
     scores = [
         None if gt is None else evaluate_frame(scaled_disp, gt, protocol, name)
@@ -180,21 +183,21 @@ def evaluate_depths(
 def collect_scores(
     scores: Sequence[FrameScore | None], protocol: DepthProtocol, names: Sequence[str]
 ) -> DepthEvaluation:
-    """The scores of N frames together.
+    """Combine the scores of N frames.
 
     Args:
-        scores: of `evaluate_frame`; None for a frame without ground truth that counts.
-        protocol: of all of them.
-        names: of the frames.
+        scores: Results of ``evaluate_frame``; None for a frame without valid ground truth.
+        protocol: Protocol of all scores.
+        names: Frame names.
 
     Raises:
-        ValueError: no frame has ground truth that counts.
+        ValueError: No frame has valid ground truth.
     """
     skipped = tuple(name for name, score in zip(names, scores, strict=True) if score is None)
     if len(skipped) == len(names):
         raise ValueError(
-            f"none of the {len(names)} frames has ground truth that counts (crop {protocol.crop}, "
-            f"{protocol.min_depth:g} to {protocol.max_depth:g} m): check it, or use --eval_crop none."
+            f"None of the {len(names)} frames has valid ground truth (crop {protocol.crop}, "
+            f"{protocol.min_depth:g} to {protocol.max_depth:g} m). Check the ground truth, or pass --eval_crop none."
         )
     nothing = FrameScore(np.full(len(METRIC_NAMES), np.nan), np.nan)
     metrics, ratios = map(np.stack, zip(*(score or nothing for score in scores), strict=True))
@@ -205,18 +208,18 @@ def collect_scores(
 def evaluate_frame(
     scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, name: str = "frame"
 ) -> FrameScore | None:
-    """Scores one frame; None where no pixel of the ground truth counts.
+    """Score one frame; return None if no pixel has valid ground truth.
 
     Args:
-        scaled_disp: (h, w) floating point, positive: one over depth in the network's units.
+        scaled_disp: (h, w) floating point, positive: 1 / depth in scene units.
         gt: (H, W), metres, 0 where unknown.
-        name: for messages.
+        name: Frame name for messages.
 
     Raises:
-        ValueError: a wrong shape or type, or disparities that are not positive and finite.
+        ValueError: An array has a wrong shape or type, or disparities are not positive and finite.
     """
     check_disparity(scaled_disp, name)
-    _check_map(gt, f"{name}: its ground truth")
+    _check_map(gt, f"{name}: ground truth")
     window = protocol.window(gt.shape)
     mask = protocol.in_range(gt[window])
     if not mask.any():
@@ -229,28 +232,25 @@ def evaluate_frame(
 
 
 def resize_disparity(scaled_disp: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Disparity (h, w) at another (height, width), float32, bilinear: what is resized is never depth."""
+    """Resize disparity (h, w) bilinearly to another (height, width), float32; depth is never resized."""
     return cv2.resize(scaled_disp.astype(np.float32, copy=False), size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def check_disparity(scaled_disp: np.ndarray, name: str) -> None:
-    """Check that disparities are (h, w), floating point, positive and finite, as must be one over them in float32.
+    """Check that disparities are (h, w), floating point, positive and finite, and have a finite inverse in float32.
 
     Raises:
-        ValueError: they are not; the message begins with ``name``, the frame's.
+        ValueError: They are not; the message begins with ``name``, the frame.
     """
-    _check_map(scaled_disp, f"{name}: its disparities")
+    _check_map(scaled_disp, f"{name}: disparities")
     with np.errstate(over="ignore"):
         single = scaled_disp.astype(np.float32, copy=False)
     if not (np.isfinite(single) & (single >= np.finfo(np.float32).tiny)).all():
-        raise ValueError(
-            f"{name}: its disparities are not all positive and finite; 1 / depth (scaled_disp) was expected."
-        )
+        raise ValueError(f"{name}: disparities are not all positive and finite; expected 1 / depth (scaled_disp).")
 
 
 def _check_map(array: np.ndarray, what: str) -> None:
     if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.floating):
         raise ValueError(
-            f"{what} should be floating-point numbers of shape (height, width); "
-            f"found: {array.dtype} of shape {array.shape}."
+            f"{what}: found {array.dtype} of shape {array.shape}; expected floating point of shape (height, width)."
         )

@@ -1,25 +1,25 @@
-"""Whether depth jumps where it should."""
+"""Score depth edges."""
 
 import cv2
 import numpy as np
 
 MAX_DISTANCE = 10.0  # pixels
-_JUMPS = (1.05, 1.1)  # ratios of depth: where an edge may go on, and where it must begin
-_UNITS = 1000  # of the logarithm of depth, for Canny's integer gradients
+_JUMPS = (1.05, 1.1)  # Canny's low and high thresholds, as ratios of depth
+_UNITS = 1000  # integer steps per unit of log depth: Canny takes integer gradients
 
 
 def depth_edges(depth: np.ndarray) -> np.ndarray:
-    """Where depth jumps: bool (H, W), lines one pixel wide.
+    """Detect depth discontinuities: bool (H, W), lines one pixel wide.
 
-    Canny's detector on the logarithm of depth, so that a jump counts by its ratio, near and far alike: an edge begins
-    where depth changes by a tenth over a pixel, and goes on where it changes by a twentieth: predictions, which are
-    resized to the truth's size, never jump at once.
+    Runs Canny's detector on the logarithm of depth, so that an edge depends on the ratio of depths, near and far alike.
+    An edge starts where depth changes by 10 % over a pixel and continues where it changes by 5 %. The threshold is that
+    low because predictions, resized to the size of the ground truth, never change abruptly.
 
     Args:
         depth: (H, W), positive.
     """
     log_depth = np.log(depth.astype(np.float32))
-    # A Sobel filter of 3 x 3 makes 4 of a step of 1.
+    # A 3x3 Sobel filter responds with 4 to a step of 1.
     gradients = [cv2.Sobel(log_depth, cv2.CV_32F, dx, 1 - dx, scale=_UNITS / 4) for dx in (1, 0)]
     low, high = _UNITS * np.log(_JUMPS)
     limits = np.iinfo(np.int16)
@@ -28,17 +28,19 @@ def depth_edges(depth: np.ndarray) -> np.ndarray:
 
 
 def edge_scores(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
-    """Accuracy and completeness of depth edges, after Koch et al., "Evaluation of CNN-based Single-Image Depth
-    Estimation Methods" (ECCV workshops 2018), section 3.2, with the edges of ``depth_edges``.
+    """Compute accuracy and completeness of the depth edges of ``depth_edges``.
+
+    After Koch et al., "Evaluation of CNN-based Single-Image Depth Estimation Methods" (ECCV workshops 2018), section
+    3.2.
 
     Args:
         gt: (H, W), metres, positive, known everywhere.
         pred: (H, W), metres, positive.
 
     Returns:
-        "accuracy": mean distance in pixels from the predicted edges to the nearest true one, of those that have one
-        within ``MAX_DISTANCE``; that distance where none has. "completeness": mean distance from the true edges to the
-        nearest predicted one, at most ``MAX_DISTANCE``. Both are better the less; NaN where the truth has no edge.
+        "accuracy": mean distance in pixels from predicted edges to the nearest true edge, over those within
+        ``MAX_DISTANCE``; ``MAX_DISTANCE`` if none is. "completeness": mean distance in pixels from true edges to the
+        nearest predicted edge, each at most ``MAX_DISTANCE``. Lower is better; NaN if the ground truth has no edge.
     """
     true, predicted = depth_edges(gt), depth_edges(pred)
     if not true.any():
@@ -53,5 +55,5 @@ def edge_scores(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
 
 
 def _distances(edges: np.ndarray) -> np.ndarray:
-    """Of every pixel to the nearest edge, in pixels."""
+    """Compute the distance of every pixel to the nearest edge, in pixels."""
     return cv2.distanceTransform((~edges).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

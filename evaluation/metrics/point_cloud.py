@@ -1,4 +1,4 @@
-"""Predicted depth as points in space, beside the true ones."""
+"""Back-project depth to points, and compare point clouds."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -7,11 +7,11 @@ THRESHOLD = 0.1  # metres
 
 
 def pixel_rays(rows: np.ndarray, columns: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """Find the rays through pixels: K^-1 (x, y, 1), of depth 1, in the camera's frame.
+    """Compute the rays through pixels, K^-1 (x, y, 1), at depth 1 in the camera frame.
 
     Args:
-        rows, columns: (P,) of the pixels; pixel i has its centre at coordinate i.
-        K: (3, 3), pixels.
+        rows, columns: (P,) pixel indices; pixel i has its centre at coordinate i.
+        K: (3, 3) intrinsics, pixels.
 
     Returns:
         float64 (P, 3).
@@ -21,28 +21,28 @@ def pixel_rays(rows: np.ndarray, columns: np.ndarray, K: np.ndarray) -> np.ndarr
 
 
 def back_project(depth: np.ndarray, rows: np.ndarray, columns: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """Lift pixels to points (P, 3) in the camera's frame: x right, y down, z forward.
+    """Back-project pixels to points (P, 3) in the camera frame: x right, y down, z forward.
 
     Args:
-        depth: (P,) along the camera's axis.
-        rows, columns, K: as for `pixel_rays`.
+        depth: (P,) depth along the camera axis, any unit; the points have the same.
+        rows, columns, K: As in ``pixel_rays``.
     """
     return pixel_rays(rows, columns, K) * depth[:, np.newaxis]
 
 
 def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Chamfer distance and F-score of two clouds.
+    """Compute Chamfer distance and F-score of two point clouds.
 
-    The F-score is Knapitsch et al.'s, "Tanks and Temples" (TOG 2017), section 4, at a threshold of ``THRESHOLD``; of
-    depth it says more than metrics by pixel do (Örnek et al., "From 2D to 3D", 2022).
+    The F-score is that of Knapitsch et al., "Tanks and Temples" (TOG 2017), section 4, at ``THRESHOLD``. It describes
+    the quality of depth better than per-pixel metrics (Örnek et al., "From 2D to 3D", 2022).
 
     Args:
         true, predicted: (P, 3) and (Q, 3), metres.
 
     Returns:
-        "chamfer": mean distance of the predicted points to the nearest true one, plus that of the true points to the
-        nearest predicted one, metres. "precision" and "recall": shares of the predicted and of the true points within
-        the threshold of the other cloud; "f_score": their harmonic mean.
+        "chamfer": mean distance from predicted points to the nearest true one, plus mean distance from true points to
+        the nearest predicted one, metres. "precision" and "recall": shares of predicted and of true points within
+        ``THRESHOLD`` of the other cloud. "f_score": their harmonic mean.
     """
     to_true, to_predicted = _distances(predicted, true), _distances(true, predicted)
     precision, recall = np.mean(to_true < THRESHOLD), np.mean(to_predicted < THRESHOLD)
@@ -55,6 +55,6 @@ def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Of each point to the nearest of the others."""
-    # The simple tree is exact too, and twice as fast here.
+    """Compute the distance of each point to the nearest of the others."""
+    # An unbalanced tree gives the same distances, and is twice as fast here.
     return cKDTree(others, balanced_tree=False, compact_nodes=False).query(points)[0]

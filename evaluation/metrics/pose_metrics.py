@@ -1,6 +1,6 @@
-"""How far predicted camera motion is from the truth: snippets, KITTI's errors by length, aligned trajectories.
+"""Measure errors of predicted camera motion: snippets, KITTI's errors by segment length, aligned trajectories.
 
-Poses and motions are those of `evaluation.metrics.trajectories`; lengths are metres where the truth's are.
+Poses and motions are those of ``evaluation.metrics.trajectories``; lengths have the unit of the true poses, metres.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,14 +11,20 @@ import numpy as np
 from evaluation.metrics.trajectories import chain, chain_motions, motions_between
 
 SNIPPET_MOTIONS = 4  # five poses, as in the paper
-# KITTI's development kit: segments of these lengths in metres, one from every tenth frame.
+# As in KITTI's development kit: segment lengths in metres, and frames between segment starts.
 SEGMENT_LENGTHS = (100, 200, 300, 400, 500, 600, 700, 800)
 SEGMENT_STEP = 10
 
 
 @dataclass(frozen=True)
 class SegmentErrors:
-    """KITTI's errors, mean over segments: translation in percent, rotation in degrees per 100 m; how many segments."""
+    """KITTI's errors, averaged over segments.
+
+    Attributes:
+        t_rel: Translation error, percent.
+        r_rel: Rotation error, degrees per 100 m.
+        segments: Number of segments.
+    """
 
     t_rel: float
     r_rel: float
@@ -27,16 +33,16 @@ class SegmentErrors:
 
 @dataclass(frozen=True, eq=False)
 class PoseEvaluation:
-    """What is known of one predicted trajectory.
+    """Scores of one predicted trajectory.
 
     Attributes:
-        ate_5, ate_5_std: mean and standard deviation of the snippets' errors, metres.
-        kitti: KITTI's errors over all segments; None where the drive is shorter than 100 m.
-        by_length: the same by the segments' length.
-        ate_sim3, ate_se3: root mean square distance in metres after aligning the trajectories with and without scale.
-        scale: what the predicted translations were multiplied by for KITTI's errors and ``poses``.
-        poses: (N, 4, 4), the predicted trajectory at this scale, from the identity.
-        aligned: (N, 3), its positions laid over the truth's.
+        ate_5, ate_5_std: Mean and standard deviation of the 5-frame snippet errors, metres.
+        kitti: KITTI's errors over all segments; None for drives shorter than 100 m.
+        by_length: KITTI's errors by segment length.
+        ate_sim3, ate_se3: Root mean square distance after alignment with and without scale, metres.
+        scale: Factor on the predicted translations for KITTI's errors and ``poses``.
+        poses: (N, 4, 4), the predicted trajectory at this scale, starting at the identity.
+        aligned: (N, 3), its positions aligned to the true ones.
     """
 
     ate_5: float
@@ -50,7 +56,7 @@ class PoseEvaluation:
     aligned: np.ndarray
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers, as JSON can hold them; ``t_rel`` and ``r_rel`` are None where ``kitti`` is."""
+        """Return the scores as JSON-compatible values; ``t_rel`` and ``r_rel`` are None if ``kitti`` is None."""
         names = ("ate_5", "ate_5_std", "ate_sim3", "ate_se3", "scale")
         return {
             **{name: float(getattr(self, name)) for name in names},
@@ -63,22 +69,22 @@ class PoseEvaluation:
 def evaluate_poses(
     gt_poses: np.ndarray, pred_motions: np.ndarray, *, align_scale: bool, scale_factor: float = 1.0
 ) -> PoseEvaluation:
-    """All metrics of one trajectory.
+    """Compute all metrics of one trajectory.
 
     Args:
-        gt_poses: (N, 4, 4), from the identity, N > ``SNIPPET_MOTIONS``.
+        gt_poses: (N, 4, 4), starting at the identity, N > ``SNIPPET_MOTIONS``.
         pred_motions: (N - 1, 4, 4).
-        align_scale: multiply the prediction by the scale of its Sim(3) alignment before KITTI's errors.
-        scale_factor: multiply the prediction by this before all else.
+        align_scale: Multiply the prediction by the scale of its Sim(3) alignment before computing KITTI's errors.
+        scale_factor: Multiply the prediction by this first.
 
     Raises:
-        ValueError: other shapes, too few frames, or a motion that is not finite.
+        ValueError: The shapes differ, there are too few frames, or a motion is not finite.
     """
     broken = np.flatnonzero(~np.isfinite(pred_motions).all(axis=(1, 2)))
     if len(broken):
         raise ValueError(
-            f"{len(broken)} predicted motions are not finite, the first from frame {broken[0]} to the next: "
-            "the weights are damaged, or training diverged."
+            f"{len(broken)} predicted motions are not finite, the first from frame {broken[0]} to the next. "
+            "Check the weights: they are damaged, or training diverged."
         )
     snippets = snippet_errors(motions_between(gt_poses), pred_motions, with_tail=True)
     poses = chain_motions(pred_motions)
@@ -104,45 +110,47 @@ def evaluate_poses(
 def snippet_errors(
     gt_motions: np.ndarray, pred_motions: np.ndarray, length: int = SNIPPET_MOTIONS, with_tail: bool = False
 ) -> np.ndarray:
-    """Absolute trajectory error of every snippet of consecutive frames (supplementary material, section on odometry).
+    """Compute the absolute trajectory error of every snippet of consecutive frames (supplementary material, odometry).
 
-    Each snippet starts at the origin; the prediction is scaled to the truth by least squares. The error is the root of
-    the summed squared distances divided by the number of poses, as published (not the root of their mean).
+    Each snippet starts at the origin, and the prediction is scaled to the ground truth by least squares. The error is
+    the root of the summed squared distances divided by the number of poses, as published (not the root of their mean).
 
     Args:
-        gt_motions, pred_motions: (N, 4, 4), motions from frame to frame.
-        length: motions in a snippet.
-        with_tail: count the ``length - 1`` snippets too that the end cuts off, as the published means do.
+        gt_motions, pred_motions: (N, 4, 4), motions from each frame to the next.
+        length: Motions per snippet.
+        with_tail: Include the ``length - 1`` shorter snippets at the end, as the published means do.
 
     Returns:
-        (N - length + 1,), with the tail (N,), in the truth's unit.
+        (N - length + 1,), or (N,) with the tail, in the unit of the ground truth.
 
     Raises:
-        ValueError: other shapes, or fewer motions than a snippet.
+        ValueError: The shapes differ, or there are fewer motions than in a snippet.
     """
     if gt_motions.shape != pred_motions.shape or gt_motions.shape[1:] != (4, 4) or len(gt_motions) < length:
         raise ValueError(
-            f"motions of shape {gt_motions.shape} and {pred_motions.shape}: both should be (N, 4, 4), N >= {length}."
+            f"Motions have shapes {gt_motions.shape} and {pred_motions.shape}; expected (N, 4, 4) with N >= {length}."
         )
     errors = []
     for start in range(len(gt_motions) - (0 if with_tail else length - 1)):
-        # Chained as published, motion after motion: neither the camera's path nor its inverse, but the same for both.
+        # Chained motion after motion, as published. This is neither the camera path nor its inverse, but the same for
+        # both.
         gt, pred = (chain(motions[start : start + length])[:, :3, 3] for motions in (gt_motions, pred_motions))
         squares = np.sum(pred**2)
-        scale = np.sum(gt * pred) / squares if squares else 0.0  # of a prediction that stands still
+        scale = np.sum(gt * pred) / squares if squares else 0.0  # 0 for a prediction without motion
         errors.append(np.sqrt(np.sum((scale * pred - gt) ** 2)) / len(gt))
     return np.array(errors)
 
 
 def segment_errors(gt_poses: np.ndarray, pred_poses: np.ndarray) -> dict[int, np.ndarray]:
-    """Errors of segments of the path, as KITTI's development kit has them (Geiger et al., CVPR 2012).
+    """Compute the errors of path segments as in KITTI's development kit (Geiger et al., CVPR 2012).
 
-    A segment begins at every tenth frame and ends at the first frame that lies farther along the true path than its
-    length. Its error is the motion left between the true and the predicted way from its first to its last frame.
+    A segment starts at every tenth frame and ends at the first frame whose distance along the true path exceeds the
+    segment's length. Its error is the residual between the true and the predicted motion from its first to its last
+    frame.
 
     Returns:
-        Length -> (K, 2): translation in percent of the length, rotation in degrees per 100 m; without the lengths that
-        no segment has.
+        Length -> (K, 2): translation in percent of the length, rotation in degrees per 100 m. Lengths without a segment
+        are omitted.
     """
     steps = np.linalg.norm(np.diff(gt_poses[:, :3, 3], axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])
@@ -164,19 +172,19 @@ def segment_errors(gt_poses: np.ndarray, pred_poses: np.ndarray) -> dict[int, np
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Lays a trajectory over another: X -> scale * R X + translation."""
+    """Similarity transform from predicted to true positions: X -> scale * R X + translation."""
 
     scale: float
     R: np.ndarray
     translation: np.ndarray
 
     def __call__(self, positions: np.ndarray) -> np.ndarray:
-        """Positions (N, 3), laid over."""
+        """Align positions (N, 3)."""
         return self.scale * positions @ self.R.T + self.translation
 
 
 def align(gt: np.ndarray, pred: np.ndarray, with_scale: bool) -> Alignment:
-    """The similarity, or the rigid motion, that takes ``pred`` nearest to ``gt`` (Umeyama, PAMI 1991, eq. 40 to 43).
+    """Compute the similarity or rigid transform that best maps ``pred`` to ``gt`` (Umeyama, PAMI 1991, eq. 40 to 43).
 
     Args:
         gt, pred: (N, 3), positions.
@@ -185,17 +193,17 @@ def align(gt: np.ndarray, pred: np.ndarray, with_scale: bool) -> Alignment:
     gt_mean, pred_mean = gt.mean(axis=0), pred.mean(axis=0)
     covariance = (gt - gt_mean).T @ (pred - pred_mean) / len(gt)
     U, singular, Vt = np.linalg.svd(covariance)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])  # no mirror image
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])  # rotation, no reflection
     R = U * signs @ Vt
     scale = 1.0
     if with_scale:
         variance = np.mean(np.sum((pred - pred_mean) ** 2, axis=1))
-        scale = float(singular @ signs / variance) if variance else 0.0  # of a prediction that stands still
+        scale = float(singular @ signs / variance) if variance else 0.0  # 0 for a prediction without motion
     return Alignment(scale, R, gt_mean - scale * R @ pred_mean)
 
 
 def rms_distance(gt: np.ndarray, pred: np.ndarray) -> float:
-    """Root of the mean squared distance between positions (N, 3)."""
+    """Compute the root mean square distance between positions (N, 3)."""
     return float(np.sqrt(np.mean(np.sum((gt - pred) ** 2, axis=1))))
 
 

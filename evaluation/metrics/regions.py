@@ -1,4 +1,4 @@
-"""Metrics by distance and by region of the image: where a prediction is good and where not."""
+"""Compute metrics by distance and by image region."""
 
 from itertools import pairwise
 
@@ -9,17 +9,17 @@ from evaluation.metrics.road_plane import RoadPlane
 
 DISTANCES = (0, 10, 20, 40, 80)  # metres
 THIRDS = (("top", "middle", "bottom"), ("left", "centre", "right"))
-GROUND_HEIGHT = 0.25  # metres: what rises higher stands on the ground
+GROUND_HEIGHT = 0.25  # metres above the road plane up to which a point counts as ground
 
 
 def metrics_by_distance(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
-    """The seven metrics of the pixels whose true depth is above one of ``DISTANCES`` and up to the next.
+    """Compute the seven metrics by true depth, in the intervals (near, far] between successive ``DISTANCES``.
 
     Args:
-        gt, pred: (P,) true and predicted depths in metres, positive.
+        gt, pred: (P,) true and predicted depths, metres, positive.
 
     Returns:
-        "0-10m/abs_rel" and so on; NaN where no pixel is that far.
+        "0-10m/abs_rel", ...; NaN for intervals without pixels.
     """
     scores = {}
     for near, far in pairwise(DISTANCES):
@@ -30,17 +30,17 @@ def metrics_by_distance(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
 def metrics_by_third(
     gt: np.ndarray, pred: np.ndarray, rows: np.ndarray, columns: np.ndarray, size: tuple[int, int]
 ) -> dict[str, float]:
-    """The seven metrics of the image's thirds, from top to bottom and from left to right.
+    """Compute the seven metrics of image thirds: top, middle, bottom, and left, centre, right.
 
-    At the sides lies what leaves the view of the neighbouring frames and of the other camera.
+    The outer thirds contain the pixels that leave the view of neighbouring frames and of the other camera.
 
     Args:
-        gt, pred: (P,) true and predicted depths in metres, positive.
-        rows, columns: (P,) of the pixels, from 0.
+        gt, pred: (P,) true and predicted depths, metres, positive.
+        rows, columns: (P,) pixel indices, from 0.
         size: (height, width) of the image.
 
     Returns:
-        "top/abs_rel", "left/abs_rel" and so on; NaN where a third has no pixel.
+        "top/abs_rel", "left/abs_rel", ...; NaN for thirds without pixels.
     """
     scores = {}
     for pixels, length, names in zip((rows, columns), size, THIRDS, strict=True):
@@ -50,15 +50,15 @@ def metrics_by_third(
 
 
 def metrics_by_ground(gt: np.ndarray, pred: np.ndarray, points: np.ndarray, road: RoadPlane | None) -> dict[str, float]:
-    """The seven metrics of the ground, and of what stands on it.
+    """Compute the seven metrics of the ground and of everything above it.
 
     Args:
-        gt, pred: (P,) true and predicted depths in metres, positive.
-        points: (P, 3), where the pixels truly are, metres, in the camera's frame.
-        road: in that frame; None where none is seen.
+        gt, pred: (P,) true and predicted depths, metres, positive.
+        points: (P, 3) true points in the camera frame, metres.
+        road: Road plane in the camera frame; None if not found.
 
     Returns:
-        "ground/abs_rel", "above/abs_rel" and so on; NaN where a part has no pixel, and without a road.
+        "ground/abs_rel", "above/abs_rel", ...; NaN for parts without pixels, and for both without a road.
     """
     ground = above = np.zeros(len(gt), dtype=bool)
     if road is not None:

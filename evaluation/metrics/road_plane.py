@@ -1,6 +1,6 @@
-"""The road in a depth map: the plane that the camera drives over, and how high above it the camera is.
+"""Find the road plane in a depth map, and the height of the camera above it.
 
-What tells the scale of a prediction where the camera's true height is known.
+With the true camera height, this gives the scale of a prediction.
 """
 
 import math
@@ -10,27 +10,27 @@ import numpy as np
 
 from evaluation.metrics.point_cloud import pixel_rays
 
-# Where the road is looked for, by the ray through a pixel, (x, y, 1) in the camera's frame: at least so steeply down,
-# and on level ground at most so many camera heights to the side.
+# Search region, by the ray (x, y, 1) of a pixel in the camera frame: minimum slope y, and maximum |x| / y, the distance
+# to the side in camera heights on level ground.
 LEAST_SLOPE = 0.08
 SIDE_HEIGHTS = 2.0
 LARGEST_TILT = 30.0  # degrees between the plane's normal and the camera's y axis
-TOLERANCE = 0.05  # of the depth: a point nearer to the plane than that lies on it
+TOLERANCE = 0.05  # distance of inliers to the plane, relative to their depth
 LEAST_SUPPORT = 0.3
 MAX_POINTS = 4000
-MAX_PIXELS = 60_000  # of larger depth maps every second, third, ... row and column is looked at
+MAX_PIXELS = 60_000  # larger depth maps are subsampled to every second, third, ... row and column
 HYPOTHESES = 200
 REFINEMENTS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class RoadPlane:
-    """The plane normal . X = height, in the camera's frame (x right, y down, z forward).
+    """Plane normal . X = height in the camera frame (x right, y down, z forward).
 
     Attributes:
-        normal: (3,), of length 1, from the camera down to the road.
-        height: of the camera above the plane, in the unit of the depth.
-        support: share of the pixels looked at that lie on the plane.
+        normal: (3,) unit vector from the camera down to the road.
+        height: Height of the camera above the plane, in the unit of the depth.
+        support: Share of the candidate pixels on the plane.
     """
 
     normal: np.ndarray
@@ -39,18 +39,18 @@ class RoadPlane:
 
 
 def find_road(depth: np.ndarray, K: np.ndarray) -> RoadPlane | None:
-    """The plane that most pixels ahead of and below the camera lie on, by RANSAC and least squares.
+    """Fit a plane to the pixels ahead of and below the camera by RANSAC and least squares.
 
-    Where normal . X = height, one over depth is normal . ray / height: linear in the ray (x, y, 1) of a pixel. So the
-    fit takes the depth map as it is, and near and far pixels count alike, by the relative error of their depth.
+    On the plane normal . X = height, 1 / depth equals normal . ray / height, which is linear in the ray (x, y, 1) of a
+    pixel. Residuals are relative to depth, which weights near and far pixels equally.
 
     Args:
-        depth: (H, W), along the camera's axis, any unit; 0 where unknown.
-        K: (3, 3), pixels of ``depth``; pixel i has its centre at coordinate i.
+        depth: (H, W) depth along the camera axis, any unit; 0 where unknown.
+        K: (3, 3) intrinsics, pixels of ``depth``; pixel i has its centre at coordinate i.
 
     Returns:
-        The plane, always the same for the same depth; None where too few pixels agree on one, or it is no road:
-        tilted by more than ``LARGEST_TILT``.
+        The plane, deterministic for a given depth map; None if too few pixels agree on one, or if it is tilted by more
+        than ``LARGEST_TILT``.
     """
     rays, depths = _candidates(depth, K)
     if len(depths) < MAX_POINTS // 40:
@@ -80,7 +80,7 @@ def find_road(depth: np.ndarray, K: np.ndarray) -> RoadPlane | None:
 
 
 def _candidates(depth: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rays (P, 3) and depths (P,) of the pixels where a road would be."""
+    """Return rays (P, 3) and depths (P,) of the pixels where a road can be."""
     step = math.ceil(math.sqrt(depth.size / MAX_PIXELS))
     rows, columns = step * np.indices(depth[::step, ::step].shape).reshape(2, -1)
     rays = pixel_rays(rows, columns, K)
@@ -91,5 +91,5 @@ def _candidates(depth: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _is_level(planes: np.ndarray) -> np.ndarray:
-    """Whether planes (..., 3), normal / height, lie below the camera and are tilted by no more than is allowed."""
+    """Return whether planes (..., 3), normal / height, are below the camera and tilted at most ``LARGEST_TILT``."""
     return planes[..., 1] > np.cos(np.radians(LARGEST_TILT)) * np.linalg.norm(planes, axis=-1)

@@ -1,19 +1,19 @@
-"""How sure a mean over frames is, and whether two runs differ by more than chance."""
+"""Estimate the uncertainty of means over frames, and test whether two runs differ by more than chance."""
 
 import numpy as np
 
 DRAWS = 10_000
 LEVEL = 0.95
-_CHUNK = 1000  # draws at once: memory stays small
+_CHUNK = 1000  # draws at a time, to limit memory
 
 
 def bootstrap_means(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Means of frames drawn with replacement (Efron, 1979): (draws, K).
+    """Compute bootstrap means over frames, drawn with replacement (Efron, 1979): (draws, K).
 
-    Neighbouring frames of a video resemble each other, so that intervals made of these means are rather too narrow.
+    Neighbouring video frames are correlated, which makes intervals from these means too narrow.
 
     Args:
-        values: (N, K), one row a frame, NaN where it has no value; frames are drawn as whole rows.
+        values: (N, K), one row per frame, NaN where it has no value. Frames are drawn as whole rows.
     """
     random = np.random.default_rng(seed)
     known = np.isfinite(values)
@@ -22,7 +22,7 @@ def bootstrap_means(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np
     for start in range(0, draws, _CHUNK):
         rows = min(_CHUNK, draws - start)
         drawn = random.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
-        # How often each frame is drawn: one product gives the means of all draws and columns.
+        # With draw counts per frame, one product gives the means of all draws and columns.
         times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
         with np.errstate(invalid="ignore"):
             means.append((times @ filled) / (times @ known))
@@ -30,7 +30,11 @@ def bootstrap_means(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np
 
 
 def intervals(values: np.ndarray, level: float = LEVEL) -> np.ndarray:
-    """Bootstrap intervals of the K means of ``values`` (N, K): (2, K), lower and upper ends; NaN without any value."""
+    """Compute bootstrap intervals of the K means of ``values`` (N, K).
+
+    Returns:
+        (2, K), lower and upper ends; NaN for columns without values.
+    """
     means = bootstrap_means(values)
     ends = np.full((2, values.shape[1]), np.nan)
     some = np.isfinite(values).any(axis=0)
@@ -40,13 +44,13 @@ def intervals(values: np.ndarray, level: float = LEVEL) -> np.ndarray:
 
 
 def sign_flip_test(differences: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Two-sided p-values of paired differences by random flips of their signs (Fisher's randomisation test).
+    """Compute two-sided p-values of paired differences by random sign flips (Fisher's randomisation test).
 
-    Where two runs are equally good, each frame's difference might as well have the other sign. The p-value is the
-    share of random signs whose mean is at least as far from 0 as the one found, which itself counts as one of them.
+    If two runs are equally good, the sign of each frame's difference is arbitrary. The p-value is the share of random
+    sign patterns with a mean at least as far from 0 as the observed one; the observed pattern counts as one of them.
 
     Args:
-        differences: (N, K), finite: one run's metrics less the other's, frame by frame.
+        differences: (N, K), finite: metrics of one run minus the other's, per frame.
 
     Returns:
         (K,), at least 1 / (draws + 1).
@@ -62,14 +66,14 @@ def sign_flip_test(differences: np.ndarray, draws: int = DRAWS, seed: int = 0) -
 
 
 def scale_consistency(ratios: np.ndarray) -> dict[str, float]:
-    """How much the scale of predictions varies from frame to frame, by the ratios of median scaling.
+    """Measure how much the scale of predictions varies between frames.
 
     Args:
-        ratios: (N,), NaN for skipped frames.
+        ratios: (N,) factors of median scaling, NaN for skipped frames.
 
     Returns:
-        "median"; "relative_std", the standard deviation of ratio / median, as the field reports it; "relative_iqr",
-        the distance between the quartiles over the median, which single frames cannot spoil.
+        "median"; "relative_std", the standard deviation of ratio / median, as published; "relative_iqr", the
+        interquartile range over the median, which is robust to outliers.
     """
     ratios = ratios[np.isfinite(ratios)]
     median = float(np.median(ratios))

@@ -1,1 +1,1 @@
-"""The depth networks as files that run without this project: what they hold, how they are written, checked and run."""
+"""Export depth networks to files that run without this project: tracing, writing, verification and runtimes."""

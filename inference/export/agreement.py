@@ -1,4 +1,4 @@
-"""Whether an exported model says what the networks say, and what its own resizing changes."""
+"""Compare an exported model with the networks, and measure the effect of its own resizing."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,20 +12,20 @@ from inference.export.engines import Run
 if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor
 
-TOLERANCE, TOLERANCE_FP16 = 1e-4, 1e-2  # of the depth
+TOLERANCE, TOLERANCE_FP16 = 1e-4, 1e-2  # relative to depth
 
 
 def difference_on_same_input(run: Run, predictor: "DepthPredictor", frames: Sequence[np.ndarray], bare: bool) -> float:
-    """The largest difference between the model's depth and the networks', relative to the depth.
+    """Return the largest difference between the model's depth and the networks', relative to depth.
 
-    Both get the frames at the networks' size already, so that resizing changes nothing: one frame alone, then all in
-    one batch.
+    Both get frames resized to the input size, which excludes the effect of resizing: first a single frame, then all
+    frames in one batch.
 
     Args:
-        run: the model.
-        predictor: the networks, as they were before the export.
-        frames: uint8 (H, W, 3), RGB, of any sizes.
-        bare: whether the model is the networks alone.
+        run: The exported model.
+        predictor: The networks before the export.
+        frames: uint8 (H, W, 3), RGB, any sizes.
+        bare: Whether the model contains only the networks.
     """
     resized = [np.asarray(resize_lanczos(Image.fromarray(frame), *predictor.size)) for frame in frames]
     depths = np.stack([prediction.depth for prediction in predictor(resized)])
@@ -41,9 +41,9 @@ def difference_on_same_input(run: Run, predictor: "DepthPredictor", frames: Sequ
 
 
 def difference_of_resizing(run: Run, predictor: "DepthPredictor", frames: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Mean and largest difference of depth, relative to it, where the model resizes the frames itself.
+    """Return the mean and largest difference of depth, relative to it, if the model resizes the frames itself.
 
-    `DepthPredictor` resizes by Pillow and OpenCV.
+    ``DepthPredictor`` resizes with Pillow and OpenCV.
     """
     differences = [np.abs(run(frame[np.newaxis])[0] / predictor(frame).depth - 1) for frame in frames]
     return float(np.mean([d.mean() for d in differences])), float(max(d.max() for d in differences))

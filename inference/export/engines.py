@@ -1,4 +1,4 @@
-"""What runs an exported model: Paddle Inference, or ONNX Runtime; and predicting by it as by the networks."""
+"""Run exported models with Paddle Inference or ONNX Runtime, and predict with them as with the networks."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Run = Callable[[np.ndarray], np.ndarray]  # the model's input -> its output
 
 
 def open_inference(folder: Path, device: str) -> Run:
-    """Paddle Inference; on the CPU with oneDNN's kernels."""
+    """Open a model with Paddle Inference; on the CPU with oneDNN kernels."""
     from paddle import inference
 
     config = inference.Config(str(folder / f"{MODEL}.json"), str(folder / f"{MODEL}.pdiparams"))
@@ -39,24 +39,28 @@ def open_inference(folder: Path, device: str) -> Run:
 
 
 def open_onnx(folder: Path, device: str) -> Run:
-    """ONNX Runtime. Raises UserError where it is not installed."""
+    """Open a model with ONNX Runtime.
+
+    Raises:
+        UserError: ONNX Runtime is not installed, or has no CUDA support.
+    """
     try:
         import onnxruntime
     except ImportError as error:
         raise UserError(
-            "ONNX Runtime, which --engine onnx runs, is not installed: pip install -r requirements-export.txt"
+            "--engine onnx needs ONNX Runtime, which is not installed. Run pip install -r requirements-export.txt."
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
     wanted = ["CUDAExecutionProvider"] if device == "gpu" else []
     if not set(wanted) <= set(onnxruntime.get_available_providers()):
-        raise UserError("This ONNX Runtime has no CUDA: install onnxruntime-gpu, or take --device cpu.")
+        raise UserError("This ONNX Runtime has no CUDA support. Install onnxruntime-gpu, or pass --device cpu.")
     path = folder / f"{MODEL}.onnx"
     session = onnxruntime.InferenceSession(str(path), options, providers=[*wanted, "CPUExecutionProvider"])
     return lambda batch: session.run(None, {"images": batch})[0]
 
 
-# Name of an engine -> the format that it runs, and what opens it.
+# Engine -> format of its models, and function that opens one.
 ENGINES: dict[str, tuple[str, Callable[[Path, str], Run]]] = {
     "inference": ("paddle", open_inference),
     "onnx": ("onnx", open_onnx),
@@ -68,22 +72,22 @@ def _threads() -> int:
 
 
 class ExportedPredictor:
-    """Depth by an exported model, called like `DepthPredictor`.
+    """Depth predictor of an exported model, with the interface of ``DepthPredictor``.
 
     Args:
-        folder: what ``tools/export_model.py`` wrote, with resizing and scale inside.
-        engine: a key of `ENGINES`.
+        folder: Output of ``tools/export_model.py`` without ``--bare``.
+        engine: Key of ``ENGINES``.
         device: "cpu" or "gpu".
-        scale: metres in a scene unit; None takes the model's own.
+        scale: Metres per scene unit; None uses that of the model.
 
     Attributes:
-        info: what the model is.
-        size, depth_range, scale: as in `DepthPredictor`.
+        info: Description of the model.
+        size, depth_range, scale: As in ``DepthPredictor``.
 
     Raises:
-        WeightsError: the folder holds no such model, or it is damaged.
-        OptionsError: the model is the networks alone.
-        UserError: the engine is not installed.
+        WeightsError: The folder contains no such model, or it is damaged.
+        OptionsError: The model contains only the networks.
+        UserError: The runtime is not installed.
     """
 
     left_out: tuple[str, ...] = ()
@@ -94,28 +98,28 @@ class ExportedPredictor:
         kind, open_engine = ENGINES[engine]
         missing = [name for name in FILES[kind] if not (folder / name).is_file()]
         if missing:
-            raise WeightsError(f"{folder} has no {missing[0]} for --engine {engine}: export it with --format {kind}.")
+            raise WeightsError(
+                f"{missing[0]}, which --engine {engine} needs, not found in {folder}. Export the model with "
+                f"--format {kind}."
+            )
         check_manifest(folder, (INFO_FILE, *FILES[kind]))
         if self.info.bare:
-            raise OptionsError(f"the model in {folder} leaves resizing outside (--bare): export it without.")
+            raise OptionsError(f"The model in {folder} was exported with --bare. Export it without --bare.")
         self.size = self.info.height, self.info.width
         self.depth_range = self.info.min_depth, self.info.max_depth
         self.scale = self.info.scale if scale is None else scale
-        # Of the model's depth in a scene unit.
+        # Unit of the model's own depth output.
         self._unit = np.float32(1.0 if self.info.scale is None else self.info.scale)
         self._run = open_engine(folder, device)
 
     def checksum(self) -> str:
-        """Of the weights that were exported, as `DepthPredictor.checksum` gives it."""
+        """Return the checksum of the exported weights, as ``DepthPredictor.checksum`` computes it."""
         return self.info.weights
 
     def __call__(
         self, images: np.ndarray | Sequence[np.ndarray], *, post_process: bool = False
     ) -> Prediction | list[Prediction]:
-        """Disparity and depth of images, each at its own size; as `DepthPredictor` takes and gives them.
-
-        Images of one size are one batch.
-        """
+        """Predict disparity and depth of images as ``DepthPredictor`` does; images of equal size form a batch."""
         if isinstance(images, np.ndarray):
             return self([images], post_process=post_process)[0]
         predictions: dict[int, Prediction] = {}
@@ -126,7 +130,7 @@ class ExportedPredictor:
         return [predictions[i] for i in range(len(images))]
 
     def _scaled_disps(self, batch: np.ndarray, post_process: bool) -> np.ndarray:
-        """Of images (B, H, W, 3): float32 (B, H, W), in inverse scene units."""
+        """Predict images (B, H, W, 3): float32 (B, H, W), in inverse scene units."""
         scaled_disps = self._unit / self._run(batch)
         if post_process:
             mirrored = self._unit / self._run(np.ascontiguousarray(batch[:, :, ::-1]))

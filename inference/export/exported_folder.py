@@ -1,4 +1,4 @@
-"""A folder of exported models: ``depth.onnx``; ``depth.json`` with ``depth.pdiparams``; and ``export.json``."""
+"""Folder of exported models: ``depth.onnx``; ``depth.json`` with ``depth.pdiparams``; and ``export.json``."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,17 +15,17 @@ FILES = {"paddle": (f"{MODEL}.json", f"{MODEL}.pdiparams"), "onnx": (f"{MODEL}.o
 
 @dataclass(frozen=True)
 class ExportInfo:
-    """What ``export.json`` says of the models beside it.
+    """Content of ``export.json``, the description of the models next to it.
 
     Attributes:
-        formats: keys of `FILES`, of those that are there.
-        height, width: of the networks' input.
-        min_depth, max_depth: what disparity 1 and 0 stand for, scene units.
-        scale: metres in a scene unit; None where that is not known.
-        bare: whether the models are the networks alone, with resizing and scale outside.
-        fp16: whether the weights are kept in 16 bits.
-        weights: checksum of the weights (`DepthPredictor.checksum`).
-        model: type and settings, as ``weights.json`` has them; None in older folders.
+        formats: Exported formats, keys of ``FILES``.
+        height, width: Input size of the networks.
+        min_depth, max_depth: Depth at disparity 1 and 0, scene units.
+        scale: Metres per scene unit; None if unknown.
+        bare: Whether the models contain only the networks, without resizing and scale.
+        fp16: Whether the weights are stored in 16 bits.
+        weights: Checksum of the weights (``DepthPredictor.checksum``).
+        model: Type and settings as in ``weights.json``; None if the folder does not name them.
     """
 
     formats: tuple[str, ...]
@@ -41,20 +41,24 @@ class ExportInfo:
 
 
 def write_info(folder: Path, info: ExportInfo) -> None:
-    """Writes ``export.json``."""
+    """Write ``export.json``."""
     write_json(folder / INFO_FILE, asdict(info))
 
 
 def read_info(folder: Path) -> ExportInfo:
-    """What ``export.json`` in a folder says. Raises WeightsError where it is missing or damaged."""
+    """Read ``export.json`` from a folder.
+
+    Raises:
+        WeightsError: It is missing or damaged.
+    """
     path = folder / INFO_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return ExportInfo(**{**content, "formats": tuple(content["formats"])})
     except FileNotFoundError:
         raise WeightsError(
-            f"{folder} holds no exported model ({INFO_FILE}): make one by python tools/export_model.py "
-            "--load_weights_folder WEIGHTS --out DIR, and give DIR."
+            f"No exported model in {folder}: {INFO_FILE} not found. Run python tools/export_model.py "
+            "--load_weights_folder WEIGHTS --out DIR, and pass DIR."
         ) from None
     except (OSError, ValueError, TypeError, LookupError) as error:
-        raise WeightsError(f"{path} is damaged ({error}): export the model again.") from error
+        raise WeightsError(f"{path} is damaged ({error}). Export the model again.") from error

@@ -1,4 +1,4 @@
-"""The traced networks as files: Paddle's inference model, and ONNX made of it."""
+"""Write traced networks as a Paddle inference model, and convert it to ONNX."""
 
 import functools
 import importlib.util
@@ -12,15 +12,15 @@ from paddle import nn
 from paddle.static import InputSpec
 
 from common.errors import UserError
-from inference.export.traced_network import BareModel, WholeModel, upsampled_by_phases
+from inference.export.traced_network import CoreModel, EndToEndModel, upsampled_by_phases
 from layers.blocks import ConvBlock
 
 OPSET = 17
 ONNX_NEEDS = (
-    "ONNX export needs Paddle2ONNX, which is not installed: run pip install -r requirements-export.txt with Python "
+    "ONNX export needs Paddle2ONNX, which is not installed. Run pip install -r requirements-export.txt with Python "
     "3.10 to 3.12; Paddle2ONNX has no wheel for Python 3.13."
 )
-# In a process of its own: Paddle2ONNX aborts the process where it cannot convert.
+# In a separate process: Paddle2ONNX aborts its process if it cannot convert a model.
 _CONVERT = """
 import sys
 from common.environment import prepare_environment
@@ -32,9 +32,9 @@ paddle2onnx.export(model, params, save_file=target, opset_version=int(opset), op
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def write_paddle(model: WholeModel | BareModel, stem: Path) -> None:
-    """Writes ``STEM.json`` and ``STEM.pdiparams``, for any batch and size of images."""
-    shape, kind = ([None, 3, None, None], "float32") if isinstance(model, BareModel) else ([None] * 3 + [3], "uint8")
+def write_paddle(model: EndToEndModel | CoreModel, stem: Path) -> None:
+    """Write ``STEM.json`` and ``STEM.pdiparams``, for any batch size and image size."""
+    shape, kind = ([None, 3, None, None], "float32") if isinstance(model, CoreModel) else ([None] * 3 + [3], "uint8")
     model.eval()
     blocks = [layer for layer in model.sublayers() if isinstance(layer, ConvBlock)]
     for block in blocks:
@@ -46,10 +46,10 @@ def write_paddle(model: WholeModel | BareModel, stem: Path) -> None:
             del block.upsampled
 
 
-def keep_in_half(model: nn.Layer) -> None:
-    """Keeps the weights of all convolutions in 16 bits; they are made 32 bits wide where they are used.
+def cast_weights_fp16(model: nn.Layer) -> None:
+    """Store the weights of all convolutions in 16 bits, and cast them to 32 bits on use.
 
-    The networks are changed for good: whoever goes on with them loads them anew.
+    This changes the networks permanently; load them again for other uses.
     """
     convolutions = [layer for layer in model.sublayers() if isinstance(layer, nn.Conv2D)]
     for layer in convolutions:
@@ -60,28 +60,28 @@ def keep_in_half(model: nn.Layer) -> None:
 
     def widen(_: nn.Layer, inputs: tuple) -> None:
         for layer in convolutions:
-            # Past Paddle's own setting of attributes, which would take it for a parameter.
+            # Bypass Paddle's __setattr__, which would register a parameter.
             object.__setattr__(layer, "weight", layer.half_weight.astype("float32"))
 
-    # Of the whole model: others than the convolution itself use its weight too.
+    # On the model instead of each convolution: other layers also use their weights.
     model.register_forward_pre_hook(widen)
 
 
 def can_write_onnx() -> bool:
-    """Tell whether Paddle2ONNX is installed."""
+    """Return whether Paddle2ONNX is installed."""
     return importlib.util.find_spec("paddle2onnx") is not None
 
 
 def write_onnx(stem: Path, target: Path, about: dict[str, str]) -> None:
-    """Converts ``STEM.json`` and ``STEM.pdiparams`` to ONNX.
+    """Convert ``STEM.json`` and ``STEM.pdiparams`` to ONNX.
 
     Args:
-        stem: of the Paddle model.
-        target: the file to write.
-        about: goes into the file's metadata.
+        stem: Path of the Paddle model, without suffix.
+        target: ONNX file to write.
+        about: Metadata of the file.
 
     Raises:
-        UserError: Paddle2ONNX is not installed, or cannot convert.
+        UserError: Paddle2ONNX is not installed, or cannot convert the model.
     """
     files = [f"{stem}.json", f"{stem}.pdiparams", str(target), str(OPSET)]
     command = [sys.executable, "-c", _CONVERT, *files]
@@ -89,13 +89,13 @@ def write_onnx(stem: Path, target: Path, about: dict[str, str]) -> None:
     if "No module named 'paddle2onnx'" in done.stderr:
         raise UserError(ONNX_NEEDS)
     if done.returncode or not target.is_file():
-        said = (done.stdout + done.stderr).strip()[-1500:]
-        raise UserError(f"Paddle2ONNX could not convert the model (status {done.returncode}); it said:\n{said}")
+        output = (done.stdout + done.stderr).strip()[-1500:]
+        raise UserError(f"Paddle2ONNX could not convert the model (exit status {done.returncode}):\n{output}")
     _tidy(target, about)
 
 
 def _tidy(path: Path, about: dict[str, str]) -> None:
-    """Gives the output and the free dimensions names, drops what no node uses, and keeps ``about`` in the file."""
+    """Name the output and the free dimensions, remove unused nodes and initializers, and add ``about`` as metadata."""
     import onnx
 
     model = onnx.load(str(path))
@@ -112,7 +112,7 @@ def _tidy(path: Path, about: dict[str, str]) -> None:
             if not name.isdigit():
                 dim.dim_param = name
     used, nodes = {output.name}, []
-    for node in reversed(graph.node):  # they stand in the order in which they are computed
+    for node in reversed(graph.node):  # nodes are in topological order
         if used.intersection(node.output):
             used.update(node.input)
             nodes.append(node)

@@ -1,4 +1,4 @@
-"""The depth networks with all that stands around them, as one layer to be traced."""
+"""Depth networks with resizing and scaling as one layer, for tracing."""
 
 import math
 from collections.abc import Callable
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor
 
 
-class WholeModel(nn.Layer):
-    """Images as they come to depth at their size: what `DepthPredictor` does, in one graph.
+class EndToEndModel(nn.Layer):
+    """Model from images to depth at their own size: ``DepthPredictor`` in one graph.
 
     Args:
-        predictor: the networks, their size, depth range and scale.
+        predictor: Networks, input size, depth range and scale.
     """
 
     def __init__(self, predictor: "DepthPredictor") -> None:
         super().__init__()
-        self.networks = BareModel(predictor)
+        self.networks = CoreModel(predictor)
         self.size = predictor.size
         self.scale = 1.0 if predictor.scale is None else predictor.scale
 
     def forward(self, images: Tensor) -> Tensor:
-        """Depth (B, H, W), metres or scene units.
+        """Predict depth (B, H, W), metres or scene units.
 
         Args:
             images: uint8 (B, H, W, 3), RGB.
@@ -41,11 +41,11 @@ class WholeModel(nn.Layer):
         return self.scale * resize_like_opencv(scaled_disp, self.size, (height, width)).reciprocal()
 
 
-class BareModel(nn.Layer):
-    """The networks alone, for who resizes and scales outside.
+class CoreModel(nn.Layer):
+    """Model of the networks alone; the caller resizes and scales.
 
     Args:
-        predictor: the networks and their depth range.
+        predictor: Networks and depth range.
     """
 
     def __init__(self, predictor: "DepthPredictor") -> None:
@@ -54,17 +54,17 @@ class BareModel(nn.Layer):
         self.depth_range = predictor.depth_range
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scaled disparity (B, h, w), one over depth in scene units.
+        """Predict scaled disparity (B, h, w), 1 / depth in scene units.
 
         Args:
-            images: float32 (B, 3, h, w) in [0, 1]; h and w multiples of 32.
+            images: float32 (B, 3, h, w) in [0, 1]; h and w are multiples of 32.
         """
         scaled_disp, _ = disp_to_depth(self.model({"color_aug/0/0": images})["disp/0"], *self.depth_range)
         return scaled_disp.squeeze(1)
 
 
 def resize_like_pillow(x: Tensor, size: tuple, new_size: tuple) -> Tensor:
-    """Resizes images (..., H, W) of values from 0 to 255 by Pillow's Lanczos filter, rounded after each direction."""
+    """Resize images (..., H, W) in [0, 255] with Pillow's Lanczos filter, rounding after each direction."""
     x = paddle.matmul(x, resampling(size[1], new_size[1], _lanczos, smooth=True), transpose_y=True)
     x = paddle.floor(x + 0.5).clip(0, 255)
     x = paddle.matmul(resampling(size[0], new_size[0], _lanczos, smooth=True), x)
@@ -72,20 +72,20 @@ def resize_like_pillow(x: Tensor, size: tuple, new_size: tuple) -> Tensor:
 
 
 def resize_like_opencv(x: Tensor, size: tuple, new_size: tuple) -> Tensor:
-    """Resizes maps (..., H, W) bilinearly, as OpenCV does."""
+    """Resize maps (..., H, W) bilinearly, like OpenCV."""
     x = paddle.matmul(x, resampling(size[1], new_size[1], _tent, smooth=False), transpose_y=True)
     return paddle.matmul(resampling(size[0], new_size[0], _tent, smooth=False), x)
 
 
 def resampling(count: "int | Tensor", new_count: "int | Tensor", kernel: Callable, smooth: bool) -> Tensor:
-    """The matrix (new_count, count) that resamples a row of pixels: borders map to borders, weights sum to 1.
+    """Build the matrix (new_count, count) that resamples a row of pixels: borders map to borders, weights sum to 1.
 
-    As products with such matrices, resizing is the same in every runtime, to rounding; their own operators differ.
+    As matrix products, resizing gives the same result in every runtime up to rounding; their resize operators differ.
 
     Args:
-        count, new_count: of the pixels; 0-D integers where the graph shall take any.
-        kernel: of the distance in pixels, at least 0.
-        smooth: where there are fewer new pixels, widen the kernel to theirs.
+        count, new_count: Numbers of pixels; 0-D integer tensors if the graph must accept any size.
+        kernel: Function of the distance in pixels, at least 0.
+        smooth: When downsampling, widen the kernel to the new pixels.
     """
     new, old = (paddle.arange(0, n, dtype="int64").astype("float32") + 0.5 for n in (new_count, count))
     ratio = _as_float(count) / _as_float(new_count)
@@ -99,7 +99,7 @@ def _as_float(count: "int | Tensor") -> Tensor:
 
 
 def _lanczos(distance: Tensor) -> Tensor:
-    x = math.pi * distance.clip(min=1e-4)  # where it is 1 to all digits, and not 0 / 0
+    x = math.pi * distance.clip(min=1e-4)  # avoids 0 / 0; the result rounds to 1
     return 3 * paddle.sin(x) * paddle.sin(x / 3) / (x * x) * (distance < 3).astype("float32")
 
 
@@ -108,11 +108,12 @@ def _tent(distance: Tensor) -> Tensor:
 
 
 def upsampled_by_phases(block: ConvBlock, x: Tensor, skip: Tensor | None) -> Tensor:
-    """As ``block.upsampled``, with less to do: where pixels are doubled, a 3x3 convolution sees four different ones.
+    """Compute ``block.upsampled`` with less work: on doubled pixels, a 3x3 convolution sees four distinct inputs.
 
-    In each direction the first of two doubled pixels sees the pixel before it once and its own twice, the second its
-    own twice and the next once. So four convolutions of 2x2 at the small size, one for each of the four pixels that
-    one becomes, are the convolution of the doubled image; its border by reflection is one by copies at the small size.
+    In each direction, the first of two doubled pixels sees the previous pixel once and its own twice; the second sees
+    its own twice and the next once. Four 2x2 convolutions at the small size, one per output pixel of a 2x2 block,
+    therefore equal the convolution of the doubled image. Its reflected border equals a replicated border at the small
+    size.
     """
     conv = block.conv.conv
     weight = conv.weight[:, : x.shape[1]]  # (O, C, 3, 3)
@@ -131,5 +132,9 @@ def upsampled_by_phases(block: ConvBlock, x: Tensor, skip: Tensor | None) -> Ten
 
 
 def _phase(second: int) -> Tensor:
-    """Three taps on doubled pixels to two on the pixels themselves, for the first or the second of a pair: (2, 3)."""
+    """Return the (2, 3) matrix that sums three taps on doubled pixels to two taps on the pixels.
+
+    Args:
+        second: Whether the convolution is centred on the second pixel of a pair.
+    """
     return paddle.to_tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]] if second else [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])

@@ -38,7 +38,7 @@ def test_depth_in_steps_of_a_256th_of_a_metre(benchmark, tmp_path, capsys):
     assert list(found) == ["0000000000.png", "0000000001.png", "0000000499.png"]
     for image, value in zip(found.values(), (2560, 1, 80 * 256), strict=True):  # capped, and never 0: unknown
         assert image.shape == (352, 1216) and image.dtype in (np.uint16, np.int32) and (image == value).all()
-    assert "which alone can score them" in capsys.readouterr().out and not (tmp_path / "metrics.json").exists()
+    assert "benchmark_submission.zip" in capsys.readouterr().out and not (tmp_path / "metrics.json").exists()
 
 
 def test_the_same_bytes_again_and_nothing_by_halves(benchmark, tmp_path):
@@ -50,7 +50,7 @@ def test_the_same_bytes_again_and_nothing_by_halves(benchmark, tmp_path):
     disps = np.load(tmp_path / "d.npy")
     disps[2, 3, 3] = np.nan
     np.save(tmp_path / "d.npy", disps)
-    with pytest.raises(DataError, match="image 499 l: its disparities are not all positive"):
+    with pytest.raises(DataError, match=r"image 499 l: .*positive"):
         evaluate(benchmark)
     assert path.read_bytes() == first
     assert sorted(file.name for file in tmp_path.iterdir()) == ["benchmark_submission.zip", "d.npy", "splits"]

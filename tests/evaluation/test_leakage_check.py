@@ -56,7 +56,7 @@ def test_what_it_was_finetuned_from_counts_too(world):
     assert world.overlap(finetuned) == (["a 10 l", "b 10 l"], ("fine", "mine"), "")
     lost = world.run("lost", split="fine", load_weights_folder="/nowhere/weights_best")
     seen, known, unknown = world.overlap(lost)
-    assert (seen, known) == (["b 10 l"], ("fine",)) and "/nowhere/weights_best lies in no run" in unknown
+    assert (seen, known) == (["b 10 l"], ("fine",)) and "/nowhere/weights_best" in unknown
     itself = world.run("itself")
     (itself.parent / "opt.json").write_text(
         json.dumps(Options(data_path="gone", split="mine", load_weights_folder=str(itself)).as_dict())
@@ -104,4 +104,4 @@ def test_without_knowledge_there_is_one_line(world, tmp_path, capsys, content):
         (released / "opt.json").write_text(content)
     check_leakage(Options(data_path=str(tmp_path), load_weights_folder=str(released)), lines)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("Note: not all that these weights were trained on is known: ")
+    assert line.startswith("Note: ") and "training frames" in line

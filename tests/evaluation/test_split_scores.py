@@ -64,8 +64,8 @@ def test_one_ground_truth_at_a_time(dataset, gt, perfect):
 
 def test_a_frame_that_cannot_be_scored_is_named(dataset, gt, perfect):
     disps = np.stack([perfect(gt, 2)] * 3)
-    with pytest.raises(DataError, match="none of the 3 frames has ground truth that counts"):
+    with pytest.raises(DataError, match="3 frames has valid ground truth"):
         score_frames([SplitPrediction(disps, PROTOCOL)], of([None, gt * 0, gt + 90], lambda depth: depth), dataset, 0)
     disps[2, 5, 5] = np.nan
-    with pytest.raises(DataError, match="day/drive 2 l: its disparities are not all positive and finite"):
+    with pytest.raises(DataError, match=r"day/drive 2 l: .*positive and finite"):
         score_frames([SplitPrediction(disps, PROTOCOL)], of([gt] * 3), dataset, 0)

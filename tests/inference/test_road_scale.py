@@ -31,7 +31,7 @@ def test_the_road_gives_the_scale(height):
 
 def test_without_a_road_a_video_keeps_its_scale_and_an_image_has_none():
     steady, single = RoadScale(1.5, keep=True), RoadScale(1.5, keep=False)
-    with pytest.raises(DataError, match=r"In frame 0 no road is found.*--scale"):
+    with pytest.raises(DataError, match=r"frame 0: no road.*--scale"):
         steady(WALL, K, "frame 0")
     steady(street(0.5), K, "frame 1"), single(street(0.5), K, "1.png")
     np.testing.assert_allclose(steady(WALL, K, "frame 2").depth, 15, rtol=1e-3)

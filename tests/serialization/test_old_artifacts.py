@@ -78,7 +78,7 @@ def test_weights_that_do_not_name_their_network_predict_without_options(unpack, 
     command += ["--output_dir", str(tmp_path / "out"), "--device", "cpu"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Predictions of 1 images" in done.stdout and any((tmp_path / "out").iterdir())
+    assert "Saved predictions of 1 images to" in done.stdout and any((tmp_path / "out").iterdir())
 
 
 def test_a_checkpoint(unpack):

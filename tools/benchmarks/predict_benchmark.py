@@ -83,11 +83,11 @@ def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (
     """Export the predictor to ``folder`` end to end, and to its subfolder ``BARE`` as networks only."""
     from inference.export.exported_folder import FILES, MODEL
     from inference.export.model_writers import can_write_onnx, write_onnx, write_paddle
-    from inference.export.traced_network import BareModel, WholeModel
+    from inference.export.traced_network import CoreModel, EndToEndModel
 
     for make, place, sizes in (
-        (WholeModel, folder, "batch height width 3"),
-        (BareModel, folder / BARE, "batch 3 height width"),
+        (EndToEndModel, folder, "batch height width 3"),
+        (CoreModel, folder / BARE, "batch 3 height width"),
     ):
         place.mkdir(exist_ok=True)
         write_paddle(make(predictor), place / MODEL)

@@ -133,24 +133,24 @@ def test_frames_without_ground_truth_are_skipped_and_named(depths):
     assert result.skipped == ("a 2 l", "a 3 l")
     assert np.isnan(result.metrics[1:]).all() and np.isnan(result.ratios[1:]).all()
     assert result.means == pytest.approx(PERFECT, abs=1e-5)
-    with pytest.raises(ValueError, match="none of the 3 frames"):
+    with pytest.raises(ValueError, match="3 frames"):
         evaluate_depths(1 / depths, [None] * 3, DepthProtocol())
 
 
 def test_wrong_input_is_named(depths):
     disps, truths, names = 1 / depths, list(depths), ["a 1 l", "a 2 l", "a 3 l"]
-    with pytest.raises(ValueError, match="for 3 frames, ground truth for 2"):
+    with pytest.raises(ValueError, match="3 frames, ground truth for 2"):
         evaluate_depths(disps, truths[:2], DepthProtocol())
     with pytest.raises(ValueError, match=r"\(3, 1, 20, 60\)"):
         evaluate_depths(disps[:, None], truths, DepthProtocol())
-    with pytest.raises(ValueError, match=r"a 1 l: its disparities .* found: int64"):
+    with pytest.raises(ValueError, match=r"a 1 l: disparities.*int64"):
         evaluate_depths(np.ones((3, 4, 5), np.int64), truths, DepthProtocol(), names)
-    with pytest.raises(ValueError, match="a 1 l: its ground truth"):
+    with pytest.raises(ValueError, match="a 1 l: ground truth"):
         evaluate_depths(disps, [depths[0][None], *truths[1:]], DepthProtocol(), names)
     for value in (np.nan, np.inf, 0, -1):
         damaged = disps.copy()
         damaged[1, 3, 3] = value
-        with pytest.raises(ValueError, match=r"a 2 l: .* not all positive"):
+        with pytest.raises(ValueError, match=r"a 2 l: .*positive"):
             evaluate_depths(damaged, truths, DepthProtocol(), names)
 
 

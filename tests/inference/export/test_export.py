@@ -147,15 +147,15 @@ def test_the_networks_alone_with_weights_in_16_bits(weights, tmp_path):
     (scaled_disps,) = session.run(None, {"images": batch})
     predictor = DepthPredictor.from_folder(weights)
     np.testing.assert_allclose(scaled_disps, predictor.predict({"color_aug/0/0": paddle.to_tensor(batch)}), rtol=1e-2)
-    with pytest.raises(OptionsError, match=r"leaves resizing outside \(--bare\)"):
+    with pytest.raises(OptionsError, match=r"--bare"):
         ExportedPredictor(tmp_path / "models", "onnx")
-    with pytest.raises(WeightsError, match="export it with --format paddle"):
+    with pytest.raises(WeightsError, match="--format paddle"):
         ExportedPredictor(tmp_path / "models", "inference")
 
 
 @needs_paddle2onnx
 def test_folders_without_a_whole_model_are_refused(exported, weights, tmp_path):
-    with pytest.raises(WeightsError, match=r"holds no exported model.*tools/export_model\.py"):
+    with pytest.raises(WeightsError, match=r"export\.json not found.*tools/export_model\.py"):
         ExportedPredictor(weights, "onnx")
     shutil.copytree(exported[0], tmp_path / "damaged")
     with open(tmp_path / "damaged/depth.onnx", "r+b") as stream:
