@@ -1,7 +1,7 @@
-"""Files and folders that are whole or absent: written under a temporary name, synced, renamed.
+"""Atomic writes of files and folders: write under a temporary name, sync, rename.
 
-A process killed at any moment leaves the old file or the new one, never half of either. Temporary names are
-fixed, so that the next save clears what a killed one left; one process at a time may write a path.
+A process killed at any moment leaves the old version or the new one, never a partial file. Temporary names are fixed:
+the next save removes the leftovers of a killed one. Only one process at a time may write a path.
 """
 
 import json
@@ -17,10 +17,10 @@ from common.errors import UserError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A stream to write ``path`` by; the file takes its name when the block ends without an error.
+    """Open a stream that becomes the file ``path`` if the block ends without an error.
 
     Raises:
-        UserError: the file cannot be written: no space, no permission.
+        UserError: The file cannot be written, for example for lack of space or permission.
     """
     temporary = _sibling(path, "tmp")
     with _named_faults(path):
@@ -38,21 +38,24 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes ``content`` as JSON, indented, by ``atomic_file``; raises UserError as that does."""
+    """Write ``content`` as indented JSON, atomically.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
     with atomic_file(path) as stream:
         stream.write(json.dumps(content, indent=2).encode() + b"\n")
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder to fill; it takes the place of ``folder`` when the block ends without an error.
+    """Create a temporary folder that replaces ``folder`` if the block ends without an error.
 
-    The files in it must have been synced, as those of ``atomic_file`` are. A folder cannot be replaced in one
-    operation: the old one steps aside first, where ``resolve_complete_dir`` finds it should the process die in
-        between.
+    Write its files with ``atomic_file``, which syncs them. A folder cannot be replaced in one operation: the old one is
+    renamed first. If the process is killed in between, ``resolve_complete_dir`` finds the old one.
 
     Raises:
-        UserError: the folder cannot be written: no space, no permission.
+        UserError: The folder cannot be written, for example for lack of space or permission.
     """
     temporary, old = _sibling(folder, "tmp"), _sibling(folder, "old")
     with _named_faults(folder):
@@ -75,7 +78,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def resolve_complete_dir(folder: Path) -> Path:
-    """Return ``folder``, or its previous version where a save was cut off just before the new one took its name."""
+    """Return ``folder``, or its previous version if a save was killed between the two renames."""
     old = _sibling(folder, "old")
     return old if not folder.exists() and old.is_dir() else folder
 
@@ -93,7 +96,7 @@ def _named_faults(path: Path) -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the names in ``folder`` last; only POSIX systems can."""
+    """Sync the directory entries of ``folder`` to disk; only POSIX systems support this."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

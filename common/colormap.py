@@ -1,20 +1,20 @@
-"""Disparity as a picture."""
+"""Colour maps of disparity."""
 
 import cv2
 import numpy as np
 
 
 def colour_range(disp: np.ndarray) -> tuple[float, float]:
-    """The values of a picture's ends: the smallest (far, dark) and the 95th percentile (near, bright)."""
+    """Return the disparities of the darkest and brightest colour: the minimum (far) and the 95th percentile (near)."""
     return float(disp.min()), float(np.percentile(disp, 95))
 
 
 def colourise_disparity(disp: np.ndarray, ends: tuple[float, float] | None = None) -> np.ndarray:
-    """Magma colours, from dark to bright.
+    """Colour a disparity map with the magma colour map, from dark (far) to bright (near).
 
     Args:
         disp: (H, W), any scale.
-        ends: the values of the darkest and the brightest colour; those of `colour_range` by default.
+        ends: Disparities of the darkest and brightest colour; ``colour_range(disp)`` by default.
 
     Returns:
         uint8 (H, W, 3), RGB.

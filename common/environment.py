@@ -1,6 +1,6 @@
-"""What must be set before Paddle is imported, the device to run on, and how a script ends.
+"""Environment of the scripts: settings before Paddle is imported, device selection, and exit codes.
 
-Entry scripts call ``prepare_environment`` before they import anything that imports Paddle.
+Scripts call ``prepare_environment`` before they import any module that imports Paddle.
 """
 
 import contextlib
@@ -16,34 +16,35 @@ from pathlib import Path
 
 from common.errors import Stopped, UserError
 
-# What Paddle prints or warns that means nothing to a user; all else is passed on.
+# Messages and warnings of Paddle that are irrelevant to users; all others are passed on.
 _NOISE = (
     "Tensor do not have .place. interface",
     "No ccache found",
     "we now always track global mean",
     "OMP_NUM_THREADS set to",
     "USE OMP_NUM_THREADS WISELY",
-    # Paddle tells the flags that differ from its defaults whenever processes join, its own among them.
+    # Paddle lists modified flags, including its own, when processes join.
     "= Modified FLAGS detected =",
     ", current_value=",
     "=" * 71,
 )
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
 def prepare_environment() -> None:
-    """Imports Paddle, with what makes it fast on this processor set before, where the user has not, and less noise.
+    """Import Paddle with settings that make it fast on this processor, and without irrelevant messages.
 
-    The cores are divided among the processes that Paddle's launcher started on this machine.
+    Environment variables that the user set take precedence. The cores are divided among the processes that Paddle's
+    launcher started on this machine.
     """
     processes = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
     if processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
-        del os.environ["OMP_NUM_THREADS"]  # the launcher's, which sets it where the user has not
+        del os.environ["OMP_NUM_THREADS"]  # Paddle's launcher sets 1 unless the user sets the variable
     threads = max(1, _available_cores() // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     if _is_amd():
-        # The CPU wheel's MKL takes a slow path on AMD processors unless told which instructions there are.
+        # MKL in the CPU wheel uses slow kernels on AMD processors unless this variable names the instruction set.
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     _keep_freed_memory()
     os.environ.setdefault("GLOG_minloglevel", "2")
@@ -55,7 +56,7 @@ def prepare_environment() -> None:
 
 @contextlib.contextmanager
 def quiet_errors() -> Iterator[None]:
-    """Within the block, what is printed as errors but means nothing to a user is dropped; the rest comes at its end."""
+    """Buffer stderr in the block, and print it at the end without irrelevant messages."""
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -67,14 +68,14 @@ def quiet_errors() -> Iterator[None]:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep what is freed, unless the user has set it otherwise.
+    """Make glibc keep freed memory, unless the user configured malloc.
 
-    Arrays as large as a batch would go back to the system each time, and come again page by page, which took a sixth of
-    the time of a prediction, and most of that of making a batch float.
+    By default glibc returns arrays of the size of a batch to the system, and each new array causes page faults. These
+    took one sixth of the time of a prediction, and most of the time of converting a batch to float.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # not glibc
         set_malloc_option = ctypes.CDLL(None).mallopt
         for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
             set_malloc_option(option, 2**31 - 1)
@@ -82,9 +83,9 @@ def _keep_freed_memory() -> None:
 
 @contextlib.contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
-    """Within the block Ctrl-C ends the process at once, without a traceback.
+    """Make Ctrl-C end the process immediately and without a traceback while the block runs.
 
-    For imports: some libraries turn the exception that it would raise into an error of theirs.
+    Used around imports: some libraries convert ``KeyboardInterrupt`` into their own errors.
     """
     is_pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not is_pythons or threading.current_thread() is not threading.main_thread():
@@ -104,7 +105,7 @@ def _available_cores() -> int:
 
 
 def _is_amd() -> bool:
-    """Whether Linux names an AMD processor; False where it cannot be told."""
+    """Return whether ``/proc/cpuinfo`` names an AMD processor; False if it cannot be read."""
     try:
         return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(errors="ignore")
     except OSError:
@@ -112,13 +113,16 @@ def _is_amd() -> bool:
 
 
 def set_device(name: str) -> str:
-    """Makes Paddle run on "gpu", "cpu" or "xpu"; "auto" takes the accelerator that is there, else the CPU.
+    """Select Paddle's device.
+
+    Args:
+        name: "gpu", "cpu", "xpu", or "auto" for the first available accelerator, else the CPU.
 
     Returns:
-        The device in use, as Paddle names it.
+        Paddle's name of the selected device.
 
     Raises:
-        UserError: the device asked for is not there.
+        UserError: The device is unavailable.
     """
     import paddle
 
@@ -130,20 +134,23 @@ def set_device(name: str) -> str:
     if name == "auto":
         name = next(device for device, there in available.items() if there)
         if name == "cpu":
-            print("No GPU that this Paddle can use: running on the CPU.", file=sys.stderr)
+            print("No GPU available to Paddle: running on the CPU.", file=sys.stderr)
     if not available[name]:
         raise UserError(
-            f"--device {name}: this installation of Paddle {paddle.__version__} finds none. "
-            "Install the Paddle build for it (paddlepaddle-gpu for GPUs), or use --device auto."
+            f"--device {name}: unavailable in this installation of Paddle {paddle.__version__}. "
+            "Install the Paddle build for it (paddlepaddle-gpu for GPUs), or pass --device auto."
         )
     return paddle.set_device(name)
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Runs a script's ``main``, and ends it without a traceback where the user or the system wanted an end.
+    """Run a script's ``main`` and translate expected exceptions into exit codes without a traceback.
 
-    A mistake that the user can mend ends it with its message, exit status 2; a signal with 128 + its number, as
-    shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+    An error that the user can fix prints its message and exits with code 2. A signal exits with 128 plus its number, as
+    shells do: 130 for Ctrl-C, 143 for SIGTERM.
+
+    Raises:
+        SystemExit: ``main`` raised ``UserError``, ``Stopped`` or ``KeyboardInterrupt``.
     """
     try:
         main()

@@ -1,6 +1,6 @@
-"""What a user can mend: errors whose message says what was found, what was expected and what to do.
+"""Errors that the user can fix. Their messages state what was found, what was expected and what to do.
 
-Scripts print these as one message and exit; anything else is a fault of the program and keeps its traceback.
+Scripts print these errors without a traceback and exit. Any other exception is a bug and keeps its traceback.
 """
 
 from collections.abc import Iterator
@@ -8,31 +8,31 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base class of all errors that the user can fix."""
 
 
 class OptionsError(UserError):
-    """An option is unknown, of a wrong type, out of range, or makes no sense beside another."""
+    """An option is unknown, has the wrong type, is out of range, or conflicts with another option."""
 
 
 class DataError(UserError):
-    """A dataset, split or ground truth is missing, empty, or not as its format says."""
+    """A dataset, split or ground-truth file is missing, empty, or does not follow its format."""
 
 
 class WeightsError(UserError):
-    """A weight file is missing, damaged, unsafe, or does not fit the network."""
+    """A weights file is missing, damaged, unsafe, or does not match the network."""
 
 
 class TrainingError(UserError):
-    """Training cannot go on, for example because the loss is no longer finite."""
+    """Training cannot continue, for example because the loss is not finite."""
 
 
 class Stopped(Exception):  # noqa: N818  (no error)
-    """A signal asked the program to end, and it has saved what it had.
+    """A signal stopped the program, after it saved its state.
 
     Args:
-        signum: the signal.
-        message: what was saved, and how to go on.
+        signum: Number of the signal.
+        message: What was saved, and how to resume.
     """
 
     def __init__(self, signum: int, message: str = "") -> None:
@@ -42,7 +42,13 @@ class Stopped(Exception):  # noqa: N818  (no error)
 
 @contextmanager
 def as_data_error() -> Iterator[None]:
-    """Raise a ``ValueError`` of the block as a `DataError`: ``evaluation.metrics`` knows neither user nor project."""
+    """Convert a ``ValueError`` raised in the block into a ``DataError``.
+
+    ``evaluation.metrics`` raises ``ValueError`` because it does not depend on this project.
+
+    Raises:
+        DataError: The block raised a ``ValueError``.
+    """
     try:
         yield
     except ValueError as error:

@@ -1,12 +1,12 @@
-"""Opens images: the only place of the project that does, so that what holds here holds everywhere.
+"""Read images. All other modules open images through this one, so these rules apply everywhere.
 
-- The content decides on the format, which is one of `common.signatures.IMAGES`. Pillow alone would also take EPS, under
-  any name, and run it as a program in Ghostscript.
-- An image is as it is meant to be seen: turned as its EXIF data says.
-- 8 bits a channel. Of 16-bit grey the upper 8 bits are kept, whatever the values: 12-bit data in a 16-bit file cannot
-  be told from a dark scene, and brightness must not depend on a single frame's content. So 12-bit data comes out
-  dark; multiply it by 16 first. 16-bit colour is reduced in the same way, by Pillow.
-- Transparency is dropped. Floating-point images are refused, since nothing says what is white in them.
+- The content determines the format, one of ``common.signatures.IMAGES``. Pillow alone would also accept EPS under any
+  file name, and run it as a program in Ghostscript.
+- Images are upright: the EXIF orientation is applied.
+- Images have 8 bits per channel. 16-bit grey is reduced to its upper 8 bits regardless of its values: 12-bit data in a
+  16-bit file cannot be distinguished from a dark scene, and brightness must not depend on the content of one frame.
+  12-bit data therefore turns out dark; multiply it by 16 first. Pillow reduces 16-bit colour in the same way.
+- Transparency is dropped. Floating-point images are rejected, because their white level is unknown.
 """
 
 import os
@@ -23,11 +23,11 @@ from PIL import Image
 from common.errors import DataError
 from common.signatures import HEAD_BYTES, IMAGE_NAMES, image_format
 
-MAX_PIXELS = 178_956_970  # what Pillow takes for a decompression bomb, 0.5 GB as RGB
-# What Pillow's decoders raise for damaged content.
+MAX_PIXELS = 178_956_970  # Pillow's limit for decompression bombs; 0.5 GB as RGB
+# Exceptions that Pillow's decoders raise for damaged content.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, OverflowError)
 _DAMAGED_HEADER = (*_DAMAGE, LookupError, TypeError, AttributeError, ArithmeticError)
-_ORIENTATION = 0x0112  # EXIF's tag
+_ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,19 +49,20 @@ ImageSource = str | Path | BinaryIO
 
 @contextmanager
 def open_image(source: ImageSource, *, what: str = "Image", max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """Opens an image as it is stored, to be decoded in the block.
+    """Open an image as stored, without decoding it. Depth maps, metadata and reduced decoding need this.
+
+    All other callers use ``load_image`` or ``read_image``.
 
     Args:
-        source: A path, or a binary stream that can seek.
-        what: Begins the error messages.
-        max_pixels: Allowed by the header; nothing is decoded before this check.
+        source: A path, or a seekable binary stream.
+        what: First word of the error messages.
+        max_pixels: Maximum number of pixels; checked in the header, before anything is decoded.
 
     Yields:
-        Pillow's image, not decoded yet, as stored: for depth maps, metadata and reduced decoding. All other callers
-        use `load_image` or `read_image`.
+        Pillow's image, not decoded yet.
 
     Raises:
-        DataError: The image is missing, of another format, damaged, truncated or too large.
+        DataError: The image is missing, has an unsupported format, is damaged, truncated or too large.
     """
     is_path = isinstance(source, (str, os.PathLike))
     name = f"{what} {source}" if is_path else f"The {what.lower()}"
@@ -69,46 +70,48 @@ def open_image(source: ImageSource, *, what: str = "Image", max_pixels: int = MA
         with open(source, "rb") if is_path else nullcontext(source) as stream, _identify(stream, name) as image:
             if image.width * image.height > max_pixels:
                 raise DataError(
-                    f"{name} is too large: {image.width}x{image.height} pixels, and at most {max_pixels / 1e6:.0f} "
-                    "million are allowed. Make it smaller."
+                    f"{name} is too large: got {image.width}x{image.height} pixels, allowed: {max_pixels / 1e6:.0f} "
+                    "million. Resize it."
                 )
             yield image
     except FileNotFoundError:
         raise DataError(f"{name} not found.") from None
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name} is too large: it has too many pixels. Make it smaller.") from error
+        raise DataError(f"{name} is too large: it has too many pixels. Resize it.") from error
     except MemoryError as error:
-        raise DataError(f"{name} is too large for the memory of this machine. Make it smaller.") from error
+        raise DataError(f"{name} is too large for the memory of this machine. Resize it.") from error
     except _DAMAGE as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{name} cannot be read ({reason}): it is damaged or truncated. Copy it again.") from error
 
 
 def _identify(stream: BinaryIO, name: str) -> Image.Image:
-    """Opens the image with the decoder of its signature, and no other."""
+    """Open the image with the decoder that matches its signature."""
     head = stream.read(HEAD_BYTES)
     if not head:
         raise DataError(f"{name} cannot be read: the file is empty. Copy it again.")
     found = image_format(head)
     if found is None:
-        raise DataError(f"{name} is not a {IMAGE_NAMES} file. Convert it to one of these.")
+        raise DataError(f"{name} is not a {IMAGE_NAMES} file. Convert it to one of these formats.")
     stream.seek(0)
     try:
         return Image.open(stream, formats=(found,))
-    except Image.UnidentifiedImageError:  # its text names the stream, or a folder that is nobody's business
+    except Image.UnidentifiedImageError:  # Pillow's message would reveal the stream or a server's path
         raise DataError(f"{name} cannot be read: its header is damaged or truncated. Copy it again.") from None
     except _DAMAGED_HEADER as error:
         raise DataError(f"{name} cannot be read: its header is damaged ({error}). Copy it again.") from error
 
 
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Reads an image as RGB, or as L where it is stored as grey of 8 or 16 bits: one channel is enough to resize.
+    """Read an image as mode RGB, or as mode L if it is stored as 8-bit or 16-bit grey.
+
+    Grey images keep one channel to make resizing cheaper.
 
     Returns:
-        The image of mode L or RGB, upright. Ordinary 8-bit images are not copied.
+        The upright image of mode L or RGB. 8-bit images of these modes are not copied.
 
     Raises:
-        DataError: The image is missing, of another format, damaged, truncated, too large, or of floating point.
+        DataError: The image is missing, has an unsupported format, is damaged, truncated, too large or floating-point.
     """
     with open_image(source, max_pixels=max_pixels) as image:
         image.load()
@@ -116,26 +119,26 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Reads an image as `load_image` does, grey as three equal channels.
+    """Read an image as an RGB array; grey images get three equal channels.
 
     Returns:
-        uint8 (H, W, 3), RGB.
+        uint8 (H, W, 3), RGB, upright.
 
     Raises:
-        DataError: As `load_image`.
+        DataError: As in ``load_image``.
     """
     image = load_image(source, max_pixels=max_pixels)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def load_small_grey(path: str | Path, width: int, least_height: int = 1) -> tuple[tuple[int, int], np.ndarray]:
-    """Reads grey levels at a smaller width, of a JPEG without reconstructing all of it.
+    """Read an image as grey at a smaller width. JPEGs are decoded at reduced resolution, which is faster.
 
     Returns:
-        (height, width) of the upright image, and uint8 (h, ``width``).
+        (height, width) of the upright image as stored, and its grey levels, uint8 (h, ``width``).
 
     Raises:
-        DataError: As `load_image`.
+        DataError: As in ``load_image``.
     """
     with open_image(path) as image:
         turn = _turn(image)
@@ -147,10 +150,10 @@ def load_small_grey(path: str | Path, width: int, least_height: int = 1) -> tupl
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How to turn an image as its EXIF data says."""
+    """Return the transposition that makes the image upright, by its EXIF orientation."""
     try:
         return _TURNS.get(image.getexif().get(_ORIENTATION))
-    except _DAMAGED_HEADER:  # damaged metadata says nothing of the pixels
+    except _DAMAGED_HEADER:  # damaged metadata; the pixels may be fine
         return None
 
 
@@ -162,8 +165,8 @@ def _to_8_bits(image: Image.Image, source: ImageSource) -> Image.Image:
     if image.mode in ("L", "RGB"):
         return image
     if image.mode == "F":
-        raise DataError(f"Image {source} holds floating-point values; 8 or 16 bits were expected. Convert it first.")
-    if image.mode.startswith("I"):  # Pillow's own conversion makes all above 255 white
+        raise DataError(f"Image {source} has floating-point values, expected 8 or 16 bits. Convert it first.")
+    if image.mode.startswith("I"):  # Pillow's conversion saturates all values above 255
         grey = np.asarray(image)
         if grey.dtype != np.uint16:
             grey = grey.clip(0, 65535)
@@ -171,4 +174,4 @@ def _to_8_bits(image: Image.Image, source: ImageSource) -> Image.Image:
     try:
         return image.convert("RGB")
     except ValueError as error:
-        raise DataError(f"Image {source} has colours of type {image.mode}. Convert it to RGB first.") from error
+        raise DataError(f"Image {source} has colour mode {image.mode}, expected RGB. Convert it first.") from error

@@ -1,77 +1,80 @@
-"""Which options make no sense together; each problem is a sentence that says what to do."""
+"""Rules for combinations of options. Each problem is one message that says what to do."""
 
 from collections.abc import Iterator
 from typing import Any
 
-Options = Any  # options.Options, which asks for these checks
+Options = Any  # options.Options, which imports this module
 
 
 def contradictions(options: Options) -> Iterator[str]:
-    """What makes no sense together, whatever the options are for."""
+    """Yield the conflicts between options, for training and evaluation alike."""
     for name in ("height", "width"):
         size = getattr(options, name)
         if size % 32:
             below = size // 32 * 32
-            yield f"{name}: got {size}, allowed: multiples of 32, for example {below} or {below + 32}"
+            yield f"--{name}: got {size}, allowed: multiples of 32, for example {below} or {below + 32}"
     if options.frame_ids[0] != 0:
-        yield f"frame_ids: got {options.frame_ids}, allowed: lists that begin with 0, the target"
+        yield f"--frame_ids: got {options.frame_ids}, allowed: lists that begin with 0, the target frame"
     elif not options.source_frames:
-        yield "frame_ids holds the target alone: add source frames (0 -1 1) or use_stereo to learn from"
+        yield "--frame_ids contains only the target frame: add source frames (--frame_ids 0 -1 1) or pass --use_stereo"
     if 0 not in options.scales:
-        yield f"scales: got {options.scales}, allowed: lists with 0, the one that predictions use"
+        yield f"--scales: got {options.scales}, allowed: lists that contain 0, the scale of predictions"
     if options.min_depth >= options.max_depth:
-        yield f"min_depth ({options.min_depth}) is not below max_depth ({options.max_depth})"
+        yield f"--min_depth {options.min_depth} is not below --max_depth {options.max_depth}"
     if options.predictive_mask and not options.disable_automasking:
-        yield "predictive_mask takes the place of auto-masking: set disable_automasking too"
+        yield "--predictive_mask replaces auto-masking: pass --disable_automasking too"
     for role, name in (("predictive_mask", "predictive_mask"), ("intrinsics", "learn_intrinsics")):
         if role in options.models_to_load and not getattr(options, name):
-            yield f"models_to_load names {role}, which there is only with the option {name}"
+            yield f"--models_to_load contains {role}, a network that exists only with --{name}"
     for name in ("learn_intrinsics", "velocity_weight"):
         if getattr(options, name) and (options.pose_model_type == "posecnn" or not options.frame_ids[1:]):
-            yield f"{name} needs temporal sources (frame_ids 0 -1 1), and pose_model_type separate_resnet or shared"
+            yield (
+                f"--{name} requires temporal sources (--frame_ids 0 -1 1), and --pose_model_type separate_resnet or "
+                "shared"
+            )
     if options.velocity_weight and options.use_stereo:
-        yield "velocity_weight sets the scale of video alone: with use_stereo, the stereo pairs set it"
+        yield "--velocity_weight is for monocular training: with --use_stereo, the stereo pairs set the scale"
     if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
-        yield "separate_stereo needs both use_stereo and temporal sources (frame_ids 0 -1 1)"
+        yield "--separate_stereo requires --use_stereo and temporal sources (--frame_ids 0 -1 1)"
     if options.sync_bn and options.freeze_bn:
-        yield "freeze_bn leaves no statistics to synchronise: leave out sync_bn"
+        yield "--freeze_bn leaves no statistics to synchronise: omit --sync_bn"
     if options.eval_mono and options.eval_stereo:
-        yield "eval_mono and eval_stereo are two ways of scaling: choose one"
+        yield "--eval_mono and --eval_stereo exclude each other: choose one way of scaling"
 
 
 def evaluation_problems(options: Options) -> Iterator[str]:
-    """What evaluation cannot do, or would pass over in silence."""
+    """Yield what prevents depth evaluation, and options that it would ignore."""
     if not (options.eval_mono or options.eval_stereo):
-        yield "set eval_mono (median scaling) or eval_stereo (the dataset's stereo factor)"
+        yield "pass --eval_mono (median scaling) or --eval_stereo (the dataset's stereo factor)"
     if options.eval_stereo and options.pred_depth_scale_factor != 1.0:
-        yield "eval_stereo ignores pred_depth_scale_factor: set eval_mono and disable_median_scaling"
+        yield "--eval_stereo ignores --pred_depth_scale_factor: pass --eval_mono and --disable_median_scaling"
     if options.eval_split_name == "benchmark" and not (options.eval_stereo or options.disable_median_scaling):
         yield (
-            "eval_split benchmark has no ground truth here to take a scale from: set eval_stereo (the dataset's "
-            "factor), or eval_mono with disable_median_scaling and pred_depth_scale_factor"
+            "--eval_split benchmark has no local ground truth for median scaling: pass --eval_stereo (the dataset's "
+            "stereo factor), or --eval_mono with --disable_median_scaling and --pred_depth_scale_factor"
         )
     if options.no_eval and not options.save_pred_disps:
-        yield "no_eval without save_pred_disps leaves nothing to do"
+        yield "--no_eval without --save_pred_disps leaves nothing to do"
     if options.ext_disp_to_eval is None:
         if options.load_weights_folder is None:
-            yield "name what to evaluate: load_weights_folder, or ext_disp_to_eval (saved disparities)"
+            yield "nothing to evaluate: pass --load_weights_folder, or --ext_disp_to_eval (saved disparities)"
         if options.eval_eigen_to_benchmark and options.eval_split not in ("eigen", "eigen_benchmark"):
-            yield f"eval_eigen_to_benchmark scores eigen_benchmark: leave eval_split {options.eval_split} out"
+            yield f"--eval_eigen_to_benchmark scores eigen_benchmark: omit --eval_split {options.eval_split}"
         return
     for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval"):
         if getattr(options, name):
-            yield f"{name} is about predicting, but ext_disp_to_eval scores what is predicted already"
+            yield f"--{name} is for prediction, but --ext_disp_to_eval scores saved disparities: omit one of them"
 
 
 def pose_evaluation_problems(options: Options) -> Iterator[str]:
-    """What evaluating motion cannot do, or would pass over in silence."""
+    """Yield what prevents pose evaluation, and options that it would ignore."""
     if options.load_weights_folder is None:
-        yield "name what to evaluate: load_weights_folder"
+        yield "nothing to evaluate: pass --load_weights_folder"
     if options.eval_stereo and options.pred_depth_scale_factor != 1.0:
-        yield "eval_stereo ignores pred_depth_scale_factor: leave out eval_stereo, and set disable_median_scaling"
+        yield "--eval_stereo ignores --pred_depth_scale_factor: pass --disable_median_scaling instead of --eval_stereo"
     for name in ("ext_disp_to_eval", "post_process", "save_pred_disps"):
         if getattr(options, name):
-            yield f"{name} is about depth, which evaluate_depth.py evaluates"
+            yield f"--{name} is for depth evaluation: omit it, or run evaluate_depth.py"
     frames = sorted(options.frame_ids)
     if options.pose_model_input == "all" and (len(frames) < 2 or frames != list(range(frames[0], frames[-1] + 1))):
-        yield f"frame_ids: got {options.frame_ids}; motion along a drive takes successive frames, such as 0 -1 1"
+        yield f"--frame_ids: got {options.frame_ids}, expected consecutive frames, for example --frame_ids 0 -1 1"

@@ -1,4 +1,4 @@
-"""One option: how it is defined, and how its value is read and checked. `options` says which there are."""
+"""Definition, parsing and validation of a single option. Module ``options`` lists all options."""
 
 import argparse
 import dataclasses
@@ -14,16 +14,16 @@ import yaml
 
 from common.errors import OptionsError
 
-Fields = Mapping[str, dataclasses.Field]  # name of an option -> its definition
+Fields = Mapping[str, dataclasses.Field]  # option name -> definition
 
 
 @dataclasses.dataclass(frozen=True)
 class Alias:
-    """Another name for an option.
+    """An alternative name for an option.
 
     Attributes:
-        name: without dashes.
-        values: each value of the alias -> the option's value.
+        name: The name without dashes.
+        values: Value of the alias -> value of the option.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Alias:
 
 
 class _AliasAction(argparse.Action):
-    """Stores the option's value for the alias's."""
+    """Store the option's value that corresponds to the alias's value."""
 
     def __init__(self, *args, values: Mapping[Any, Any], **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -51,23 +51,31 @@ def option(
     above: float | None = None,
     alias: Alias | None = None,
 ) -> Any:
-    """A dataclass field that is one option: the group and text of its help, its default, and what is allowed.
+    """Define an option as a dataclass field.
 
-    The annotation is the option's type: str, int, float, bool, or a tuple of one of them, which takes one or
-    more values, each once. An option whose default is None may be None. ``choices``, ``at_least`` and
-    ``above`` hold for each value. ``alias`` is another name for the option.
+    The annotation of the field is the option's type: str, int, float, bool, or a tuple of one of these, which accepts
+    one or more distinct values. Only an option with the default None may be None.
+
+    Args:
+        group: Section of the help text.
+        default: Default value.
+        text: Help text.
+        choices: Allowed values, of each item of a tuple.
+        at_least: Smallest allowed value, of each item of a tuple.
+        above: Exclusive lower bound, of each item of a tuple.
+        alias: Alternative name for the option.
     """
     about = {"group": group, "text": text, "choices": choices, "at_least": at_least, "above": above, "alias": alias}
     return dataclasses.field(default=default, metadata=about)
 
 
 def value_type(field: dataclasses.Field) -> type:
-    """The type of one value: int for `int`, `int | None` and `tuple[int, ...]`."""
+    """Return the type of one value: int for ``int``, ``int | None`` and ``tuple[int, ...]``."""
     return (get_args(field.type) or (field.type,))[0]
 
 
 def add_argument(group: Any, field: dataclasses.Field) -> None:
-    """Adds the option to a group of an argument parser; it is None where the command line does not set it."""
+    """Add the option to a group of an argument parser; it is None unless the command line sets it."""
     how: dict[str, Any] = {"type": value_type(field), "choices": field.metadata["choices"]}
     if value_type(field) is bool:
         how = {"action": argparse.BooleanOptionalAction}
@@ -85,15 +93,19 @@ def add_argument(group: Any, field: dataclasses.Field) -> None:
             f"--{alias.name}",
             **{"action": _AliasAction, "values": alias.values, "dest": field.name},
             **{"type": type(first), "choices": tuple(alias.values)},
-            help=f"another name: --{alias.name} {first} is --{field.name} {value}",
+            help=f"alias of --{field.name}: --{alias.name} {first} is --{field.name} {value}",
         )
 
 
 class OptionParser(argparse.ArgumentParser):
-    """A parser that raises OptionsError for what argparse would exit with."""
+    """An argument parser that raises ``OptionsError`` where argparse would exit."""
 
     def parse_args(self, args=None, namespace=None):
-        """As argparse's, but a mistyped option is told by itself, before that one is missing."""
+        """Parse the command line; report a mistyped option before a missing required one.
+
+        Raises:
+            OptionsError: An option is unknown, missing or invalid.
+        """
         words = sys.argv[1:] if args is None else list(args)
         flags = [word for word in words if word.startswith("--") and word != "--"]
         unknown = [flag for flag in flags if flag.split("=")[0] not in self._option_string_actions]
@@ -102,29 +114,46 @@ class OptionParser(argparse.ArgumentParser):
         return super().parse_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raises the message."""
+        """Raise the message as an ``OptionsError``.
+
+        Raises:
+            OptionsError: Always.
+        """
         raise OptionsError(f"{message} (--help lists all options)")
 
 
 def refuse_unknown(words: list[str], known: Iterable[str]) -> NoReturn:
-    """Raises OptionsError for the first of the words that a parser did not know, with the nearest of the ``known``."""
+    """Reject the first unknown word of a command line, and suggest the nearest known option.
+
+    Args:
+        words: Words that the parser did not recognise.
+        known: Names of all options, with dashes.
+
+    Raises:
+        OptionsError: Always.
+    """
     flag = next((word for word in words if word.startswith("-")), None)
     if flag is None:
-        raise OptionsError(f"unexpected argument {words[0]}: it follows no option (--help lists all)")
+        raise OptionsError(f"unexpected argument {words[0]}: no option accepts it (--help lists all options)")
     flag = flag.split("=")[0]
-    raise OptionsError(f"unknown option {flag}; the nearest is {nearest(flag, known)} (--help lists all)")
+    raise OptionsError(f"unknown option {flag}; the nearest is {nearest(flag, known)} (--help lists all options)")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The one of ``names`` that is written most like ``name``."""
+    """Return the entry of ``names`` with the spelling closest to ``name``."""
     return difflib.get_close_matches(name, list(names), n=1, cutoff=0.0)[0]
 
 
 def checked(field: dataclasses.Field, value: Any, where: str = "") -> Any:
-    """``value`` as the option's own type.
+    """Validate a value and convert it to the option's type.
+
+    Args:
+        field: Definition of the option.
+        value: The value.
+        where: Prefix of the error message, for example the config file.
 
     Raises:
-        OptionsError: it has another type or is not allowed; ``where`` begins the message.
+        OptionsError: The value has the wrong type or is not allowed.
     """
     if field.default is None and value is None:
         return None
@@ -142,9 +171,9 @@ def _checked_item(field: dataclasses.Field, value: Any, where: str) -> Any:
     about, kind = field.metadata, value_type(field)
     item = value
     if kind is float and type(item) in (int, str):
-        with suppress(ValueError):  # YAML reads 1e-4 as text: a number needs a point there
+        with suppress(ValueError):  # YAML parses 1e-4, without a decimal point, as text
             item = float(item)
-    # isinstance would take True for an integer
+    # Not isinstance, which accepts True as an integer.
     fits = type(item) is kind and item != "" and (kind is not float or math.isfinite(item))
     fits = fits and (about["choices"] is None or item in about["choices"])
     fits = fits and (about["at_least"] is None or item >= about["at_least"])
@@ -155,7 +184,7 @@ def _checked_item(field: dataclasses.Field, value: Any, where: str) -> Any:
 
 
 def _allowed(field: dataclasses.Field) -> str:
-    """What one value may be, in words."""
+    """Describe the allowed values."""
     about = field.metadata
     if about["choices"] is not None:
         return "one of " + ", ".join(map(str, about["choices"]))
@@ -166,19 +195,18 @@ def _allowed(field: dataclasses.Field) -> str:
 
 
 def checked_mapping(fields: Fields, content: Any, source: str) -> dict[str, Any]:
-    """The options that a file sets, each as its own type.
+    """Validate the options of a file and convert them to their types.
 
     Args:
-        fields: the options that a file may set.
-        content: what the file holds.
-        source: the file's name, which begins each message.
+        fields: Options that a file may set.
+        content: Parsed content of the file.
+        source: Name of the file, used as the prefix of error messages.
 
     Raises:
-        OptionsError: ``content`` is no mapping, a key is unknown (the nearest is named), or a value is not
-            allowed.
+        OptionsError: ``content`` is not a mapping, a key is unknown, or a value is not allowed.
     """
     if not isinstance(content, Mapping):
-        raise OptionsError(f"{source}: got {type(content).__name__}, expected options and their values")
+        raise OptionsError(f"{source}: got {type(content).__name__}, expected a mapping of options to values")
     content = dict(_without_aliases(fields, content, source))
     for name in content:
         if name not in fields:
@@ -187,7 +215,7 @@ def checked_mapping(fields: Fields, content: Any, source: str) -> dict[str, Any]
 
 
 def _without_aliases(fields: Fields, content: Mapping, source: str) -> Iterator[tuple[Any, Any]]:
-    """Yield the items of ``content``, aliases replaced by the options that they stand for."""
+    """Yield the items of ``content``, with aliases resolved to their options."""
     aliases = {field.metadata["alias"].name: field for field in fields.values() if field.metadata["alias"]}
     for name, value in content.items():
         if name not in aliases:
@@ -201,15 +229,16 @@ def _without_aliases(fields: Fields, content: Mapping, source: str) -> Iterator[
 
 
 def read_config(fields: Fields, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The options of a YAML file, over those of the file that it names as `base`, relative to its own folder.
+    """Read a YAML config and its ``base``, whose options it overrides. ``base`` is relative to the config's folder.
 
     Args:
-        fields: the options that a file may set.
-        path: the file.
-        above: the files, resolved, of which this one is a base.
+        fields: Options that a file may set.
+        path: The config file.
+        above: Resolved paths of the configs that lead to this one through ``base``.
 
     Raises:
-        OptionsError: a file cannot be read or is its own base, or as in `checked_mapping`.
+        OptionsError: A file cannot be read, is its own base, is not a mapping, or has an unknown key or an invalid
+            value.
     """
     resolved = path.resolve()
     if resolved in above:

@@ -1,11 +1,12 @@
-"""One function in several processes: answers in the order of the items, few held at a time.
+"""A process pool that returns results in the order of the items and holds only a few at a time.
 
-A process that is killed is reported, and none outlives its parent. ``ProcessPoolExecutor`` and loky cannot promise
-that: their processes answer through one pipe, which one killed in the middle of an answer leaves half-read, so that no
-other answer arrives either (seen with Python 3.11.7 and loky 3.7.0). Here each process has a pipe of its own, which
-ends when either side does. Processes are started afresh, since one forked from a parent with threads can wait for ever
-for a lock that was held at that moment; a script that uses some needs the guard ``if __name__ == "__main__"``, because
-each of them imports it.
+The pool reports a worker that is killed, and no worker outlives its parent. ``ProcessPoolExecutor`` and loky guarantee
+neither: their workers share one result pipe. A worker killed while it writes leaves a partial message in that pipe, and
+no further result arrives (seen with Python 3.11.7 and loky 3.7.0). Here each worker has its own pipe, which closes when
+either side exits.
+
+Workers are spawned, not forked: a worker forked from a parent with threads can deadlock on a lock that was held at that
+moment. Spawned workers import the main script, which therefore needs the guard ``if __name__ == "__main__"``.
 """
 
 import multiprocessing
@@ -29,16 +30,17 @@ from common.errors import DataError
 from common.shared_memory import SharedBuffer, SharedSlots, SlotWriter
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
-PATIENCE_SECONDS = 2.0  # for items that nobody waits for any longer: enough to finish a file
-AHEAD = 4  # items of `map_in_processes` for each process: none of them waits, and results do not pile up
+PATIENCE_SECONDS = 2.0  # for items still running at shutdown: enough to finish writing a file
+AHEAD = 4  # items in flight per worker in ``map_in_processes``: keeps workers busy and memory bounded
 
 
 class Workspace:
-    """What a function of a pool is given beside its item.
+    """Second argument of a pool's function: allocation in shared memory, and progress within the item.
 
     Args:
-        empty: makes an array of a shape and type; in a process, where the answer need not be sent if there is room.
-        part: int64 (1,), seen by the parent.
+        empty: Allocate an array of a shape and dtype. In a worker, it uses shared memory while there is room, so the
+            array is not sent through the pipe.
+        part: int64 (1,), shared with the parent.
     """
 
     def __init__(
@@ -48,18 +50,18 @@ class Workspace:
         self._part = np.zeros(1, np.int64) if part is None else part
 
     def begin_part(self, part: int) -> None:
-        """Note which part of the item is worked on, for the message in case the process dies over it."""
+        """Record the part of the item in progress, for the error message if the worker dies."""
         self._part[0] = part
 
 
 class ProcessPool(Generic[Item, Result]):
-    """Processes that each answer one item at a time; they are started when they are needed.
+    """Pool of worker processes that are started on demand; each works on one item at a time.
 
     Args:
-        function: of an item and a `Workspace`; must be picklable, and is sent to each process once.
-        num_workers: processes; 0 works in a thread of this one.
-        describe: what to call part ``part`` of an item in the message about a process that died over it.
-        slots: memory for answers.
+        function: Function of an item and a ``Workspace``. Must be picklable; each worker receives it once.
+        num_workers: Number of workers; 0 runs the function in a thread of this process.
+        describe: Return the description of a part of an item, for the error message if its worker dies.
+        slots: Shared memory for results.
     """
 
     def __init__(
@@ -74,19 +76,22 @@ class ProcessPool(Generic[Item, Result]):
         self._function = function
         self._num_workers = num_workers
         self._describe = describe
-        self._threads = ThreadPoolExecutor(max(1, num_workers), "pool")  # each waits for its own process
+        self._threads = ThreadPoolExecutor(max(1, num_workers), "pool")  # each thread waits for its own worker
         self._of_thread = threading.local()
         self._workers: list[_Worker] = []
 
     def map(self, items: Iterable[Item], ahead: int) -> Iterator[Result]:
-        """Answer items in their order. The iteration may be left halfway, and another begun at once.
+        """Apply the function to all items and yield the results in order.
+
+        The iteration may be abandoned at any time, and a new one started immediately.
 
         Args:
-            items: must be picklable; they are taken as they are needed.
-            ahead: how many items for each process are under way before the first answer is taken.
+            items: Picklable items, consumed on demand.
+            ahead: Number of items per worker that are submitted before the first result is awaited.
 
         Raises:
-            DataError: a process died; or whatever the function raises.
+            DataError: A worker exited unexpectedly.
+            Exception: Any exception that the function raised.
         """
         under_way: deque[Future] = deque()
         try:
@@ -101,7 +106,7 @@ class ProcessPool(Generic[Item, Result]):
                 future.cancel()
 
     def close(self) -> None:
-        """End the processes, if need be in the middle of an item."""
+        """Stop the workers; kill those that are still busy after ``PATIENCE_SECONDS``."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + PATIENCE_SECONDS
         for worker in self._workers:
@@ -110,7 +115,7 @@ class ProcessPool(Generic[Item, Result]):
         self._workers.clear()
 
     def _answer(self, item: Item) -> Result:
-        """Run in one of the threads."""
+        """Process an item; called in a thread of the pool."""
         if not self._num_workers:
             return self._function(item, Workspace())
         worker = getattr(self._of_thread, "worker", None)
@@ -122,8 +127,9 @@ class ProcessPool(Generic[Item, Result]):
         except (EOFError, OSError) as ended:
             self._of_thread.worker = None
             raise DataError(
-                "A worker process exited unexpectedly: it was killed, or ran out of memory. Pass a smaller "
-                f"--num_workers, or 0 to see more. It was working on:\n  {self._describe(item, worker.part)}"
+                "A worker process exited unexpectedly: it was killed or ran out of memory. Pass a smaller "
+                "--num_workers, or --num_workers 0 to see the error. "
+                f"It was working on:\n  {self._describe(item, worker.part)}"
             ) from ended
         if error is not None:
             raise error from _WorkerError(trace)
@@ -136,16 +142,17 @@ def map_in_processes(
     num_workers: int,
     describe: Callable[[Item], str] = str,
 ) -> Iterator[Result]:
-    """Apply a function to every item, and yield the results in the items' order.
+    """Apply a function to all items in worker processes, and yield the results in order.
 
     Args:
-        function: must be picklable; it is sent to each process once.
-        items: must be picklable.
-        num_workers: processes; 0 runs in this one.
-        describe: what to call an item in the message about a process that died over it.
+        function: Picklable function; each worker receives it once.
+        items: Picklable items.
+        num_workers: Number of workers; 0 runs the function in this process.
+        describe: Return the description of an item, for the error message if its worker dies.
 
     Raises:
-        DataError: a process died; or whatever the function raises.
+        DataError: A worker exited unexpectedly.
+        Exception: Any exception that the function raised.
     """
     if not num_workers:
         yield from map(function, items)
@@ -162,7 +169,7 @@ def _call(function: Callable[[Item], Result], item: Item, workspace: Workspace) 
 
 
 class _Worker:
-    """A process, and its pipe."""
+    """A worker process and its pipe."""
 
     def __init__(self, function: Callable[[Any, Workspace], Any], slots: SharedSlots) -> None:
         context = multiprocessing.get_context("spawn")
@@ -173,20 +180,24 @@ class _Worker:
         arguments = (function, pipe_of_process, slots, self._part)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
-        pipe_of_process.close()  # the process holds the only copy: its end is the pipe's
-        # Before multiprocessing waits at exit for its processes, which end when their pipe does.
+        pipe_of_process.close()  # the worker has the only copy: the pipe closes when the worker exits
+        # Close the pipe before multiprocessing joins its processes at exit: workers exit when their pipe closes.
         Finalize(self, self._pipe.close, exitpriority=0)
 
     @property
     def part(self) -> int:
-        """The part of the item that the process was at last."""
+        """The part of the item that the worker recorded last."""
         return int(self._part.bytes.view(np.int64)[0])
 
     def call(self, item: Any) -> tuple[Any, Exception | None, str | None]:
-        """The result, or what the function raised and its traceback.
+        """Process an item.
+
+        Returns:
+            (result, error, traceback): the function's result, or the exception it raised with the formatted traceback.
 
         Raises:
-            EOFError, OSError: the process died.
+            EOFError: The worker died.
+            OSError: The worker died.
         """
         slot = self._slots.take()
         try:
@@ -199,7 +210,10 @@ class _Worker:
         return self._slots.read(slot, answer)
 
     def close(self, deadline: float) -> None:
-        """End the process, at ``deadline`` (``time.monotonic``) in the middle of an item. Later calls raise OSError."""
+        """Stop the worker. If it is still busy at ``deadline`` (``time.monotonic``), kill it.
+
+        Calls made afterwards raise ``OSError``.
+        """
         if not self._at_work.acquire(timeout=max(0.0, deadline - time.monotonic())):
             self._process.kill()
             self._at_work.acquire()
@@ -209,23 +223,23 @@ class _Worker:
 
 
 class _WorkerError(Exception):
-    """Shows the traceback of a worker's error."""
+    """Cause of an exception raised in a worker; shows the worker's traceback."""
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
 
 
 def _serve(function: Callable[[Any, Workspace], Any], pipe: Connection, slots: SharedSlots, part: SharedBuffer) -> None:
-    """Answer each item with (result, error, traceback) until the pipe ends."""
-    # Ctrl-C, and what schedulers send, reach the whole group: the main process decides.
+    """Answer each item with (result, error, traceback) until the pipe closes."""
+    # Ctrl-C and schedulers signal the whole process group; only the main process reacts.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)  # the processes fill the cores
+    cv2.setNumThreads(1)  # the workers already use all cores
     while True:
         try:
             slot, item = pipe.recv()
-        except (EOFError, ConnectionResetError):  # the latter where an answer had not been taken
+        except (EOFError, ConnectionResetError):  # the latter if a result was not read
             return
         writer = slots.writer(slot)
         workspace = Workspace(writer.empty, part.bytes.view(np.int64))
@@ -246,6 +260,6 @@ def _packed(
 
 
 def _end_with_parent() -> None:
-    """End the process when its parent is killed, in the middle of an item too."""
+    """Exit as soon as the parent exits, even while an item is being processed."""
     wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

@@ -1,4 +1,4 @@
-"""One line of progress: rewritten in place on a terminal, printed now and then into a file."""
+"""A progress line: updated in place on a terminal, printed at intervals elsewhere."""
 
 import math
 import os
@@ -11,18 +11,18 @@ _FORMAT = "{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{unit}, {rate
 
 
 class Progress:
-    """Samples done, samples a second, time left, and of the last news the loss and how much time the data took.
+    """Samples done, samples per second and remaining time, with the latest loss and the share of time spent on data.
 
     Args:
-        total: samples in the whole run; None where that is not known.
-        unit: what is counted.
-        seconds: away from a terminal, a line is printed when so many have passed since the last, without news too.
-        done: of the total, before this process.
+        total: Samples in the whole run; None if unknown.
+        unit: Name of the counted items.
+        seconds: Without a terminal, interval in seconds after which a line is printed even if no loss was reported.
+        done: Samples of ``total`` that earlier processes completed.
     """
 
     def __init__(self, total: int | None, unit: str = "samples", seconds: float = math.inf, done: int = 0) -> None:
         self._on_terminal = sys.stdout.isatty()
-        # Away from a terminal tqdm only keeps the figures, and their line is printed when there is news.
+        # Without a terminal, tqdm only counts; ``update`` prints its line.
         self._sink = None if self._on_terminal else open(os.devnull, "w")  # noqa: SIM115
         stream = self._sink or sys.stdout
         self._bar = tqdm(
@@ -32,11 +32,17 @@ class Progress:
         self._last_print = time.monotonic()
 
     def start_epoch(self, epoch: int, num_epochs: int) -> None:
-        """Names the epoch, counted from 0, in the line."""
+        """Show the epoch, counted from 0, in the line."""
         self._bar.set_description_str(f"epoch {epoch}/{num_epochs - 1}", refresh=False)
 
     def update(self, samples: int, loss: float | None = None, waiting_share: float = 0.0) -> None:
-        """Counts samples; a loss is news, and shown with the share of time that was spent waiting for data."""
+        """Count samples, and show a new loss if there is one.
+
+        Args:
+            samples: Samples completed since the last call.
+            loss: The loss to show. Without a terminal, a loss prints a line.
+            waiting_share: Share of the time spent waiting for data, in [0, 1].
+        """
         if loss is not None:
             self._bar.set_postfix_str(f"loss {loss:.4f}, data {waiting_share:.0%}", refresh=False)
         self._bar.update(samples)
@@ -46,14 +52,14 @@ class Progress:
             self._last_print = time.monotonic()
 
     def note(self, message: str) -> None:
-        """Prints a line of its own above the progress."""
+        """Print a message above the progress line."""
         self._bar.clear()
         print(message, flush=True)
         if self._on_terminal:
             self._bar.refresh()
 
     def close(self) -> None:
-        """Leaves the last line standing."""
+        """Stop updating; the last line stays on the terminal."""
         self._bar.close()
         if self._sink:
             self._sink.close()

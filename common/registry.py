@@ -1,15 +1,15 @@
-"""Everything that an option chooses by name, in tables that import nothing.
+"""Registry of networks, models and datasets that options select by name.
 
-Each table maps a name to ``"module:attribute"``. ``options`` takes the allowed names from here, and the packages load
-the attribute on first use, so ``--help`` and a mistyped name need no Paddle. A new network, model or dataset is a file
-and a line here.
+Each table maps a name to ``"module:attribute"``. ``options`` reads the allowed names from these tables. The packages
+import the attribute on first use, so ``--help`` and a mistyped name do not import Paddle. To add a network, model or
+dataset, add a file and a line here.
 """
 
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-# --type: a layer whose ``forward(batch)`` returns the outputs that the loss reads (``networks.monodepth``).
+# --type: a layer whose ``forward(batch)`` returns the outputs for the loss (``networks.monodepth``).
 MODELS: dict[str, Any] = {"MonoDepthv2": "networks.monodepth:Monodepth"}
 
 RESNETS = tuple(f"resnet{num_layers}" for num_layers in (18, 34, 50, 101, 152))
@@ -37,10 +37,10 @@ DATASETS: dict[str, Any] = {
 
 
 def load(table: Mapping[str, Any], name: str) -> Any:
-    """Import and return the entry ``name`` of a table; an entry that is not text is returned as it is.
+    """Import and return the entry ``name`` of a table. Entries that are not strings are returned unchanged.
 
     Raises:
-        KeyError: the table has no such name.
+        KeyError: The table has no entry ``name``.
     """
     entry = table[name]
     if not isinstance(entry, str):

@@ -1,4 +1,4 @@
-"""Memory that processes share: no file system has its name, and it goes with its last process, killed or not."""
+"""Anonymous shared memory: it has no name in a file system, and is freed when its last process exits or is killed."""
 
 import math
 import mmap
@@ -12,23 +12,23 @@ from typing import Any
 
 import numpy as np
 
-ALIGNMENT = 64  # bytes: a line of the processor's cache
+ALIGNMENT = 64  # bytes, one cache line
 
 
 class SharedBuffer:
-    """Zeros at first; takes memory only where it has been written to.
+    """Shared memory, zero-initialised; only pages that are written to occupy memory.
 
-    It can be sent to a process when that is started, as one of its arguments or within one.
+    Pass it to a process as an argument, or inside one, when the process is started.
 
     Args:
-        size: bytes, at least 1.
+        size: Size in bytes, at least 1.
 
     Attributes:
-        bytes: uint8 (size,), which all processes see alike.
+        bytes: uint8 (size,), shared by all processes.
     """
 
     def __init__(self, size: int) -> None:
-        # Not in /dev/shm, where a container has a few megabytes.
+        # Not in /dev/shm, which containers limit to a few megabytes.
         file = open(os.memfd_create("shared"), "r+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()  # noqa: SIM115
         file.truncate(size)
         self._attach(file, size)
@@ -46,13 +46,13 @@ class SharedBuffer:
 
 
 class SharedSlots:
-    """Room for what other processes answer, so that the arrays in it need not be sent.
+    """Slots of shared memory for the results of workers, whose arrays are then not sent through a pipe.
 
-    One process has slots and lends one to each request; the process that answers makes its arrays there.
+    One process owns the slots and assigns one to each request. The worker allocates its arrays in that slot.
 
     Args:
-        count: of slots, which take memory only when used; with none, answers are sent whole.
-        slot_bytes: size of each.
+        count: Number of slots; they occupy memory only when used. With 0, results are sent entirely.
+        slot_bytes: Size of a slot in bytes.
     """
 
     def __init__(self, count: int, slot_bytes: int) -> None:
@@ -61,26 +61,26 @@ class SharedSlots:
         self._free = deque(range(count))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_free": None}  # the process that lends keeps count
+        return {**vars(self), "_free": None}  # only the owner assigns slots
 
     def take(self) -> int | None:
-        """A free slot, the one last used first; None where there is none: the answer then takes the long way."""
+        """Take a free slot, the most recently used first; None if all are in use, and the result is sent entirely."""
         try:
             return self._free.pop()
         except IndexError:
             return None
 
     def give_back(self, slot: int | None) -> None:
-        """Of a request that was not answered."""
+        """Return the slot of a request that failed."""
         if slot is not None:
             self._free.append(slot)
 
     def writer(self, slot: int | None) -> "SlotWriter":
-        """For the process that answers."""
+        """Return the writer of a slot, for the worker."""
         return SlotWriter(self._memory(slot))
 
     def read(self, slot: int | None, answer: tuple[bytes, list[tuple[int, int]]]) -> Any:
-        """What `SlotWriter.pack` was given. Arrays in the slot are not copied: it is free again when all are gone."""
+        """Unpack a result. Its arrays are views of the slot, which becomes free when the last of them is deleted."""
         pickled, places = answer
         memory = self._memory(slot)
         if slot is not None:
@@ -88,20 +88,20 @@ class SharedSlots:
         return pickle.loads(pickled, buffers=[memoryview(memory)[start : start + size] for start, size in places])
 
     def _memory(self, slot: int | None) -> np.ndarray:
-        """A view of its own each time, on which all arrays in the slot depend."""
+        """Create a view of a slot. All arrays in the slot refer to this view, so its finalizer can free the slot."""
         start, size = (0, 0) if slot is None else (slot * self._slot_bytes, self._slot_bytes)
         return self._buffer.bytes[start : start + size]
 
 
 class SlotWriter:
-    """Makes arrays in a slot as long as they fit, and packs what holds them."""
+    """Allocator of arrays in a slot; it pickles results without the data of these arrays."""
 
     def __init__(self, memory: np.ndarray) -> None:
         self._memory = memory
         self._used = 0
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """As ``np.empty``."""
+        """Allocate an array as ``np.empty`` does, in the slot if it fits."""
         size = math.prod(shape) * dtype.itemsize
         start = self._used
         if start + size > len(self._memory):
@@ -110,7 +110,7 @@ class SlotWriter:
         return self._memory[start : start + size].view(dtype).reshape(shape)
 
     def pack(self, answer: Any) -> tuple[bytes, list[tuple[int, int]]]:
-        """The pickled answer without its arrays in the slot, and their places there: (start, size) in bytes."""
+        """Pickle a result; return the pickle without arrays in the slot, and their positions (start, size) in bytes."""
         places = []
 
         def stays_in_pickle(buffer: pickle.PickleBuffer) -> bool:

@@ -1,7 +1,7 @@
-"""Tells the format of an image or video by the first bytes of its content, never by its name.
+"""Detect the format of an image or video from its first bytes, never from its file name.
 
-The format that is found here is the only one that a decoder may then try. Formats that run programs (EPS) or name
-further files to read (playlists such as HLS and DASH, SDP, concatenation scripts) are not in these tables.
+Decoders may try only the format detected here. The tables exclude formats that can run programs (EPS) or refer to other
+files (HLS and DASH playlists, SDP, concatenation scripts).
 """
 
 import re
@@ -9,9 +9,9 @@ import struct
 from pathlib import Path
 from typing import Literal
 
-HEAD_BYTES = 1024  # of the file, which tell its format
+HEAD_BYTES = 1024  # bytes read to detect a format
 
-# Pillow's name -> how the content begins.
+# Pillow's format name -> signature at the start of the file.
 IMAGES = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -22,7 +22,7 @@ IMAGES = {
     "PPM": re.compile(rb"P[1-6]\s"),
 }
 IMAGE_NAMES = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
-# FFmpeg's demuxer -> how the content begins. What needs more than that is in `video_format`.
+# FFmpeg's demuxer -> signature. MP4 and MPEG-TS need more than a prefix, see ``video_format``.
 _VIDEOS = {
     "matroska": re.compile(rb"\x1a\x45\xdf\xa3"),
     "avi": re.compile(rb"RIFF....AVI ", re.DOTALL),
@@ -33,20 +33,20 @@ _VIDEOS = {
     "ogg": re.compile(rb"OggS\0"),
 }
 VIDEO_NAMES = "MP4, MOV, Matroska, WebM, AVI, MPEG, MPEG-TS, FLV, WMV or Ogg"
-# Boxes that an MP4 or QuickTime file begins with (ISO/IEC 14496-12, 4.2); the first is the usual one.
+# First boxes of MP4 and QuickTime files (ISO/IEC 14496-12, 4.2), the most common one first.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-_LARGEST_BRANDS = 4096  # bytes of an ftyp box
-# Brands of still images, which share the container.
+_LARGEST_BRANDS = 4096  # bytes, upper limit of an ftyp box
+# Brands of still images, which use the same container.
 _IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"jp2 ")
 
 
 def image_format(head: bytes) -> str | None:
-    """Names the image format in Pillow's words; None where the content is no image of `IMAGES`."""
+    """Return Pillow's name of the image format, or None if it is not in ``IMAGES``."""
     return next((name for name, pattern in IMAGES.items() if pattern.match(head)), None)
 
 
 def video_format(head: bytes) -> str | None:
-    """Names FFmpeg's demuxer for a video; None where the content is no video of a supported format."""
+    """Return FFmpeg's demuxer for the video format, or None if it is not supported."""
     if _is_mp4(head):
         return "mov"
     if any(_has_sync_bytes(head, start, length) for start, length in ((0, 188), (4, 192))):
@@ -55,7 +55,7 @@ def video_format(head: bytes) -> str | None:
 
 
 def media_kind(path: Path) -> Literal["image", "video"] | None:
-    """Tells an image from a video by the file's content; None for anything else.
+    """Classify a file as image or video by its content; return None for anything else.
 
     Raises:
         OSError: The file cannot be read.
@@ -68,7 +68,7 @@ def media_kind(path: Path) -> Literal["image", "video"] | None:
 
 
 def _is_mp4(head: bytes) -> bool:
-    """Checks the first box: a text such as ``<!--ftyp`` would have a box of 1 GB there."""
+    """Check for a valid first box. Text such as ``<!--ftyp`` is rejected: read as a box, it would have 1 GB."""
     if len(head) < 12 or head[4:8] not in _BOXES:
         return False
     (size,) = struct.unpack(">I", head[:4])
@@ -77,12 +77,12 @@ def _is_mp4(head: bytes) -> bool:
         is_sane = 12 <= size <= _LARGEST_BRANDS and size % 4 == 0 and all(32 <= byte < 127 for byte in brand)
         return is_sane and brand not in _IMAGE_BRANDS
     if head[4:8] in (b"mdat", b"moov", b"free", b"skip"):
-        # 0 means up to the file's end, 1 that a size of 64 bits follows. Printable text is no size.
+        # Size 0 means up to the end of the file, 1 that a 64-bit size follows. Printable text is not a size.
         return size < 2 or (size >= 8 and not all(32 <= byte < 127 for byte in head[:4]))
     return 8 <= size <= _LARGEST_BRANDS
 
 
 def _has_sync_bytes(head: bytes, start: int, length: int) -> bool:
-    """Checks for the sync byte of each packet (ISO/IEC 13818-1, 2.4.3.2), of which there are at least three."""
+    """Check for the sync byte of at least three packets (ISO/IEC 13818-1, 2.4.3.2)."""
     sync_bytes = head[start::length]
     return len(sync_bytes) >= 3 and set(sync_bytes) == {0x47}

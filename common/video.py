@@ -1,7 +1,7 @@
-"""Opens and writes videos, by PyAV alone: the only place of the project that does.
+"""Read and write videos with PyAV. All other modules open videos through this one.
 
-The content decides on the demuxer (`common.signatures`), which is then forced, and FFmpeg may open the local file
-itself and nothing else. FFmpeg alone would also follow playlists, scripts and references to other files and addresses.
+The content determines the demuxer (``common.signatures``), which is then forced. FFmpeg may open only the local file
+itself: by default it would also follow playlists, scripts and references to other files and URLs.
 """
 
 import math
@@ -21,24 +21,25 @@ from av.video.stream import VideoStream
 from common.errors import DataError, UserError
 from common.signatures import HEAD_BYTES, VIDEO_NAMES, video_format
 
-MAX_PIXELS = 1 << 26  # of a frame: 8192x8192
-# Of the demuxer. Some are FFmpeg's defaults, which must not change: they keep it from opening other files.
+MAX_PIXELS = 1 << 26  # per frame: 8192x8192
+# Demuxer options that prevent FFmpeg from opening other files. Some are its defaults, set in case these change.
 _OPTIONS = {"protocol_whitelist": "file"}
 _OPTIONS_OF = {"mov": {"enable_drefs": "0", "use_absolute_path": "0"}}
-_COUNTED = ("mov", "avi")  # formats whose index counts the frames
-_LACKING_SECONDS = 1.0  # that other formats may state too many of
+_COUNTED = ("mov", "avi")  # formats that store the number of frames
+_LACKING_SECONDS = 1.0  # tolerance of the stated duration in other formats
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
 
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
-    """Opens a video file for PyAV.
+    """Open a video file with PyAV.
 
     Yields:
-        The container, which has a video stream; `video_stream` gives it.
+        The container. It has a video stream, which ``video_stream`` returns.
 
     Raises:
-        DataError: The file is missing, of another format, damaged, or without video; also where the block meets damage.
+        DataError: The file is missing, has an unsupported format, is damaged, or has no video stream; or decoding in
+            the block failed.
     """
     with _open(path) as container, _damage(path):
         yield container
@@ -48,14 +49,14 @@ def _open(path: Path) -> InputContainer:
     demuxer = _demuxer(path)
     options = {**_OPTIONS, **_OPTIONS_OF.get(demuxer, {})}
     with _damage(path):
-        # "file:" keeps names such as "concat:a|b" or "12:30.mp4" from being taken for addresses.
+        # The prefix "file:" prevents names such as "concat:a|b" or "12:30.mp4" from being parsed as URLs.
         container = av.open(f"file:{path}", format=demuxer, container_options=options)
     stream = container.streams.best("video")
     fault = None
     if stream is None:
-        fault = "it holds only sound or nothing"
+        fault = "it has no video stream, only sound or nothing"
     elif stream.codec_context is None or not stream.width or not stream.height:
-        fault = "it is damaged, or its codec is unknown"
+        fault = "it is damaged or its codec is unknown"
     if fault:
         container.close()
         raise DataError(f"Video {path} cannot be read as a video: {fault}. Convert it to MP4, or copy it again.")
@@ -90,7 +91,7 @@ def _demuxer(path: Path) -> str:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Returns the stream to decode, which is no cover picture where there is another."""
+    """Return the best video stream; cover art only if there is no other."""
     stream = container.streams.best("video")
     stream.thread_type = "AUTO"
     return stream
@@ -99,36 +100,38 @@ def video_stream(container: InputContainer) -> VideoStream:
 def decode_frames(
     container: InputContainer, stream: VideoStream, on_packet: Callable[[], None] = lambda: None
 ) -> Iterator[av.VideoFrame]:
-    """Decodes the frames of a stream; damaged ones are left out.
+    """Decode the frames of a stream, and skip damaged ones.
 
     Args:
-        container, stream: As `open_container` and `video_stream` give them.
-        on_packet: Called for every packet that the file still holds.
+        container: Container from ``open_container``.
+        stream: Stream from ``video_stream``.
+        on_packet: Called for every packet in the file.
     """
     for packet in container.demux(stream):
         if packet.size:
             on_packet()
         try:
             frames = packet.decode()
-        except FFmpegError:  # the decoder goes on after it
+        except FFmpegError:  # the decoder can continue with the next packet
             continue
         yield from (frame for frame in frames if not frame.is_corrupt)
 
 
 def turns(frame: av.VideoFrame) -> int:
-    """Returns the quarter turns counterclockwise that a frame stands upright after."""
+    """Return the number of counterclockwise quarter turns that make the frame upright."""
     return round(frame.rotation / 90) % 4
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video that is open for reading.
+    """An open video.
 
     Attributes:
-        frames: uint8 (H, W, 3), RGB, upright, all of one size, at a constant rate. DataError where the file breaks off.
+        frames: uint8 (H, W, 3), RGB, upright, all of the same size, at a constant rate. The iterator raises
+            ``DataError`` if the file is truncated.
         rate: Frames per second.
-        expected: Number of frames by the length that the file states; None where it states none.
-        has_sound: Whether there is sound to keep.
+        expected: Number of frames according to the stated duration; None if the file states none.
+        has_sound: Whether the file has a sound track that can be decoded.
     """
 
     frames: Iterator[np.ndarray]
@@ -139,23 +142,23 @@ class Video:
 
 @contextmanager
 def open_video(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Video]:
-    """Opens a video file to read its frames.
+    """Open a video file to read its frames.
 
     Args:
         path: The file.
-        max_pixels: Width times height that the stream may state; no frame is decoded before this check.
+        max_pixels: Maximum width times height; checked in the header, before any frame is decoded.
 
     Raises:
-        DataError: The file is missing, of another format, damaged, or too large.
+        DataError: The file is missing, has an unsupported format, is damaged, or its frames are too large.
     """
     with _open(path) as container:
         stream = video_stream(container)
         if stream.width * stream.height > max_pixels:
             raise DataError(
-                f"Video {path} is too large: its frames have {stream.width}x{stream.height} pixels, and at most "
-                f"{max_pixels / 1e6:.1f} million are allowed. Make it smaller."
+                f"Video {path} is too large: got {stream.width}x{stream.height} pixels per frame, allowed: "
+                f"{max_pixels / 1e6:.1f} million. Resize it."
             )
-        # Also for what grows later than its header says; decoders pad sizes a little.
+        # Limits frames that grow beyond the size in the header; decoders pad sizes slightly.
         stream.codec_context.options = {"max_pixels": str(max_pixels + max_pixels // 8)}
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
@@ -167,7 +170,7 @@ def open_video(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Video]:
 
 
 def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """The length that the file states."""
+    """Return the duration that the file states, in seconds."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None
@@ -189,13 +192,13 @@ def _frames(container: InputContainer, stream: VideoStream, path: Path, rate: Fr
     except (FFmpegError, OSError, MemoryError):
         fault = True
     if not number:
-        raise DataError(f"Video {path} is damaged: it holds no frame that can be read.")
+        raise DataError(f"Video {path} is damaged: no frame can be decoded. Copy it again.")
     if fault:
-        raise DataError(f"Video {path} is damaged: it breaks off after {number} frames. Copy it again.")
+        raise DataError(f"Video {path} is damaged or truncated: it ends after {number} frames. Copy it again.")
 
 
 def _breaks_off(container: InputContainer, stream: VideoStream, packets: int, seconds: float) -> bool:
-    """Whether the file ended before what it states, after so many packets and seconds."""
+    """Return whether the file ended early, given the packets and seconds read."""
     if container.format.name.split(",")[0] in _COUNTED and stream.frames:
         return packets < stream.frames
     stated = _seconds(container, stream)
@@ -203,10 +206,10 @@ def _breaks_off(container: InputContainer, stream: VideoStream, packets: int, se
 
 
 def _at_constant_rate(frames: Iterable[av.VideoFrame], rate: float) -> Iterator[tuple[np.ndarray, float]]:
-    """Repeats and drops frames, as FFmpeg does, so that the n-th belongs to second n / rate.
+    """Repeat and drop frames, as FFmpeg does, to place frame n at n / rate seconds.
 
     Yields:
-        uint8 (H, W, 3), RGB, upright, and the seconds since the first frame.
+        The frame, uint8 (H, W, 3), RGB, upright, and its time in seconds since the first frame.
     """
     start = size = before = None
     number, seconds = 0, 0.0
@@ -227,26 +230,29 @@ def _at_constant_rate(frames: Iterable[av.VideoFrame], rate: float) -> Iterator[
 
 
 def _pixels(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """The frame as RGB, upright; one of another size is brought to that of the first."""
+    """Convert a frame to upright RGB, resized to ``size`` (width, height) if it differs."""
     pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
     return np.ascontiguousarray(np.rot90(pixels, turns(frame)))
 
 
 @contextmanager
 def open_camera(number: int) -> Iterator[Iterator[np.ndarray]]:
-    """Opens a camera for its frames, uint8 (H, W, 3), RGB, until it gives no more.
+    """Open a camera.
+
+    Yields:
+        Its frames, uint8 (H, W, 3), RGB, until the camera stops delivering.
 
     Raises:
         UserError: The camera cannot be opened.
     """
-    # OpenCV reports each way by which it tried to open a camera.
+    # OpenCV logs every backend that it tries.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(int(number))
     try:
         if not capture.isOpened():
             raise UserError(
-                f"camera:{number} cannot be opened. Is it plugged in (camera:0 is the first one), does another program "
-                "use it, may you read it?"
+                f"camera:{number} cannot be opened. Check that it is connected (camera:0 is the first one), that no "
+                "other program uses it, and that you have permission to read it."
             )
         yield _captured(capture)
     finally:
@@ -262,14 +268,14 @@ def _captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
 
 
 class Mp4Writer:
-    """Writes an MP4 file that browsers and phones play: H.264 with subsampled colours, AAC, index first.
+    """Writer of MP4 files that browsers and phones can play: H.264 with 4:2:0 colour, AAC, index at the start.
 
     Args:
-        path: The file, of any ending.
+        path: The file, with any extension.
         rate: Frames per second.
-        crf: Quality of x264, smaller is better.
-        sound: A video whose first sound track is copied as AAC; None for silence.
-        length: Seconds after which picture and sound end; None for all of both.
+        crf: x264's constant rate factor; smaller means better quality.
+        sound: Video whose first sound track is re-encoded as AAC; None for no sound.
+        length: Maximum duration of picture and sound in seconds; None for no limit.
     """
 
     def __init__(
@@ -283,7 +289,7 @@ class Mp4Writer:
         self._count = 0
 
     def write(self, picture: np.ndarray) -> None:
-        """Adds a frame, uint8 (H, W, 3), RGB; odd sizes are padded, since subsampled colours need even ones.
+        """Add a frame, uint8 (H, W, 3), RGB. Odd sizes are padded, because 4:2:0 colour requires even ones.
 
         Raises:
             UserError: The file cannot be written.
@@ -312,7 +318,7 @@ class Mp4Writer:
             self._waiting = next(self._packets, None)
 
     def _mux_sound(self, until: float) -> None:
-        """Writes the sound up to a second, so that both are interleaved."""
+        """Write the sound up to ``until`` seconds, to interleave sound and picture."""
         while self._waiting is not None and float(self._waiting.pts * self._waiting.time_base) <= until:
             self._container.mux(self._waiting)
             self._waiting = next(self._packets, None)
@@ -321,7 +327,7 @@ class Mp4Writer:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        """Completes the file.
+        """Finish the file.
 
         Raises:
             UserError: The file cannot be written.
@@ -329,7 +335,7 @@ class Mp4Writer:
         if self._container is None:
             return
         try:
-            if kind is not None:  # what is there is thrown away
+            if kind is not None:  # the partial file is discarded
                 with suppress(FFmpegError, OSError):
                     self._container.close()
                 return
@@ -353,11 +359,11 @@ class Mp4Writer:
             raise self._fault() from error
 
     def _fault(self) -> UserError:
-        return UserError(f"The video {self._path} could not be written: is the disk full?")
+        return UserError(f"Video {self._path} cannot be written. Check the free space on the disk.")
 
 
 def _sound_packets(source: Path, target: av.container.OutputContainer, length: float) -> Iterator[av.Packet]:
-    """Adds an AAC stream to the target, and yields its packets; second 0 is that of the source's first frame."""
+    """Add an AAC stream to the target and yield its packets; time 0 is the first frame of the source."""
     with open_container(source) as container:
         track, picture = _sound_track(container), video_stream(container)
         if track is None:
@@ -371,14 +377,14 @@ def _sound_packets(source: Path, target: av.container.OutputContainer, length: f
 
 
 def _sound_track(container: InputContainer) -> av.AudioStream | None:
-    """The first track that can be decoded."""
+    """Return the first sound track that can be decoded."""
     return next((track for track in container.streams.audio if track.codec_context is not None), None)
 
 
 def _sound_frames(
     container: InputContainer, track: av.AudioStream, start: float, length: float
 ) -> Iterator[av.AudioFrame]:
-    """Decodes a track from second ``start`` on; damaged sound is left out."""
+    """Decode a track from second ``start``, for ``length`` seconds; skip damaged packets."""
     for packet in container.demux(track):
         try:
             frames = packet.decode()

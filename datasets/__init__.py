@@ -1,1 +1,1 @@
-"""Samples from disk: split lines to samples to batches. The sample's contract stands in `mono_dataset`."""
+"""Loading of samples and batches from split lines. ``mono_dataset`` defines the keys of a sample."""

@@ -1,4 +1,4 @@
-"""From batches to what the networks and the loss take. The keys are those of `datasets.mono_dataset`."""
+"""Preparation of batches for networks and losses. ``datasets.mono_dataset`` defines the keys."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,18 @@ from datasets.mono_dataset import LISTS
 
 
 def prepare_batch(batch: dict, scales: Sequence[int], pyramid_of_sources: bool = False) -> dict:
-    """The batch on the current device, colours as float32 in [0, 1], with "color/0/S" for every scale S.
+    """Move a batch to the current device, convert colours to float32 in [0, 1], and add the colour pyramid.
 
-    Lower scales are area averages of scale 0. The target's weight smoothness; those of the other frames serve the
-    multi-scale ablation, and are made for it alone. The values may be arrays or tensors; `depth_gt` and `name` stay as
-    they are.
+    The pyramid consists of "color/0/S" for every scale S, area averages of scale 0. The smoothness loss needs the
+    pyramid of the target. Only the multi-scale ablation needs those of the sources.
+
+    Args:
+        batch: Batch of arrays or tensors; ``depth_gt`` and ``name`` are not changed.
+        scales: Scales S of the pyramid.
+        pyramid_of_sources: Add "color/F/S" for the source frames F too.
+
+    Returns:
+        The prepared batch; colours (B, 3, H / 2**S, W / 2**S).
     """
     prepared = {}
     for key, value in batch.items():
@@ -28,10 +35,11 @@ def prepare_batch(batch: dict, scales: Sequence[int], pyramid_of_sources: bool =
 
 
 def split_batch(batch: dict, parts: int) -> list[dict]:
-    """The batch in equal parts, in order; for one, itself.
+    """Split a batch into equal parts, in order.
 
     Args:
-        batch: as `prepare_batch` takes or gives it, of a size that ``parts`` divides.
+        batch: Batch before or after ``prepare_batch``, with a size divisible by ``parts``.
+        parts: Number of parts; 1 returns the batch itself.
     """
     if parts == 1:
         return [batch]
@@ -49,7 +57,7 @@ def _add_pyramid(batch: dict, frame: str, scales: Sequence[int]) -> None:
     image = batch[f"color/{frame}/0"]
     for scale in range(1, max(scales, default=0) + 1):
         size = [image.shape[2] // 2, image.shape[3] // 2]
-        # Halfway between four pixels this is their mean, in half the time of average pooling on the CPU.
+        # At half size, bilinear interpolation is the mean of 2x2 pixels, twice as fast as average pooling on the CPU.
         image = F.interpolate(image, size, mode="bilinear")  # (B, 3, H / 2**scale, W / 2**scale)
         if scale in scales:
             batch[f"color/{frame}/{scale}"] = image

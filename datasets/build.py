@@ -1,4 +1,4 @@
-"""Build datasets by name (``common.registry.DATASETS``), and their caches and loaders."""
+"""Build datasets by name (``common.registry.DATASETS``), frame caches and loaders."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from options import Options
 
 
 def dataset_class(name: str) -> type[MonoDataset]:
-    """Return the dataset of this name.
+    """Return the dataset class of this name.
 
     Raises:
-        OptionsError: there is none.
+        OptionsError: There is no dataset of this name.
     """
     if name not in DATASETS:
-        raise OptionsError(f"dataset: got '{name}', allowed: {', '.join(DATASETS)}")
+        raise OptionsError(f"--dataset: got '{name}', allowed: {', '.join(DATASETS)}")
     return load(DATASETS, name)
 
 
@@ -34,19 +34,22 @@ def dataset_from(
     load_depth: bool = False,
     load_displacement: bool = False,
 ) -> MonoDataset:
-    """Build the dataset that the options describe.
+    """Build a dataset from the options.
 
     Args:
-        opt: has the dataset's name and folder, the images' size and extension, the axis of ground truth, the kind of
-            intrinsics, and the seed.
-        lines: the frames.
-        kind: the dataset's class, where it is not that of ``opt.dataset``.
-        frame_ids, scales, load_depth, load_displacement: as in `MonoDataset`; intrinsics are wanted only with scales.
-        augment: flip and jitter, to train on.
+        opt: Options; this reads ``dataset``, ``data_path``, ``height``, ``width``, ``png``, ``gt_depth``,
+            ``kitti_mean_intrinsics`` and ``seed``.
+        lines: Frames of the dataset.
+        kind: Dataset class, if it differs from ``opt.dataset``.
+        frame_ids: Frames of a sample, as in ``MonoDataset``.
+        scales: Scales of the intrinsics, as in ``MonoDataset``; empty if intrinsics are not needed.
+        augment: Apply random flips and colour jitter, for training.
+        load_depth: Load the ground truth.
+        load_displacement: Load the displacement to the neighbouring frames.
 
     Raises:
-        OptionsError: there is no such dataset.
-        DataError: the dataset has no mean intrinsics.
+        OptionsError: The dataset is unknown.
+        DataError: The dataset has no mean intrinsics.
     """
     return (kind or dataset_class(opt.dataset))(
         opt.data_path,
@@ -66,14 +69,24 @@ def dataset_from(
 
 
 def build_dataset(name: str, data_path: str, lines: Sequence[SplitLine], **kwargs) -> MonoDataset:
-    """Build the dataset of this name, with the keywords of `MonoDataset`; raises OptionsError if there is none."""
+    """Build a dataset by name, with the keyword arguments of ``MonoDataset``.
+
+    Raises:
+        OptionsError: There is no dataset of this name.
+    """
     return dataset_class(name)(data_path, lines, **kwargs)
 
 
 def build_cache(kind: str, dataset: MonoDataset, folder: str) -> FrameCache | None:
-    """The cache for the frames of a dataset's lines: "ram", "disk" in this folder, or "none".
+    """Build the frame cache of a dataset.
 
-    Raises UserError where the folder cannot be written.
+    Args:
+        kind: "ram", "disk" or "none".
+        dataset: Dataset whose frames are cached.
+        folder: Folder of the disk cache.
+
+    Raises:
+        UserError: The folder cannot be written.
     """
     if kind == "ram":
         paths = (path for line in dataset.lines for path in dataset.frame_paths(line))
@@ -84,11 +97,22 @@ def build_cache(kind: str, dataset: MonoDataset, folder: str) -> FrameCache | No
 def build_loader(
     dataset: MonoDataset, *, batch_size: int, num_workers: int, drop_last: bool, **sampling: int
 ) -> BatchLoader:
-    """The loader of a dataset; `sampling` is `EpochSampler`'s. Raises DataError where `drop_last` leaves no batch."""
+    """Build the loader of a dataset.
+
+    Args:
+        dataset: Dataset to load.
+        batch_size: Samples per batch of one process.
+        num_workers: Number of worker processes; 0 loads in this process.
+        drop_last: Drop the last, incomplete batch.
+        sampling: Other arguments of ``EpochSampler``.
+
+    Raises:
+        DataError: The dataset has fewer lines than one batch, and ``drop_last`` is set.
+    """
     sampler = EpochSampler(len(dataset), batch_size, drop_last=drop_last, **sampling)
     if drop_last and not len(sampler):
         raise DataError(
             f"The split has {len(dataset)} usable lines, fewer than one batch of {sampler.global_batch_size}"
-            f"{f' ({batch_size} in each process)' if sampler.processes > 1 else ''}: use a smaller --batch_size."
+            f"{f' ({batch_size} per process)' if sampler.processes > 1 else ''}. Pass a smaller --batch_size."
         )
     return BatchLoader(dataset, sampler, num_workers)

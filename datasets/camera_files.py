@@ -1,4 +1,4 @@
-"""Files that say what a camera is: this project's own, OpenCV's and ROS's, and Kalibr's; JSON or YAML."""
+"""Reader of camera calibration files in the formats of this project, OpenCV, ROS and Kalibr, as JSON or YAML."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,27 +16,27 @@ MODELS = {
 }
 DISTORTION_KEYS = ("distortion", "distortion_coeffs", "distortion_coefficients", "dist_coeffs", "D")
 EXPECTED = (
-    "Expected fx, fy, cx, cy in pixels, width and height, and perhaps model (brown, fisheye) and distortion; or what "
-    "OpenCV, ROS or Kalibr write (camera_matrix and dist_coeffs; intrinsics, distortion_coeffs and resolution)."
+    "Expected fx, fy, cx, cy in pixels, width, height, and optionally model (brown, fisheye) and distortion; or a file "
+    "of OpenCV, ROS (camera_matrix, dist_coeffs) or Kalibr (intrinsics, distortion_coeffs, resolution)."
 )
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads OpenCV's matrices as the mappings that they are."""
+    """YAML loader that reads OpenCV's matrices as mappings."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", lambda loader, node: loader.construct_mapping(node, True))
 
 
 def read_camera_file(path: Path, size: tuple[int, int]) -> Camera:
-    """The camera of a file, for images of the (height, width) that the file names.
+    """Read a camera from a calibration file.
 
     Args:
-        path: JSON or YAML; of a Kalibr chain of cameras the first counts.
-        size: of the images, where the file names none.
+        path: JSON or YAML file; of a Kalibr camera chain, the first camera is used.
+        size: (height, width) of the images, used if the file contains no size.
 
     Raises:
-        DataError: the file cannot be read, or is not as one of the formats says.
+        DataError: The file cannot be read, or does not follow one of the formats.
     """
     entries = _entries(path)
     K = _intrinsics(entries, path)
@@ -47,7 +47,7 @@ def read_camera_file(path: Path, size: tuple[int, int]) -> Camera:
 def _entries(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        # JSON is YAML but for tabs; OpenCV's first line is no YAML.
+        # JSON is valid YAML except for tabs; OpenCV's first line is invalid YAML.
         content = yaml.load(text.replace("\t", " ").replace("%YAML:1.0", "%YAML 1.1"), _Loader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
@@ -55,12 +55,12 @@ def _entries(path: Path) -> Mapping[str, Any]:
     if isinstance(content, Mapping) and isinstance(content.get("cam0"), Mapping):
         content = content["cam0"]
     if not isinstance(content, Mapping):
-        raise DataError(f"{path} holds no names with values. {EXPECTED}")
+        raise DataError(f"{path} contains no mapping of names to values. {EXPECTED}")
     return content
 
 
 def _numbers(value: Any, counts: tuple[int, ...], name: str, path: Path) -> np.ndarray:
-    """Numbers of a list, a nested list, or a matrix with its data."""
+    """Convert a list, a nested list or an OpenCV matrix to a flat array."""
     if isinstance(value, Mapping):
         value = value.get("data")
     try:
@@ -80,7 +80,7 @@ def _intrinsics(entries: Mapping[str, Any], path: Path) -> np.ndarray:
     if "intrinsics" in entries:
         model = str(entries.get("camera_model", "pinhole"))
         if model != "pinhole":
-            raise DataError(f"{path}: camera_model: got {model}, expected pinhole. Calibrate with that model.")
+            raise DataError(f"{path}: camera_model: got {model}, expected pinhole. Calibrate with a pinhole model.")
         fx, fy, cx, cy = _numbers(entries["intrinsics"], (4,), "intrinsics", path)
     elif {"fx", "fy", "cx", "cy"} <= set(entries):
         values = [entries[name] for name in ("fx", "fy", "cx", "cy")]
@@ -92,14 +92,14 @@ def _intrinsics(entries: Mapping[str, Any], path: Path) -> np.ndarray:
 
 
 def _distortion(entries: Mapping[str, Any], path: Path) -> np.ndarray:
-    """(9,)"""
+    """Read the distortion (9,), as in ``layers.camera_models``."""
     distortion = np.zeros(9)
     name = next((name for name in DISTORTION_KEYS if name in entries), None)
     if name is None:
         return distortion
     model = str(entries.get("distortion_model", entries.get("model", "brown"))).lower()
     if model not in MODELS:
-        raise DataError(f"{path}: the lens's model: got {model}, allowed: {', '.join(MODELS)}.")
+        raise DataError(f"{path}: distortion model: got {model}, allowed: {', '.join(MODELS)}.")
     counts = (0, 4) if MODELS[model] == FISHEYE else (0, 4, 5, 8)
     coefficients = _numbers(entries[name], counts, name, path)
     distortion[0] = MODELS[model]
@@ -108,7 +108,7 @@ def _distortion(entries: Mapping[str, Any], path: Path) -> np.ndarray:
 
 
 def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
-    """(height, width)"""
+    """Read the (height, width); None if the file contains none."""
     for names in (("width", "height"), ("image_width", "image_height")):
         if all(name in entries for name in names):
             width, height = _numbers([entries[name] for name in names], (2,), " and ".join(names), path)
@@ -119,5 +119,5 @@ def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
             return None
         width, height = _numbers(entries[name], (2,), f"{name} (width, height)", path)
     if min(width, height) < 1:
-        raise DataError(f"{path}: width and height: got {width:g} and {height:g}.")
+        raise DataError(f"{path}: width and height: got {width:g} and {height:g}, expected at least 1.")
     return int(height), int(width)

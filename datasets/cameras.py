@@ -1,4 +1,4 @@
-"""The camera of a source: what is given of it, whether that can be meant, and what becomes of it when images do."""
+"""Camera models: construction from user input, validation, rescaling and undistortion."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,37 +10,37 @@ from numpy.typing import ArrayLike
 from common.errors import DataError
 from datasets.transforms import scale_intrinsics
 
-BROWN, FISHEYE = 0, 1  # as in `layers.camera_models`
-FULL_FRAME_DIAGONAL = math.hypot(36, 24)  # mm, what focal lengths "in 35 mm film" are measured on
-GUESSED_VIEW = 65.0  # degrees, horizontal FOV in landscape: about what telephones film with
-VIEWS = {BROWN: (15.0, 150.0), FISHEYE: (15.0, 200.0)}  # degrees, horizontal FOV that lenses have
-NORMALISED = 5.0  # no focal length in pixels is as short
-MARGIN = 0.1  # of the image, in which no lens has its centre
-SAME_SHAPE = 0.01  # relative difference of aspect ratios that cropping by a few pixels makes
-EXACT = 0.05  # pixels
-WIDEST_ANGLE = 85.0  # degrees from the axis, as in `layers.camera_models`
-WIDEST_STRAIGHT = 120.0  # degrees, horizontal: with more, an undistorted image hardly has pixels left for its middle
+BROWN, FISHEYE = 0, 1  # as in ``layers.camera_models``
+FULL_FRAME_DIAGONAL = math.hypot(36, 24)  # mm, reference of 35 mm equivalent focal lengths
+GUESSED_VIEW = 65.0  # degrees, horizontal FOV in landscape orientation, typical of phone videos
+VIEWS = {BROWN: (15.0, 150.0), FISHEYE: (15.0, 200.0)}  # degrees, plausible horizontal FOV of each model
+NORMALISED = 5.0  # a focal length below this is not in pixels
+MARGIN = 0.1  # fraction of the image at each border that cannot contain the principal point
+SAME_SHAPE = 0.01  # relative difference of aspect ratios; allows for cropping by a few pixels
+EXACT = 0.05  # pixels, error of undistorting and distorting again
+WIDEST_ANGLE = 85.0  # degrees from the optical axis, as in ``layers.camera_models``
+WIDEST_STRAIGHT = 120.0  # degrees, horizontal FOV; beyond it, few pixels are left for the image centre
 
 
 def field_of_view(pixels: float, focal: float) -> float:
-    """Degrees that an image this many pixels across sees at this focal length, in pixels, centred, without a lens."""
+    """Compute the FOV in degrees of a centred pinhole from an image dimension and a focal length, both in pixels."""
     return 2 * math.degrees(math.atan(pixels / 2 / focal))
 
 
 def focal_length(pixels: float, degrees: float) -> float:
-    """Focal length in pixels at which an image this many pixels across has this `field_of_view`."""
+    """Compute the focal length in pixels from an image dimension in pixels and its FOV in degrees."""
     return pixels / 2 / math.tan(math.radians(degrees) / 2)
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole behind a lens; pixel i has its centre at coordinate i.
+    """A pinhole camera with optional lens distortion; pixel i has its centre at coordinate i.
 
     Attributes:
-        K: (3, 3) in pixels.
+        K: Intrinsics (3, 3) in pixels.
         size: (height, width) of the image.
-        distortion: (9,) as in `layers.camera_models`; zeros where lines are straight.
-        origin: where this is known from, for people.
+        distortion: (9,) as in ``layers.camera_models``; zeros for a pinhole.
+        origin: Source of these values, for messages.
     """
 
     K: np.ndarray
@@ -50,7 +50,7 @@ class Camera:
 
     @classmethod
     def from_view(cls, degrees: float, size: tuple[int, int], origin: str, pixel_aspect: float = 1.0) -> "Camera":
-        """Without a lens, centred, with this field of view across the image's width."""
+        """Build a centred pinhole camera from its horizontal FOV in degrees."""
         height, width = size
         focal = focal_length(width, degrees)
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal * pixel_aspect, (height - 1) / 2], [0, 0, 1]])
@@ -58,31 +58,31 @@ class Camera:
 
     @classmethod
     def from_35mm_equivalent(cls, millimetres: float, size: tuple[int, int], origin: str) -> "Camera":
-        """As `from_view`, from the focal length that would see the same across the diagonal of 35 mm film."""
+        """Build a centred pinhole camera from its 35 mm equivalent focal length in mm, based on the diagonal."""
         focal = millimetres / FULL_FRAME_DIAGONAL * math.hypot(*size)
         return cls.from_view(field_of_view(size[1], focal), size, origin)
 
     @classmethod
     def guessed(cls, size: tuple[int, int], pixel_aspect: float = 1.0) -> "Camera":
-        """What telephones film with, where nothing is known."""
+        """Build the camera of an unknown source: a FOV of 65 degrees across the longer side, typical of phones."""
         focal_of_longer = focal_length(max(size), GUESSED_VIEW)
         return cls.from_view(field_of_view(size[1], focal_of_longer), size, "guessed", pixel_aspect)
 
     @property
     def has_distortion(self) -> bool:
-        """Whether lines are bent."""
+        """Whether the lens distorts the image."""
         return bool(self.distortion[1:].any() or self.distortion[0])
 
     @property
     def view(self) -> tuple[float, float]:
-        """Field of view in degrees, across and down through the centre, lens included; NaN where the lens has none."""
+        """Horizontal and vertical FOV in degrees through the principal point, with distortion; NaN if undefined."""
         height, width = self.size
         cx, cy = self.K[0, 2], self.K[1, 2]
         left, right, top, bottom = self.angles([[-0.5, cy], [width - 0.5, cy], [cx, -0.5], [cx, height - 0.5]])
         return float(left + right), float(top + bottom)
 
     def angles(self, pixels: ArrayLike) -> np.ndarray:
-        """Degrees (N,) between the axis and what pixels (N, 2) see; NaN where the fisheye has no such ray."""
+        """Compute the angles (N,) in degrees between the optical axis and pixels (N, 2); NaN if a pixel has no ray."""
         if self.distortion[0] != FISHEYE:
             return np.degrees(np.arctan(np.hypot(*self.rays(np.asarray(pixels)).T)))
         bent = np.hypot(*((np.asarray(pixels) - self.K[:2, 2]) / np.diag(self.K)[:2]).T)
@@ -94,7 +94,7 @@ class Camera:
         return np.degrees(np.interp(bent, there[:end], angles[:end], right=np.nan))
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Where rays of pixels (N, 2) have z = 1: (N, 2), without the lens."""
+        """Undistort pixels (N, 2) to normalised coordinates (N, 2), at z = 1."""
         points, coefficients = np.asarray(pixels, float).reshape(-1, 1, 2), self.distortion[1:]
         if self.distortion[0] == FISHEYE:
             rays = cv2.fisheye.undistortPoints(points, self.K, coefficients[:4])
@@ -104,7 +104,7 @@ class Camera:
         return rays.reshape(-1, 2)
 
     def pixels(self, rays: np.ndarray) -> np.ndarray:
-        """The inverse of `rays`."""
+        """Project normalised coordinates (N, 2) to pixels (N, 2), with distortion; the inverse of ``rays``."""
         points = np.concatenate([rays, np.ones((len(rays), 1))], axis=1)[:, None]
         still, coefficients = np.zeros(3), self.distortion[1:]
         if self.distortion[0] == FISHEYE:
@@ -112,13 +112,13 @@ class Camera:
         return cv2.projectPoints(points, still, still, self.K, coefficients)[0][:, 0]
 
     def resized(self, size: tuple[int, int]) -> "Camera":
-        """The same camera, whose images were made to (height, width)."""
+        """Return the camera of the same images resized to (height, width)."""
         return replace(self, K=scale_intrinsics(self.K, self.size, size), size=size)
 
     def describe(self) -> str:
-        """One line for whoever imports."""
+        """Describe the camera in one line."""
         across, down = self.view
-        lens = {(True, BROWN): ", lens by Brown", (True, FISHEYE): ", fisheye"}.get(
+        lens = {(True, BROWN): ", Brown distortion", (True, FISHEYE): ", fisheye"}.get(
             (self.has_distortion, int(self.distortion[0])), ""
         )
         return (
@@ -128,28 +128,30 @@ class Camera:
 
 
 def _undistort_points(points: np.ndarray, K: np.ndarray, coefficients: np.ndarray, criteria: tuple) -> np.ndarray:
-    # OpenCV 5 has one function for what were two.
+    # OpenCV 5 merged both functions into undistortPoints.
     if hasattr(cv2, "undistortPointsIter"):
         return cv2.undistortPointsIter(points, K, coefficients, None, None, criteria)
     return cv2.undistortPoints(points, K, coefficients, None, None, None, criteria)
 
 
 def rescale_and_validate(camera: Camera, size: tuple[int, int], what: str) -> Camera:
-    """The camera for images of this (height, width), which those that it was calibrated for were resized to.
+    """Rescale a camera to the size of the images, and check that it is plausible for them.
 
     Args:
-        what: the source, for messages.
+        camera: Camera of the calibrated resolution.
+        size: (height, width) of the images; they must have the same aspect ratio.
+        what: Name of the image source, for messages.
 
     Raises:
-        DataError: it cannot be meant for them.
+        DataError: The camera is implausible for these images. The message states the likely cause.
     """
     (height, width), (its_height, its_width) = size, camera.size
     if (its_height, its_width) != size and abs(its_width / its_height / (width / height) - 1) > SAME_SHAPE:
-        cause = "Calibrate with images of the shape that it films in; a crop has another camera."
+        cause = "Calibrate with images of the same aspect ratio; cropping changes the intrinsics."
         if (its_width, its_height) == size or abs(its_height / its_width / (width / height) - 1) <= SAME_SHAPE:
             cause = (
-                "Width and height are swapped: one stands upright, the other lies on its side. Write the calibration "
-                "for the images as they are seen: swap fx and fy, cx and cy, width and height."
+                "Width and height are swapped: one is in portrait and the other in landscape orientation. In the "
+                "calibration, swap fx and fy, cx and cy, width and height."
             )
         raise DataError(
             f"{camera.origin} is for images of {its_width}x{its_height}, but {what} has {width}x{height}. {cause}"
@@ -160,14 +162,18 @@ def rescale_and_validate(camera: Camera, size: tuple[int, int], what: str) -> Ca
 
 
 def _check(camera: Camera, what: str) -> None:
-    """Raises DataError for a camera that cannot be meant, with the likely cause."""
+    """Check that a camera is plausible.
+
+    Raises:
+        DataError: It is implausible. The message states the likely cause.
+    """
     (height, width), (fx, fy), (cx, cy) = camera.size, np.diag(camera.K)[:2].tolist(), camera.K[:2, 2].tolist()
     about = f"{camera.origin}, for {what} of {width}x{height}: "
     if not np.isfinite(camera.K).all() or min(fx, fy) <= 0:
-        raise DataError(f"{about}focal lengths {fx:g} and {fy:g}; positive numbers of pixels were expected.")
+        raise DataError(f"{about}focal lengths: got {fx:g} and {fy:g}, expected positive numbers of pixels.")
     if max(fx, fy) < NORMALISED:
         raise DataError(
-            f"{about}focal lengths {fx:g} and {fy:g} are shares of the image, not pixels. Multiply fx and cx by the "
+            f"{about}focal lengths {fx:g} and {fy:g} are fractions of the image, not pixels. Multiply fx and cx by the "
             "width, fy and cy by the height."
         )
     x, y = cx / width, cy / height
@@ -175,25 +181,29 @@ def _check(camera: Camera, what: str) -> None:
     if not (MARGIN < x < 1 - MARGIN and MARGIN < y < 1 - MARGIN) or (
         is_swapped and max(abs(x - 0.5), abs(y - 0.5)) > 0.1
     ):
-        cause = "Is it for another size of image? State that by width and height."
+        cause = "If it is for another image size, add width and height to the file."
         if is_swapped:
-            cause = "Are cx and cy, or width and height, swapped?"
+            cause = "Check whether cx and cy, or width and height, are swapped."
         elif max(cx, cy) <= 1:
-            cause = "It is a share of the image, not pixels: multiply cx by the width and cy by the height."
-        raise DataError(f"{about}the centre ({cx:g}, {cy:g}) is outside the image, or at its border. {cause}")
+            cause = "It is a fraction of the image, not pixels: multiply cx by the width and cy by the height."
+        raise DataError(f"{about}principal point ({cx:g}, {cy:g}) is outside the image or near its border. {cause}")
     _check_lens(camera, about)
     across, (least, most) = camera.view[0], VIEWS[int(camera.distortion[0])]
     if not least <= across <= most:
         raise DataError(
-            f"{about}a field of view of {across:.1f} degrees across; {least:g} to {most:g} were expected. Is the focal "
-            "length in pixels, and for images of this size?"
+            f"{about}horizontal FOV: got {across:.1f} degrees, expected {least:g} to {most:g}. Check that the focal "
+            "length is in pixels, for images of this size."
         )
 
 
 def _check_lens(camera: Camera, about: str) -> None:
-    """Raises DataError where the coefficients fold the image over, so that parts of it have no rays."""
+    """Check that the distortion is invertible in the whole image.
+
+    Raises:
+        DataError: Parts of the image have no ray.
+    """
     height, width = camera.size
-    if camera.distortion[0] == FISHEYE:  # whose corners may be black
+    if camera.distortion[0] == FISHEYE:  # its corners may be black, so only the axes are checked
         is_whole = np.isfinite(camera.view).all()
     else:
         x, y = np.meshgrid(np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9))
@@ -202,30 +212,34 @@ def _check_lens(camera: Camera, about: str) -> None:
     if not is_whole:
         coefficients = ", ".join(f"{value:g}" for value in camera.distortion[1:])
         raise DataError(
-            f"{about}the distortion ({coefficients}) cannot be undone all over the image. Is the order k1, k2, p1, p2, "
-            "k3 (fisheye: k1, k2, k3, k4), and the model the right one? Coefficients are for coordinates divided by "
-            "the focal length, not for pixels."
+            f"{about}distortion ({coefficients}) is not invertible in the whole image. Check the model and the order "
+            "of the coefficients: k1, k2, p1, p2, k3 (fisheye: k1, k2, k3, k4). They apply to coordinates divided by "
+            "the focal length, not to pixels."
         )
 
 
 def check_keeping(camera: Camera) -> None:
-    """Raises DataError where a lens cannot be kept, since pixels have no ray with z = 1."""
+    """Check that the distortion can be kept: every pixel must have a ray that reaches the plane z = 1.
+
+    Raises:
+        DataError: A corner of the image is too far from the optical axis.
+    """
     height, width = camera.size
     corners = camera.angles([[x, y] for x in (0, width - 1) for y in (0, height - 1)])
     if not (corners < WIDEST_ANGLE).all():
         raise DataError(
-            f"{camera.origin}: corners of the image look more than {WIDEST_ANGLE:g} degrees away from the axis, beyond "
-            "what --keep_distortion can hold. Leave it out: the lens is then undone, and the corners cut off."
+            f"{camera.origin}: the image corners are more than {WIDEST_ANGLE:g} degrees from the optical axis, the "
+            "limit of --keep_distortion. Omit it: the images are then undistorted and their corners cropped."
         )
 
 
 class Undistorter:
-    """Undistort images of a camera to those of a pinhole camera, in which all pixels have been seen.
+    """Undistortion of a camera's images to those of a pinhole camera without empty pixels.
 
-    What lies further than 60 degrees aside is cut off.
+    The horizontal FOV is limited to 120 degrees; anything more than 60 degrees from the optical axis is cropped.
 
     Attributes:
-        camera: of the images that come out; of the same size.
+        camera: Pinhole camera of the undistorted images, which have the same size.
     """
 
     def __init__(self, camera: Camera) -> None:
@@ -242,9 +256,9 @@ class Undistorter:
         self.camera = Camera(K, camera.size, np.zeros(9), f"{camera.origin}, undistorted")
 
     def image(self, pixels: np.ndarray) -> np.ndarray:
-        """An image (H, W, 3) without the lens."""
+        """Undistort an image (H, W, 3)."""
         return cv2.remap(pixels, *self._maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     def depth(self, depth: np.ndarray) -> np.ndarray:
-        """A depth map of the image's size without the lens; each pixel takes the nearest that was measured."""
+        """Undistort a depth map (H, W) with nearest-neighbour interpolation."""
         return cv2.remap(depth, *self._maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0)

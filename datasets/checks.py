@@ -1,4 +1,4 @@
-"""A quick check of a whole split before training: is every image that a sample needs there?"""
+"""Check before training that all images of a split exist."""
 
 import os
 from pathlib import Path
@@ -13,18 +13,27 @@ PATHS_SHOWN = 3
 
 
 class SplitCheck(NamedTuple):
-    """Lines whose images are all there, and the others, each with the first path that is missing."""
+    """Lines with all their images, and dropped lines, each with its first missing path."""
 
     kept: list[SplitLine]
     dropped: list[tuple[SplitLine, str]]
 
 
 def check_split(dataset: MonoDataset, part: str, log_dir: str | Path | None = None) -> SplitCheck:
-    """Looks up the images of every line of the dataset, by listing each folder once; opens none of them.
+    """Check that the images of all lines exist, by listing each folder once; no image is opened.
 
-    Lines with a missing frame or neighbour go to `dropped`, and into `LOG_DIR/dropped_PART_lines.txt` when a
-    log folder is given. To go on with the others: `dataset.replace(lines=check.kept)`.
-    Raises DataError, saying where it looked, where no line is left.
+    Continue with ``dataset.replace(lines=check.kept)``.
+
+    Args:
+        dataset: Dataset to check.
+        part: Name of the part of the split, for messages and the log file.
+        log_dir: If given, dropped lines are listed in ``LOG_DIR/dropped_PART_lines.txt``.
+
+    Returns:
+        Kept lines, and lines dropped because the image of a frame is missing.
+
+    Raises:
+        DataError: No line is left.
     """
     listing = FolderListing()
     kept, dropped = [], []
@@ -42,13 +51,13 @@ def check_split(dataset: MonoDataset, part: str, log_dir: str | Path | None = No
 
 
 class FolderListing:
-    """Names of the files in each folder asked for; a folder that is not there holds none."""
+    """Cached listings of folders; a missing folder counts as empty."""
 
     def __init__(self):
         self._names: dict[str, frozenset[str]] = {}
 
     def holds(self, path: str) -> bool:
-        """Whether the file is there."""
+        """Return whether the file exists."""
         folder, _, name = path.rpartition(os.sep)
         names = self._names.get(folder)
         if names is None:
@@ -70,18 +79,16 @@ def _nothing_left(dataset: MonoDataset, part: str, dropped: list[tuple[SplitLine
         return f"The {part} split has no lines: expected lines of the form 'folder frame side'."
     message = (
         f"None of the {len(dropped)} lines of the {part} split has all its {dataset.extension} images "
-        f"under {dataset.data_path}. The first that are missing:\n"
+        f"in {dataset.data_path}. First missing files:\n"
     )
     message += "".join(f"  {missing}\n" for _, missing in dropped[:PATHS_SHOWN])
     if all(_lacks_only_the_pair(dataset, line, listing) for line, _ in dropped):
-        return (
-            f"{message}Only the other camera's images are missing: train on video alone (--no-use_stereo), or add them."
-        )
+        return f"{message}Only images of the other camera are missing. Add them, or pass --no-use_stereo."
     other = OTHER_EXTENSION.get(dataset.extension)
     if other and any(listing.holds(os.path.splitext(missing)[0] + other) for _, missing in dropped):
-        remedy = "Add --png" if other == ".png" else "Leave out --png"
-        return f"{message}The same images are there as {other} files. {remedy} to read those."
-    return f"{message}Check --data_path, and that the split belongs to this data."
+        remedy = "Pass --png" if other == ".png" else "Omit --png"
+        return f"{message}The same images exist as {other} files. {remedy} to read them."
+    return f"{message}Check --data_path, and that the split belongs to this dataset."
 
 
 def _lacks_only_the_pair(dataset: MonoDataset, line: SplitLine, listing: FolderListing) -> bool:

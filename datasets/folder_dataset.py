@@ -1,11 +1,11 @@
-"""Videos of any camera, as `tools/import_video.py` lays them out.
+"""Imported videos of any camera, in the layout of ``tools/import_video.py``.
 
-SEQUENCE/left/FRAME.jpg, right/FRAME.jpg     the frames, ten digits; right where there is a stereo pair
-SEQUENCE/calib.txt                           the camera, as `write_camera` says
-SEQUENCE/frames.csv                          the frames and, where it is known, the speed, as in `datasets.frame_table`
-SEQUENCE/depth/FRAME.png                     ground truth of the left camera as in `datasets.depth_maps`, where there is
-                                             any, at any size
-splits/folder/{train,val,test}_files.txt     the split, whose lines begin with SEQUENCE
+SEQUENCE/left/FRAME.jpg, right/FRAME.jpg     frames, ten digits; right/ only for stereo pairs
+SEQUENCE/calib.txt                           camera, see ``write_camera``
+SEQUENCE/frames.csv                          frame table with optional speeds, see ``datasets.frame_table``
+SEQUENCE/depth/FRAME.png                     optional ground truth of the left camera, of any size, see
+                                             ``datasets.depth_maps``
+splits/folder/{train,val,test}_files.txt     split; its lines begin with SEQUENCE
 """
 
 import os
@@ -23,18 +23,18 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 
 CALIBRATION = "calib.txt"
-ENTRIES = {"S": 2, "K": 9, "D": 9}  # of it -> how many numbers
+ENTRIES = {"S": 2, "K": 9, "D": 9}  # entry of the calibration file -> number of values
 FOLDERS = {"l": "left", "r": "right"}
 
 
 class FolderCamera(NamedTuple):
-    """The camera of a sequence; both of a pair are alike.
+    """The camera of a sequence. Both cameras of a stereo pair have the same intrinsics.
 
     Attributes:
-        K: (3, 3) in pixels of images of `size`.
+        K: Intrinsics (3, 3) in pixels, for images of ``size``.
         size: (height, width).
-        distortion: (9,) as in `layers.camera_models`; zeros where lines are straight.
-        baseline: metres between the cameras of a pair; None without.
+        distortion: (9,) as in ``layers.camera_models``; zeros for a pinhole.
+        baseline: Stereo baseline in metres; None without a stereo pair.
     """
 
     K: np.ndarray
@@ -44,7 +44,7 @@ class FolderCamera(NamedTuple):
 
 
 def write_camera(path: Path, camera: FolderCamera) -> None:
-    """A file of lines as KITTI's: S (width, height), K, D (the distortion), and baseline in metres for a pair."""
+    """Write a camera as KITTI-style lines: S (width, height), K, D (distortion), and baseline (m) for stereo pairs."""
     entries = {"S": camera.size[::-1], "K": camera.K, "D": camera.distortion}
     if camera.baseline is not None:
         entries["baseline"] = camera.baseline
@@ -53,7 +53,11 @@ def write_camera(path: Path, camera: FolderCamera) -> None:
 
 
 def read_camera(path: str | Path) -> FolderCamera:
-    """What `write_camera` wrote. Raises DataError where the file is missing or lacks an entry."""
+    """Read a camera written by ``write_camera``.
+
+    Raises:
+        DataError: The file is missing or lacks an entry.
+    """
     try:
         entries = read_calibration_file(path)
     except DataError as error:
@@ -72,83 +76,93 @@ def read_camera(path: str | Path) -> FolderCamera:
 
 
 def stored_size(data_path: str | Path) -> tuple[int, int] | None:
-    """(height, width) of the frames of all sequences in a folder; None where there is none."""
+    """Return the (height, width) that all sequences of a dataset share; None if there is no sequence."""
     file = next(Path(data_path).glob(f"*/{CALIBRATION}"), None)
     return read_camera(file).size if file else None
 
 
 class FolderDataset(MonoDataset):
-    """Sequences of different cameras and pairs mix freely: K, lens and baseline are each sample's own."""
+    """Imported sequences. Intrinsics, distortion and baseline are per sample, so cameras can be mixed."""
 
-    STEREO_SCALE_FACTOR = 5.4  # KITTI's, so that pairs of any baseline count in one unit, and weights can be exchanged
-    GROUND_TRUTH = "improved"  # depth maps of the camera, scored as KITTI's improved ones: wherever they know
+    STEREO_SCALE_FACTOR = 5.4  # KITTI's: all baselines share one scene unit, and weights are interchangeable
+    GROUND_TRUTH = "improved"  # dense depth maps of the camera, scored like KITTI's improved ground truth
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.mean_intrinsics:
-            raise DataError("--kitti_mean_intrinsics are those of KITTI; --dataset folder has each camera's own.")
+            raise DataError("--kitti_mean_intrinsics is for KITTI only. Omit it: --dataset folder has its own.")
         self._cameras: dict[str, FolderCamera] = {}
         self._speeds: dict[str, Speeds] = {}
 
     def camera(self, folder: str) -> FolderCamera:
-        """The camera of a sequence; each file is read once in a process."""
+        """Return the camera of a sequence; each process reads a calibration file once."""
         if folder not in self._cameras:
             self._cameras[folder] = read_camera(self._path(folder, CALIBRATION))
         return self._cameras[folder]
 
     def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
-        """Path of an image; frame numbers have ten digits."""
+        """Return the path of an image; frame numbers have ten digits."""
         return self._path(line.folder, FOLDERS[side], f"{line.frame + frame_offset:010d}{self.extension}")
 
     def intrinsics(self, line: SplitLine, side: str) -> tuple[np.ndarray, tuple[int, int]]:
-        """From the sequence's calibration file."""
+        """Return the intrinsics in the sequence's calibration file."""
         camera = self.camera(line.folder)
         return camera.K, camera.size
 
     def distortion(self, line: SplitLine) -> np.ndarray | None:
-        """Of the sequence; zeros where its lines are straight but those of another sequence are not."""
+        """Return the distortion of the sequence; None if no sequence of the dataset has distortion."""
         return self.camera(line.folder).distortion if self._bends else None
 
     @cached_property
     def _bends(self) -> bool:
-        """Whether any sequence, of whatever part of the split, was imported with its lens."""
+        """Whether any sequence of the dataset, in any part of the split, was imported with its distortion."""
         files = Path(self.data_path).glob(f"*/{CALIBRATION}")
         return any(self.camera(file.parent.name).distortion.any() for file in files)
 
     def baseline(self, line: SplitLine) -> float:
-        """Of the sequence. Raises DataError where it has no pair."""
+        """Return the baseline of the sequence in scene units.
+
+        Raises:
+            DataError: The sequence has no stereo pair.
+        """
         metres = self.camera(line.folder).baseline
         if metres is None:
             raise DataError(
-                f"{line.folder} has no stereo pair: train without --use_stereo, or import it with --right and "
+                f"{line.folder} has no stereo pair. Omit --use_stereo, or import the sequence again with --right and "
                 "--baseline."
             )
         return metres / self.STEREO_SCALE_FACTOR
 
     def displacement(self, line: SplitLine, frame_offset: int) -> float | None:
-        """By the speeds of both frames, where the sequence's table has a column of them."""
+        """Compute the displacement from the speeds in the frame table; None if it has none."""
         if line.folder not in self._speeds:
             self._speeds[line.folder] = read_speeds(self._path(line.folder, FRAMES))
         return displacement(self._speeds[line.folder], line.frame, line.frame + frame_offset)
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
-        """The sequence's one file."""
+        """List the entries of the sequence's calibration file."""
         pair = {"baseline": 1} if "s" in self.frame_ids else {}
         return {self._path(line.folder, CALIBRATION): {**ENTRIES, **pair}}
 
     def ground_truth_path(self, line: SplitLine) -> str | None:
-        """Path of the depth map; None where the sequence has none at all."""
+        """Return the path of the depth map; None if the sequence has no depth maps."""
         folder = self._path(line.folder, "depth")
         return os.path.join(folder, f"{line.frame:010d}.png") if os.path.isdir(folder) else None
 
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
-        """The depth map, of the left camera alone."""
+        """Read the depth map; None for the right camera."""
         path = self.ground_truth_path(line)
         return read_depth_map(path) if path and line.side == "l" else None
 
     def poses(self, folder: str) -> np.ndarray:
-        """Raises DataError: imported videos have none."""
-        raise DataError(f"{folder}: an imported video has no true poses; --no_eval predicts its trajectory.")
+        """Reject the request: imported videos have no ground-truth poses.
+
+        Raises:
+            DataError: Always.
+        """
+        raise DataError(
+            f"{folder}: imported videos have no ground-truth poses. Pass --no_eval to predict the trajectory."
+        )
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.data_path, *parts)

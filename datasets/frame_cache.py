@@ -1,8 +1,7 @@
-"""Frames kept at the networks' size, before flip and jitter, so that each file is decoded and resized once.
+"""Caches of frames at the network's input size, before flip and jitter: each file is decoded and resized once.
 
-A cache may be used by many processes at once, and a process that is killed leaves nothing half-written that another
-would take. A frame is used as long as its file has the size and time of change that it was made from. Less is kept than
-would fill the memory or the disk.
+Several processes may use a cache at once, and a killed process never leaves a partial frame that others would read. A
+cached frame is valid while its file keeps its size and modification time. Caches leave some memory or disk space free.
 """
 
 import contextlib
@@ -23,17 +22,18 @@ from common.errors import UserError
 from common.shared_memory import SharedBuffer
 from datasets.transforms import Frame, load_frame
 
-SPARE_BYTES = 4e9  # of memory or disk that are left to others
-LEFTOVER_SECONDS = 3600.0  # a frame is written within milliseconds
-Version = tuple[int, int]  # of a file: bytes, and time of change in nanoseconds
+SPARE_BYTES = 4e9  # memory or disk space left free
+LEFTOVER_SECONDS = 3600.0  # age of abandoned temporary files; writing a frame takes milliseconds
+Version = tuple[int, int]  # of a file: size in bytes, modification time in ns
 
 
 class FrameCache:
-    """What the caches have in common.
+    """Base class of the caches.
 
     Args:
-        height, width: of the frames.
-        spare_bytes: how much of what it is kept on is left free.
+        height: Height of the frames.
+        width: Width of the frames.
+        spare_bytes: Bytes of the memory or disk to leave free.
     """
 
     def __init__(self, height: int, width: int, spare_bytes: float = SPARE_BYTES) -> None:
@@ -42,37 +42,41 @@ class FrameCache:
 
     @property
     def frame_bytes(self) -> int:
-        """What a frame takes at most; a third of it where it is grey."""
+        """Maximum size of a frame in bytes; grey frames need a third of it."""
         return 3 * self.height * self.width
 
     def load(self, path: str) -> Frame:
-        """As `load_frame`: kept from before, or kept from now on where there is room. Its pixels may be read-only."""
+        """Load a frame from the cache, or from its file as ``load_frame`` does, and cache it if there is space.
+
+        Its pixels may be read-only.
+
+        Raises:
+            DataError: As in ``load_frame``.
+        """
         version = _version(path)
         frame = self._find(path, version) if version else None
         if frame is None:
             frame = load_frame(path, self.height, self.width)
-            # The file may have been written to meanwhile.
+            # The file may have changed while it was read.
             if version == _version(path) and self.free_bytes() > self.spare_bytes + self.frame_bytes:
                 self._keep(path, version, frame)
         return frame
 
     def describe_room(self, paths: Iterable[str]) -> str:
-        """Whether there is room for the frames of these paths, for whoever waits for them."""
+        """Describe how much space the frames of these paths need, and how much is available."""
         missing = sum(not self._holds(path) for path in paths)
         needed, room = missing * self.frame_bytes, max(0.0, self.free_bytes() - self.spare_bytes)
-        text = (
-            f"{missing} frames to keep in {self}, {needed / 1e9:.1f} GB at most; there is room for {room / 1e9:.1f} GB"
-        )
+        text = f"{missing} frames to cache in {self}, at most {needed / 1e9:.1f} GB; {room / 1e9:.1f} GB are available"
         if needed > room:
-            text += f", so that {1 - room / needed:.0%} of them may have to be decoded each time"
+            text += f". Up to {1 - room / needed:.0%} of them will be decoded in every epoch"
         return text
 
     def free_bytes(self) -> float:
-        """How much is free where the frames are kept."""
+        """Return the free bytes of the memory or disk."""
         raise NotImplementedError
 
     def _holds(self, path: str) -> bool:
-        """Whether there is a frame of this path, perhaps of an earlier version."""
+        """Return whether the cache contains a frame of this path, possibly of an older version."""
         raise NotImplementedError
 
     def _find(self, path: str, version: Version) -> Frame | None:
@@ -83,15 +87,21 @@ class FrameCache:
 
 
 class DiskCache(FrameCache):
-    """A file for each frame, which is mapped into memory: ``folder/WIDTHxHEIGHT/PATH.frame``.
+    """Cache with one memory-mapped file per frame: ``folder/WIDTHxHEIGHT/PATH.frame``.
 
-    Files are never changed, but replaced by whole ones.
+    Files are replaced atomically and never modified.
+
+    Args:
+        height: Height of the frames.
+        width: Width of the frames.
+        folder: Folder of the cache.
+        spare_bytes: Bytes of the disk to leave free.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: The folder cannot be written.
     """
 
-    HEADER = struct.Struct("<8s5q")  # kind of file, channels, height and width of the source, version
+    HEADER = struct.Struct("<8s5q")  # file kind, channels, original height and width, version
     KIND = b"frame v1"
 
     def __init__(self, height: int, width: int, folder: str | Path, spare_bytes: float = SPARE_BYTES) -> None:
@@ -101,21 +111,21 @@ class DiskCache(FrameCache):
         try:
             self._unfinished.mkdir(parents=True, exist_ok=True)
             for path in self._unfinished.iterdir():
-                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:  # of a process that was killed
+                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:  # left by a killed process
                     path.unlink(missing_ok=True)
             with tempfile.TemporaryFile(dir=self._unfinished):
                 pass
         except OSError as error:
             raise UserError(
-                f"frames cannot be kept in {self.folder}: {error.strerror or error}. Name another --cache_dir, or "
-                "choose --cache ram or none."
+                f"Frame cache {self.folder} cannot be written: {error.strerror or error}. Pass another --cache_dir, "
+                "--cache ram or --cache none."
             ) from error
 
     def __str__(self) -> str:
         return str(self.folder)
 
     def free_bytes(self) -> float:
-        """Of the disk; 0 where the folder is gone."""
+        """Return the free bytes of the disk; 0 if the folder was removed."""
         try:
             return shutil.disk_usage(self.folder).free
         except OSError:
@@ -132,7 +142,7 @@ class DiskCache(FrameCache):
             with open(self._path(path), "rb") as file:
                 memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             kind, channels, height, width, *made_from = self.HEADER.unpack_from(memory)
-        except (OSError, ValueError, struct.error):  # none, an empty one, one that is too short
+        except (OSError, ValueError, struct.error):  # missing, empty or truncated
             return None
         shape = (channels, self.height, self.width)
         if kind != self.KIND or tuple(made_from) != version or len(memory) != self.HEADER.size + math.prod(shape):
@@ -146,21 +156,25 @@ class DiskCache(FrameCache):
             unfinished.write_bytes(header + frame.pixels.tobytes())
             os.makedirs(os.path.dirname(final), exist_ok=True)
             os.replace(unfinished, final)
-        except OSError:  # training goes on without, as where there is no room
+        except OSError:  # continue without caching, as if there were no space
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
 
 
 class RamCache(FrameCache):
-    """Memory of this process and those that it starts, which has a place for each frame and is free after them.
+    """Cache in memory shared by this process and its workers, with one slot per frame; freed when they exit.
 
-    A place is filled once: of a file that changes while it is used, the later versions are decoded each time.
+    A slot is written once. If a file changes during use, its new version is decoded every time.
 
-    Not a ``DiskCache`` in /dev/shm: that holds half the memory, and in a container 64 MB unless told otherwise; what a
-    killed run leaves there keeps its memory; and opening a file for each frame takes 70 us where a place takes 28.
+    This is not a ``DiskCache`` in /dev/shm for three reasons: /dev/shm is limited to half the memory, and to 64 MB by
+    default in containers; files of a killed run keep their memory; and opening a file takes 70 us per frame, compared
+    with 28 us here.
 
     Args:
-        paths: of all files that there will be frames of.
+        height: Height of the frames.
+        width: Width of the frames.
+        paths: Files of all frames.
+        spare_bytes: Bytes of memory to leave free.
     """
 
     RECORD = np.dtype([("version", "<i8", 2), ("original_size", "<i8", 2), ("channels", "<i8")])
@@ -174,11 +188,11 @@ class RamCache(FrameCache):
         return "memory"
 
     def free_bytes(self) -> float:
-        """Of the machine, or of the container that this runs in."""
+        """Return the free memory in bytes, of the machine or of its container if that is less."""
         return min(_free_memory(), _free_memory_of_container())
 
     def _record(self, path: str) -> np.ndarray:
-        """(1,)"""
+        """Return the record of a path, (1,) of ``RECORD``."""
         start = self._places[path] * self.RECORD.itemsize
         return self._memory.bytes[start : start + self.RECORD.itemsize].view(self.RECORD)
 
@@ -203,11 +217,11 @@ class RamCache(FrameCache):
         self._pixels(path, channels)[:] = frame.pixels
         record = self._record(path)
         record["version"], record["original_size"] = version, frame.original_size
-        record["channels"] = channels  # last: now it is whole
+        record["channels"] = channels  # written last: marks the frame as complete
 
 
 def _version(path: str) -> Version | None:
-    """None where there is no such file."""
+    """Return the version of a file; None if it does not exist."""
     try:
         status = os.stat(path)
     except OSError:
@@ -216,7 +230,7 @@ def _version(path: str) -> Version | None:
 
 
 def _free_memory() -> float:
-    """Bytes that the machine has left; infinite where it does not say."""
+    """Return the available memory of the machine in bytes; infinite if unknown."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
@@ -224,14 +238,14 @@ def _free_memory() -> float:
 
 
 def _free_memory_of_container(folder: Path = Path("/sys/fs/cgroup")) -> float:
-    """Bytes that are left to the container by its limit; infinite where it has none."""
+    """Return the bytes left below the memory limit of the container; infinite if there is no limit."""
     for limit, used, files in (
         ("memory.max", "memory.current", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),  # older systems
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),  # cgroup v1
     ):
         with contextlib.suppress(OSError, ValueError):  # no such files, or no limit
             free = int((folder / limit).read_text()) - int((folder / used).read_text())
             lines = (folder / used).with_name("memory.stat").read_text().splitlines()
-            # Copies of files go when memory is asked for.
+            # The page cache is reclaimed when memory is needed.
             return float(free + next((int(line.split()[1]) for line in lines if line.split()[0] == files), 0))
     return math.inf

@@ -1,13 +1,13 @@
-"""The table of an imported sequence's frames: ``SEQUENCE/frames.csv``, CSV with a header.
+"""Frame table of an imported sequence: ``SEQUENCE/frames.csv``, CSV with a header.
 
 | column | meaning |
 | --- | --- |
-| number | of the frame in the sequence |
-| source_frame | its number in the source |
-| seconds | its time in the source |
-| motion | since the number before, a share of the width; empty where that has no frame |
-| kept | 1, or 0 where the images were removed since nothing moves |
-| speed | metres a second, empty where unknown; the column is absent unless the user adds it |
+| number | frame number in the sequence |
+| source_frame | frame number in the source |
+| seconds | time in the source, s |
+| motion | motion since frame number - 1, a fraction of the image width; empty if that frame is missing |
+| kept | 1, or 0 if the image was removed because the frame is static |
+| speed | m/s, empty if unknown; the user adds this optional column |
 """
 
 import csv
@@ -19,11 +19,11 @@ from common.atomic_files import atomic_file
 from common.errors import DataError
 
 FRAMES = "frames.csv"
-Speeds = dict[int, tuple[float, float | None]]  # number of a frame -> seconds, and metres a second
+Speeds = dict[int, tuple[float, float | None]]  # frame number -> time in s, speed in m/s
 
 
 class FrameRow(NamedTuple):
-    """A frame that was imported; the motion since the number before, None where that has no frame."""
+    """An imported frame; ``motion`` is None if frame ``number - 1`` is missing."""
 
     number: int
     source_frame: int
@@ -32,13 +32,15 @@ class FrameRow(NamedTuple):
 
 
 def write_frame_table(path: Path, rows: Iterable[FrameRow], kept: Collection[int]) -> None:
-    """Write the table of a sequence.
+    """Write the frame table of a sequence.
 
     Args:
-        kept: numbers of the frames whose images were kept.
+        path: The file.
+        rows: All imported frames.
+        kept: Numbers of the frames whose images were kept.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: The file cannot be written.
     """
     lines = [",".join((*FrameRow._fields, "kept"))]
     for row in rows:
@@ -49,15 +51,15 @@ def write_frame_table(path: Path, rows: Iterable[FrameRow], kept: Collection[int
 
 
 def kept_numbers(path: str | Path) -> list[int]:
-    """Read the numbers of the frames that were kept, ascending."""
+    """Read the numbers of the kept frames, ascending."""
     return [int(row["number"]) for row in _read(path) if row["kept"] == "1"]
 
 
 def read_speeds(path: str | Path) -> Speeds:
-    """Read when each frame was taken and at which speed; empty where the table or its column ``speed`` is absent.
+    """Read the time (s) and speed (m/s) of each frame. Empty if the table or its column ``speed`` does not exist.
 
     Raises:
-        DataError: a row is not as it should be.
+        DataError: A row is malformed.
     """
     try:
         rows = _read(path)
@@ -70,12 +72,12 @@ def read_speeds(path: str | Path) -> Speeds:
         try:
             speeds[int(row["number"])] = float(row["seconds"]), float(row["speed"]) if row["speed"] else None
         except (KeyError, TypeError, ValueError):
-            raise DataError(f"{path}, line {i}: expected number, seconds and speed; got {row}.") from None
+            raise DataError(f"{path}, line {i}: expected number, seconds and speed, got {row}.") from None
     return speeds
 
 
 def displacement(speeds: Speeds, first: int, second: int) -> float | None:
-    """Metres between two frames, by the mean of their speeds; None where one of them is not known."""
+    """Compute the distance in metres between two frames from their mean speed; None if a speed is unknown."""
     if first not in speeds or second not in speeds:
         return None
     (begin, before), (end, after) = speeds[first], speeds[second]

@@ -1,6 +1,6 @@
-"""KITTI's calibration files, and sparse depth maps from its lidar.
+"""KITTI's calibration files, and sparse depth maps from its lidar scans.
 
-Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013, describe the files and the frames:
+Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013, describe the files and coordinate frames:
 x_image = P_rect_0c R_rect_00 T_velo_to_cam x_velo, all in homogeneous coordinates.
 """
 
@@ -15,17 +15,21 @@ BYTES_PER_POINT = 16  # float32 x, y, z, reflectance
 
 
 def read_calibration_file(path: str | Path) -> dict[str, np.ndarray | str]:
-    """The entries `key: values` of a KITTI calibration file: float64 arrays, or text where not numbers.
+    """Read the entries ``key: values`` of a KITTI calibration file.
 
-    Raises DataError where the file is missing or cannot be read.
+    Returns:
+        Key -> float64 array, or text if the value is not numeric.
+
+    Raises:
+        DataError: The file is missing or cannot be read.
     """
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         fault = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DataError(
-            f"Calibration file {path} {fault}. It comes with the KITTI archive of that day or sequence "
-            "(*_calib.zip); unpack it there. Training alone can do without: --kitti_mean_intrinsics."
+            f"Calibration file {path} {fault}. Unpack the KITTI archive of that day or sequence there (*_calib.zip). "
+            "For training alone, --kitti_mean_intrinsics is sufficient."
         ) from error
     entries: dict[str, np.ndarray | str] = {}
     for line in text.splitlines():
@@ -40,9 +44,13 @@ def read_calibration_file(path: str | Path) -> dict[str, np.ndarray | str]:
 
 
 def rectified_intrinsics(calib_dir: str | Path, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Intrinsics (3, 3) in pixels of a rectified camera of KITTI raw, and the (height, width) they hold for.
+    """Read the intrinsics of a rectified camera of KITTI raw from ``calib_cam_to_cam.txt``.
 
-    From `calib_cam_to_cam.txt`. Raises DataError where the file or its entries are missing.
+    Returns:
+        Intrinsics (3, 3) in pixels, and the (height, width) of the images they apply to.
+
+    Raises:
+        DataError: The file or an entry is missing.
     """
     path = Path(calib_dir) / "calib_cam_to_cam.txt"
     entries = read_calibration_file(path)
@@ -51,21 +59,37 @@ def rectified_intrinsics(calib_dir: str | Path, camera: int) -> tuple[np.ndarray
 
 
 def odometry_intrinsics(sequence_dir: str | Path, camera: int) -> np.ndarray:
-    """Intrinsics (3, 3) in pixels of a camera of an odometry sequence, for its images as they come.
+    """Read the intrinsics of a camera of an odometry sequence from ``calib.txt``.
 
-    From `calib.txt`. Raises DataError where the file or its entry is missing.
+    Returns:
+        Intrinsics (3, 3) in pixels, for images of the original size.
+
+    Raises:
+        DataError: The file or its entry is missing.
     """
     path = Path(sequence_dir) / "calib.txt"
     return _numbers(read_calibration_file(path), f"P{camera}", 12, path).reshape(3, 4)[:, :3]
 
 
 def lidar_to_depth(velodyne_path: str | Path, calib_dir: str | Path, camera: int, forward_axis: str) -> np.ndarray:
-    """Sparse depth of a rectified camera of KITTI raw: float32 (height, width) in metres, 0 where unknown.
+    """Project a lidar scan of KITTI raw into a rectified camera.
 
-    forward_axis "legacy" stores the lidar's own forward coordinate x, as the published Eigen evaluation
-    does; "camera" stores the depth along the camera's axis. Where several points fall on a pixel, the
-    nearest counts. Coordinates are rounded, minus one, since KITTI counts pixels from 1.
-    Raises DataError where a file is missing or not as its format says.
+    Coordinates are rounded and reduced by one, because KITTI counts pixels from 1. The nearest of several points in a
+    pixel is kept.
+
+    Args:
+        velodyne_path: The lidar scan.
+        calib_dir: Folder with the calibration files of the day.
+        camera: Number of the camera.
+        forward_axis: Stored value. "legacy": the lidar's forward coordinate x, as in the published Eigen evaluation;
+            "camera": depth along the camera's z axis.
+
+    Returns:
+        Sparse depth, float32 (height, width) in metres, 0 where unknown.
+
+    Raises:
+        DataError: A file is missing or does not follow its format.
+        ValueError: ``forward_axis`` is unknown.
     """
     if forward_axis not in FORWARD_AXES:
         raise ValueError(f"forward_axis: got {forward_axis!r}, allowed {FORWARD_AXES}")
@@ -89,9 +113,10 @@ def lidar_to_depth(velodyne_path: str | Path, calib_dir: str | Path, camera: int
 
 
 def imu_to_camera(calib_dir: str | Path, camera: int) -> np.ndarray:
-    """T_imu_to_camera (4, 4) of a rectified camera of KITTI raw, in metres.
+    """Compute T_imu_to_camera (4, 4) in metres for a rectified camera of KITTI raw, from the day's calibration files.
 
-    From the day's three calibration files. Raises DataError where one or its entries are missing.
+    Raises:
+        DataError: One of the three files or an entry is missing.
     """
     cameras_path, lidar_path, imu_path = (
         Path(calib_dir) / f"calib_{what}.txt" for what in ("cam_to_cam", "velo_to_cam", "imu_to_velo")
@@ -105,7 +130,7 @@ def imu_to_camera(calib_dir: str | Path, camera: int) -> np.ndarray:
 
 
 def _read_points(path: Path) -> np.ndarray:
-    """Homogeneous lidar points (N, 4): forward, left, up in metres, and 1 in the place of the reflectance."""
+    """Read homogeneous lidar points (N, 4): forward, left, up in metres, and 1 instead of the reflectance."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -113,7 +138,7 @@ def _read_points(path: Path) -> np.ndarray:
         raise DataError(f"Lidar scan {path} {fault}.") from error
     if not content or len(content) % BYTES_PER_POINT:
         raise DataError(
-            f"Lidar scan {path} is empty or truncated: {len(content)} bytes, "
+            f"Lidar scan {path} is empty or truncated: got {len(content)} bytes, "
             f"expected a multiple of {BYTES_PER_POINT} (float32 x, y, z, reflectance). Copy it again."
         )
     points = np.frombuffer(content, dtype="<f4").reshape(-1, 4).astype(np.float64)
@@ -122,7 +147,7 @@ def _read_points(path: Path) -> np.ndarray:
 
 
 def _lidar_to_image(calib_dir: Path, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """The projection (3, 4) from lidar points to the pixels of a rectified camera, and its image's size."""
+    """Compute the projection (3, 4) from lidar points to pixels of a rectified camera, and its image size."""
     cameras_path, lidar_path = calib_dir / "calib_cam_to_cam.txt", calib_dir / "calib_velo_to_cam.txt"
     cameras, lidar = read_calibration_file(cameras_path), read_calibration_file(lidar_path)
 
@@ -132,7 +157,7 @@ def _lidar_to_image(calib_dir: Path, camera: int) -> tuple[np.ndarray, tuple[int
 
 
 def _rigid(entries: dict[str, np.ndarray | str], path: Path) -> np.ndarray:
-    """The transform (4, 4) of a file with the entries R and T."""
+    """Build the rigid transform (4, 4) from the entries R and T of a file."""
     transform = np.eye(4)
     transform[:3, :3] = _numbers(entries, "R", 9, path).reshape(3, 3)
     transform[:3, 3] = _numbers(entries, "T", 3, path)
@@ -140,7 +165,7 @@ def _rigid(entries: dict[str, np.ndarray | str], path: Path) -> np.ndarray:
 
 
 def _reference_rectification(cameras: dict[str, np.ndarray | str], path: Path) -> np.ndarray:
-    """The rotation (4, 4) from the reference camera to the rectified ones."""
+    """Return the rotation (4, 4) from the reference camera to the rectified cameras."""
     R_rect = np.eye(4)
     R_rect[:3, :3] = _numbers(cameras, "R_rect_00", 9, path).reshape(3, 3)
     return R_rect

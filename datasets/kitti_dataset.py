@@ -1,4 +1,4 @@
-"""KITTI in its three layouts: raw drives with lidar, raw drives with improved ground truth, odometry."""
+"""KITTI in three layouts: raw with lidar, raw with improved ground truth, and odometry."""
 
 import os
 
@@ -12,11 +12,11 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 
 CAMERAS = {"l": 2, "r": 3}  # the colour cameras
-FRAME_SECONDS = 0.1  # of KITTI's cameras and of the built-in world's
+FRAME_SECONDS = 0.1  # frame interval of KITTI and of the built-in synthetic world
 
 
 class _KITTIDataset(MonoDataset):
-    # The pair is 0.54 m apart and counts as 0.1, which makes one unit 5.4 m.
+    # The stereo baseline of 0.54 m counts as 0.1 scene units: one unit is 5.4 m.
     BASELINE = 0.1
     STEREO_SCALE_FACTOR = 5.4
     MEAN_INTRINSICS = (0.58, 1.92, 0.5, 0.5)
@@ -27,15 +27,15 @@ class _KITTIDataset(MonoDataset):
         self._intrinsics: dict[tuple[str, int], tuple[np.ndarray, tuple[int, int] | None]] = {}
 
     def calibration_folder(self, line: SplitLine) -> str:
-        """The folder that holds the calibration files of the line's drive or sequence."""
+        """Return the folder with the calibration files of the line's drive or sequence."""
         raise NotImplementedError
 
     def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, tuple[int, int] | None]:
-        """As `intrinsics`, from the files in a calibration folder."""
+        """Read what ``intrinsics`` returns from a calibration folder."""
         raise NotImplementedError
 
     def intrinsics(self, line: SplitLine, side: str) -> tuple[np.ndarray, tuple[int, int] | None]:
-        """K of the rectified camera; each calibration file is read once in a process."""
+        """Return K of the rectified camera; each process reads a calibration file once."""
         key = self.calibration_folder(line), CAMERAS[side]
         if key not in self._intrinsics:
             self._intrinsics[key] = self.read_intrinsics(*key)
@@ -45,47 +45,51 @@ class _KITTIDataset(MonoDataset):
 class KITTIRawDataset(_KITTIDataset):
     """KITTI raw: DATE/DRIVE/image_0{2,3}/data/FRAME.jpg, velodyne_points/data/FRAME.bin, DATE/calib_*.txt.
 
-    The folder of a split line is DATE/DRIVE. Ground truth is the lidar scan of the frame, where it has one.
+    The folder of a split line is DATE/DRIVE. The ground truth is the lidar scan of the frame, if there is one.
     """
 
     def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
-        """Path of an image; frame numbers have ten digits."""
+        """Return the path of an image; frame numbers have ten digits."""
         name = f"{line.frame + frame_offset:010d}{self.extension}"
         return os.path.join(self.data_path, line.folder, f"image_0{CAMERAS[side]}", "data", name)
 
     def speed_path(self, line: SplitLine, frame_offset: int) -> str:
-        """Path of the file of oxts, as `kitti_poses.read_speed` reads it."""
+        """Return the path of the OXTS file, for ``kitti_poses.read_speed``."""
         return os.path.join(self.data_path, line.folder, "oxts", "data", f"{line.frame + frame_offset:010d}.txt")
 
     def displacement(self, line: SplitLine, frame_offset: int) -> float | None:
-        """By the mean of the car's speeds at both ends."""
+        """Compute the displacement from the mean of the car's speeds in both frames."""
         speeds = [read_speed(self.speed_path(line, offset)) for offset in (0, frame_offset)]
         return None if None in speeds else abs(sum(speeds) / 2 * frame_offset * FRAME_SECONDS)
 
     def poses(self, folder: str) -> np.ndarray:
-        """From DRIVE/poses.txt, which the built-in world has; else from the GPS and IMU."""
+        """Read the poses from DRIVE/poses.txt (built-in synthetic world only), else from GPS and IMU.
+
+        Raises:
+            DataError: Neither exists, or a file is damaged.
+        """
         drive = os.path.join(self.data_path, folder)
         exact, measured = os.path.join(drive, "poses.txt"), os.path.join(drive, "oxts", "data")
         if os.path.isfile(exact):
             return read_poses(exact)
         if not (os.path.isdir(measured) and os.listdir(measured)):
             raise DataError(
-                f"The true poses of {folder} are missing: there is neither {exact} nor any file in {measured}, "
-                "which comes with the drive's archive of KITTI raw. Without truth, --no_eval predicts the trajectory."
+                f"Ground-truth poses of {folder} not found: expected {exact} or files in {measured}. Download the "
+                "drive's archive of KITTI raw, or pass --no_eval to predict the trajectory without ground truth."
             )
         calib_dir = self.calibration_folder(SplitLine(folder, 0, "l"))
         return oxts_poses(measured, calib_dir, CAMERAS["l"])
 
     def calibration_folder(self, line: SplitLine) -> str:
-        """The folder of the day: the first component of the line's folder."""
+        """Return the folder of the day: the first component of the line's folder."""
         return os.path.join(self.data_path, line.folder.split("/")[0])
 
     def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
-        """From `calib_cam_to_cam.txt`."""
+        """Read the intrinsics from ``calib_cam_to_cam.txt``."""
         return rectified_intrinsics(folder, camera)
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
-        """Of the camera; for the lidar also the reference camera's rectification, and where the lidar stands."""
+        """List the camera's entries; for lidar depth also the reference rectification and the lidar's pose."""
         folder, camera = self.calibration_folder(line), CAMERAS[line.side]
         of_cameras = {f"P_rect_0{camera}": 12, f"S_rect_0{camera}": 2}
         if not with_depth:
@@ -96,11 +100,11 @@ class KITTIRawDataset(_KITTIDataset):
         }
 
     def ground_truth_path(self, line: SplitLine) -> str:
-        """Path of the lidar scan."""
+        """Return the path of the lidar scan."""
         return os.path.join(self.data_path, line.folder, "velodyne_points", "data", f"{line.frame:010d}.bin")
 
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
-        """The lidar's points in the image, with the depth that `gt_depth` names."""
+        """Project the lidar scan into the image, with the depth selected by ``gt_depth``."""
         scan = self.ground_truth_path(line)
         if not os.path.isfile(scan):
             return None
@@ -110,64 +114,74 @@ class KITTIRawDataset(_KITTIDataset):
 class KITTIDepthDataset(KITTIRawDataset):
     """KITTI raw with the improved ground truth (Uhrig et al., "Sparsity Invariant CNNs", 3DV 2017).
 
-    The depth maps lie in DATE/DRIVE/proj_depth/groundtruth/image_0{2,3}/FRAME.png: 16 bits, metres times 256,
-    0 where unknown; they hold depth along the camera's axis whatever `gt_depth` says.
+    The depth maps are in DATE/DRIVE/proj_depth/groundtruth/image_0{2,3}/FRAME.png: 16 bits, metres x 256, 0 where
+    unknown. They store depth along the camera's z axis, regardless of ``gt_depth``.
     """
 
     GROUND_TRUTH = "improved"
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
-        """Of the camera alone: the depth maps are in its image already."""
+        """List the camera's entries only: the depth maps are already in its image."""
         return super().needed_calibration(line, with_depth=False)
 
     def ground_truth_path(self, line: SplitLine) -> str:
-        """Path of the improved depth map."""
+        """Return the path of the improved depth map."""
         folder = os.path.join(self.data_path, line.folder, "proj_depth", "groundtruth")
         return os.path.join(folder, f"image_0{CAMERAS[line.side]}", f"{line.frame:010d}.png")
 
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
-        """The improved depth map of the frame. Raises DataError where it is damaged or not of 16 bits."""
+        """Read the improved depth map of the frame.
+
+        Raises:
+            DataError: The depth map is damaged or not a 16-bit image.
+        """
         return read_depth_map(self.ground_truth_path(line))
 
 
 class KITTIOdomDataset(_KITTIDataset):
-    """KITTI odometry: sequences/NN/image_{2,3}/FRAME.jpg and sequences/NN/calib.txt. There is no depth.
+    """KITTI odometry: sequences/NN/image_{2,3}/FRAME.jpg and sequences/NN/calib.txt, no depth.
 
     The folder of a split line is the number of the sequence.
     """
 
     def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
-        """Path of an image; frame numbers have six digits."""
+        """Return the path of an image; frame numbers have six digits."""
         name = f"{line.frame + frame_offset:06d}{self.extension}"
         return os.path.join(self.calibration_folder(line), f"image_{CAMERAS[side]}", name)
 
     def poses(self, folder: str) -> np.ndarray:
-        """From poses/NN.txt; they are the left grey camera's, whose motion counts as the colour camera's."""
+        """Read the poses from poses/NN.txt.
+
+        They are those of the left grey camera; its motion is used as the motion of the left colour camera.
+
+        Raises:
+            DataError: The file is missing or damaged.
+        """
         path = os.path.join(self.data_path, "poses", f"{folder.zfill(2)}.txt")
         if not os.path.isfile(path):
             raise DataError(
-                f"The true poses {path} are missing; KITTI has them for sequences 00 to 10. To get them: "
+                f"Ground-truth poses {path} not found; KITTI provides them for sequences 00 to 10. Run: "
                 f"python tools/prepare_kitti.py --data_path {self.data_path} --split odom. "
-                "Without truth, --no_eval predicts the trajectory."
+                "Or pass --no_eval to predict the trajectory without ground truth."
             )
         return read_poses(path)
 
     def calibration_folder(self, line: SplitLine) -> str:
-        """The folder of the sequence, whose number has two digits."""
+        """Return the folder of the sequence; sequence numbers have two digits."""
         return os.path.join(self.data_path, "sequences", line.folder.zfill(2))
 
     def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, None]:
-        """From `calib.txt`, which states no image size."""
+        """Read the intrinsics from ``calib.txt``, which does not state an image size."""
         return odometry_intrinsics(folder, camera), None
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
-        """Of the camera."""
+        """List the camera's entry."""
         return {os.path.join(self.calibration_folder(line), "calib.txt"): {f"P{CAMERAS[line.side]}": 12}}
 
     def ground_truth_path(self, line: SplitLine) -> None:
-        """None: the odometry benchmark has no depth."""
+        """Return None: the odometry benchmark has no depth."""
         return None
 
     def ground_truth(self, line: SplitLine) -> None:
-        """None: the odometry benchmark has no depth."""
+        """Return None: the odometry benchmark has no depth."""
         return None

@@ -1,6 +1,6 @@
-"""Where the camera was and how fast it drove: pose files, and KITTI's GPS and IMU (oxts), 30 numbers for each frame.
+"""Ground-truth poses and speeds, from pose files or KITTI's GPS and IMU (OXTS files, 30 numbers per frame).
 
-Poses are T_world_from_camera, (N, 4, 4).
+Poses are T_world_from_camera, (N, 4, 4), translations in metres.
 """
 
 import re
@@ -12,46 +12,46 @@ from common.errors import DataError
 from datasets.kitti_calibration import imu_to_camera
 
 EARTH_RADIUS = 6378137.0  # metres, as in KITTI's development kit
-LATITUDE, LONGITUDE, ALTITUDE, ROLL, PITCH, YAW = range(6)  # the first fields of a file of oxts
-FORWARD_VELOCITY = 8  # after those and the velocities to north and east
+LATITUDE, LONGITUDE, ALTITUDE, ROLL, PITCH, YAW = range(6)  # first fields of an OXTS file
+FORWARD_VELOCITY = 8  # follows these and the velocities to north and east
 
 
 def read_poses(path: str | Path) -> np.ndarray:
-    """The poses of a file with 12 numbers a line, the upper three rows of each.
+    """Read poses from a file with 12 numbers per line: the first three rows of each matrix.
 
     Raises:
-        DataError: the file is missing, empty, or a line is not as the format says.
+        DataError: The file is missing or empty, or a line is malformed.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         fault = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise DataError(f"Poses {path} {fault}.") from error
+        raise DataError(f"Pose file {path} {fault}.") from error
     rows = [_numbers(line, 12, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
-        raise DataError(f"Poses {path}: the file is empty, expected 12 numbers a line. Copy it again.")
+        raise DataError(f"Pose file {path} is empty, expected 12 numbers per line. Copy it again.")
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = np.reshape(rows, (-1, 3, 4))
     return poses
 
 
 def oxts_poses(folder: str | Path, calib_dir: str | Path, camera: int) -> np.ndarray:
-    """The poses of a rectified camera of a drive of KITTI raw, from its GPS and IMU: x east, y north, z up.
+    """Compute the poses of a rectified camera of a KITTI raw drive from GPS and IMU: x east, y north, z up.
 
-    Positions are on the plane that KITTI's development kit maps the drive to, Mercator's at the first frame's latitude.
+    Positions use the Mercator projection at the latitude of the first frame, as in KITTI's development kit.
 
     Args:
-        folder: the drive's oxts/data, a file for each frame from 0 on.
-        calib_dir: the day's folder.
-        camera: its number.
+        folder: Folder ``oxts/data`` of the drive, with one file per frame, from 0.
+        calib_dir: Folder of the day.
+        camera: Number of the camera.
 
     Raises:
-        DataError: a file is missing, or not as its format says.
+        DataError: A file is missing or malformed.
     """
     paths = sorted(path for path in Path(folder).glob("*.txt") if re.fullmatch(r"\d+", path.stem))
     gap = next((frame for frame, path in enumerate(paths) if int(path.stem) != frame), None)
     if gap is not None:
-        raise DataError(f"{folder} has {len(paths)} files, but none of frame {gap}: copy them again.")
+        raise DataError(f"{folder} has {len(paths)} files, but none for frame {gap}. Copy the folder again.")
     fields = np.array([_numbers(path.read_text(encoding="ascii", errors="replace"), 30, str(path)) for path in paths])
     scale = np.cos(np.radians(fields[0, LATITUDE])) * EARTH_RADIUS
     poses = np.tile(np.eye(4), (len(fields), 1, 1))
@@ -64,7 +64,7 @@ def oxts_poses(folder: str | Path, calib_dir: str | Path, camera: int) -> np.nda
 
 
 def read_speed(path: str | Path) -> float | None:
-    """Read from a file of oxts how many metres a second the car drives forwards; None where it does not say."""
+    """Read the forward speed in m/s from an OXTS file; None if the file is missing or malformed."""
     try:
         return float(Path(path).read_text(encoding="ascii").split()[FORWARD_VELOCITY])
     except (OSError, ValueError, IndexError):
@@ -72,7 +72,7 @@ def read_speed(path: str | Path) -> float | None:
 
 
 def _turns(angles: np.ndarray, axis: int) -> np.ndarray:
-    """Rotations about the axis x, y or z (0, 1, 2) by radians: (N, 3, 3)."""
+    """Build rotations (N, 3, 3) by angles (N,) in radians about axis x, y or z (0, 1, 2)."""
     first, second = (axis + 1) % 3, (axis + 2) % 3
     rotations = np.tile(np.eye(3), (len(angles), 1, 1))
     rotations[:, first, first] = rotations[:, second, second] = np.cos(angles)

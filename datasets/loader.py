@@ -1,8 +1,8 @@
-"""Batches loaded in the background, in the sampler's order.
+"""Background loading of batches, in the order of the sampler.
 
-Not by Paddle's DataLoader: it forks, and a worker forked while an earlier loader's threads are alive, as after an epoch
-left halfway, can wait for them for ever (seen with Paddle 3.3.1). Processes of `common.process_pool` make the batches
-in shared memory, and import no Paddle.
+Paddle's DataLoader forks its workers. A worker forked while threads of an earlier loader are alive, for example after
+an abandoned epoch, can deadlock (seen with Paddle 3.3.1). Here workers of ``common.process_pool`` collate the batches
+in shared memory, without importing Paddle.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,23 +15,23 @@ from common.shared_memory import SharedSlots
 from datasets.mono_dataset import LISTS, MonoDataset
 from datasets.sampler import EpochSampler
 
-PREFETCHED_BATCHES = 2  # for each worker
-HELD_BATCHES = 2  # by whoever takes them: the one in use, while the next is handed over
-SPARE_BYTES = 4096  # of a batch, for aligning its arrays
+PREFETCHED_BATCHES = 2  # per worker
+HELD_BATCHES = 2  # held by the consumer: the current batch, and the next one during the handover
+SPARE_BYTES = 4096  # per batch, for the alignment of its arrays
 Key = tuple[int, int]  # index, epoch
-Empty = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # makes an array of a shape and type
+Empty = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # allocates an array of a shape and dtype
 
 
 class BatchLoader:
-    """Collated batches of a dataset; the same whatever the number of workers.
+    """Loader of collated batches. The batches do not depend on the number of workers.
 
-    An epoch may be left halfway, and the next one begun at once. A script that loads with workers needs the guard
-    ``if __name__ == "__main__"``, since each of them imports it.
+    An epoch may be abandoned at any time, and the next one started immediately. A script that uses workers needs the
+    guard ``if __name__ == "__main__"``, because each worker imports it.
 
     Args:
-        dataset: what to load from.
-        batch_sampler: call its ``set_epoch`` before each epoch.
-        num_workers: processes that load; 0 loads in a thread of this one.
+        dataset: Dataset of the samples.
+        batch_sampler: Sampler; call its ``set_epoch`` before each epoch.
+        num_workers: Number of worker processes; 0 loads in a thread of this process.
     """
 
     def __init__(self, dataset: MonoDataset, batch_sampler: EpochSampler, num_workers: int) -> None:
@@ -41,21 +41,22 @@ class BatchLoader:
         self._pool: ProcessPool[list[Key], dict] | None = None
 
     def __len__(self) -> int:
-        """Number of batches in an epoch."""
+        """Return the number of batches in an epoch."""
         return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[dict]:
-        """The batches of the sampler's epoch. Those in shared memory make room for others when they are dropped.
+        """Yield the batches of the sampler's epoch. Deleting a batch frees its slot of shared memory.
 
         Raises:
-            DataError: a file is missing or damaged, or a worker died; names the split line, where it is known.
+            DataError: A file is missing or damaged, or a worker exited unexpectedly. The message contains the split
+                line if it is known.
         """
         if self._pool is None:
             self._pool = self._start()
         return self._pool.map(self.batch_sampler, PREFETCHED_BATCHES)
 
     def close(self) -> None:
-        """Ends the workers; they are started again when the loader is next iterated."""
+        """Stop the workers; the next iteration starts new ones."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -68,7 +69,7 @@ class BatchLoader:
         return ProcessPool(partial(_load_batch, self.dataset), self.num_workers, describe=self._describe, slots=slots)
 
     def _describe(self, keys: list[Key], part: int) -> str:
-        """The split line of a key, or of all where none of them is under way."""
+        """Return the split line of the sample being loaded, or all split lines of the batch."""
         return "\n  ".join(str(self.dataset.lines[index]) for index, _ in keys[part : part + 1] or keys)
 
 
@@ -82,7 +83,7 @@ def _load_batch(dataset: MonoDataset, keys: list[Key], workspace: Workspace) -> 
 
 
 def collate(samples: Sequence[dict], empty: Empty = np.empty) -> dict:
-    """One batch of samples with the same keys: arrays stacked to (B, ...), `depth_gt` and `name` as lists."""
+    """Collate samples with the same keys: arrays stacked to (B, ...), ``depth_gt`` and ``name`` as lists."""
     batch = {}
     for key, first in samples[0].items():
         values = [sample[key] for sample in samples]

@@ -1,24 +1,24 @@
-"""The sample contract, and the dataset that fulfils it for any collection that can name its images.
+"""The keys of a sample, and the base class of all datasets.
 
-A sample is a dict with these keys (a batch: arrays stacked to (B, ...), ``depth_gt`` and ``name`` as lists), where F is
-a frame of ``frame_ids`` and S a scale of ``scales``:
+A sample is a dict with these keys, where F is a frame of ``frame_ids`` and S a scale of ``scales``. In a batch, arrays
+are stacked to (B, ...); ``depth_gt`` and ``name`` are lists.
 
 | key | value | meaning |
 | --- | --- | --- |
 | color/F/0 | uint8 (3, H, W) | RGB of frame F at the network's input size |
-| color_aug/F/0 | uint8 (3, H, W) | the same after the sample's colour jitter: what the networks see |
+| color_aug/F/0 | uint8 (3, H, W) | the same after the sample's colour jitter: the input of the networks |
 | K/S | float32 (4, 4) | intrinsics of this sample in pixels of scale S |
-| inv_K/S | float32 (4, 4) | its inverse |
+| inv_K/S | float32 (4, 4) | inverse of K/S |
 | stereo_T | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
-| distortion | float32 (9,) | the lens, as in `layers.camera_models`; only where a camera of the split has one |
-| displacement/F | float32 () | metres that the camera moves to frame F, NaN if unknown; only with load_displacement |
-| map/NAME | float32 (C, H, W) | an extra map of the target frame, resized and mirrored as the image (`extra_maps`) |
-| depth_gt | float32 (h, w), None | metres, 0 where unknown, at its own size; only with load_depth |
-| name | str | the split line, for messages |
+| distortion | float32 (9,) | as in ``layers.camera_models``; only if a camera of the dataset has distortion |
+| displacement/F | float32 () | metres the camera moves to frame F, NaN if unknown; only with load_displacement |
+| map/NAME | float32 (C, H, W) | extra map of the target frame, resized and mirrored with the image (``extra_maps``) |
+| depth_gt | float32 (h, w), None | metres, 0 where unknown, at its original size; only with load_depth |
+| name | str | split line, for messages |
 
-Frame F is the target (0), its neighbour by F frames (-1, 1, ...), or the target's own frame in the other camera of the
-pair ("s"). Scale S is 1 / 2**S of the input size. `datasets.batch.prepare_batch` turns a batch into what models and
-losses take.
+Frame 0 is the target. Frames -1, 1, ... are its temporal neighbours. Frame "s" is the same frame in the other camera of
+the stereo pair. Scale S has 1 / 2**S of the input size. ``datasets.batch.prepare_batch`` converts a batch to the inputs
+of models and losses.
 """
 
 import copy
@@ -41,37 +41,39 @@ from datasets.transforms import (
     scale_intrinsics,
 )
 
-LISTS = ("depth_gt", "name")  # stay lists in a batch: ground truths differ in size from frame to frame
+LISTS = ("depth_gt", "name")  # remain lists in a batch: the size of the ground truth differs between frames
 OTHER_SIDE = {"l": "r", "r": "l"}
 REPLACEABLE = {"lines", "height", "width", "frame_ids", "cache"}
 
 
 class MonoDataset:
-    """Samples of the lines of a split. Subclasses say where images, intrinsics and ground truth lie.
+    """Dataset of the frames of a split. Subclasses locate images, intrinsics and ground truth.
 
-    A dataset is immutable: each attribute is assigned once. `replace` makes one with other lines, size or cache.
+    A dataset is immutable: each attribute is assigned once. ``replace`` returns a copy with other lines, size or cache.
 
     Args:
-        data_path: root folder of the collection.
-        lines: the frames.
-        height, width: the networks' input size.
-        frame_ids: 0 first, then neighbours (-1, 1, ...) and "s".
-        scales: those that K is wanted for; without any, no calibration is read.
-        train: augment: one flip and one colour jitter for all frames of a sample, each with probability 1/2.
-        extension: of the image files, ".jpg" or ".png".
-        load_displacement: add how far the camera moves to the neighbours.
-        load_depth: add the ground truth; not together with train, since a flip would have to mirror it.
-        gt_depth: the lidar's "legacy" forward axis or "camera" depth, see `kitti_calibration.lidar_to_depth`.
-        mean_intrinsics: the method's fixed intrinsics of this collection instead of the calibration's.
-        seed: not negative; with the epoch and the index it decides a sample's augmentation, in any process.
-        cache: keeps frames of height and width; None decodes and resizes them each time. The samples are the same.
+        data_path: Root folder of the dataset.
+        lines: Split lines.
+        height: Height of the network input.
+        width: Width of the network input.
+        frame_ids: 0 first, then temporal neighbours (-1, 1, ...) and "s".
+        scales: Scales of the intrinsics; if empty, no calibration is read.
+        train: Augment: flip and colour jitter, each with probability 1/2 and equal for all frames of a sample.
+        extension: Extension of the image files, ".jpg" or ".png".
+        load_depth: Load the ground truth. Not allowed with ``train``, because ground truth is not mirrored.
+        load_displacement: Load the displacement of the camera to the neighbouring frames.
+        gt_depth: "legacy" (the lidar's forward axis) or "camera", see ``kitti_calibration.lidar_to_depth``.
+        mean_intrinsics: Use the method's fixed intrinsics instead of the calibration.
+        seed: Not negative. Seed, epoch and index determine the augmentation of a sample, in any process.
+        cache: Cache of frames with this height and width; None decodes and resizes them every time. It does not change
+            the samples.
     """
 
-    BASELINE: float  # length that the pair's distance counts as, in the method's scene units
-    STEREO_SCALE_FACTOR: float  # from these units to metres
-    MEAN_INTRINSICS: tuple[float, float, float, float]  # fx, fy, cx, cy over width and height
+    BASELINE: float  # stereo baseline in the method's scene units
+    STEREO_SCALE_FACTOR: float  # metres per scene unit
+    MEAN_INTRINSICS: tuple[float, float, float, float]  # fx, fy, cx, cy as fractions of width and height
     GROUND_TRUTH: str  # "lidar" or "improved"
-    EXTRA_MAPS: Mapping[str, int] = {}  # name -> channels of the maps that `extra_maps` returns
+    EXTRA_MAPS: Mapping[str, int] = {}  # name -> channels of the maps returned by ``extra_maps``
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class MonoDataset:
         """Set an attribute for the first time.
 
         Raises:
-            AttributeError: it is set already.
+            AttributeError: The attribute is already set.
         """
         if name in vars(self):
             raise AttributeError(f"{name}: a dataset is immutable; use dataset.replace({name}=...)")
@@ -122,7 +124,8 @@ class MonoDataset:
         """Copy the dataset with other ``lines``, ``height``, ``width``, ``frame_ids`` or ``cache``.
 
         Raises:
-            ValueError: the cache is of another size.
+            TypeError: Another attribute is given.
+            ValueError: The size of the cache differs from the size of the frames.
         """
         if not changes.keys() <= REPLACEABLE:
             raise TypeError(f"got {', '.join(changes)}; replaceable: {', '.join(sorted(REPLACEABLE))}")
@@ -138,64 +141,72 @@ class MonoDataset:
             raise ValueError(f"cache of {cache.width}x{cache.height} for frames of {self.width}x{self.height}")
 
     def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
-        """Path of the image `frame_offset` frames after the line's, of the camera on this side."""
+        """Return the path of the image ``frame_offset`` frames after the line's frame, of the camera on ``side``."""
         raise NotImplementedError
 
     def intrinsics(self, line: SplitLine, side: str) -> tuple[np.ndarray, tuple[int, int] | None]:
-        """K (3, 3) in pixels, and the image size (height, width) it holds for; None: the image file's own."""
+        """Return K (3, 3) in pixels and the (height, width) it applies to, or None for the size of the image file."""
         raise NotImplementedError
 
     def distortion(self, line: SplitLine) -> np.ndarray | None:
-        """What the line's lens does, (9,) as in `layers.camera_models`; None where no camera of the lines has one."""
+        """Return the distortion (9,), as in ``layers.camera_models``; None if no camera of the dataset has any."""
         return None
 
     def baseline(self, line: SplitLine) -> float:
-        """How far apart the cameras of the line's pair are, in scene units."""
+        """Return the baseline of the line's stereo pair in scene units."""
         return self.BASELINE
 
     def ground_truth_path(self, line: SplitLine) -> str | None:
-        """The file that the line's ground truth is made of, there or not; None where the collection has no depth."""
+        """Return the path of the line's ground truth, which may not exist; None if the dataset has no depth."""
         raise NotImplementedError
 
     def ground_truth(self, line: SplitLine) -> np.ndarray | None:
-        """Depth of the line's camera, float32 (h, w) in metres, 0 where unknown; None where there is none.
+        """Read the depth of the line's camera, float32 (h, w) in metres, 0 where unknown; None if there is none.
 
-        Reads no image, so that evaluation may ask for `dataset.ground_truth(dataset.lines[index])` alone.
+        It reads no image: evaluation calls ``dataset.ground_truth(dataset.lines[index])`` without loading the sample.
         """
         raise NotImplementedError
 
     def speed_path(self, line: SplitLine, frame_offset: int) -> str | None:
-        """The file that says how fast the car drives then, there or not; None where the collection has none."""
+        """Return the path of the file with the car's speed, which may not exist; None if the dataset has no speeds."""
         return None
 
     def displacement(self, line: SplitLine, frame_offset: int) -> float | None:
-        """Metres between where the camera is in the line's frame and in that frame; None where it is not known."""
+        """Return the displacement of the camera in metres between the line's frame and that frame; None if unknown."""
         return None
 
     def poses(self, folder: str) -> np.ndarray:
-        """The true poses of the left camera in all frames from 0 on: T_world_from_camera, (N, 4, 4), metres.
+        """Read the ground-truth poses of the left camera, from frame 0: T_world_from_camera (N, 4, 4) in metres.
 
         Args:
-            folder: as in a split line.
+            folder: Folder of a split line.
 
-        Raises DataError where they are missing or damaged.
+        Raises:
+            DataError: The poses are missing or damaged.
         """
         raise NotImplementedError
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
-        """What `intrinsics` needs, and `ground_truth` if asked for: path of a file -> entry -> how many numbers."""
+        """List the calibration entries that ``intrinsics`` reads.
+
+        Args:
+            line: The split line.
+            with_depth: Include the entries that ``ground_truth`` reads.
+
+        Returns:
+            Path of a file -> entry -> number of values.
+        """
         raise NotImplementedError
 
     def extra_maps(self, line: SplitLine) -> Mapping[str, ExtraMap]:
         """Return the maps named in ``EXTRA_MAPS`` for the line's frame, such as depth hints, masks or flow.
 
-        They may have any size: each is resized to the input size and mirrored with the image. They are read anew for
-        every sample, whatever the frame cache.
+        Maps may have any size: they are resized to the input size and mirrored with the image. They are not cached.
         """
         return {}
 
     def frame_paths(self, line: SplitLine) -> list[str]:
-        """The paths of the line's images, in the order of frame_ids."""
+        """Return the paths of the line's images, in the order of ``frame_ids``."""
         return [
             self.image_path(line, 0, OTHER_SIDE[line.side]) if frame == "s" else self.image_path(line, frame, line.side)
             for frame in self.frame_ids
@@ -203,7 +214,7 @@ class MonoDataset:
 
     @property
     def sample_bytes(self) -> int:
-        """What the arrays of a sample take, but for the ground truth."""
+        """Size of a sample's arrays in bytes, without the ground truth."""
         images = 2 * len(self.frame_ids) * 3 * self.height * self.width
         maps = 4 * sum(self.EXTRA_MAPS.values()) * self.height * self.width
         return images + maps + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids)
@@ -212,9 +223,11 @@ class MonoDataset:
         return len(self.lines)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict:
-        """The sample of an index, or of a pair (index, epoch): its augmentation differs from epoch to epoch.
+        """Load a sample by index, or by (index, epoch), which gives each epoch a different augmentation.
 
-        Raises DataError, naming the split line, where a file of the sample is missing or damaged.
+        Raises:
+            DataError: A file of the sample is missing or damaged; the message names the split line.
+            RuntimeError: Any other exception; the message names the split line.
         """
         index, epoch = key if isinstance(key, (tuple, list)) else (key, 0)
         index = range(len(self.lines))[index]
@@ -234,7 +247,7 @@ class MonoDataset:
         for frame, path in zip(self.frame_ids, self.frame_paths(line), strict=True):
             pixels, original_size = self.cache.load(path) if self.cache else load_frame(path, self.height, self.width)
             original_sizes.append(original_size)
-            # Pillow's Lanczos is symmetric: this equals flipping the file's image, and moves fewer pixels.
+            # Pillow's Lanczos filter is symmetric: mirroring after resizing gives the same result, and is cheaper.
             pixels = mirror(pixels) if flip else pixels
             sample[f"color/{frame}/0"] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
             sample[f"color_aug/{frame}/0"] = np.broadcast_to(jitter(pixels), color.shape) if jitter else color
@@ -259,7 +272,7 @@ class MonoDataset:
             height, width = self.height >> scale, self.width >> scale
             K = np.eye(4)
             if self.mean_intrinsics:
-                # Its centre is one half of the size by definition, so a flip leaves it as it is.
+                # Their principal point is half the size by definition, so mirroring does not change it.
                 fx, fy, cx, cy = self.MEAN_INTRINSICS
                 K[:2, :3] = [[fx * width, 0, cx * width], [0, fy * height, cy * height]]
             else:
@@ -273,7 +286,7 @@ class MonoDataset:
             sample["distortion"] = (mirror_distortion(distortion) if flip else distortion).astype(np.float32)
 
     def _stereo_transform(self, line: SplitLine, flip: bool) -> np.ndarray:
-        """T_target_to_source (4, 4): points lie further left for the right camera; a mirror swaps the two."""
+        """Build T_target_to_source (4, 4). Points shift left in the right camera; mirroring swaps the cameras."""
         sign = -1 if (line.side == "l") != flip else 1
         transform = np.eye(4, dtype=np.float32)
         transform[0, 3] = sign * self.baseline(line)

@@ -1,4 +1,4 @@
-"""The order of an epoch's samples."""
+"""Order of the samples in an epoch."""
 
 from collections.abc import Iterator
 
@@ -6,18 +6,21 @@ import numpy as np
 
 
 class EpochSampler:
-    """Batches of keys (index, epoch) for a DataLoader's `batch_sampler`: of one process, or this one's of several.
+    """Batch sampler of keys (index, epoch), for one process or for one of several processes.
 
-    The order depends on the seed and the epoch alone, so that any epoch can be repeated, from any sample on, by any
-    number of processes. In each round every process takes the next `batch_size` samples after those of the process
-    before it: together they see what one process with as large a batch as all of theirs would see.
-    Call `set_epoch` before each epoch.
+    The order depends only on the seed and the epoch: an epoch can be repeated, or resumed at any sample, with any
+    number of processes. A global batch consists of consecutive samples, ``batch_size`` for each process by rank.
+    Together, the processes see the same samples as one process with the global batch size. Call ``set_epoch`` before
+    each epoch.
 
     Args:
-        length: samples of an epoch.
-        batch_size: of one process.
-        drop_last: leave out the samples at the end that do not fill a batch of every process.
-        rank, processes: which process this is, from 0, and how many there are.
+        length: Number of samples in an epoch.
+        batch_size: Samples per batch of one process.
+        shuffle: Shuffle the samples, with a different order in each epoch.
+        seed: Seed of the order, not negative.
+        drop_last: Drop the last samples of an epoch if they do not fill a global batch.
+        rank: Rank of this process, from 0.
+        processes: Number of processes.
     """
 
     def __init__(
@@ -43,21 +46,21 @@ class EpochSampler:
 
     @property
     def global_batch_size(self) -> int:
-        """Samples that all processes together take at once."""
+        """Samples per step of all processes together."""
         return self.batch_size * self.processes
 
     def set_epoch(self, epoch: int, first_sample: int = 0) -> None:
-        """Chooses the epoch, and the place in its order, both counted from 0, that the next iteration begins with."""
+        """Set the epoch and the first sample of the next iteration, both counted from 0."""
         self.epoch = epoch
         self.first_sample = first_sample
 
     def rounds(self, first_sample: int = 0) -> int:
-        """How many are left of an epoch from this place on; one that is not full gives some processes nothing."""
+        """Count the remaining global batches of an epoch. If the last is partial, some processes get no batch of it."""
         left = self.length - first_sample
         return left // self.global_batch_size if self.drop_last else -(-left // self.global_batch_size)
 
     def __len__(self) -> int:
-        """Number of rounds in a whole epoch: of batches, for one process."""
+        """Return the number of global batches in an epoch."""
         return self.rounds()
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:

@@ -1,7 +1,7 @@
-"""Split lists: which frames are trained, validated and tested on.
+"""Split lists: the frames for training, validation and testing.
 
-A split is a folder with `train_files.txt`, `val_files.txt` and `test_files.txt`, one line a frame:
-`folder frame side`.
+A split is a folder with ``train_files.txt``, ``val_files.txt`` and ``test_files.txt``. Each line is one frame:
+``folder frame side``.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from common.errors import DataError
 REPOSITORY_SPLITS = Path(__file__).resolve().parent.parent / "splits"
 PUBLISHED_SPLITS = ("eigen_zhou", "eigen_full", "eigen", "eigen_benchmark", "benchmark", "odom")
 
-# Some published lists name the camera by its number instead of its side.
+# Some published lists contain the camera number instead of the side.
 SIDES = {"l": "l", "r": "r", "2": "l", "3": "r"}
 
 
 class SplitLine(NamedTuple):
-    """One frame of a split: its folder, its number, and the side "l" or "r" of its camera."""
+    """A frame of a split: folder, frame number, and side of the camera, "l" or "r"."""
 
     folder: str
     frame: int
@@ -30,14 +30,17 @@ class SplitLine(NamedTuple):
 
 
 def fingerprint(lines: Sequence[SplitLine]) -> str:
-    """How many they are and a hash of them: the same for the same lines in the same order."""
+    """Return the number of lines and a hash of the lines and their order."""
     return f"{len(lines)} lines ({hashlib.sha256(repr([str(line) for line in lines]).encode()).hexdigest()[:8]})"
 
 
 def find_split(name_or_path: str | Path, data_path: str | Path) -> Path:
-    """A split's folder: a path to it, else `splits/NAME` in the repository, else `DATA_PATH/splits/NAME`.
+    """Find the folder of a split.
 
-    Raises DataError, with the places looked at, where none of them holds split files.
+    The candidates are, in this order: a path, ``splits/NAME`` in the repository, and ``DATA_PATH/splits/NAME``.
+
+    Raises:
+        DataError: None of the candidates contains split lists.
     """
     candidates = [
         Path(name_or_path),
@@ -49,36 +52,41 @@ def find_split(name_or_path: str | Path, data_path: str | Path) -> Path:
             return folder
     looked_at = "\n".join(f"  {folder}" for folder in dict.fromkeys(candidates))
     raise DataError(
-        f"Split '{name_or_path}' not found: no lists (train_files.txt, test_files.txt) in\n{looked_at}\n"
+        f"Split '{name_or_path}' not found. Searched for train_files.txt or test_files.txt in:\n{looked_at}\n"
         f"{_how_to_get(str(name_or_path))}"
     )
 
 
 def _how_to_get(name: str) -> str:
     if name in PUBLISHED_SPLITS:
-        return f"It is a published one. To get it: python tools/prepare_splits.py --split {name}"
+        return f"This is a published split. Run: python tools/prepare_splits.py --split {name}"
     return (
-        "Give the path of a folder that holds the lists, or put them into one of these folders. Published splits "
-        f"({', '.join(PUBLISHED_SPLITS)}) come by: python tools/prepare_splits.py --split NAME"
+        "Pass the path of a folder with the lists. For a published split "
+        f"({', '.join(PUBLISHED_SPLITS)}), run: python tools/prepare_splits.py --split NAME"
     )
 
 
 def _holds_split(folder: Path) -> bool:
-    # A folder alone is not enough: the current directory may hold a data folder of the same name.
+    # The folder must contain lists: the current directory may have a data folder of the same name.
     return folder.is_dir() and (any(folder.glob("*_files*.txt")) or (folder / "gt_depths.npz").is_file())
 
 
 def read_split_lines(split_dir: str | Path, part: str) -> list[SplitLine]:
-    """The lines of one part of a split, in the order of the file; blank lines are ignored.
+    """Read one part of a split, in the order of the file; blank lines are ignored.
 
-    `part` is "train", "val" or "test" (`PART_files.txt`), or has a suffix: "test_09" (`test_files_09.txt`).
-    Raises DataError where the file is missing or empty, or a line is not `folder frame side`.
+    Args:
+        split_dir: Folder of the split.
+        part: "train", "val" or "test" (``PART_files.txt``), or one with a suffix, such as "test_09"
+            (``test_files_09.txt``).
+
+    Raises:
+        DataError: The file is missing or empty, or a line is not ``folder frame side``.
     """
     stem, _, suffix = part.partition("_")
     path = Path(split_dir) / (f"{stem}_files_{suffix}.txt" if suffix else f"{stem}_files.txt")
     if not path.is_file():
         present = ", ".join(sorted(file.name for file in path.parent.glob("*_files*.txt")))
-        known = f"Lists in that folder: {present}." if present else _how_to_get(path.parent.name)
+        known = f"Found in that folder: {present}." if present else _how_to_get(path.parent.name)
         raise DataError(f"Split list {path} not found. {known}")
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = [_parse_line(line, path, number) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
@@ -95,5 +103,5 @@ def _parse_line(line: str, path: Path, number: int) -> SplitLine:
             return SplitLine(folder, int(frame), SIDES[side])
     raise DataError(
         f"{path}, line {number}: got '{line.strip()}', expected 'folder frame side' "
-        "with a frame number and a side l or r, as in '2011_09_26/2011_09_26_drive_0001_sync 5 l'."
+        "with a frame number and side l or r, for example '2011_09_26/2011_09_26_drive_0001_sync 5 l'."
     )

@@ -1,4 +1,4 @@
-"""A stand-in for Ghostscript that leaves a trace, and a video that nobody else may see."""
+"""Fixtures: a fake Ghostscript that records its use, and a confidential video."""
 
 import stat
 import sys
@@ -13,18 +13,18 @@ from hostile import VICTIM_GREY, write_film
 
 @pytest.fixture
 def ghostscript(tmp_path, monkeypatch):
-    """Puts a program ``gs`` on the PATH; the file returned exists once anybody has started it."""
+    """Put a program ``gs`` on the PATH, and return a file that exists once the program was started."""
     folder, trace = tmp_path / "bin", tmp_path / "trace"
     folder.mkdir()
     program = folder / "gs"
     program.write_text(f'#!/bin/sh\ntouch {trace}\ntest "$1" = --version && echo 10.0\nexit 1\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # searched for once, and remembered
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # Pillow searches once and caches the result
     return trace
 
 
 @pytest.fixture
 def victim(tmp_path):
-    """Another visitor's video: all of its frames have `VICTIM_GREY`."""
+    """Another visitor's video; all its frames have grey level ``VICTIM_GREY``."""
     return write_film(tmp_path / "victim.mp4", [VICTIM_GREY] * 5)

@@ -1,4 +1,4 @@
-"""Hostile images and videos, made by rule."""
+"""Generators of hostile images and videos."""
 
 import struct
 from pathlib import Path
@@ -11,7 +11,7 @@ VICTIM_GREY = 200
 
 
 def write_film(path: Path, greys=(40, 80, 120), size=(48, 64), rate=10, codec="libx264", **container) -> Path:
-    """Writes plain frames by PyAV itself, not by the project's writer."""
+    """Write uniform frames with PyAV directly, not with the project's writer."""
     with av.open(str(path), "w", **container) as output:
         stream = output.add_stream(codec, rate=rate)
         stream.height, stream.width = size
@@ -24,9 +24,9 @@ def write_film(path: Path, greys=(40, 80, 120), size=(48, 64), rate=10, codec="l
 
 
 def external_reference(film: Path, target: str) -> bytes:
-    """The film without its content, whose samples are declared to be in another file by an alias record (QuickTime).
+    """Erase a video's samples, and declare them to be in another file with a QuickTime alias record.
 
-    The index is at the film's end, so that nothing of it is moved by a longer record.
+    The index is at the end of the file, so a longer record does not move any samples.
     """
     content = film.read_bytes()
     first = content.index(b"mdat") + 4
@@ -35,7 +35,7 @@ def external_reference(film: Path, target: str) -> bytes:
     path = target.encode()
     path += b"\0" * (len(path) % 2)
     fields = bytes(10) + b"\0" + bytes(27) + bytes(12) + b"\0" + bytes(63) + bytes(16)
-    fields += struct.pack(">HH", 1, 1) + bytes(16)  # levels: the same folder
+    fields += struct.pack(">HH", 1, 1) + bytes(16)  # directory levels: the same folder
     fields += struct.pack(">HH", 2, len(path)) + path + struct.pack(">H", 0xFFFF) + bytes(64)
     record = struct.pack(">I4sI", 12 + len(fields), b"alis", 0) + fields
     start = content.index(b"dref") - 4
@@ -50,7 +50,7 @@ def external_reference(film: Path, target: str) -> bytes:
 
 
 def playlists(victim: Path) -> dict[str, bytes]:
-    """Name -> content of texts that FFmpeg, left alone, takes for a video, and that name the victim's file."""
+    """Return name -> content of text files that FFmpeg accepts as videos by default, and that refer to ``victim``."""
     mpd = (
         '<!--ftypjp2 --><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" '
         'type="static" mediaPresentationDuration="PT1S">'

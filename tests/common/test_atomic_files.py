@@ -1,4 +1,4 @@
-"""Files and folders are whole or absent, whenever the writer stops."""
+"""Atomic files and folders: complete or absent, wherever the writer stops."""
 
 import os
 
@@ -17,7 +17,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_file_appears_when_it_is_whole(tmp_path):
+def test_file_appears_only_when_complete(tmp_path):
     path = tmp_path / "new" / "a.txt"
     with atomic_file(path) as stream:
         stream.write(b"one")
@@ -30,7 +30,7 @@ def test_file_appears_when_it_is_whole(tmp_path):
     assert path.read_bytes() == b"one" and names(path.parent) == ["a.txt"]
 
 
-def test_folder_replaces_the_old_one_as_a_whole(tmp_path):
+def test_folder_is_replaced_atomically(tmp_path):
     folder = tmp_path / "runs" / "best"
     fill(folder, "one")
     (folder / "metrics.json").touch()
@@ -39,7 +39,7 @@ def test_folder_replaces_the_old_one_as_a_whole(tmp_path):
     assert names(folder.parent) == ["best"]
 
 
-def test_stopped_while_filling_leaves_the_old_folder(tmp_path):
+def test_interrupted_write_leaves_the_old_folder(tmp_path):
     folder = tmp_path / "best"
     fill(folder, "one")
     with pytest.raises(KeyboardInterrupt), atomic_folder(folder) as temporary:
@@ -48,7 +48,7 @@ def test_stopped_while_filling_leaves_the_old_folder(tmp_path):
     assert (folder / "a.txt").read_text() == "one" and names(tmp_path) == ["best"]
 
 
-def test_failed_rename_brings_the_old_folder_back(tmp_path, monkeypatch):
+def test_failed_rename_restores_the_old_folder(tmp_path, monkeypatch):
     folder = tmp_path / "best"
     fill(folder, "one")
     real = os.replace
@@ -64,11 +64,11 @@ def test_failed_rename_brings_the_old_folder_back(tmp_path, monkeypatch):
     assert (folder / "a.txt").read_text() == "one" and names(tmp_path) == ["best"]
 
 
-def test_killed_between_the_renames_leaves_a_whole_folder(tmp_path):
+def test_kill_between_the_renames_leaves_a_complete_folder(tmp_path):
     folder, old = tmp_path / "best", tmp_path / ".best.old"
     fill(folder, "one")
     assert resolve_complete_dir(folder) == folder
-    folder.rename(old)  # the state after a kill: the new folder still has its temporary name
+    folder.rename(old)  # state after a kill: the new folder has its temporary name
     (tmp_path / ".best.tmp").mkdir()
     assert resolve_complete_dir(folder) == old
     fill(folder, "two")
@@ -76,7 +76,7 @@ def test_killed_between_the_renames_leaves_a_whole_folder(tmp_path):
     assert (folder / "a.txt").read_text() == "two" and names(tmp_path) == ["best"]
 
 
-def test_unwritable_place_is_named(tmp_path):
+def test_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="best cannot be written"):
         fill(tmp_path / "file" / "best", "one")

@@ -1,4 +1,4 @@
-"""What scripts set before Paddle is imported, the device, and how they end."""
+"""Environment set before Paddle is imported, device selection, and exit codes of scripts."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def settings_after(**given: str) -> tuple[dict[str, str], str]:
-    """The environment that prepare_environment leaves in a new process, and what that process printed as errors."""
+    """Return the environment after ``prepare_environment`` in a new process, and the stderr of that process."""
     names = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")
     clean = {name: value for name, value in os.environ.items() if name not in names}
     code = "import os; from common import environment; environment.prepare_environment(); "
@@ -29,21 +29,21 @@ def settings_after(**given: str) -> tuple[dict[str, str], str]:
     return dict(zip(names, values, strict=True)), done.stderr
 
 
-def test_threads_are_the_cores_there_are_and_nothing_is_printed():
+def test_threads_default_to_the_available_cores_without_output():
     settings, errors = settings_after()
     assert settings["OMP_NUM_THREADS"] == str(environment._available_cores())
     assert settings["MKL_DEBUG_CPU_TYPE"] == ("5" if environment._is_amd() else "")
     assert errors == ""
 
 
-def test_what_the_user_set_stays():
+def test_user_settings_take_precedence():
     settings, _ = settings_after(OMP_NUM_THREADS="1", MKL_DEBUG_CPU_TYPE="4")
     assert settings == {"OMP_NUM_THREADS": "1", "MKL_DEBUG_CPU_TYPE": "4"}
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
-def test_freed_memory_is_kept_unless_the_user_says_otherwise():
-    """Pages that 20 arrays of 40 MB take, one after the other: 9766 for the first one, and none after it."""
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="requires glibc's malloc")
+def test_freed_memory_is_kept_unless_the_user_configures_malloc():
+    """Count page faults of 20 successive arrays of 40 MB: 9766 pages for the first, none for the others."""
     code = """if True:
         import resource, numpy
         from common import environment
@@ -61,18 +61,18 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise():
         pages.append(int(done.stdout))
     page_size = resource.getpagesize()
     assert pages[0] < 2 * 40e6 / page_size
-    # Pages may be large ones, where the system gives these: then there is nothing to save.
+    # With transparent huge pages there is nothing to save.
     assert pages[1] > 10 * 40e6 / page_size or pages[1] < 40e6 / page_size
 
 
-def test_other_processors_are_left_alone(monkeypatch):
+def test_other_processors_are_not_detected_as_amd(monkeypatch):
     monkeypatch.setattr(environment.Path, "read_text", lambda *_, **__: "vendor_id : GenuineIntel")
     assert not environment._is_amd()
 
 
 @pytest.mark.parametrize(("given", "threads"), [("1", "2"), ("4", "4")])
-def test_processes_of_the_launcher_share_the_cores(monkeypatch, given, threads):
-    """The launcher itself hands on 1 where the user has set nothing."""
+def test_launched_processes_share_the_cores(monkeypatch, given, threads):
+    """The launcher sets OMP_NUM_THREADS to 1 unless the user sets it."""
     monkeypatch.setattr(environment, "_available_cores", lambda: 8)
     monkeypatch.setenv("PADDLE_LOCAL_SIZE", "3")
     monkeypatch.setenv("OMP_NUM_THREADS", given)
@@ -80,7 +80,7 @@ def test_processes_of_the_launcher_share_the_cores(monkeypatch, given, threads):
     assert os.environ["OMP_NUM_THREADS"] == threads
 
 
-def test_auto_falls_back_to_the_cpu_and_says_so(capsys):
+def test_auto_falls_back_to_the_cpu_with_a_message(capsys):
     import paddle
 
     if paddle.is_compiled_with_cuda():
@@ -91,7 +91,7 @@ def test_auto_falls_back_to_the_cpu_and_says_so(capsys):
         environment.set_device("gpu")
 
 
-def test_user_errors_end_a_script_with_their_message(capsys):
+def test_user_error_exits_with_its_message(capsys):
     def fail():
         raise DataError("no such split")
 
@@ -109,7 +109,7 @@ def test_user_errors_end_a_script_with_their_message(capsys):
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_signals_end_a_script_as_shells_expect(capsys, error, status, printed):
+def test_signals_exit_with_shell_codes(capsys, error, status, printed):
     def fail():
         raise error
 

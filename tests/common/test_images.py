@@ -1,4 +1,4 @@
-"""Images: what is opened, as what, and what is refused; no program is started for any."""
+"""Reading images: formats, orientation, bit depth, rejected files; no external program is started."""
 
 import io
 
@@ -19,7 +19,7 @@ def pixels():
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_the_content_decides_and_not_the_name(tmp_path, pixels, ending):
+def test_content_determines_the_format(tmp_path, pixels, ending):
     path = tmp_path / "image.dat"
     Image.fromarray(pixels).save(path, FORMATS[ending])
     with Image.open(path) as image:
@@ -31,21 +31,21 @@ def test_the_content_decides_and_not_the_name(tmp_path, pixels, ending):
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.eps"])
-def test_a_program_is_not_an_image(tmp_path, ghostscript, name):
+def test_eps_is_rejected_under_any_name(tmp_path, ghostscript, name):
     (tmp_path / name).write_bytes(EPS)
     with pytest.raises(DataError, match=rf"{name} is not a JPEG, PNG, "):
         load_image(tmp_path / name)
     assert not ghostscript.exists()
 
 
-def test_the_stand_in_would_leave_a_trace(tmp_path, ghostscript):
+def test_fake_ghostscript_detects_its_use(tmp_path, ghostscript):
     (tmp_path / "photo.png").write_bytes(EPS)
     with pytest.raises(Exception), Image.open(tmp_path / "photo.png") as image:  # noqa: B017
         image.load()
     assert ghostscript.exists()
 
 
-def test_a_program_behind_a_signature_is_damaged(tmp_path, ghostscript):
+def test_eps_behind_an_image_signature_is_rejected(tmp_path, ghostscript):
     for head in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0", b"GIF89a", b"BM", b"P6\n"):
         (tmp_path / "photo.png").write_bytes(head + EPS)
         with pytest.raises(DataError, match=r"photo\.png cannot be read"):
@@ -53,7 +53,7 @@ def test_a_program_behind_a_signature_is_damaged(tmp_path, ghostscript):
     assert not ghostscript.exists()
 
 
-def test_sentences_tell_faults_apart(tmp_path, pixels):
+def test_messages_distinguish_faults(tmp_path, pixels):
     path = tmp_path / "image.png"
     for words in ("not found", "the file is empty", "header is damaged", "is damaged or truncated"):
         with pytest.raises(DataError, match=words) as raised:
@@ -65,12 +65,12 @@ def test_sentences_tell_faults_apart(tmp_path, pixels):
     with pytest.raises(DataError, match=r"cannot be read \(Is a directory\)"):
         read_image(tmp_path)
     Image.fromarray(pixels).save(path)
-    with pytest.raises(DataError, match=r"is too large: 4x6 pixels"):
+    with pytest.raises(DataError, match=r"too large.* 4x6 pixels"):
         read_image(path, max_pixels=23)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_bomb_is_refused_by_its_header(tmp_path):
+def test_decompression_bomb_is_rejected_by_its_header(tmp_path):
     data = io.BytesIO()
     Image.new("L", (1, 1)).save(data, "PNG")
     content = bytearray(data.getvalue())
@@ -84,7 +84,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_stand_upright_everywhere(tmp_path, pixels, orientation):
+def test_exif_orientation_is_applied(tmp_path, pixels, orientation):
     from PIL import ImageOps
 
     exif = Image.Exif()
@@ -100,7 +100,7 @@ def test_images_stand_upright_everywhere(tmp_path, pixels, orientation):
     np.testing.assert_array_equal(grey, np.asarray(small))
 
 
-def test_16_bits_are_reduced_to_their_upper_8(tmp_path):
+def test_16_bits_are_reduced_to_the_upper_8(tmp_path):
     values = np.array([[0, 255, 256], [4095, 32768, 65535]], np.uint16)
     for name in ("grey.png", "grey.tif"):
         Image.fromarray(values).save(tmp_path / name)
@@ -111,7 +111,7 @@ def test_16_bits_are_reduced_to_their_upper_8(tmp_path):
         np.testing.assert_array_equal(np.asarray(stored), values)
 
 
-def test_ordinary_images_are_not_copied_and_floats_refused(tmp_path, pixels, monkeypatch):
+def test_8_bit_images_are_not_copied_and_floats_are_rejected(tmp_path, pixels, monkeypatch):
     Image.fromarray(pixels).save(tmp_path / "rgb.png")
     Image.fromarray(pixels[:, :, 0]).save(tmp_path / "grey.png")
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")

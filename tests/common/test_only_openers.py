@@ -1,4 +1,4 @@
-"""No other module opens images or videos: what `common` refuses would come in there."""
+"""Only ``common.images`` and ``common.video`` open images and videos, since they reject unsafe files."""
 
 import ast
 from pathlib import Path
@@ -13,7 +13,7 @@ FORBIDDEN_NAMES = {"PIL.Image": {"open"}, "av": {"open"}, "cv2": {"imread", "imr
 
 
 def offences(code: str) -> list[str]:
-    """What a module does that only the openers may."""
+    """List the calls and imports that only the openers may use."""
     found = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in FORBIDDEN:
@@ -39,7 +39,7 @@ def offences(code: str) -> list[str]:
     return found
 
 
-def test_only_the_openers_open():
+def test_only_openers_open_files():
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).parts
         if parts[0] == "tests" or parts[0].startswith(".") or "site-packages" in parts or path in OPENERS:
@@ -47,7 +47,7 @@ def test_only_the_openers_open():
         assert not offences(path.read_text(encoding="utf-8")), f"{path}: use common.images or common.video"
 
 
-def test_openers_open_videos_by_number_alone():
+def test_openers_pass_only_numbers_to_video_capture():
     for path in OPENERS:
         assert not [found for found in offences(path.read_text(encoding="utf-8")) if "VideoCapture" in found]
 
@@ -60,9 +60,9 @@ def test_openers_open_videos_by_number_alone():
         "cv2.VideoCapture(path)", "from cv2 import imread", "opener = Image.open", "from PIL import Image as I",
     ],
 )  # fmt: skip
-def test_the_walk_finds_them(code):
+def test_offences_are_found(code):
     assert offences(code)
 
 
-def test_the_walk_lets_cameras_by():
+def test_cameras_by_number_are_allowed():
     assert not offences("cv2.VideoCapture(0)\ncv2.VideoCapture(int(n))\nwith open(p) as s: pass")

@@ -1,4 +1,4 @@
-"""Work in other processes: order, errors, and processes that die."""
+"""Process pool: order of results, errors, and workers that die."""
 
 import operator
 import os
@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_results_come_in_the_order_of_the_items(num_workers):
+def test_results_keep_the_order_of_the_items(num_workers):
     assert list(map_in_processes(operator.neg, range(5), num_workers)) == [0, -1, -2, -3, -4]
 
 
-def test_items_are_not_taken_long_before_they_are_done():
+def test_items_are_consumed_on_demand():
     taken = []
     items = (taken.append(i) or i for i in range(1000))
     results = map_in_processes(operator.neg, items, 1)
@@ -32,12 +32,12 @@ def test_items_are_not_taken_long_before_they_are_done():
     assert len(taken) < 10
 
 
-def test_errors_of_the_function_are_raised():
+def test_function_errors_are_raised():
     with pytest.raises(ValueError, match="invalid literal"):
         list(map_in_processes(int, ["1", "one"], 1))
 
 
-def test_errors_show_where_they_were_raised():
+def test_errors_keep_the_workers_traceback():
     with pytest.raises(ValueError) as error:
         list(map_in_processes(_fail, [3], 1))
     assert "in _fail" in "".join(traceback.format_exception(error.value))
@@ -47,7 +47,7 @@ def _fail(item):
     raise ValueError(item)
 
 
-def test_what_cannot_be_sent_is_an_error_and_no_death():
+def test_unpicklable_result_is_an_error():
     with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
         list(map_in_processes(_unpicklable, [3], 1))
 
@@ -56,7 +56,7 @@ def _unpicklable(item):
     return lambda: item
 
 
-def test_a_process_that_dies_is_told_with_what_it_was_at():
+def test_dead_worker_is_reported_with_its_item():
     with pytest.raises(DataError) as error:
         list(map_in_processes(os._exit, [3], 1, describe=lambda item: f"item {item}"))
     assert str(error.value).startswith("A worker process exited unexpectedly")
@@ -64,8 +64,8 @@ def test_a_process_that_dies_is_told_with_what_it_was_at():
 
 
 @pytest.mark.parametrize("delay", [0, 0.001, 0.003, 0.01, 0.03])
-def test_a_process_that_is_killed_in_the_middle_of_an_answer_is_told(delay):
-    """Half an answer of 8 MB is in the pipe: what reads answers of all processes from one pipe waits for ever."""
+def test_worker_killed_while_sending_is_reported(delay):
+    """Half a result of 8 MB is in the pipe; a pool with one shared result pipe would wait forever."""
     answers = map_in_processes(_large, range(20), 2)
     pid, _ = next(answers)
     time.sleep(delay)
@@ -96,7 +96,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a script whose two processes are in the middle of items of a minute: the script, and their ids."""
+    """Start a script with two workers busy for a minute; return the script's process and the worker ids."""
     (tmp_path / "work.py").write_text(SCRIPT.format(root=str(ROOT)))
     parents = []
 
@@ -112,13 +112,13 @@ def start(tmp_path):
         parent.communicate()
 
 
-def test_no_process_outlives_a_killed_parent_though_it_is_busy(start):
+def test_busy_workers_exit_with_a_killed_parent(start):
     parent, workers = start()
     parent.kill()
     _wait_for_end(workers)
 
 
-def test_the_parent_alone_answers_ctrl_c(start):
+def test_only_the_parent_handles_ctrl_c(start):
     parent, workers = start()
     os.killpg(parent.pid, signal.SIGINT)
     assert parent.wait(20) != 0

@@ -1,4 +1,4 @@
-"""The line of progress, on a terminal and away from one."""
+"""Progress line, with and without a terminal."""
 
 import os
 import re
@@ -24,7 +24,7 @@ print("after")
 """
 
 
-def run_away_from_a_terminal() -> str:
+def run_without_a_terminal() -> str:
     return subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
@@ -38,15 +38,15 @@ def run_on_a_terminal() -> str:
     try:
         while chunk := os.read(ours, 4096):
             output += chunk
-    except OSError:  # how Linux says that the other end is closed
+    except OSError:  # on Linux, the other end was closed
         pass
     os.close(ours)
     assert process.wait() == 0, output.decode()
     return output.decode()
 
 
-def test_away_from_a_terminal_only_news_is_printed():
-    lines = run_away_from_a_terminal().splitlines()
+def test_without_a_terminal_only_losses_print_lines():
+    lines = run_without_a_terminal().splitlines()
     assert len(lines) == 4
     assert re.search(r"epoch 0/1 +50% .* 4/8 samples, .* samples/s, .* left, loss 0.2500, data 3%", lines[0])
     assert lines[1] == "validated"
@@ -54,17 +54,17 @@ def test_away_from_a_terminal_only_news_is_printed():
     assert lines[3] == "after"
 
 
-def test_on_a_terminal_one_line_is_rewritten():
+def test_on_a_terminal_one_line_is_updated():
     output = run_on_a_terminal()
     last = output.replace("\r\n", "\n").split("\n")
     assert [line.split("\r")[-1] for line in last if "validated" in line] == ["validated"]
     assert last[-2] == "after"
     final = last[-3].split("\r")[-1]
     assert "8/8 samples" in final and "loss 0.1250" in final and " left" in final
-    assert len(last) == 4  # the note, the line of progress, what follows, and the end
+    assert len(last) == 4  # the note, the progress line, the next output, and the end
 
 
-def test_another_unit_and_lines_without_news(capsys):
+def test_custom_unit_and_lines_without_loss(capsys):
     progress = Progress(2, unit="images", seconds=0)
     progress.update(1)
     progress.close()

@@ -1,4 +1,4 @@
-"""Shared memory: seen by other processes, lent and given back, and nothing left behind."""
+"""Shared memory: visible to other processes, slots taken and freed, nothing left behind."""
 
 import gc
 import multiprocessing
@@ -19,13 +19,13 @@ def slots() -> SharedSlots:
 
 
 def answer(slots, slot, *arrays):
-    """The arrays as the process that lends gets them back; each is stacked into what the writer makes."""
+    """Return the arrays as the owner reads them; each is stacked into an array from the writer."""
     writer = slots.writer(slot)
     made = [np.stack([array], out=writer.empty((1, *array.shape), array.dtype)) for array in arrays]
     return slots.read(slot, writer.pack(made))
 
 
-def test_another_process_sees_and_changes_it():
+def test_another_process_reads_and_writes_the_buffer():
     buffer = SharedBuffer(10)
     assert buffer.bytes.tolist() == [0] * 10
     buffer.bytes[0] = 3
@@ -36,18 +36,18 @@ def test_another_process_sees_and_changes_it():
     assert process.exitcode == 0 and buffer.bytes[:3].tolist() == [3, 7, 0]
 
 
-def test_its_memory_has_no_name_and_is_freed_with_it():
+def test_buffer_has_no_name_and_is_freed():
     maps = Path("/proc/self/maps")
     if not maps.exists():
-        pytest.skip("needs /proc")
+        pytest.skip("requires /proc")
     mapped = lambda: sum("memfd:shared" in line for line in maps.read_text().splitlines())  # noqa: E731
-    gc.collect()  # of other tests' buffers
+    gc.collect()  # buffers of other tests
     before, descriptors = mapped(), len(os.listdir("/proc/self/fd"))
     buffer = SharedBuffer(10**6)
     view = buffer.bytes[5:]
     assert mapped() == before + 1
     del buffer
-    assert mapped() == before + 1  # as long as anything is looked at
+    assert mapped() == before + 1  # as long as a view exists
     del view
     gc.collect()
     assert mapped() == before and len(os.listdir("/proc/self/fd")) == descriptors
@@ -62,8 +62,8 @@ def test_arrays_in_a_slot_are_not_copied(slots):
     np.testing.assert_array_equal(got, np.full((1, 3, 4), 5))
 
 
-def test_what_does_not_fit_is_sent(slots):
-    """64 bytes, then 40 that are more than the rest, then 20 that are not."""
+def test_arrays_that_do_not_fit_are_sent(slots):
+    """Of 100 bytes, 64 fit, the next 40 do not, and the last 20 do."""
     arrays = [np.arange(64, dtype=np.uint8), np.arange(10, dtype=np.int32), np.arange(5, dtype=np.int32)]
     slot = slots.take()
     writer = slots.writer(slot)
@@ -78,12 +78,12 @@ def test_what_does_not_fit_is_sent(slots):
         np.testing.assert_array_equal(new, array)
 
 
-def test_without_a_slot_all_is_sent(slots):
+def test_without_a_slot_everything_is_sent(slots):
     (got,) = answer(slots, None, np.arange(4))
     assert got.tolist() == [[0, 1, 2, 3]]
 
 
-def test_a_slot_is_free_again_when_the_last_of_its_arrays_is_gone(slots):
+def test_slot_is_freed_with_its_last_array(slots):
     first, second = slots.take(), slots.take()
     assert {first, second} == {0, 1} and slots.take() is None
     one, two = answer(slots, first, np.arange(2), np.arange(3))
@@ -99,7 +99,7 @@ def test_a_slot_is_free_again_when_the_last_of_its_arrays_is_gone(slots):
     assert slots.take() == second and slots.take() is None
 
 
-def test_an_error_can_be_an_answer(slots):
+def test_exception_can_be_a_result(slots):
     slot = slots.take()
     error = slots.read(slot, slots.writer(slot).pack(ValueError("why")))
     assert isinstance(error, ValueError) and error.args == ("why",)

@@ -1,4 +1,4 @@
-"""Videos: which demuxer, that no other file is opened, limits, damage; and what is written."""
+"""Videos: demuxer selection, no access to other files, limits, damaged files, and the writer."""
 
 import resource
 import signal
@@ -41,7 +41,7 @@ def test_supported_formats_are_read_under_any_name(tmp_path, kind):
 
 
 @pytest.mark.parametrize("name", ["img%03d.png", "12:30:05.mp4", "concat:a|b", "http:x.mp4", "b\udcff.mp4"])
-def test_a_name_is_only_a_name(tmp_path, monkeypatch, name):
+def test_special_file_names_are_not_interpreted(tmp_path, monkeypatch, name):
     write_film(tmp_path / "film.mp4").rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path / name, name):
@@ -49,20 +49,20 @@ def test_a_name_is_only_a_name(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["dash.mp4", "hls.m3u8", "concat.mp4", "sdp.mp4", "text.mp4"])
-def test_texts_that_name_other_files_are_no_videos(tmp_path, victim, name):
+def test_playlists_are_rejected(tmp_path, victim, name):
     path = tmp_path / name
     path.write_bytes(playlists(victim)[name])
     assert media_kind(path) is None
     for read in (greys, open_source, lambda file: read_upload(file, 10, 10)):
         with pytest.raises(DataError, match=rf"{name} (cannot be read as a video: its content is not|is not an image)"):
             read(path)
-    if name == "hls.m3u8":  # what FFmpeg does when nothing is forced: the file is a real threat
+    if name == "hls.m3u8":  # FFmpeg follows the playlist if the demuxer is not forced: the threat is real
         with av.open(str(path)) as container:
             frame = next(container.decode(video=0))
         assert frame.to_ndarray(format="rgb24").mean() == pytest.approx(VICTIM_GREY, abs=4)
 
 
-def test_samples_in_another_file_are_not_read(tmp_path, victim):
+def test_external_references_are_not_followed(tmp_path, victim):
     path = tmp_path / "reference.mov"
     path.write_bytes(external_reference(victim, victim.name))
     with av.open(str(path), options={"enable_drefs": "1"}) as container:
@@ -73,28 +73,28 @@ def test_samples_in_another_file_are_not_read(tmp_path, victim):
             read(path)
 
 
-def test_still_images_in_the_same_container_are_no_videos():
+def test_still_images_in_mp4_containers_are_not_videos():
     assert video_format(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom") == "mov"
     for brand in (b"heic", b"avif", b"mif1"):
         assert video_format(b"\0\0\0\x18ftyp" + brand + bytes(12)) is None
     assert video_format(b"<!--ftypisom") is None and video_format(b"") is None
 
 
-def test_the_options_reach_the_demuxer(tmp_path, monkeypatch):
+def test_options_reach_the_demuxer(tmp_path, monkeypatch):
     path = write_film(tmp_path / "film.mp4")
     monkeypatch.setattr("common.video._OPTIONS", {"protocol_whitelist": "crypto"})
     with pytest.raises(DataError), open_container(path):
         pass
 
 
-def test_a_video_that_breaks_off_tells_how_much_was_read(tmp_path):
+def test_truncated_video_reports_the_frames_read(tmp_path):
     whole = write_film(tmp_path / "film.mp4", range(0, 250, 5), options={"movflags": "faststart"})
     path = tmp_path / "cut.mp4"
     content = whole.read_bytes()
     path.write_bytes(content[: content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2])
     count = 0
     with (
-        pytest.raises(DataError, match=r"cut\.mp4 is damaged: it breaks off after") as raised,
+        pytest.raises(DataError, match=r"cut\.mp4 is damaged or truncated") as raised,
         open_video(path) as video,
     ):
         for _ in video.frames:
@@ -105,7 +105,7 @@ def test_a_video_that_breaks_off_tells_how_much_was_read(tmp_path):
         greys(path)
 
 
-def test_uneven_times_become_a_constant_rate(tmp_path):
+def test_variable_frame_rate_becomes_constant(tmp_path):
     path = tmp_path / "film.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -120,13 +120,13 @@ def test_uneven_times_become_a_constant_rate(tmp_path):
     np.testing.assert_allclose(greys(path), [40, 80, 80, 80, 120, 160], atol=4)
 
 
-def test_large_frames_are_refused_before_they_are_decoded(tmp_path):
+def test_large_frames_are_rejected_before_decoding(tmp_path):
     path = write_film(tmp_path / "large.mp4", [0], (4096, 4096))
-    with pytest.raises(DataError, match=r"^Video large\.mp4 is too large: its frames have 4096x4096 pixels"):
+    with pytest.raises(DataError, match=r"^Video large\.mp4 is too large: .*4096x4096"):
         read_upload(path, 10, 10)
 
 
-def test_long_videos_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+def test_long_videos_are_rejected_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr("common.video.decode_frames", None)
     path = write_film(tmp_path / "long.mp4", [0] * 40)
     with pytest.raises(DataError, match=r"^long\.mp4 is too long: more than 10 frames"):
@@ -137,7 +137,7 @@ def test_long_videos_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
         read_upload(path, 10, 100)
 
 
-def test_only_sound_is_no_video(tmp_path):
+def test_file_with_only_sound_is_rejected(tmp_path):
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=44_100, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
@@ -148,14 +148,17 @@ def test_only_sound_is_no_video(tmp_path):
         greys(tmp_path / "sound.mp4")
 
 
-def test_a_full_disk_is_told(tmp_path):
-    """A limit of the file's size stands in for the disk's."""
+def test_full_disk_is_reported(tmp_path):
+    """A limit of the file size simulates a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        with pytest.raises(UserError, match="is the disk full"), Mp4Writer(tmp_path / "out.mp4", 10) as writer:
+        with (
+            pytest.raises(UserError, match=r"out\.mp4 cannot"),
+            Mp4Writer(tmp_path / "out.mp4", 10) as writer,
+        ):
             for shift in range(100):
                 writer.write(np.roll(noise, shift * 7, axis=0))
     finally:
@@ -163,7 +166,7 @@ def test_a_full_disk_is_told(tmp_path):
         signal.signal(signal.SIGXFSZ, old)
 
 
-def test_no_program_is_started(tmp_path, monkeypatch):
+def test_no_external_program_is_started(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
     path = write_film(tmp_path / "film.mp4")
     with open_video(path) as video, Mp4Writer(tmp_path / "out.mp4", video.rate) as writer:

@@ -1,4 +1,4 @@
-"""A tiny KITTI raw tree, with numbers that can be followed by hand."""
+"""Fixtures: a tiny KITTI raw tree with values that can be computed by hand."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ DATE = "2011_01_01"
 DRIVE = f"{DATE}/{DATE}_drive_0001_sync"
 HEIGHT, WIDTH = 64, 128
 
-# Camera axes from lidar axes (forward, left, up), and a camera one metre ahead of the lidar.
+# Lidar axes (forward, left, up) to camera axes; the camera is one metre ahead of the lidar.
 VELO_TO_CAM = "R: 0 -1 0 0 0 -1 1 0 0\nT: 0 0 -1\n"
 CAM_TO_CAM = "calib_time: 09-Jan-2012 13:57:47\nR_rect_00: 1 0 0 0 1 0 0 0 1\n" + "".join(
     f"S_rect_0{camera}: {WIDTH}.0 {HEIGHT}.0\nP_rect_0{camera}: 100 0 60 0 0 90 30 0 0 0 1 0\n" for camera in (2, 3)
@@ -21,7 +21,7 @@ CAM_TO_CAM = "calib_time: 09-Jan-2012 13:57:47\nR_rect_00: 1 0 0 0 1 0 0 0 1\n" 
 
 
 def _write_image(path: Path, seed: int) -> None:
-    """Colours that change smoothly, different for every seed."""
+    """Write an image with smooth colours that depend on the seed."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (8, 16, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,13 +30,13 @@ def _write_image(path: Path, seed: int) -> None:
 
 @pytest.fixture
 def write_image():
-    """Writes a random image of the tiny tree's size: (path, seed)."""
+    """Return a function (path, seed) that writes a random image of the tree's size."""
     return _write_image
 
 
 @pytest.fixture
 def tree(tmp_path) -> Path:
-    """Frames 0 to 5 of both cameras, lidar for frame 2, calibration."""
+    """Create frames 0 to 5 of both cameras, a lidar scan of frame 2, and calibration."""
     for frame in range(6):
         for camera in (2, 3):
             _write_image(tmp_path / f"{DRIVE}/image_0{camera}/data/{frame:010d}.jpg", 10 * frame + camera)
@@ -50,13 +50,13 @@ def tree(tmp_path) -> Path:
 
 @pytest.fixture
 def line():
-    """(frame, side) -> a split line of the tiny tree."""
+    """Return a function (frame, side) -> split line of the tiny tree."""
     return lambda frame, side="l": SplitLine(DRIVE, frame, side)
 
 
 @pytest.fixture
 def make_dataset(tree, line):
-    """A dataset of the tiny tree at half its size: frames 1 to 4 of both sides unless told otherwise."""
+    """Return a factory of datasets of the tiny tree at half its size; by default frames 1 to 4 of both sides."""
 
     def make(lines=None, name="kitti", **kwargs):
         lines = [line(frame, side) for frame in range(1, 5) for side in "lr"] if lines is None else lines

@@ -1,4 +1,4 @@
-"""Datasets as options describe them."""
+"""Building datasets from options."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_options_reach_the_dataset():
     assert not other.train and not other.mean_intrinsics
 
 
-def test_mean_intrinsics_are_refused_only_where_intrinsics_are_wanted():
+def test_mean_intrinsics_are_rejected_only_with_scales():
     opt = Options(data_path="DATA", dataset="folder", kitti_mean_intrinsics=True)
     assert len(dataset_from(opt, LINES)) == 1
     with pytest.raises(DataError, match="kitti_mean_intrinsics"):

@@ -1,4 +1,4 @@
-"""The formats of cameras, written by others."""
+"""Calibration files of other tools."""
 
 import cv2
 import numpy as np
@@ -42,7 +42,7 @@ OWN += '"distortion": [-0.3, 0.1, 0.001, -0.002, 0.05]}'
     ("text", "distortion"),
     [(KALIBR, [1, *FISHEYE]), (ROS, [0, *LENS]), (OWN, [0, *LENS]), (OWN[:-1] + "\n}", [0, *LENS])],
 )
-def test_files_of_others(tmp_path, text, distortion):
+def test_formats_of_other_tools(tmp_path, text, distortion):
     path = tmp_path / "camera.yaml"
     path.write_text(text)
     camera = read_camera_file(path, (1, 1))
@@ -52,7 +52,7 @@ def test_files_of_others(tmp_path, text, distortion):
 
 
 @pytest.mark.parametrize("ending", [".yml", ".json"])
-def test_what_opencv_writes(tmp_path, ending):
+def test_opencv_files(tmp_path, ending):
     path = tmp_path / f"camera{ending}"
     storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
     storage.write("camera_matrix", np.array(K))
@@ -61,10 +61,10 @@ def test_what_opencv_writes(tmp_path, ending):
     camera = read_camera_file(path, (480, 640))
     np.testing.assert_allclose(camera.K, K)
     np.testing.assert_allclose(camera.distortion, [0, *LENS, 0, 0, 0])
-    assert camera.size == (480, 640)  # the images', since the file names none
+    assert camera.size == (480, 640)  # the image size, since the file has none
 
 
-def test_older_opencv_s_first_line(tmp_path):
+def test_first_line_of_older_opencv(tmp_path):
     path = tmp_path / "camera.yml"
     path.write_text(
         "%YAML:1.0\n---\ncamera_matrix: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n"
@@ -73,7 +73,7 @@ def test_older_opencv_s_first_line(tmp_path):
     np.testing.assert_allclose(read_camera_file(path, (480, 640)).K, K)
 
 
-def test_written_and_read_again(tmp_path):
+def test_round_trip(tmp_path):
     lens = np.array([1, *FISHEYE, 0, 0, 0, 0])
     path = tmp_path / "camera.json"
     write_camera_file(path, Camera(np.array(K), (480, 640), lens, "here"), error_pixels=0.2)
@@ -86,7 +86,7 @@ def test_written_and_read_again(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no names with values"),
+        ("", "no mapping"),
         ("{", "cannot be read"),
         ("focal: 500", "found focal. Expected fx, fy"),
         ("{fx: 1, fy: 2, cx: 3}", "found fx, fy, cx. Expected"),
@@ -98,13 +98,13 @@ def test_written_and_read_again(tmp_path):
         ("{fx: 1, fy: 2, cx: 3, cy: 4, width: 0, height: 3}", "got 0 and 3"),
     ],
 )
-def test_files_that_are_none_are_refused(tmp_path, text, message):
+def test_invalid_files_are_rejected(tmp_path, text, message):
     path = tmp_path / "camera.yaml"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read_camera_file(path, (480, 640))
 
 
-def test_a_missing_file_is_refused(tmp_path):
+def test_missing_file_is_rejected(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_camera_file(tmp_path / "none.json", (480, 640))

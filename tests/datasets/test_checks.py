@@ -1,3 +1,5 @@
+"""Check of a split before training: dropped lines, and messages when nothing is left."""
+
 import shutil
 
 import pytest
@@ -21,7 +23,7 @@ def test_lines_without_a_neighbour_are_dropped_and_listed(make_dataset, line, tm
     assert dataset.lines == tuple(lines)
 
 
-def test_evaluation_needs_the_frame_alone(make_dataset, line, tmp_path):
+def test_single_frames_need_no_neighbours(make_dataset, line, tmp_path):
     lines = [line(0), line(5)]
     assert check_split(make_dataset(lines, frame_ids=[0]), "test", tmp_path).kept == lines
     assert not (tmp_path / "dropped_test_lines.txt").exists()
@@ -34,13 +36,13 @@ def test_stereo_needs_the_other_camera(make_dataset, line, tree):
     assert check_split(dataset, "train").kept == [line(3)]
 
 
-def test_a_collection_without_the_other_camera_is_told_apart(make_dataset, line, tree):
+def test_dataset_without_the_other_camera_is_recognised(make_dataset, line, tree):
     shutil.rmtree(next(tree.glob("*/*/image_03")))
     with pytest.raises(DataError, match="--no-use_stereo"):
         check_split(make_dataset([line(2), line(3)]), "train")
 
 
-def test_nothing_left_says_where_it_looked(make_dataset):
+def test_missing_images_are_reported_with_their_paths(make_dataset):
     dataset = make_dataset([SplitLine("no/drive", frame, "l") for frame in range(5)])
     with pytest.raises(DataError) as error:
         check_split(dataset, "val")
@@ -49,18 +51,18 @@ def test_nothing_left_says_where_it_looked(make_dataset):
     assert "--data_path" in str(error.value) and "--png" not in str(error.value)
 
 
-def test_images_of_the_other_kind_are_pointed_out(make_dataset, line, tree):
-    with pytest.raises(DataError, match="Leave out --png"):
+def test_images_with_the_other_extension_are_reported(make_dataset, line, tree):
+    with pytest.raises(DataError, match="Omit --png"):
         check_split(make_dataset(extension=".png"), "train")
     for path in tree.glob("*/*/image_0*/data/*.jpg"):
         with Image.open(path) as image:
             image.save(path.with_suffix(".png"))
         path.unlink()
-    with pytest.raises(DataError, match="Add --png"):
+    with pytest.raises(DataError, match="Pass --png"):
         check_split(make_dataset(), "train")
     assert len(check_split(make_dataset(extension=".png"), "train").kept) == 8
 
 
-def test_a_split_without_lines(make_dataset):
+def test_empty_split_is_rejected(make_dataset):
     with pytest.raises(DataError, match="no lines"):
         check_split(make_dataset([]), "train")

@@ -1,4 +1,4 @@
-"""Depth maps of 16 bits, decoded by OpenCV."""
+"""16-bit depth maps, compared with OpenCV's decoder."""
 
 import cv2
 import numpy as np
@@ -13,13 +13,13 @@ DEPTH = np.array([[0, 1e-6, 1.5], [2, 255.996, 1000]], np.float32)
 @pytest.mark.parametrize(
     ("steps", "expected"), [(256, [[0, 1, 384], [512, 65535, 65535]]), (1000, [[0, 1, 1500], [2000, 65535, 65535]])]
 )
-def test_unknown_stays_unknown_and_known_stays_known(steps, expected, compress_level):
+def test_encoding_keeps_unknown_pixels_unknown(steps, expected, compress_level):
     content = encode_depth_png(DEPTH, steps, compress_level)
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     assert decoded.dtype == np.uint16 and decoded.tolist() == expected
 
 
-def test_every_step_is_read_as_it_was_encoded(tmp_path):
+def test_round_trip_of_every_step(tmp_path):
     depth = (np.arange(65536, dtype=np.float32) / 256).reshape(256, 256)
     path = tmp_path / "depth.png"
     path.write_bytes(encode_depth_png(depth))

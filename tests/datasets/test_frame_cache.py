@@ -1,6 +1,7 @@
-"""Caches of resized frames: the same samples, kept once, never stale or half-written, and within bounds."""
+"""Frame caches: identical samples, one decoding per file, never stale or partial, within limits."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,13 +25,13 @@ KINDS = ["ram", "disk"]
 
 @pytest.fixture
 def paths(tree) -> list[str]:
-    """The images of the tiny tree."""
+    """Return the image paths of the tiny tree."""
     return sorted(map(str, tree.glob("*/*/image_0*/data/*.jpg")))
 
 
 @pytest.fixture
 def make_cache(paths, tmp_path):
-    """A cache of this kind, for frames of 64x32 unless told otherwise; leaves nothing free for others."""
+    """Return a factory of caches, by default for frames of 64x32 and without spare space."""
 
     def make(kind, height=HEIGHT, width=WIDTH, spare_bytes=0):
         if kind == "ram":
@@ -42,7 +43,7 @@ def make_cache(paths, tmp_path):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """The paths that were decoded."""
+    """Return the list of decoded paths."""
     found = []
     monkeypatch.setattr(frame_cache, "load_frame", lambda path, *size: found.append(path) or load_frame(path, *size))
     return found
@@ -58,7 +59,7 @@ def assert_same(frame, expected):
 
 
 def epochs_of(dataset, num_workers) -> list[dict]:
-    """The bytes of two epochs."""
+    """Return two epochs of batches as bytes."""
     loader = build_loader(dataset, batch_size=3, shuffle=True, num_workers=num_workers, seed=0, drop_last=False)
     batches = []
     for epoch in range(2):
@@ -72,16 +73,16 @@ def epochs_of(dataset, num_workers) -> list[dict]:
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("kind", KINDS)
-def test_samples_are_the_same_byte_for_byte(make_dataset, make_cache, kind, num_workers):
+def test_samples_are_identical_byte_for_byte(make_dataset, make_cache, kind, num_workers):
     dataset = make_dataset(train=True)
     expected = epochs_of(dataset, 0)
     dataset = dataset.replace(cache=make_cache(kind))
-    assert epochs_of(dataset, num_workers) == expected  # decoded, and kept
-    assert epochs_of(dataset, num_workers) == expected  # found
+    assert epochs_of(dataset, num_workers) == expected  # decoded and cached
+    assert epochs_of(dataset, num_workers) == expected  # from the cache
 
 
-def test_real_frames_grey_and_colour(kitti_sample, kitti_sample_colour, tmp_path):
-    """Grey ones are kept as one channel."""
+def test_real_grey_and_colour_frames(kitti_sample, kitti_sample_colour, tmp_path):
+    """Grey frames are cached as one channel."""
     paths = [str(next(root.glob("*/*/image_02/data/*.jpg"))) for root in (kitti_sample, kitti_sample_colour)]
     for cache in (RamCache(192, 640, paths, 0), DiskCache(192, 640, tmp_path / "cache", 0)):
         for path, channels in zip(paths, (1, 3), strict=True):
@@ -103,7 +104,7 @@ def test_each_file_is_decoded_once(make_cache, paths, decoded, kind):
     assert decoded == paths
 
 
-def test_later_runs_find_what_is_on_disk(make_cache, paths, decoded, tmp_path):
+def test_disk_cache_is_reused_by_later_runs(make_cache, paths, decoded, tmp_path):
     make_cache("disk").load(paths[0])
     make_cache("disk").load(paths[0])
     assert decoded == paths[:1]
@@ -112,32 +113,32 @@ def test_later_runs_find_what_is_on_disk(make_cache, paths, decoded, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_changes_is_decoded_anew(make_cache, paths, decoded, write_image, kind):
+def test_changed_file_is_decoded_again(make_cache, paths, decoded, write_image, kind):
     cache = make_cache(kind)
     before = cache.load(paths[0])
     write_image(Path(paths[0]), 99)
     assert not np.array_equal(load_frame(paths[0], HEIGHT, WIDTH).pixels, before.pixels)
     for _ in range(2):
         assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
-    # Its time alone: the content may be another.
+    # A new modification time is enough: the content may differ.
     status = os.stat(paths[1])
     cache.load(paths[1])
     os.utime(paths[1], ns=(status.st_atime_ns, status.st_mtime_ns + 1000))
     assert_same(cache.load(paths[1]), load_frame(paths[1], HEIGHT, WIDTH))
-    # Memory keeps one version of each, the disk the last.
+    # The memory cache keeps the first version, the disk cache the last.
     assert decoded == [paths[0]] * (2 if kind == "disk" else 3) + [paths[1]] * 2
     os.unlink(paths[2])
     with pytest.raises(DataError, match="not found"):
         cache.load(paths[2])
 
 
-def test_other_sizes_are_kept_apart(make_cache, paths):
+def test_sizes_have_separate_entries(make_cache, paths):
     for height, width in ((HEIGHT, WIDTH), (WIDTH, HEIGHT), (16, 32)):  # the second has as many pixels as the first
         for _ in range(2):
             assert_same(make_cache("disk", height, width).load(paths[0]), load_frame(paths[0], height, width))
 
 
-def test_other_extensions_are_kept_apart(make_dataset, make_cache, tree):
+def test_extensions_have_separate_entries(make_dataset, make_cache, tree):
     from PIL import Image
 
     for path in tree.glob("*/*/image_0*/data/*.jpg"):
@@ -151,7 +152,7 @@ def test_other_extensions_are_kept_apart(make_dataset, make_cache, tree):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_images_are_named_and_not_kept(make_cache, paths, kind):
+def test_damaged_images_are_reported_and_not_cached(make_cache, paths, kind):
     with open(paths[0], "r+b") as file:
         file.truncate(200)
     for _ in range(2):
@@ -160,7 +161,7 @@ def test_damaged_images_are_named_and_not_kept(make_cache, paths, kind):
 
 
 @pytest.mark.parametrize("content", [b"", b"frame", b"frame v1" + bytes(100), "shorter", "longer", "another kind"])
-def test_an_entry_that_is_not_whole_is_not_served(make_cache, paths, tmp_path, content):
+def test_incomplete_entry_is_ignored(make_cache, paths, tmp_path, content):
     cache = make_cache("disk")
     cache.load(paths[0])
     (entry,) = entries(tmp_path)
@@ -171,8 +172,8 @@ def test_an_entry_that_is_not_whole_is_not_served(make_cache, paths, tmp_path, c
     assert entry.read_bytes() == whole
 
 
-def test_a_place_in_memory_that_is_half_filled_is_not_served(make_cache, paths, monkeypatch):
-    """As by a worker that is killed while it writes: at whatever point, the mark that it is whole comes last."""
+def test_partial_memory_slot_is_ignored(make_cache, paths, monkeypatch):
+    """Simulate a worker killed while writing: the completion mark is written last."""
     cache = make_cache("ram")
     frame, version = load_frame(paths[0], HEIGHT, WIDTH), frame_cache._version(paths[0])
 
@@ -204,12 +205,12 @@ print("begun", flush=True)
 while True:
     for path in paths:
         cache.load(path)
-        pathlib.Path(cache._path(path)).unlink(missing_ok=True)  # so that it is written again
+        pathlib.Path(cache._path(path)).unlink(missing_ok=True)  # force writing it again
         cache.load(path)
 """
 
 
-def test_writers_that_are_killed_leave_nothing_half_written(paths, tmp_path):
+def test_killed_writers_leave_no_partial_entries(paths, tmp_path):
     folder, paths = tmp_path / "cache", paths[:3]
     expected = {path: load_frame(path, 192, 640) for path in paths}
     for delay in (0, 0.001, 0.003, 0.01, 0.03, 0.1):
@@ -226,7 +227,7 @@ def test_writers_that_are_killed_leave_nothing_half_written(paths, tmp_path):
             if found is not None:
                 assert_same(found, expected[path])
             assert_same(cache.load(path), expected[path])
-    # What they had not finished goes an hour later.
+    # Leftovers are removed after an hour.
     unfinished = folder / "640x192" / ".unfinished"
     for name, hours in (("old", 1.1), ("new", 0.9)):
         (unfinished / name).write_bytes(b"frame")
@@ -235,7 +236,7 @@ def test_writers_that_are_killed_leave_nothing_half_written(paths, tmp_path):
     assert not (unfinished / "old").exists() and (unfinished / "new").exists()
 
 
-def test_several_processes_keep_frames_at_once(paths, tmp_path):
+def test_several_processes_write_concurrently(paths, tmp_path):
     expected = [load_frame(path, 192, 640) for path in paths]
     command = [sys.executable, "-c", WRITER.replace("while True", "for _ in range(4)"), tmp_path / "cache", *paths]
     writers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
@@ -250,14 +251,14 @@ def test_several_processes_keep_frames_at_once(paths, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_kept_where_there_is_no_room(make_cache, paths, decoded, tmp_path, kind):
+def test_nothing_is_cached_without_space(make_cache, paths, decoded, tmp_path, kind):
     cache = make_cache(kind, spare_bytes=1e18)
     for _ in range(2):
         assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
     assert decoded == paths[:1] * 2 and not entries(tmp_path)
 
 
-def test_a_disk_that_fills_up_ends_no_training(make_cache, paths, monkeypatch, tmp_path):
+def test_full_disk_does_not_stop_training(make_cache, paths, monkeypatch, tmp_path):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -267,7 +268,7 @@ def test_a_disk_that_fills_up_ends_no_training(make_cache, paths, monkeypatch, t
     assert not entries(tmp_path)
 
 
-def test_a_folder_that_is_removed_ends_no_training(make_cache, paths, tmp_path):
+def test_removed_folder_does_not_stop_training(make_cache, paths, tmp_path):
     cache = make_cache("disk")
     kept = cache.load(paths[0])
     shutil.rmtree(tmp_path / "cache")
@@ -277,27 +278,28 @@ def test_a_folder_that_is_removed_ends_no_training(make_cache, paths, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_room_is_told_beforehand(make_cache, paths, monkeypatch, tmp_path, kind):
-    """12 frames of 3 * 1000 * 2000 bytes are 72 MB; one is there already."""
+def test_required_space_is_described(make_cache, paths, monkeypatch, tmp_path, kind):
+    """12 frames of 3 * 1000 * 2000 bytes have 72 MB; one is cached already."""
     cache = make_cache(kind, 1000, 2000)
     cache.load(paths[0])
     cache.spare_bytes = 4e9
     where = "memory" if kind == "ram" else f"{tmp_path}/cache/2000x1000"
     monkeypatch.setattr(type(cache), "free_bytes", lambda _: 5e9)
-    assert cache.describe_room(paths) == f"11 frames to keep in {where}, 0.1 GB at most; there is room for 1.0 GB"
+    text = cache.describe_room(paths)
+    assert re.match(rf"11 frames .* {re.escape(where)}\b.* 0\.1 GB.* 1\.0 GB", text) and "%" not in text
     monkeypatch.setattr(type(cache), "free_bytes", lambda _: 4e9 + 33e6)
-    assert cache.describe_room(paths).endswith("so that 50% of them may have to be decoded each time")
+    assert " 50% " in cache.describe_room(paths)
     monkeypatch.setattr(type(cache), "free_bytes", lambda _: 1e9)
-    assert "there is room for 0.0 GB, so that 100% of them" in cache.describe_room(paths)
+    assert re.search(r" 0\.0 GB.* 100% ", cache.describe_room(paths))
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_unwritable_folder_is_reported(tmp_path):
     (tmp_path / "cache").write_text("in the way")
-    with pytest.raises(UserError, match=r"cannot be kept in .*cache/64x32: .*--cache_dir"):
+    with pytest.raises(UserError, match=r"cache/64x32 cannot be written: .*--cache_dir"):
         DiskCache(HEIGHT, WIDTH, tmp_path / "cache")
 
 
-def test_the_limit_of_a_container_counts(tmp_path):
+def test_container_memory_limit_is_respected(tmp_path):
     free = lambda: frame_cache._free_memory_of_container(tmp_path)  # noqa: E731
     assert free() == float("inf")
     (tmp_path / "memory").mkdir()
@@ -311,14 +313,14 @@ def test_the_limit_of_a_container_counts(tmp_path):
     assert free() == 1100
 
 
-def test_free_memory_is_that_of_the_machine(make_cache):
+def test_free_memory_is_plausible(make_cache):
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if not Path("/proc/meminfo").exists():
-        pytest.skip("needs /proc")
+        pytest.skip("requires /proc")
     assert 0 < make_cache("ram").free_bytes() <= total
 
 
-def test_kinds_by_name(make_dataset, tmp_path):
+def test_caches_by_name(make_dataset, tmp_path):
     dataset = make_dataset()
     assert build_cache("none", dataset, str(tmp_path / "cache")) is None
     assert type(build_cache("ram", dataset, str(tmp_path / "cache"))) is RamCache

@@ -1,4 +1,4 @@
-"""The table of a video's frames: by hand."""
+"""Frame table and displacement, computed by hand."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from datasets.frame_table import FrameRow, displacement, kept_numbers, read_spee
 from datasets.splits import SplitLine
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_round_trip(tmp_path):
     path = tmp_path / "frames.csv"
     write_frame_table(path, [FrameRow(0, 4, 0.2, None), FrameRow(1, 7, 0.35, 0.0123456)], kept={0})
     assert path.read_text() == "number,source_frame,seconds,motion,kept\n0,4,0.200000,,1\n1,7,0.350000,0.01235,0\n"
     assert kept_numbers(path) == [0] and read_speeds(path) == {}
 
 
-def test_mean_speed_times_time(tmp_path):
+def test_displacement_is_mean_speed_times_time(tmp_path):
     path = tmp_path / "frames.csv"
     path.write_text("number,source_frame,seconds,speed\n3,9,0.3,10\n4,12,0.5,12\n5,15,0.9,\n")
     speeds = read_speeds(path)
@@ -23,7 +23,7 @@ def test_mean_speed_times_time(tmp_path):
     assert displacement(speeds, 4, 5) is None and displacement(speeds, 4, 6) is None
 
 
-def test_without_the_column_or_the_file_nothing_is_known(tmp_path):
+def test_speeds_are_empty_without_column_or_file(tmp_path):
     assert read_speeds(tmp_path / "absent.csv") == {}
     for content in ("", "number,seconds\n", "number,seconds\n1,0.1\n"):
         (tmp_path / "frames.csv").write_text(content)
@@ -31,14 +31,14 @@ def test_without_the_column_or_the_file_nothing_is_known(tmp_path):
 
 
 @pytest.mark.parametrize("row", ["x,0.1,3", "1,0.1,fast", "1,,3"])
-def test_a_damaged_row_is_told(tmp_path, row):
+def test_malformed_row_is_reported(tmp_path, row):
     path = tmp_path / "frames.csv"
     path.write_text(f"number,seconds,speed\n{row}\n")
     with pytest.raises(DataError, match=r"frames\.csv, line 2"):
         read_speeds(path)
 
 
-def test_an_imported_video_takes_them_from_its_table(tmp_path):
+def test_folder_dataset_reads_speeds_from_its_table(tmp_path):
     for name, speed in (("known", ",speed"), ("unknown", "")):
         rows = "".join(f"{i},{i / 10}{',5' if speed else ''}\n" for i in range(3))
         (tmp_path / name).mkdir()

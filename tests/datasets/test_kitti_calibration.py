@@ -1,3 +1,5 @@
+"""KITTI's calibration files and lidar projection, computed by hand."""
+
 import numpy as np
 import pytest
 
@@ -34,8 +36,8 @@ def test_intrinsics_of_raw_and_odometry(tree):
     np.testing.assert_array_equal(odometry_intrinsics(tree, 2), [[1, 0, 2], [0, 3, 4], [0, 0, 1]])
 
 
-def test_a_point_by_hand(tree):
-    # The camera stands 1 m ahead: x = 1, y = -0.5, z = 10, so u = 100 * 0.1 + 60 = 70 and
+def test_projected_point_by_hand(tree):
+    # The camera is 1 m ahead: x = 1, y = -0.5, z = 10, so u = 100 * 0.1 + 60 = 70 and
     # v = 90 * -0.05 + 30 = 25.5, which rounds to the even 26; minus one each.
     for forward_axis, value in (("legacy", 11), ("camera", 10)):
         depth = _depth(tree, [[11, -1, 0.5, 0.7]], forward_axis)
@@ -44,19 +46,19 @@ def test_a_point_by_hand(tree):
         assert depth[25, 69] == value
 
 
-def test_the_nearest_point_of_a_pixel_counts_in_any_order(tree):
+def test_nearest_point_of_a_pixel_is_kept(tree):
     near, far = [11, -1, 0.5, 0], [21, -2, 1, 0]
     for points in ([near, far], [far, near]):
         assert _depth(tree, points, "camera")[25, 69] == 10
 
 
-def test_the_last_pixel_of_a_row_and_the_first_of_the_next_stay_apart(tree):
+def test_row_ends_are_not_confused(tree):
     # z = 10: u = 128 and v = 30 give pixel (29, 127); u = 1 and v = 31 give (30, 0).
     depth = _depth(tree, [[11, -6.8, 0, 0], [11, 5.9, -1 / 9, 0]], "camera")
     assert np.argwhere(depth).tolist() == [[29, 127], [30, 0]]
 
 
-def test_points_behind_or_outside_are_left_out(tree):
+def test_points_behind_or_outside_are_dropped(tree):
     behind_lidar, behind_camera = [-5, 0, 0, 0], [0.5, 0, 0, 0]
     left_of_first_column = [11, 6, 0, 0]  # u = 0 is column -1
     right_of_last_column = [11, -6.9, 0, 0]  # u = 129 is column 128
@@ -65,7 +67,7 @@ def test_points_behind_or_outside_are_left_out(tree):
     assert not _depth(tree, points, "legacy").any()
 
 
-def test_files_that_do_not_do(tree):
+def test_invalid_files_are_reported(tree):
     with pytest.raises(DataError, match=r"calib_cam_to_cam\.txt not found"):
         rectified_intrinsics(tree, 2)
     with pytest.raises(DataError, match="P_rect_07"):
@@ -84,7 +86,7 @@ def test_files_that_do_not_do(tree):
         _depth(tree, [[1, 2, 3, 4]], "sideways")
 
 
-def test_the_reference_ground_truth(kitti_sample, load_reference):
+def test_ground_truth_matches_the_reference(kitti_sample, load_reference):
     reference = load_reference("evaluation.npz")
     compared = 0
     for frame in reference.get("frames", []):

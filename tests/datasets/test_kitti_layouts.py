@@ -1,3 +1,5 @@
+"""KITTI's layouts: odometry, improved ground truth, missing files."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,7 +19,7 @@ def odometry(tmp_path, write_image):
     return tmp_path
 
 
-def test_odometry(odometry):
+def test_odometry_layout(odometry):
     dataset = build_dataset(
         "kitti_odom",
         odometry,
@@ -57,18 +59,18 @@ def test_improved_ground_truth(make_dataset, tree, line):
         dataset.ground_truth(line(1, "r"))
 
 
-def test_kittis_constants():
+def test_kitti_constants():
     for name in ("kitti", "kitti_odom", "kitti_depth"):
         dataset = dataset_class(name)
         assert dataset.BASELINE == 0.1 and dataset.STEREO_SCALE_FACTOR == 5.4
 
 
-def test_an_unknown_dataset_names_those_there_are(tmp_path):
+def test_unknown_dataset_lists_the_known_ones(tmp_path):
     with pytest.raises(OptionsError, match="kitti_odom"):
         build_dataset("cityscapes", tmp_path, [])
 
 
-def test_missing_calibration_is_named_where_it_is_needed(make_dataset, tree):
+def test_missing_calibration_is_reported_only_when_needed(make_dataset, tree):
     (tree / "2011_01_01" / "calib_cam_to_cam.txt").unlink()
     assert "K/0" not in make_dataset(scales=[])[0]
     with pytest.raises(DataError, match=r"calib_cam_to_cam\.txt not found.*\n?.*split line"):

@@ -1,3 +1,5 @@
+"""Sampling, collation, prepared batches, and worker processes."""
+
 import multiprocessing
 import os
 import pickle
@@ -34,7 +36,7 @@ def _bytes(batch):
     }
 
 
-def test_an_epoch_visits_every_sample_once_in_its_own_order():
+def test_each_epoch_has_every_sample_once_in_its_own_order():
     sampler = EpochSampler(10, 4, shuffle=True, seed=0, drop_last=False)
     epochs = []
     for epoch in (0, 1, 0):
@@ -47,12 +49,12 @@ def test_an_epoch_visits_every_sample_once_in_its_own_order():
     assert epochs[0] == epochs[2] != epochs[1]
 
 
-def test_without_shuffling_in_order_and_without_the_rest():
+def test_unshuffled_order_with_drop_last():
     sampler = EpochSampler(5, 2, shuffle=False, seed=0, drop_last=True)
     assert list(sampler) == [[(0, 0), (1, 0)], [(2, 0), (3, 0)]] and len(sampler) == 2
 
 
-def test_collate_stacks_arrays_and_lists_the_rest(make_dataset, line):
+def test_collate_stacks_arrays_and_lists_other_values(make_dataset, line):
     samples = list(make_dataset([line(2), line(3)], load_depth=True))
     batch = collate(samples)
     assert batch["color/s/0"].shape == (2, 3, 32, 64) and batch["color/s/0"].dtype == np.uint8
@@ -62,7 +64,7 @@ def test_collate_stacks_arrays_and_lists_the_rest(make_dataset, line):
 
 
 @pytest.mark.parametrize("convert", [np.asarray, paddle.to_tensor])
-def test_prepared_colours_are_a_pyramid_of_area_averages(convert):
+def test_colour_pyramid_has_area_averages(convert):
     values = np.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8).astype(np.uint8)
     K = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
     batch = {
@@ -81,7 +83,7 @@ def test_prepared_colours_are_a_pyramid_of_area_averages(convert):
     assert prepared["name"] == ["a", "b"] and prepared["depth_gt"][1] is values
 
 
-def test_sources_have_a_pyramid_where_it_is_asked_for():
+def test_sources_have_a_pyramid_on_request():
     values = np.arange(3 * 8 * 8).reshape(1, 3, 8, 8).astype(np.uint8)
     batch = {"color/0/0": values, "color/s/0": values}
     assert set(prepare_batch(batch, [0, 1])) == {*batch, "color/0/1"}
@@ -90,7 +92,7 @@ def test_sources_have_a_pyramid_where_it_is_asked_for():
     np.testing.assert_array_equal(prepared["color/s/1"].numpy(), prepared["color/0/1"].numpy())
 
 
-def test_workers_make_the_same_batches_and_epochs_differ(make_dataset):
+def test_batches_do_not_depend_on_workers_and_epochs_differ(make_dataset):
     dataset = make_dataset(train=True)
     runs = []
     for num_workers in (0, 2):
@@ -106,9 +108,9 @@ def test_workers_make_the_same_batches_and_epochs_differ(make_dataset):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_an_epoch_left_halfway_ends_quietly_and_the_next_is_whole(make_dataset, capfd, num_workers):
+def test_abandoned_epoch_is_silent_and_the_next_is_complete(make_dataset, capfd, num_workers):
     dataset = make_dataset(train=True)
-    others = set(multiprocessing.active_children())  # of earlier tests, on their way out
+    others = set(multiprocessing.active_children())  # of earlier tests, still exiting
     loader = _loader(dataset, num_workers=num_workers, batch_size=1)
     for _ in range(3):
         for _ in loader:
@@ -116,15 +118,15 @@ def test_an_epoch_left_halfway_ends_quietly_and_the_next_is_whole(make_dataset, 
     assert len(list(loader)) == len(dataset)
     loader.close()
     assert not set(multiprocessing.active_children()) - others
-    assert len(list(loader)) == len(dataset)  # started again
+    assert len(list(loader)) == len(dataset)  # restarts the workers
     loader.close()
     output = capfd.readouterr()
     assert output.out == "" and output.err == ""
 
 
 @pytest.mark.parametrize("delay", [0, 0.002, 0.01, 0.02, 0.05])
-def test_a_worker_that_dies_ends_the_epoch_with_the_samples_under_way(make_dataset, delay):
-    """Also in the middle of an answer: these are larger than what a pipe holds."""
+def test_dead_worker_ends_the_epoch_with_its_sample(make_dataset, delay):
+    """The worker may die while it sends a batch, which exceeds the buffer of a pipe."""
     others = set(multiprocessing.active_children())
     loader = _loader(make_dataset(width=640, height=512), num_workers=1, batch_size=1, shuffle=False)
     batches = iter(loader)
@@ -141,8 +143,8 @@ def test_a_worker_that_dies_ends_the_epoch_with_the_samples_under_way(make_datas
     loader.close()
 
 
-def test_a_worker_that_dies_names_the_sample_that_it_was_at(make_dataset, line, tmp_path):
-    """The third of four: its image is a pipe, which holds the worker up until it is killed."""
+def test_dead_worker_is_reported_with_the_sample_in_progress(make_dataset, line, tmp_path):
+    """The third of four samples: its image is a named pipe, which blocks the worker until it is killed."""
     dataset = make_dataset([line(1), line(2), line(3), line(4)], frame_ids=[0])
     (path,) = dataset.frame_paths(line(3))
     os.unlink(path)
@@ -166,13 +168,13 @@ def _open_where_it_is_read(pipe: str) -> int:
     while True:
         try:
             return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # nobody reads it yet
+        except OSError:  # no reader yet
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
 
-def test_batches_that_are_held_stay_as_they_are(make_dataset):
-    """More of them than there is room for in shared memory; each is as loaded without workers."""
+def test_held_batches_do_not_change(make_dataset):
+    """Hold more batches than fit in shared memory; each equals the batch loaded without workers."""
     dataset = make_dataset(train=True)
     expected = [_bytes(batch) for batch in _loader(dataset, batch_size=1)]
     loader = _loader(dataset, batch_size=1, num_workers=1)
@@ -181,16 +183,16 @@ def test_batches_that_are_held_stay_as_they_are(make_dataset):
     assert [_bytes(batch) for batch in held] == expected
     held = held[1:]
     assert len(loader._pool.slots._free) == 1
-    assert [_bytes(batch) for batch in loader] == expected  # and over again, through what is free
+    assert [_bytes(batch) for batch in loader] == expected  # again, with the free slots
     assert [_bytes(batch) for batch in held] == expected[1:]
     del held
-    assert len(loader._pool.slots._free) == 5  # 2 ahead, one more under way, 2 in hand
+    assert len(loader._pool.slots._free) == 5  # 2 prefetched, 1 in progress, 2 held
     loader.close()
 
 
 @pytest.mark.parametrize("cache", ["none", "ram"])
-def test_memory_does_not_grow_from_epoch_to_epoch(make_dataset, cache):
-    """One batch kept in each epoch, by whichever process, would be 200 MB; the room for batches is 41 MB."""
+def test_memory_does_not_grow_over_epochs(make_dataset, cache):
+    """A leak of one batch per epoch in any process would add 200 MB; the slots have 41 MB."""
     dataset = make_dataset(train=True, height=192, width=640)
     dataset = dataset.replace(cache=build_cache(cache, dataset, ""))
     loader = _loader(dataset, num_workers=2, batch_size=2)
@@ -208,15 +210,15 @@ def test_memory_does_not_grow_from_epoch_to_epoch(make_dataset, cache):
 
 
 def _memory_of(pid: int) -> int:
-    """Bytes, those that processes share divided among them."""
+    """Return the proportional set size in bytes: shared memory is divided among its processes."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except FileNotFoundError:
-        pytest.skip("needs Linux")
+        pytest.skip("requires Linux")
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
-def test_workers_end_with_a_killed_parent(make_dataset, tmp_path):
+def test_workers_exit_with_a_killed_parent(make_dataset, tmp_path):
     script = tmp_path / "load.py"
     script.write_text(
         "import pickle, sys, time\n"
@@ -226,7 +228,7 @@ def test_workers_end_with_a_killed_parent(make_dataset, tmp_path):
         f"    dataset = pickle.load(open({str(tmp_path / 'dataset')!r}, 'rb'))\n"
         "    settings = dict(batch_size=1, shuffle=False, num_workers=2, seed=0, drop_last=False)\n"
         "    batches = iter(build_loader(dataset, **settings))\n"
-        "    next(batches), next(batches), next(batches)  # by then the second process has answered as well\n"
+        "    next(batches), next(batches), next(batches)  # by then both workers have answered\n"
         "    import multiprocessing\n"
         "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "    time.sleep(60)\n"
@@ -236,7 +238,7 @@ def test_workers_end_with_a_killed_parent(make_dataset, tmp_path):
     workers = [int(pid) for pid in parent.stdout.readline().split()]
     assert len(workers) == 2
     maps = [Path(f"/proc/{pid}/maps").read_text() for pid in workers if Path("/proc").exists()]
-    assert all("memfd:shared" in text and "/dev/shm/" not in text for text in maps)  # nothing that could be left
+    assert all("memfd:shared" in text and "/dev/shm/" not in text for text in maps)  # nothing can be left behind
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 20
@@ -260,7 +262,7 @@ def test_workers_do_not_import_paddle():
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_damaged_file_ends_the_epoch_with_its_name_alone(make_dataset, line, num_workers, capfd):
+def test_damaged_file_ends_the_epoch_without_traceback(make_dataset, line, num_workers, capfd):
     dataset = make_dataset()
     path = dataset.frame_paths(line(3, "r"))[0]
     with open(path, "r+b") as file:
@@ -273,20 +275,20 @@ def test_a_damaged_file_ends_the_epoch_with_its_name_alone(make_dataset, line, n
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_fault_keeps_its_traceback(make_dataset, num_workers):
+def test_bug_keeps_its_traceback(make_dataset, num_workers):
     with pytest.raises(RuntimeError, match=r"split line .* ValueError") as error:
         list(_loader(make_dataset(width=0), num_workers=num_workers))
     assert "resize_lanczos" in "".join(traceback.format_exception(error.value))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_ground_truths_stay_a_list(make_dataset, line, num_workers):
+def test_ground_truth_remains_a_list(make_dataset, line, num_workers):
     dataset = make_dataset([line(2), line(3)], load_depth=True)
     (batch,) = _loader(dataset, shuffle=False, num_workers=num_workers)
     assert batch["name"] == [str(line(2)), str(line(3))]
     assert np.asarray(batch["depth_gt"][0])[25, 69] == 11 and batch["depth_gt"][1] is None
 
 
-def test_fewer_lines_than_a_batch(make_dataset, line):
+def test_fewer_lines_than_a_batch_are_rejected(make_dataset, line):
     with pytest.raises(DataError, match="1 usable lines, fewer than one batch of 3"):
         _loader(make_dataset([line(2)]), drop_last=True)

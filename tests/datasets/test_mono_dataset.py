@@ -1,3 +1,5 @@
+"""Samples: keys, intrinsics, augmentation, immutability."""
+
 import json
 import pickle
 
@@ -23,16 +25,16 @@ def _resized(dataset, line):
 
 
 def _augmented(dataset, index, want_flip):
-    """The first epoch's sample of this index that is flipped, or is not."""
+    """Return the sample of the first epoch that is flipped (or not flipped)."""
     plain = _resized(dataset, dataset.lines[index])[0]
     for epoch in range(50):
         sample = dataset[index, epoch]
         if np.array_equal(sample["color/0/0"], plain[:, :, ::-1] if want_flip else plain):
             return sample
-    raise AssertionError("50 epochs without one")
+    raise AssertionError("no such sample in 50 epochs")
 
 
-def test_a_sample_holds_what_the_contract_says(make_dataset, line):
+def test_sample_has_the_documented_keys(make_dataset, line):
     dataset = make_dataset([line(2)], load_depth=True)
     sample = dataset[0]
     colours = {f"{kind}/{frame}/0": frame for kind in ("color", "color_aug") for frame in FRAMES}
@@ -46,25 +48,25 @@ def test_a_sample_holds_what_the_contract_says(make_dataset, line):
     assert sample["depth_gt"].shape == (64, 128) and sample["depth_gt"][25, 69] == 11
 
 
-def test_the_right_camera_has_the_left_as_its_pair(make_dataset, line):
+def test_stereo_frame_of_the_right_camera_is_the_left(make_dataset, line):
     left, right = make_dataset([line(2, "l"), line(2, "r")])
     np.testing.assert_array_equal(left["color/s/0"], right["color/0/0"])
     np.testing.assert_array_equal(right["color/s/0"], left["color/0/0"])
 
 
-def test_depth_is_none_where_the_frame_has_no_scan(make_dataset, line):
+def test_depth_is_none_without_a_scan(make_dataset, line):
     dataset = make_dataset([line(3), line(2)], load_depth=True, gt_depth="camera")
     assert dataset[0]["depth_gt"] is None
     assert dataset.ground_truth(dataset.lines[0]) is None
     assert dataset.ground_truth(dataset.lines[1])[25, 69] == 10
 
 
-def test_training_with_ground_truth_is_refused(make_dataset):
+def test_training_with_ground_truth_is_rejected(make_dataset):
     with pytest.raises(ValueError, match="load_depth"):
         make_dataset(train=True, load_depth=True)
 
 
-# K of the tiny tree: fx 100, fy 90, cx 60, cy 30 at 128x64, read at 64x32 and 32x16.
+# K of the tiny tree: fx 100, fy 90, cx 60, cy 30 at 128x64, scaled to 64x32 and 32x16.
 # Scale 0: (60 + 0.5) / 2 - 0.5 = 29.75, mirrored 63 - 29.75.
 # Scale 1: (60 + 0.5) / 4 - 0.5 = 14.625, mirrored 31 - 14.625.
 @pytest.mark.parametrize(("flip", "cx"), [(False, (29.75, 14.625)), (True, (33.25, 16.375))])
@@ -78,7 +80,7 @@ def test_intrinsics_by_scale_and_flip(make_dataset, flip, cx):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_mean_intrinsics_need_no_calibration_and_no_flip(make_dataset, tree, flip):
+def test_mean_intrinsics_need_no_calibration_and_ignore_flips(make_dataset, tree, flip):
     (tree / "2011_01_01" / "calib_cam_to_cam.txt").unlink()
     sample = _augmented(make_dataset(train=True, mean_intrinsics=True), 0, flip)
     for scale, (width, height) in enumerate(((64, 32), (32, 16))):
@@ -86,7 +88,7 @@ def test_mean_intrinsics_need_no_calibration_and_no_flip(make_dataset, tree, fli
         np.testing.assert_allclose(sample[f"K/{scale}"][:2], expected, rtol=1e-6)
 
 
-def test_images_stored_smaller_keep_the_field_of_view(make_dataset, tree):
+def test_smaller_images_keep_the_fov(make_dataset, tree):
     expected = make_dataset()[0]["K/0"]
     for path in tree.glob("*/*/image_0*/data/*.jpg"):
         with Image.open(path) as image:
@@ -97,7 +99,7 @@ def test_images_stored_smaller_keep_the_field_of_view(make_dataset, tree):
 @pytest.mark.parametrize(
     ("index", "flip", "shift"), [(0, False, -0.1), (0, True, 0.1), (1, False, 0.1), (1, True, -0.1)]
 )
-def test_the_stereo_transform_follows_side_and_flip(make_dataset, index, flip, shift):
+def test_stereo_transform_depends_on_side_and_flip(make_dataset, index, flip, shift):
     dataset = make_dataset(train=True)
     assert dataset.lines[index].side == "lr"[index]
     expected = np.eye(4)
@@ -120,9 +122,9 @@ def test_flipping_after_lanczos_equals_flipping_before(make_dataset):
     np.testing.assert_array_equal(sample["color/0/0"], np.asarray(flipped).transpose(2, 0, 1))
 
 
-def test_one_jitter_for_all_frames(make_dataset, tree, line, write_image):
+def test_all_frames_share_one_jitter(make_dataset, tree, line, write_image):
     for path in tree.glob("*/*/image_0*/data/*.jpg"):
-        write_image(path, 0)  # the same picture everywhere
+        write_image(path, 0)  # the same image everywhere
     dataset = make_dataset([line(2)], train=True)
     jittered = 0
     for epoch in range(20):
@@ -134,7 +136,7 @@ def test_one_jitter_for_all_frames(make_dataset, tree, line, write_image):
     assert 4 <= jittered <= 16
 
 
-def test_augmentation_depends_on_seed_epoch_and_index_alone(make_dataset):
+def test_augmentation_depends_only_on_seed_epoch_and_index(make_dataset):
     def looks(seed, epoch):
         dataset = make_dataset(train=True, seed=seed)
         return [dataset[index, epoch]["color_aug/0/0"].tobytes() for index in range(len(dataset))]
@@ -150,7 +152,7 @@ def test_no_augmentation_outside_training(make_dataset):
         np.testing.assert_array_equal(dataset[0, epoch]["color_aug/0/0"], dataset[0]["color/0/0"])
 
 
-def test_a_damaged_file_is_named_with_its_split_line(make_dataset, line):
+def test_damaged_file_is_reported_with_its_split_line(make_dataset, line):
     dataset = make_dataset([line(2)])
     path = dataset.frame_paths(line(2))[1]
     with open(path, "r+b") as file:
@@ -160,14 +162,14 @@ def test_a_damaged_file_is_named_with_its_split_line(make_dataset, line):
     assert path in str(error.value) and str(line(2)) in str(error.value)
 
 
-def test_a_dataset_survives_pickling(make_dataset):
+def test_dataset_can_be_pickled(make_dataset):
     dataset = make_dataset(train=True)
     copy = pickle.loads(pickle.dumps(dataset))
     for key, value in dataset[3, 5].items():
         np.testing.assert_array_equal(copy[3, 5][key], value)
 
 
-def test_a_dataset_is_immutable_and_replaced_as_a_whole(make_dataset, line, tmp_path):
+def test_dataset_is_immutable_and_replaceable(make_dataset, line, tmp_path):
     dataset = make_dataset()
     for name in ("lines", "height", "width", "frame_ids", "cache", "train", "seed"):
         with pytest.raises(AttributeError, match="immutable"):
@@ -184,7 +186,7 @@ def test_a_dataset_is_immutable_and_replaced_as_a_whole(make_dataset, line, tmp_
         cached.replace(height=64, width=96)
 
 
-def test_the_references_network_input(kitti_sample, reference_dir, load_reference):
+def test_network_input_matches_the_reference(kitti_sample, reference_dir, load_reference):
     reference = load_reference("networks_geometry.npz")
     meta_path = reference_dir / "meta.json"
     if "image_0" not in reference or not meta_path.is_file():
@@ -204,7 +206,7 @@ def test_the_references_network_input(kitti_sample, reference_dir, load_referenc
         (sample,) = build_dataset("kitti", kitti_sample, lines, frame_ids=frame_ids, train=False, **size)
         return {frame: sample[f"color/{frame}/0"].transpose(1, 2, 0) for frame in frame_ids}
 
-    # Only the first frame's number stands in meta.json; the second's is found by its picture.
+    # meta.json contains only the first frame's number; find the second by its image.
     there = sorted((int(path.stem) for path in paths[0].parent.glob("*.jpg")), key=lambda n: abs(n - first - 40))
     second = next((number for number in there if np.array_equal(inputs(number, [0])[0], expected[0][1])), None)
     for index, number in enumerate((first, second)):

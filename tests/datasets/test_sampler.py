@@ -1,4 +1,4 @@
-"""What several processes take of an epoch: together what one would take, without repeats or losses."""
+"""Sampling by several processes: together they get the samples of one process, each exactly once."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from datasets.sampler import EpochSampler
 
 
 def epoch_of(processes: int, batch_size: int, length: int, *, drop_last: bool, first_sample: int = 0, epoch: int = 3):
-    """Each process's batches of indices."""
+    """Return the batches of indices of each process."""
     batches = []
     for rank in range(processes):
         sampler = EpochSampler(
@@ -19,18 +19,18 @@ def epoch_of(processes: int, batch_size: int, length: int, *, drop_last: bool, f
 
 
 def order_of(length: int, epoch: int = 3) -> list[int]:
-    """The order that a sampler with seed 7 is to take."""
+    """Return the expected order of a sampler with seed 7."""
     return np.random.default_rng([7, epoch]).permutation(length).tolist()
 
 
-def test_processes_take_turns_in_one_order():
+def test_processes_share_one_order_by_rank():
     order = order_of(13)
     first, second = epoch_of(2, 3, 13, drop_last=True)
     assert first == [order[0:3], order[6:9]] and second == [order[3:6], order[9:12]]
 
 
 @pytest.mark.parametrize(("processes", "length"), [(2, 13), (3, 10), (4, 4), (5, 2)])
-def test_without_dropping_every_sample_comes_once(processes, length):
+def test_every_sample_occurs_once_without_drop_last(processes, length):
     shares = epoch_of(processes, 2, length, drop_last=False)
     seen = [index for share in shares for batch in share for index in batch]
     assert sorted(seen) == list(range(length))
@@ -38,8 +38,8 @@ def test_without_dropping_every_sample_comes_once(processes, length):
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (4, 1)])
-def test_an_epoch_goes_on_with_another_number_of_processes(before, after):
-    """Two rounds by some, the rest by others: each sample once but for fewer at the end than all take at once."""
+def test_epoch_resumes_with_another_number_of_processes(before, after):
+    """Two global batches before and the others after: each sample once, except for the dropped last ones."""
     length, batch_size = 41, 3
     first = [batch for share in epoch_of(before, batch_size, length, drop_last=True) for batch in share[:2]]
     done = 2 * before * batch_size
@@ -49,7 +49,10 @@ def test_an_epoch_goes_on_with_another_number_of_processes(before, after):
     assert seen == sorted(order_of(length)[: length - dropped]) and dropped < after * batch_size
 
 
-def test_rounds_are_counted_for_all_processes():
+def test_rounds_count_global_batches():
     sampler = EpochSampler(13, 3, shuffle=False, seed=0, drop_last=False, rank=1, processes=2)
     assert (len(sampler), sampler.rounds(6), sampler.rounds(12), sampler.global_batch_size) == (3, 2, 1, 6)
-    assert list(sampler) == [[(3, 0), (4, 0), (5, 0)], [(9, 0), (10, 0), (11, 0)]]  # and nothing of the third
+    assert list(sampler) == [
+        [(3, 0), (4, 0), (5, 0)],
+        [(9, 0), (10, 0), (11, 0)],
+    ]  # no samples of the third global batch

@@ -1,3 +1,5 @@
+"""Split lists: search order, line formats, malformed lists."""
+
 import pytest
 
 import datasets.splits
@@ -11,28 +13,28 @@ def _write(folder, name, text):
     return folder
 
 
-def test_a_path_comes_before_the_repository_and_that_before_the_data(tmp_path, monkeypatch):
+def test_search_order_is_path_repository_data(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.splits, "REPOSITORY_SPLITS", tmp_path / "repository")
     monkeypatch.chdir(tmp_path)
     data = _write(tmp_path / "data/splits/mine", "train_files.txt", "a 1 l\n")
     assert find_split("mine", tmp_path / "data") == data
     repository = _write(tmp_path / "repository/mine", "test_files.txt", "a 1 l\n")
     assert find_split("mine", tmp_path / "data") == repository
-    (tmp_path / "mine").mkdir()  # a folder without lists is no split
+    (tmp_path / "mine").mkdir()  # a folder without lists is not a split
     assert find_split("mine", tmp_path / "data") == repository
     _write(tmp_path / "mine", "val_files.txt", "a 1 l\n")
     assert find_split("mine", tmp_path / "data").resolve() == tmp_path / "mine"
     assert find_split(str(data), tmp_path) == data
 
 
-def test_a_split_that_is_nowhere_says_where_it_was_sought(tmp_path):
+def test_missing_split_lists_the_searched_folders(tmp_path):
     with pytest.raises(DataError) as error:
         find_split("no_such_split", tmp_path)
     assert str(tmp_path / "splits" / "no_such_split") in str(error.value)
     assert str(datasets.splits.REPOSITORY_SPLITS / "no_such_split") in str(error.value)
 
 
-def test_lines_of_the_published_forms(tmp_path):
+def test_published_line_formats(tmp_path):
     _write(tmp_path, "test_files.txt", "day/drive 0000000069 l\n\n  day/drive 5 r \nday/drive 7 2\nday/drive 8 3")
     assert read_split_lines(tmp_path, "test") == [
         SplitLine("day/drive", 69, "l"),
@@ -48,13 +50,13 @@ def test_lines_of_the_published_forms(tmp_path):
 @pytest.mark.parametrize(
     "bad", ["day/drive 5", "day/drive five l", "day/drive -5 l", "day/drive 5 x", "day/drive 5 l l"]
 )
-def test_a_bad_line_is_named_with_its_number(tmp_path, bad):
+def test_malformed_line_is_reported_with_its_number(tmp_path, bad):
     _write(tmp_path, "train_files.txt", f"day/drive 4 l\n\n{bad}\n")
     with pytest.raises(DataError, match=r"train_files\.txt, line 3"):
         read_split_lines(tmp_path, "train")
 
 
-def test_missing_and_empty_lists(tmp_path):
+def test_missing_and_empty_lists_are_reported(tmp_path):
     _write(tmp_path, "test_files.txt", "\n\n")
     with pytest.raises(DataError, match=r"train_files\.txt not found.*test_files\.txt"):
         read_split_lines(tmp_path, "train")
@@ -62,7 +64,7 @@ def test_missing_and_empty_lists(tmp_path):
         read_split_lines(tmp_path, "test")
 
 
-def test_the_sample_has_its_splits(kitti_sample):
+def test_splits_of_the_sample(kitti_sample):
     folders = [path.parent for path in sorted(kitti_sample.glob("splits/*/train_files.txt"))]
     if not folders:
         pytest.skip("this sample has no train split")

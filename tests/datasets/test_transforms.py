@@ -1,3 +1,5 @@
+"""Image transforms compared with Pillow, intrinsics computed by hand."""
+
 import colorsys
 
 import numpy as np
@@ -21,13 +23,13 @@ NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 
 
 def _jitter(image, **strengths):
-    """The steps named, in their order, alone: (H, W, 3)."""
+    """Apply only the given operations, in their order; return (H, W, 3)."""
     jitter = ColourJitter(**{**NEUTRAL, **strengths}, order=tuple(strengths))
     return jitter(image_to_array(image)).transpose(1, 2, 0).astype(int)
 
 
 def _jitter_by_pillow(jitter, image):
-    """The same draw as the original implementation has it."""
+    """Apply the same draw with Pillow, as the original implementation does."""
     for name in jitter.order:
         if name == "hue":
             hue, saturation, value = image.convert("HSV").split()
@@ -40,12 +42,12 @@ def _jitter_by_pillow(jitter, image):
 
 
 def _plain(*colours):
-    """An image with one pixel column for each colour."""
+    """Create an image with one pixel column per colour."""
     return Image.fromarray(np.tile(np.array(colours, dtype=np.uint8), (4, 1, 1)))
 
 
 def _dot(x, y, height, width):
-    """A soft bright dot with its centre at (x, y)."""
+    """Create an image of a blurred bright dot centred at (x, y)."""
     rows, columns = np.mgrid[:height, :width]
     dot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 6.0**2))
     return Image.fromarray(np.repeat(dot[:, :, None], 3, axis=2).round().astype(np.uint8))
@@ -57,7 +59,7 @@ def _centre(array):
     return (weights * columns).sum() / weights.sum(), (weights * rows).sum() / weights.sum()
 
 
-def test_lanczos_is_pillows_to_the_pixel(tree):
+def test_resizing_equals_pillows_lanczos(tree):
     path = next(tree.glob("*/*/image_02/data/*.jpg"))
     with Image.open(path) as image:
         expected = np.asarray(image.convert("RGB").resize((40, 24), Image.LANCZOS))
@@ -66,7 +68,7 @@ def test_lanczos_is_pillows_to_the_pixel(tree):
     np.testing.assert_array_equal(array, expected.transpose(2, 0, 1))
 
 
-def test_a_grey_file_is_one_channel_and_all_others_three(tmp_path):
+def test_grey_files_have_one_channel_and_others_three(tmp_path):
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
     Image.fromarray(grey).save(tmp_path / "grey.png")
     np.testing.assert_array_equal(image_to_array(load_image(tmp_path / "grey.png")), grey[None])
@@ -80,8 +82,8 @@ def test_a_grey_file_is_one_channel_and_all_others_three(tmp_path):
 
 @pytest.mark.parametrize("sample", ["kitti_sample", "kitti_sample_colour"])
 @pytest.mark.parametrize("size", [(192, 640), (320, 1024)])
-def test_frames_of_real_drives_are_pillows_lanczos_to_the_pixel(request, sample, size):
-    """Grey files too, of which one channel is resized and not three: there is no chroma that could differ."""
+def test_real_frames_equal_pillows_lanczos(request, sample, size):
+    """Grey files too, of which only one channel is resized: they have no chroma that could differ."""
     paths = sorted(request.getfixturevalue(sample).glob("*/*/image_02/data/*.jpg"))
     for path in paths[:: len(paths) // 4]:
         with Image.open(path) as image:
@@ -95,12 +97,12 @@ def test_frames_of_real_drives_are_pillows_lanczos_to_the_pixel(request, sample,
 @pytest.mark.parametrize("channels", [1, 3])
 def test_mirror_flips_left_to_right(channels):
     pixels = np.arange(channels * 4 * 6, dtype=np.uint8).reshape(channels, 4, 6)
-    pixels.flags.writeable = False  # as those of a cache are
+    pixels.flags.writeable = False  # like cached frames
     np.testing.assert_array_equal(mirror(pixels), pixels[:, :, ::-1])
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
-def test_truncated_images_are_named(tmp_path, write_image, extension):
+def test_truncated_images_are_reported(tmp_path, write_image, extension):
     path = tmp_path / f"image{extension}"
     write_image(path, 0)
     data = path.read_bytes()
@@ -123,7 +125,7 @@ def test_mirrored_intrinsics_by_hand():
     np.testing.assert_allclose(mirror_intrinsics(K, 128), [[100, 0, 67], [0, 90, 30], [0, 0, 1]])
 
 
-def test_a_resized_and_mirrored_image_shows_the_point_where_the_intrinsics_say():
+def test_intrinsics_project_to_the_resized_and_mirrored_image():
     X, Y, Z = -0.7, 0.2, 10.0
     x, y, _ = K @ [X / Z, Y / Z, 1]
     array = image_to_array(resize_lanczos(_dot(x, y, 64, 128), 32, 48))
@@ -142,7 +144,7 @@ def test_brightness_contrast_and_saturation_by_hand():
     np.testing.assert_array_equal(_jitter(image, contrast=0.0), np.full((4, 2, 3), 135))
 
 
-def test_hue_turns_the_colour_circle():
+def test_hue_rotates_the_colour_circle():
     colours = [(200, 40, 30), (20, 90, 180), (70, 160, 60)]
     for shift in (-0.1, 0.05, 0.1):
         for colour, turned in zip(colours, _jitter(_plain(*colours), hue=shift)[0], strict=True):
@@ -151,7 +153,7 @@ def test_hue_turns_the_colour_circle():
             np.testing.assert_allclose(turned, expected, atol=5)
 
 
-def test_the_order_matters_and_is_kept():
+def test_order_of_operations_is_respected():
     image = _plain((250, 50, 20), (90, 250, 0))
     bright_first = _jitter(image, brightness=1.2, saturation=0.8)
     bright = Image.fromarray(_jitter(image, brightness=1.2).astype(np.uint8))
@@ -159,7 +161,7 @@ def test_the_order_matters_and_is_kept():
     assert (bright_first != _jitter(image, saturation=0.8, brightness=1.2)).any()
 
 
-def test_grey_images_are_jittered_as_by_pillow_to_the_pixel(kitti_sample):
+def test_jitter_of_grey_images_equals_pillow(kitti_sample):
     rng = np.random.default_rng(0)
     paths = sorted(kitti_sample.glob("*/*/image_02/data/*.jpg"))[:3]
     for path in [*paths, *paths, *paths]:
@@ -176,25 +178,25 @@ def test_grey_images_are_jittered_as_by_pillow_to_the_pixel(kitti_sample):
         ({"contrast": 0.8}, 0, 0),
         ({"saturation": 0.8}, 1, 0.25),
         ({"saturation": 1.2}, 1, 0.25),
-        ({"hue": -0.1}, 16, 0.3),  # both round the colour circle to some 256 steps, each in its own way
+        ({"hue": -0.1}, 16, 0.3),  # both quantise hues to about 256 steps, in different ways
         ({"hue": 0.1}, 16, 0.3),
         ({"hue": 0.1, "saturation": 1.2, "contrast": 1.2, "brightness": 0.8}, 20, 0.6),
         ({"brightness": 1.2, "contrast": 0.8, "saturation": 0.8, "hue": -0.1}, 20, 0.6),
     ],
     ids=str,
 )
-def test_colours_are_jittered_nearly_as_by_pillow(kitti_sample_colour, strengths, most, mean):
-    """Grey levels apart, over real images."""
+def test_jitter_of_colour_images_is_close_to_pillow(kitti_sample_colour, strengths, most, mean):
+    """Limits are in grey levels, on real images."""
     jitter = ColourJitter(**{**NEUTRAL, **strengths}, order=tuple(strengths))
     for path in sorted(kitti_sample_colour.glob("*/*/image_02/data/*.jpg"))[::10]:
         image = resize_lanczos(load_image(path), 192, 640)
         expected = _jitter_by_pillow(jitter, image)
         difference = abs(jitter(image_to_array(image)) - expected)
         assert difference.max() <= most and difference.mean() <= mean
-        assert difference.mean() < 0.25 * abs(expected - image_to_array(image)).mean()  # what the jitter does
+        assert difference.mean() < 0.25 * abs(expected - image_to_array(image)).mean()  # effect of the jitter
 
 
-def test_draws_cover_the_ranges_and_all_orders():
+def test_draws_cover_all_ranges_and_orders():
     rng = np.random.default_rng(0)
     draws = [ColourJitter.sample(rng) for _ in range(500)]
     for name, low, high in (("brightness", 0.8, 1.2), ("contrast", 0.8, 1.2), ("saturation", 0.8, 1.2)):

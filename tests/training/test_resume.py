@@ -103,12 +103,12 @@ def test_a_cache_changes_nothing(whole_run, run, tmp_path, capsys, cache, num_wo
     """Begun without, and gone on with: that may change too."""
     common = {"batch_size": 2, "num_workers": num_workers, "cache_dir": str(tmp_path / "cache")}
     run(model_name="cached", max_steps=2, **common)
-    assert "frames to keep" not in capsys.readouterr().out and not (tmp_path / "cache").exists()
+    assert "frames to cache" not in capsys.readouterr().out and not (tmp_path / "cache").exists()
     trainer = run(model_name="cached", max_steps=7, cache=cache, resume="auto", **common)
     assert trainer.opt.cache == cache
     printed = capsys.readouterr().out
     for part in ("train", "val"):
-        assert re.search(rf"^{part}: \d+ frames to keep in .*, 0.0 GB at most; there is room", printed, re.MULTILINE)
+        assert re.search(rf"^{part}: \d+ frames to cache in .* 0\.0 GB", printed, re.MULTILINE)
     assert re.search(r", loss \d\.\d{4}, data \d+%$", printed, re.MULTILINE)
     frames = len(list((tmp_path / "cache").rglob("*.frame")))
     assert (frames > 12) == (cache == "disk")
