@@ -1,4 +1,4 @@
-"""The training loop: batches in, weights and logs out. The mathematics lies in ``layers`` and ``networks``."""
+"""The training loop. The mathematics is in ``layers`` and ``networks``, the parts of the loop are in ``training``."""
 
 import contextlib
 import math
@@ -46,21 +46,21 @@ class Trainer:
     """Train networks on a split: ``Trainer.from_options(opt).train()``.
 
     Writes to ``log_dir/model_name``: ``models/opt.json``, ``models/weights_N`` (N counts epochs from 0),
-    ``models/weights_best``, ``checkpoints/step_N``, the logs of ``training.metrics_writer``, and the
+    ``models/weights_best``, ``checkpoints/step_N``, the logs of ``training.metrics_writer``, and ``run.json`` of
     ``training.run_metadata``.
 
     Args:
         opt: the options; frozen.
-        context: the processes that train together, each with batches of its own; the main one logs and saves.
-        components: data, model, loss and optimizer, as ``build_components`` gives them.
+        context: the processes that train together, each on its own batches; the main one logs and saves.
+        components: data, model, loss and optimizer, from ``build_components``.
 
     Attributes:
-        step: steps done, those before a resume counted.
-        epoch: the epoch under way, from 0.
-        samples_done: of that epoch, by all processes together.
-        best: the best validation's ``selection_metric`` so far; inf before the first.
-        forward_pass: forward pass and loss of a batch, from ``prepare_steps``.
-        kernels: whether steps run through the operators of ``layers.kernels``.
+        step: steps done, including those before a resume.
+        epoch: current epoch, from 0.
+        samples_done: samples done in the current epoch, by all processes together.
+        best: best ``selection_metric`` of a validation so far; inf before the first.
+        forward_pass: forward pass and loss of a batch; set by ``prepare_steps``.
+        kernels: whether steps use the C++ operators of ``layers.kernels``.
     """
 
     forward_pass: ForwardPass
@@ -83,17 +83,17 @@ class Trainer:
 
     @classmethod
     def from_options(cls, opt: Options, context: DistributedContext | None = None) -> "Trainer":
-        """Build the run that the options describe, with its first weights or where its checkpoint left it.
+        """Build a new run, or restore the run to resume.
 
         Args:
-            opt: the options. With ``resume``, those of the run to be resumed take their place.
+            opt: the options. With ``resume``, the options of the resumed run replace them.
             context: the processes of the run; this one alone by default.
 
         Raises:
-            DataError: the split cannot be used, or processes differ in what they read.
-            WeightsError: the weights or the checkpoint to start from cannot be used.
-            OptionsError: the options contradict those of the run to be resumed.
-            UserError: the device cannot compute as asked, or the run's folder holds another run.
+            DataError: the split cannot be used, or the processes read different data.
+            WeightsError: the initial weights or the checkpoint cannot be used.
+            OptionsError: the options contradict those of the run to resume.
+            UserError: the device does not support the options, or the run's folder already contains a run.
         """
         context = context or DistributedContext()
         check_amp(opt.amp)
@@ -110,34 +110,40 @@ class Trainer:
         return trainer
 
     def restore_state(self, checkpoint: Path) -> RunState:
-        """Put a checkpoint into the networks, the optimizer and the counters.
+        """Restore networks, optimizer and counters from a checkpoint.
 
         Raises:
-            WeightsError: the checkpoint does not fit.
-            DataError: the split has another number of samples, and thus another order.
+            WeightsError: the checkpoint does not fit the networks.
+            DataError: the split has a different number of samples, hence a different order.
             UserError: the run's folder has newer checkpoints.
         """
         state = restore_checkpoint(checkpoint, self.model.networks(), self.model, self.optimizer)
         check_resumable(self.opt, checkpoint, state, len(self.train_loader.dataset))
         self.step, self.epoch, self.samples_done = state.step, state.epoch, state.samples_done
-        self.scheduler.last_lr = self.scheduler.get_lr()  # by the number of processes that there are now
+        self.scheduler.last_lr = self.scheduler.get_lr()  # the number of processes may have changed
         self.optimizer_step.loss_scale = state.loss_scale
         self.best = math.inf if state.best is None else state.best
         self.metadata.earlier = state.seconds
         self.logger.from_start = False
-        print(f"Going on from {checkpoint}: step {self.step}, epoch {self.epoch}")
+        print(f"Resuming from {checkpoint}: step {self.step}, epoch {self.epoch}")
         return state
 
     def check_processes(self) -> None:
-        """Check that all processes are at the same step of the same data; raises DataError where they are not."""
+        """Check that all processes are at the same step of the same data.
+
+        Raises:
+            DataError: they differ.
+        """
         train, val = (fingerprint(loader.dataset.lines) for loader in (self.train_loader, self.val_loader))
         self.context.assert_consistent(step=self.step, training_lines=train, validation_lines=val)
 
     def prepare_steps(self, state: RunState | None = None) -> None:
-        """Choose how steps run, compiled or not; a resumed run does as before, since these round differently.
+        """Choose whether steps use C++ operators and a static graph.
+
+        Both change rounding, so a resumed run keeps the choice of the original run.
 
         Args:
-            state: of the run that is resumed.
+            state: state of the resumed run; None for a new run.
         """
         self.kernels = use_kernels(kernels_mode(self.opt, self.total_steps, state and state.kernels))
         mode = compile_mode(self.opt, self.total_steps, self.kernels, state and state.compiled)
@@ -145,28 +151,28 @@ class Trainer:
 
     @property
     def global_batch_size(self) -> int:
-        """Samples of a step, of all processes together."""
+        """Samples per step of all processes together."""
         return self.train_loader.batch_sampler.global_batch_size
 
     @property
     def steps_left_of_epoch(self) -> int:
-        """Steps of the epoch under way that are still to be done."""
+        """Remaining steps of the current epoch."""
         return self.train_loader.batch_sampler.rounds(self.samples_done)
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run, which earlier processes may have begun with batches of another size."""
+        """Steps of the whole run; those before a resume may have had another batch size."""
         later_epochs = self.opt.num_epochs - 1 - self.epoch
         steps = self.step + self.steps_left_of_epoch + later_epochs * len(self.train_loader)
         return min(steps, self.opt.max_steps or steps)
 
     def train(self) -> None:
-        """Runs to the last step; each epoch ends with validation, and with weights as often as asked.
+        """Train to the last step; validate after each epoch, and save weights every ``save_frequency`` epochs.
 
         Raises:
             TrainingError: the loss is not finite, or the watchdog ends the run.
-            UserError: the run's folder cannot be written, or its disk has too little room.
-            Stopped: SIGTERM or Ctrl-C; a checkpoint has been saved.
+            UserError: the run's folder cannot be written, or its disk has too little free space.
+            Stopped: SIGTERM or Ctrl-C was received; a checkpoint has been saved.
         """
         if self.context.is_main:
             self._prepare_folder()
@@ -179,7 +185,7 @@ class Trainer:
         command = training_command(self.context)
         try:
             with self.stop:
-                # A run that ended within an epoch had its validation yet to come.
+                # samples_done: a run resumed at its last step, within an epoch, still has to validate.
                 while self.step < self.total_steps or self.samples_done:
                     self._run_epoch()
                     self._finish_epoch()
@@ -188,10 +194,10 @@ class Trainer:
             message = f"Stopped after step {self.step} of {self.total_steps}."
             raise Stopped(stop.signum, message + self.checkpoints.resume_hint(command)) from None
         except DataError as error:
-            if self.context.size == 1:  # the others are within a step, which all have to finish together
+            if self.context.size == 1:  # with several, the others are in a step that all must finish together
                 self._save_checkpoint()
             raise DataError(f"{error}{self.checkpoints.resume_hint(command)}") from error
-        except TrainingError:  # which would come again
+        except TrainingError:  # no resume hint: it would recur
             raise
         except UserError as error:
             raise UserError(f"{error}{self.checkpoints.resume_hint(command)}") from error
@@ -208,7 +214,7 @@ class Trainer:
         try:
             write_json(self.models_dir / OPTIONS_FILE, self.opt.as_dict())
         except UserError as error:
-            raise UserError(f"the run cannot begin: {error} Name another --log_dir.") from error
+            raise UserError(f"the run cannot start: {error} Pass another --log_dir.") from error
         self.checkpoints.clear_leftovers()
         epochs_left = self.opt.num_epochs - self.epoch
         if self.opt.max_steps:
@@ -217,14 +223,14 @@ class Trainer:
         check_space(self.opt.run_dir, needed)
 
     def _run_epoch(self) -> None:
-        """The batches of one epoch that are still to be done, or fewer where the run ends before."""
+        """Train on the remaining batches of the current epoch, up to the last step of the run."""
         self.logger.start_epoch(self.epoch)
         if self.step >= self.total_steps:
             return
         self.train_loader.batch_sampler.set_epoch(self.epoch, self.samples_done)
         self._set_training_mode()
         for raw in self.metadata.waiting(self.train_loader):
-            # All that is random in a step comes from its number: a resumed run needs no more than that.
+            # All randomness of a step depends on its number: checkpoints need no random state.
             seed_everything(self.opt.seed, self.step, self.context.rank)
             with self.metadata.step():
                 batch, result = self._run_step(raw)
@@ -239,10 +245,10 @@ class Trainer:
             self.stop.check()
 
     def _run_step(self, raw: dict) -> tuple[Mapping, ForwardResult]:
-        """Forward and backward of each batch that the step accumulates, then the update.
+        """Run forward and backward passes of all accumulated batches, then update the weights.
 
         Returns:
-            The last of these batches, as the networks take it, and what came of it.
+            The last of these batches, prepared for the networks, and its result.
         """
         parts = split_batch(raw, self.opt.grad_accumulation)
         for i, part in enumerate(parts):
@@ -256,19 +262,20 @@ class Trainer:
         return batch, result
 
     def _check_loss(self, loss: Tensor, names: Sequence[str]) -> None:
-        """Raises TrainingError where the loss is not finite.
+        """Check that the loss is finite; on a GPU, where this waits for the device, only before logging or saving.
 
-        On a GPU, which would have to wait, that is looked at before something is told or saved alone.
+        Raises:
+            TrainingError: the loss is not finite.
         """
         saves = (self.step + 1) % self.opt.checkpoint_frequency == 0 or self.steps_left_of_epoch == 1
         if paddle.get_device() != "cpu" and not (saves or self.logger.wants(self.step, self.total_steps - 1)):
             return
-        # By all together, before the backward pass: gloo waits 30 s for the gradients of a process that is late.
+        # By all processes, before the backward pass: gloo waits only 30 s for gradients of a late process.
         own_failure = None if math.isfinite(loss.item()) else (loss.item(), list(names))
         if failures := [failure for failure in self.context.gather(own_failure) if failure]:
             self.logger.report_failures(self.step, ["not_finite"])
             message = self._describe_failure(*failures[0])
-            self.context.barrier()  # for the main one to save
+            self.context.barrier()  # until the main process has saved
             raise TrainingError(message)
 
     def _set_training_mode(self) -> None:
@@ -280,10 +287,10 @@ class Trainer:
                     layer.eval()
 
     def _finish_epoch(self) -> None:
-        """Validates, keeps the best weights, saves those of the epoch where due, decays the learning rate.
+        """Validate, save the best weights and those of the epoch if due, decay the learning rate.
 
-        An epoch that ``--max_steps`` cut short is validated too, but its checkpoint is that before the validation: a
-        run with more steps, resumed from there, goes on as if there had been none.
+        An epoch that ``--max_steps`` cuts short is validated, too, but its checkpoint is saved before the validation. A
+        run resumed from it with more steps is identical to one that was not cut short.
         """
         whole = not self.steps_left_of_epoch
         if not whole:
@@ -344,20 +351,20 @@ class Trainer:
             save_weights(self.models_dir / name, self.model.networks(), self._weights_info())
 
     def _weights_info(self) -> dict[str, Any]:
-        """What must be known to use the weights."""
+        """Return the contents of ``weights.json``."""
         return weights_info(self.opt, self.intrinsics)
 
     def _describe_failure(self, loss: float, names: Sequence[str]) -> str:
-        """What was in the batch, and which weights are good; keeps the present ones if they are."""
+        """Describe the batch and the latest usable weights; save the current weights if they are finite."""
         dataset = self.train_loader.dataset
         lines = [line for line in dataset.lines if str(line) in names]
         message = f"the loss is {loss} at step {self.step} (epoch {self.epoch}). The batch:\n  "
         message += "\n  ".join(dataset.image_path(line, 0, line.side) for line in lines)
         if all(bool(p.isfinite().all()) for p in self.model.parameters()):
             self._save("weights_last_good")
-            return f"{message}\nThe weights before this step are finite: {self.models_dir / 'weights_last_good'}"
+            return f"{message}\nThe weights before this step are good. Saved to {self.models_dir / 'weights_last_good'}"
         kept = sorted(path.name for path in self.models_dir.glob("weights_*"))
         return (
-            f"{message}\nThe weights are no longer finite. "
-            f"Saved before in {self.models_dir}: {', '.join(kept) or 'none yet'}. Try a lower --learning_rate."
+            f"{message}\nThe weights are no longer finite. Weights saved before, in {self.models_dir}: "
+            f"{', '.join(kept) or 'none'}. Try a lower --learning_rate."
         )

@@ -1,6 +1,6 @@
-"""The mathematics of the method as pure Paddle functions and layers: tensors in, tensors out.
+"""The method's mathematics as pure Paddle functions and layers: tensors in, tensors out.
 
-Read in this order: ``geometry`` (pixels, rays, rigid transforms), ``camera_models`` (lenses), ``view_synthesis`` (one
-frame rendered from another), ``photometric`` and ``smoothness`` (the error terms), ``self_supervised_loss`` (all of
-them together).
+Read in this order: ``geometry`` (pixels, rays, rigid transforms), ``camera_models`` (lens distortion),
+``view_synthesis`` (warping), ``photometric``, ``reprojection_loss`` and ``smoothness`` (the published terms),
+``self_supervised_loss`` (their weighted sum).
 """

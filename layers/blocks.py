@@ -1,4 +1,4 @@
-"""Convolution blocks that the decoders share, with the initial values that the method was published with."""
+"""Convolution blocks shared by the networks, initialised as in the published method."""
 
 import math
 
@@ -9,14 +9,14 @@ from paddle.nn.initializer import Uniform
 
 from layers.kernels.ops import operator
 
-# Below, Paddle's matrix product is as fast as the operator, since there are many channels.
+# Smaller maps have many channels, for which Paddle's matrix product is as fast as the operator.
 PIXELS_FOR_OPERATOR = 400
 
 
 def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0) -> nn.Conv2D:
-    """A convolution whose weight and bias start uniform in +-1 / sqrt(fan_in).
+    """Build a convolution with weight and bias initialised uniformly in +-1 / sqrt(fan_in).
 
-    That is PyTorch's default, which the published decoders started from; Paddle's own default is wider by sqrt(6).
+    This is PyTorch's default, with which the published decoders were trained. Paddle's default is wider by sqrt(6).
     """
     bound = 1.0 / math.sqrt(in_channels * kernel_size**2)
     return nn.Conv2D(
@@ -31,19 +31,19 @@ def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int = 
 
 
 class Conv3x3(nn.Layer):
-    """3x3 convolution that keeps the size, padded by reflection: fewer artefacts at the border than zeros."""
+    """3x3 convolution with reflection padding, which causes fewer border artefacts than zeros; keeps the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = conv2d(in_channels, out_channels, kernel_size=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, out_channels, H, W); H and W at least 2, for the reflection."""
+        """(B, in_channels, H, W) -> (B, out_channels, H, W); reflection needs H and W of at least 2."""
         return _convolve(x, None, self.conv, double=False, elu=False)
 
 
 class ZeroPaddedConv3x3(nn.Conv2D):
-    """3x3 convolution without bias that keeps the size, padded by zeros, as ResNets have it."""
+    """3x3 convolution of a ResNet: zero padding, no bias; keeps the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias_attr=False)
@@ -58,7 +58,7 @@ class ZeroPaddedConv3x3(nn.Conv2D):
 
 
 class ConvBlock(nn.Layer):
-    """3x3 convolution, then ELU."""
+    """3x3 convolution followed by ELU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -69,16 +69,20 @@ class ConvBlock(nn.Layer):
         return _convolve(x, None, self.conv.conv, double=False, elu=True)
 
     def upsampled(self, x: Tensor, skip: Tensor | None) -> Tensor:
-        """The block on ``x`` (B, C, H / 2, W / 2), every pixel doubled both ways, and ``skip`` (B, S, H, W) beside it.
+        """Upsample ``x`` by 2 (nearest neighbour), concatenate ``skip``, and apply the block.
+
+        Args:
+            x: (B, C, H / 2, W / 2).
+            skip: (B, S, H, W) with C + S = in_channels; None if C = in_channels.
 
         Returns:
-            (B, out_channels, H, W); C and S together are in_channels.
+            (B, out_channels, H, W).
         """
         return _convolve(x, skip, self.conv.conv, double=True, elu=True)
 
 
 def _convolve(x: Tensor, skip: Tensor | None, conv: nn.Conv2D, *, double: bool, elu: bool) -> Tensor:
-    """Doubling, stacking, padding, convolution and ELU: one operator where there is one."""
+    """Upsample, concatenate, pad, convolve and apply ELU, in one operator if it is available."""
     pixels = math.prod(x.shape[2:]) * (4 if double else 1)
     inputs = [x, conv.weight, conv.bias] if skip is None else [x, skip, conv.weight, conv.bias]
     fused = operator("convolution" if skip is None else "skip_convolution", *inputs)

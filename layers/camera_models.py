@@ -1,10 +1,12 @@
-"""Lenses: where a ray of the pinhole camera falls in a distorted image, and the ray of a distorted pixel.
+"""Lens distortion: from rays of a pinhole camera to rays of a distorted image, and back.
 
-A batch's ``distortion`` is (B, 9): the model, 0 for Brown's and 1 for the fisheye's, and its eight coefficients in
-OpenCV's order. Brown's are k1, k2, p1, p2, k3, k4, k5, k6 (Brown, "Decentering Distortion of Lenses", 1966, with the
-rational radial term), the fisheye's k1 to k4 and zeros (Kannala and Brandt, "A Generic Camera Model and Calibration
-Method", PAMI 2006). Zeros are a pinhole camera. Both act on (x, y) where a ray has z = 1, so that the coefficients hold
-at every image size. Samples of one batch may have different models.
+A batch's ``distortion`` is (B, 9): the model (0 for Brown, 1 for fisheye), then eight coefficients in OpenCV's order.
+All zeros is a pinhole camera. Samples of one batch may use different models.
+
+- Brown: k1, k2, p1, p2, k3, k4, k5, k6; radial term rational (Brown, "Decentering Distortion of Lenses", 1966).
+- Fisheye: k1 to k4, then four zeros (Kannala and Brandt, "A Generic Camera Model and Calibration Method", PAMI 2006).
+
+Both models act on normalised coordinates (x, y) at z = 1, which makes the coefficients independent of the image size.
 """
 
 import math
@@ -14,20 +16,20 @@ from paddle import Tensor
 
 BROWN, FISHEYE = 0, 1
 COEFFICIENTS = 8
-STEPS = 12  # of Newton's method, which doubles the digits with each
+STEPS = 12  # of Newton's method; each doubles the number of correct digits
 SMALLEST_RADIUS = 1e-8
-WIDEST_ANGLE = math.radians(85)  # from the axis: beyond it there is hardly a ray with z = 1
+WIDEST_ANGLE = math.radians(85)  # from the optical axis; at 90 degrees a ray cannot be scaled to z = 1
 
 
 def distort(rays: Tensor, distortion: Tensor) -> Tensor:
-    """Rays of the pinhole camera as the lens bends them.
+    """Distort rays of a pinhole camera.
 
     Args:
         rays: (B, 2, N), x and y at z = 1.
         distortion: (B, 9).
 
     Returns:
-        (B, 2, N), x and y at z = 1; K makes pixels of them.
+        (B, 2, N), x and y at z = 1; K maps them to pixels.
     """
     is_fisheye, coefficients = _split(distortion)
     brown, _ = _brown(rays, coefficients)
@@ -36,21 +38,26 @@ def distort(rays: Tensor, distortion: Tensor) -> Tensor:
 
 @paddle.no_grad()
 def undistort(rays: Tensor, distortion: Tensor) -> Tensor:
-    """The inverse of `distort`, where the lens has one: to the precision of the numbers; without gradient.
+    """Invert ``distort`` to machine precision, where the model is invertible; without gradient.
 
-    Shapes as there. What the fisheye sees beyond 85 degrees from its axis counts as being there.
+    Args:
+        rays: (B, 2, N), x and y at z = 1. Fisheye rays more than 85 degrees off the axis are clamped to 85 degrees.
+        distortion: (B, 9).
+
+    Returns:
+        (B, 2, N), x and y at z = 1.
     """
     is_fisheye, coefficients = _split(distortion)
     return paddle.where(is_fisheye, _undo_fisheye(rays, coefficients), _undo_brown(rays, coefficients))
 
 
 def undistort_rays(rays: Tensor, distortion: Tensor) -> Tensor:
-    """Rays (B, 3, N) of distorted pixels, z = 1, as `pixel_rays` gives them, as they were before the lens."""
+    """Undistort the rays (B, 3, N) at z = 1 that ``pixel_rays`` returns for distorted pixels."""
     return paddle.concat([undistort(rays[:, :2], distortion), rays[:, 2:]], axis=1)
 
 
 def distort_pixels(pixels: Tensor, K: Tensor, distortion: Tensor) -> Tensor:
-    """Where the lens puts pixels (B, H, W, 2) of the pinhole camera with intrinsics K (B, 4, 4): the same shape."""
+    """Map pixels (B, H, W, 2) of a pinhole camera with intrinsics K (B, 4, 4) to distorted pixels (B, H, W, 2)."""
     batch, height, width, _ = pixels.shape
     focal = paddle.stack([K[:, 0, 0], K[:, 1, 1]], axis=1).unsqueeze(2)  # (B, 2, 1)
     centre = K[:, :2, 2:3]
@@ -60,13 +67,13 @@ def distort_pixels(pixels: Tensor, K: Tensor, distortion: Tensor) -> Tensor:
 
 
 def _split(distortion: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Whether each sample is a fisheye's (B, 1, 1), and its coefficients, each (B, 1, 1)."""
+    """Return whether each sample is a fisheye, (B, 1, 1), and its coefficients, each (B, 1, 1)."""
     columns = distortion.unsqueeze(2).split(1 + COEFFICIENTS, axis=1)
     return columns[0] > 0.5, columns[1:]
 
 
 def _brown(rays: Tensor, coefficients: list[Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """The distorted rays, and the derivatives dx/dx, dx/dy = dy/dx and dy/dy, each (B, 1, N)."""
+    """Return the distorted rays (B, 2, N), and the derivatives dx/dx, dx/dy = dy/dx and dy/dy, each (B, 1, N)."""
     k1, k2, p1, p2, k3, k4, k5, k6 = coefficients
     x, y = rays.split(2, axis=1)
     r2 = x * x + y * y
@@ -89,7 +96,7 @@ def _brown(rays: Tensor, coefficients: list[Tensor]) -> tuple[Tensor, tuple[Tens
 
 
 def _undo_brown(distorted: Tensor, coefficients: list[Tensor]) -> Tensor:
-    """Newton's method in x and y."""
+    """Solve for x and y by Newton's method."""
     rays = distorted
     for _ in range(STEPS):
         there, (a, b, d) = _brown(rays, coefficients)
@@ -105,7 +112,7 @@ def _fisheye(rays: Tensor, coefficients: list[Tensor]) -> Tensor:
 
 
 def _undo_fisheye(distorted: Tensor, coefficients: list[Tensor]) -> Tensor:
-    """Newton's method in the angle from the axis."""
+    """Solve for the angle from the optical axis by Newton's method."""
     k1, k2, k3, k4 = coefficients[:4]
     radius = _radius(distorted)
     angle = radius
@@ -117,12 +124,12 @@ def _undo_fisheye(distorted: Tensor, coefficients: list[Tensor]) -> Tensor:
 
 
 def _bent(angle: Tensor, coefficients: list[Tensor]) -> Tensor:
-    """Distance from the centre, of the focal length, of a ray at this angle from the axis."""
+    """Map a ray's angle from the optical axis (radians) to its distance from the principal point (focal lengths)."""
     k1, k2, k3, k4 = coefficients[:4]
     a2 = angle * angle
     return angle * (1 + a2 * (k1 + a2 * (k2 + a2 * (k3 + a2 * k4))))
 
 
 def _radius(rays: Tensor) -> Tensor:
-    """(B, 1, N), never 0: the ray along the axis stays where it is, and has a gradient."""
+    """Return the norm of (x, y), (B, 1, N); never 0, so that the ray along the axis has a finite gradient."""
     return (rays * rays).sum(axis=1, keepdim=True).clip(min=SMALLEST_RADIUS**2).sqrt()

@@ -1,23 +1,27 @@
 """Depth, rays and rigid transforms.
 
-Conventions: a camera looks along +z, x to the right, y down. Pixel i has its centre at coordinate i, and corners are
-aligned: ``normalise_pixels`` maps 0 to -1 and W - 1 to 1, and the sampler is called with ``align_corners=True``.
-``T_target_to_source`` takes points of the target's camera to the source's: X_source = T X_target.
+Conventions:
+
+- Camera frame: x right, y down, z forward.
+- Pixels: pixel i has its centre at coordinate i. Corners are aligned: ``normalise_pixels`` maps 0 to -1 and W - 1 to 1,
+  and the sampler is called with ``align_corners=True``.
+- Transforms: ``T_target_to_source`` maps points from the target camera frame to the source camera frame,
+  X_source = T X_target.
 """
 
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
-# Added to a point's distance before dividing by it, as in the published method.
+# Added to a divisor (depth in ``reproject``, angle in Rodrigues' formula), as in the published method.
 DISTANCE_EPSILON = 1e-7
 
 
 def disp_to_depth(disp: Tensor, min_depth: float, max_depth: float) -> tuple[Tensor, Tensor]:
-    """The network's sigmoid output as scaled disparity and as depth (supplementary material, section on the network).
+    """Convert the network's sigmoid output to scaled disparity and depth (supplementary material, network section).
 
     Args:
-        disp: any shape, in [0, 1]; 0 is ``max_depth``, 1 is ``min_depth``.
+        disp: any shape, in [0, 1]; 0 means ``max_depth``, 1 means ``min_depth``.
         min_depth, max_depth: scene units, both positive.
 
     Returns:
@@ -29,7 +33,14 @@ def disp_to_depth(disp: Tensor, min_depth: float, max_depth: float) -> tuple[Ten
 
 
 def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
-    """Rodrigues' formula: (B, 3), radians about the vector's direction -> (B, 3, 3)."""
+    """Convert axis-angle vectors to rotation matrices by Rodrigues' formula.
+
+    Args:
+        axis_angle: (B, 3), whose direction is the axis and whose norm is the angle in radians.
+
+    Returns:
+        (B, 3, 3).
+    """
     angle = axis_angle.norm(p=2, axis=1, keepdim=True)  # (B, 1)
     axis = axis_angle / (angle + DISTANCE_EPSILON)
     x, y, z = axis.split(3, axis=1)  # each (B, 1)
@@ -44,7 +55,7 @@ def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
 
 
 def transformation_from_parameters(axis_angle: Tensor, translation: Tensor, invert: bool = False) -> Tensor:
-    """The rigid transform that rotates by ``axis_angle``, then moves by ``translation``; or its inverse.
+    """Build the rigid transform that rotates by ``axis_angle``, then translates; or its inverse.
 
     Args:
         axis_angle: (B, 3), radians.
@@ -65,10 +76,10 @@ def transformation_from_parameters(axis_angle: Tensor, translation: Tensor, inve
 
 
 def pixel_rays(inv_K: Tensor, height: int, width: int) -> Tensor:
-    """Rays through the pixel centres, in the camera's frame, of length 1 along z.
+    """Return the rays through all pixel centres, in the camera frame, at z = 1.
 
     Args:
-        inv_K: (B, 4, 4), the inverse intrinsics in pixels.
+        inv_K: (B, 4, 4), inverse intrinsics in pixels.
 
     Returns:
         (B, 3, height * width), row by row.
@@ -81,14 +92,14 @@ def pixel_rays(inv_K: Tensor, height: int, width: int) -> Tensor:
 
 
 def project_rays(rays: Tensor, K: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
-    """Rays of the target seen by the source, so that depth alone remains: ``depth * directions + offset``.
+    """Project target rays into the source image, up to depth: a point is at ``depth * directions + offset``.
 
-    A point at depth d on a target ray r lies at K (d R r + t) in the source's homogeneous pixels. K R r and K t do not
-    depend on depth: they are computed once for all scales.
+    A point at depth d on a target ray r projects to K (d R r + t) in homogeneous source pixels. K R r and K t do not
+    depend on depth, so they are computed once for all scales.
 
     Args:
-        rays: (B, 3, N), target frame.
-        K: (B, 4, 4), the source's intrinsics in pixels.
+        rays: (B, 3, N), in the target camera frame.
+        K: (B, 4, 4), intrinsics of the source in pixels.
         T_target_to_source: (B, 4, 4).
 
     Returns:
@@ -99,11 +110,14 @@ def project_rays(rays: Tensor, K: Tensor, T_target_to_source: Tensor) -> tuple[T
 
 
 def project_plane_at_infinity(inv_K: Tensor, K: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
-    """As ``project_rays``, for pixels: a target pixel p at depth d appears at ``d * homography p + offset``.
+    """Project target pixels into the source image, up to depth: pixel p at depth d is at ``d * homography p + offset``.
+
+    ``homography`` is that of the plane at infinity. ``project_rays`` does the same for rays.
 
     Args:
-        inv_K: (B, 4, 4), the inverse of the target's intrinsics.
-        K, T_target_to_source: as there.
+        inv_K: (B, 4, 4), inverse intrinsics of the target in pixels.
+        K: (B, 4, 4), intrinsics of the source in pixels.
+        T_target_to_source: (B, 4, 4).
 
     Returns:
         ``homography`` K R inv_K (B, 3, 3) and ``offset`` K t (B, 3, 1).
@@ -113,7 +127,7 @@ def project_plane_at_infinity(inv_K: Tensor, K: Tensor, T_target_to_source: Tens
 
 
 def reproject(depth: Tensor, directions: Tensor, offset: Tensor) -> Tensor:
-    """Where the target's pixels, at this depth, appear in the source (paper, eq. 2).
+    """Project the target's pixels, at a given depth, into the source image (paper, eq. 2).
 
     Args:
         depth: (B, 1, H, W), scene units.
@@ -129,15 +143,23 @@ def reproject(depth: Tensor, directions: Tensor, offset: Tensor) -> Tensor:
 
 
 def normalise_pixels(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Pixels (..., 2) as (x, y) -> the sampler's [-1, 1], corners aligned."""
+    """Convert pixels (..., 2), as (x, y), to the sampler's coordinates in [-1, 1], corners aligned."""
     last_pixel = paddle.to_tensor([width - 1, height - 1], dtype=pixels.dtype)
     return pixels * (2.0 / last_pixel) - 1.0
 
 
 def sample_image(image: Tensor, pixels: Tensor) -> Tensor:
-    """Bilinear samples of ``image`` (B, C, H, W) at ``pixels`` (B, h, w, 2), clamped to its border -> (B, C, h, w)."""
+    """Sample ``image`` bilinearly; pixels outside are clamped to the border. No gradient flows to the image.
+
+    Args:
+        image: (B, C, H, W).
+        pixels: (B, h, w, 2), as (x, y).
+
+    Returns:
+        (B, C, h, w).
+    """
     height, width = image.shape[2:]
-    # Paddle's gradient of the sampler crashes the process when the image itself asks for no gradient.
+    # Paddle's backward pass of the sampler crashes the process if the image has ``stop_gradient=True``.
     image = image.detach()
     image.stop_gradient = False
     grid = normalise_pixels(pixels, height, width)

@@ -1,4 +1,4 @@
-"""How much two images differ, pixel by pixel: structural similarity and L1 (paper, section 3.1)."""
+"""Photometric error per pixel: structural similarity and L1 (paper, section 3.1)."""
 
 from functools import cached_property
 
@@ -14,12 +14,12 @@ SSIM_WEIGHT = 0.85
 
 
 def mean_3x3(x: Tensor) -> Tensor:
-    """Mean over each pixel's 3x3 window, the border reflected: (B, C, H, W) -> the same."""
+    """Average over each pixel's 3x3 window with reflection padding: (B, C, H, W) -> (B, C, H, W)."""
     return F.avg_pool2d(F.pad(x, [1, 1, 1, 1], mode="reflect"), kernel_size=3, stride=1)
 
 
 class TargetStatistics:
-    """An image (B, C, H, W) in [0, 1] to compare others with, and its statistics for SSIM, computed at most once."""
+    """The target image (B, C, H, W) in [0, 1] and its SSIM statistics, computed at most once for all sources."""
 
     def __init__(self, image: Tensor) -> None:
         self.image = image
@@ -31,17 +31,17 @@ class TargetStatistics:
 
     @cached_property
     def mean(self) -> Tensor:
-        """Over each pixel's window: (B, C, H, W)."""
+        """Mean over each pixel's 3x3 window, (B, C, H, W)."""
         return mean_3x3(self.image)
 
     @cached_property
     def variance(self) -> Tensor:
-        """Over each pixel's window: (B, C, H, W)."""
+        """Variance over each pixel's 3x3 window, (B, C, H, W)."""
         return mean_3x3(self.image * self.image) - self.mean * self.mean
 
 
 def ssim_error(prediction: Tensor, target: TargetStatistics) -> Tensor:
-    """(1 - SSIM) / 2 over 3x3 windows, clipped to [0, 1]: (B, C, H, W) (Wang et al., 2004)."""
+    """Compute (1 - SSIM) / 2 over 3x3 windows, (B, C, H, W), clipped to [0, 1] (Wang et al., 2004)."""
     mean = mean_3x3(prediction)
     variance = mean_3x3(prediction * prediction) - mean * mean
     covariance = mean_3x3(prediction * target.image) - mean * target.mean
@@ -51,14 +51,15 @@ def ssim_error(prediction: Tensor, target: TargetStatistics) -> Tensor:
 
 
 def photometric_error(prediction: Tensor, target: TargetStatistics, use_ssim: bool = True) -> Tensor:
-    """0.85 SSIM error + 0.15 L1, each averaged over colour (paper, eq. 3); or L1 alone.
+    """Compute 0.85 * SSIM error + 0.15 * L1, each averaged over the channels (paper, eq. 3).
 
     Args:
         prediction: (B, C, H, W) in [0, 1].
-        target: the image that it should look like, of the same size.
+        target: the image to compare with, of the same size.
+        use_ssim: False computes L1 alone.
 
     Returns:
-        (B, 1, H, W), 0 where both agree.
+        (B, 1, H, W), 0 where the images are equal.
     """
     fused = operator("photometric", prediction, target.image)
     if use_ssim and fused:

@@ -1,4 +1,4 @@
-"""Metric scale from known speed: the predicted motion should be as long as the distance driven.
+"""Metric scale from known speed: the predicted translation should be as long as the distance driven.
 
 Guizilini et al., "3D Packing for Self-Supervised Monocular Depth Estimation", CVPR 2020, the velocity supervision loss.
 """
@@ -11,8 +11,8 @@ from paddle import Tensor, nn
 from layers.loss_term import TermResult
 from layers.view_synthesis import FrameId, View
 
-# One scene unit, as where stereo pairs set the scale: depths then stay well within the range that disparity spans, and
-# the pose network's first motions are not far off.
+# As for stereo training, where the baseline sets the scale: depths are then well within the default depth range, and
+# the first motions of the pose network have the right order of magnitude.
 METRES_PER_UNIT = 5.4
 
 

@@ -22,13 +22,13 @@ FrameId = Hashable  # 0, -1, 1, ..., or "s" for the other camera of a stereo pai
 
 
 class ViewSynthesis:
-    """Warps several sources to one target at one size; what depth has no part in is computed once.
+    """Warps source images into the target view at one size; all that does not depend on depth is computed once.
 
     Args:
         sources: source id -> image (B, 3, H, W).
-        K, inv_K: (B, 4, 4), pixels of that size.
+        K, inv_K: (B, 4, 4), intrinsics in pixels of that size and their inverse.
         transforms: source id -> T_target_to_source (B, 4, 4).
-        distortion: (B, 9) of `layers.camera_models`, the lens of target and sources; None where lines are straight.
+        distortion: (B, 9), see ``layers.camera_models``; the lens of target and sources. None for pinhole cameras.
     """
 
     def __init__(
@@ -46,18 +46,18 @@ class ViewSynthesis:
         self._seen: dict[Hashable, tuple[Tensor, Tensor]] = {}
 
     def warp(self, source: Hashable, depth: Tensor, translation_scale: Tensor | None = None) -> Tensor:
-        """What the target would look like, seen by ``source``.
+        """Warp a source image into the target view.
 
         Args:
-            source: the source's id.
-            depth: (B, 1, H, W), scene units.
-            translation_scale: (B, 1, 1), multiplies the translation of the transform; 1 if not given.
+            source: id of the source.
+            depth: (B, 1, H, W), depth of the target, scene units.
+            translation_scale: (B, 1, 1), multiplies the transform's translation; 1 by default.
 
         Returns:
             (B, 3, H, W).
         """
         image = self.sources[source]
-        # The operator knows no lenses.
+        # The operator does not support distortion.
         fused = operator("warp", image, depth, self.K, self.inv_K) if self.distortion is None else None
         if source not in self._seen:
             self._seen[source] = self._view(source, of_pixels=fused is not None)
@@ -72,7 +72,7 @@ class ViewSynthesis:
         return sample_image(image, pixels)
 
     def _view(self, source: Hashable, of_pixels: bool) -> tuple[Tensor, Tensor]:
-        """How the source sees the target's rays, or its pixels, but for their depth."""
+        """Project the target's pixels (``of_pixels``) or rays into the source image, up to depth."""
         if of_pixels:
             return project_plane_at_infinity(self.inv_K, self.K, self.transforms[source])
         if self._rays is None:
@@ -83,7 +83,7 @@ class ViewSynthesis:
 
 
 def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
-    """(B, C, h, w) -> (B, C, height, width), pixel areas aligned."""
+    """Resize (B, C, h, w) to (B, C, height, width); pixel areas are aligned, not corners."""
     if tuple(x.shape[2:]) == (height, width):
         return x
     return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)

@@ -1,1 +1,1 @@
-"""The networks: encoder, depth decoder, pose networks, and the model that puts them together."""
+"""Encoders, decoders, pose networks, and the model that combines them."""

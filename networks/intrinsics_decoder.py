@@ -7,21 +7,24 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.initializer import Constant
 
-# The pooled features are many and all positive: unscaled, one step of Adam would move the centre by percents, and each
-# sample's its own way. The focal length must be found early: with one that is far off, depth does not begin to be.
+# The pooled features are many and all positive: unscaled, one step of Adam would move the principal point by percents
+# of the image, differently for each sample. The focal length must converge early, since depth cannot be learned with a
+# wrong one; hence its larger scale.
 FOCAL_SCALE, CENTRE_SCALE = 0.3, 0.005
 
 
 class IntrinsicsDecoder(nn.Layer):
-    """A mean over space, and one 1x1 convolution: the paper's section on learning the intrinsics.
+    """Global average pooling and one 1x1 convolution (Gordon et al., section on learning the intrinsics).
 
-    The focal length is a softplus, which keeps it positive, times the image's longer side; the centre is an offset from
-    the middle. At first all images have a focal length of 0.69 of the longer side and the centre in the middle. The
-    paper has a focal length for each direction; here there is one, and the pixels' shape is known: a car hardly
-    nods, and nothing else tells the one down the image.
+    The focal length is softplus(output), which is positive, times the image's longer side. The principal point is an
+    offset from the image centre. The initial focal length is ln 2 = 0.69 of the longer side, and the initial principal
+    point is the image centre.
+
+    The paper predicts one focal length per axis. Here the pixel aspect ratio is given, and one focal length is
+    predicted: only pitch reveals the vertical focal length, and a car hardly pitches.
 
     Args:
-        num_features: channels of the coarsest features, of all images together.
+        num_features: channels of the coarsest features of all images together.
     """
 
     def __init__(self, num_features: int) -> None:
@@ -31,12 +34,15 @@ class IntrinsicsDecoder(nn.Layer):
     def forward(
         self, features: Sequence[Tensor], height: int, width: int, pixel_aspect: Tensor | None = None
     ) -> Tensor:
-        """fx, fy, cx, cy of every sample: (B, 4), pixels.
+        """Predict the intrinsics of every sample.
 
         Args:
             features: (B, C, h, w) of each image.
-            height, width: of the images.
-            pixel_aspect: (B,), fy / fx; None where pixels are square.
+            height, width: image size in pixels.
+            pixel_aspect: (B,), fy / fx; None for square pixels.
+
+        Returns:
+            (B, 4): fx, fy, cx, cy in pixels.
         """
         pooled = paddle.concat([f.mean(axis=[2, 3], keepdim=True) for f in features], axis=1)  # (B, C, 1, 1)
         focal, x, y = self.net(pooled).flatten(1).unbind(axis=1)  # (B,) each
@@ -47,17 +53,17 @@ class IntrinsicsDecoder(nn.Layer):
 
 
 def intrinsics_outputs(intrinsics: Tensor, scales: Sequence[int]) -> dict[str, Tensor]:
-    """Return "K/S" and "inv_K/S", each (B, 4, 4) in pixels of scale S, as a batch holds them.
+    """Return "K/S" and "inv_K/S", each (B, 4, 4) in pixels of scale S, as in a batch.
 
     Args:
-        intrinsics: (B, 4) of scale 0: fx, fy, cx, cy.
-        scales: scale s is 1 / 2**s of the size.
+        intrinsics: (B, 4), fx, fy, cx, cy in pixels of scale 0.
+        scales: scale s has 1 / 2**s of the input size.
     """
     outputs: dict[str, Tensor] = {}
     for scale in scales:
         factor = 1 / 2**scale
         fx, fy = (intrinsics[:, i] * factor for i in (0, 1))
-        # Pixel i has its centre at coordinate i, so that its left edge lies at i - 0.5.
+        # Pixel i has its centre at coordinate i and its left edge at i - 0.5.
         cx, cy = ((intrinsics[:, i] + 0.5) * factor - 0.5 for i in (2, 3))
         outputs[f"K/{scale}"] = _matrix(fx, fy, cx, cy)
         outputs[f"inv_K/{scale}"] = _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)

@@ -32,8 +32,8 @@ class Monodepth(nn.Layer):
         pose_model_input: "pairs", or "all" frames at once.
         predictive_mask: predict a mask with one channel per source of the loss.
         use_stereo: the loss has the stereo frame as a source, too.
-        learn_intrinsics: predict the camera from the pose network's features.
-        recompute: keep none of the depth decoder's features for the backward pass, but compute them again.
+        learn_intrinsics: predict the intrinsics from the pose network's features.
+        recompute: recompute the depth decoder's features in the backward pass instead of storing them.
     """
 
     depth_frames: tuple[int, ...] = (0,)

@@ -8,10 +8,10 @@ from networks.pose_decoder import split_motions
 
 
 class PoseCNN(nn.Layer):
-    """Stacked images to motions, without an encoder of its own.
+    """Predict motions directly from stacked images.
 
     Args:
-        num_input_images: images stacked along the channels; one motion fewer is predicted.
+        num_input_images: images stacked along the channels; ``num_input_images - 1`` motions are predicted.
     """
 
     def __init__(self, num_input_images: int) -> None:

@@ -1,4 +1,4 @@
-"""The pose decoder: features of image pairs (or of all frames) to motions (supplementary material, table 5)."""
+"""The decoder from features of image pairs (or of all frames) to motions (supplementary material, table 5)."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ POSE_SCALE = 0.01
 
 
 class PoseDecoder(nn.Layer):
-    """Four convolutions and a mean over space.
+    """Four convolutions and global average pooling.
 
     Args:
         num_ch_enc: channels of the encoder's features, finest first.
-        num_input_features: how many images' features come in, side by side (1 where the encoder sees all at once).
-        num_motions: how many motions to predict.
+        num_input_features: feature maps to concatenate; 1 if the encoder takes all images at once.
+        num_motions: motions to predict.
     """
 
     def __init__(self, num_ch_enc: Sequence[int], num_input_features: int, num_motions: int) -> None:
@@ -34,10 +34,10 @@ class PoseDecoder(nn.Layer):
         )
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Motions from the coarsest features.
+        """Predict motions from the coarsest features.
 
         Args:
-            features: one (B, C, h, w) for each of the ``num_input_features`` images.
+            features: ``num_input_features`` maps (B, C, h, w).
 
         Returns:
             ``axis_angle`` (radians) and ``translation`` (scene units), each (B, num_motions, 3).

@@ -81,7 +81,7 @@ class SharedPoseModel(PoseModel):
 
 
 class PoseCNNModel(PoseModel):
-    """A small network on the stacked images. Its motion counts in the mean depth that is predicted for the frame."""
+    """A small network on the stacked images. Its translation is in units of the frame's predicted mean depth."""
 
     roles = ("encoder", "depth", "pose")
     scales_translation = True

@@ -13,7 +13,7 @@ from networks.depth_decoder import RESNET_STRIDES, DepthDecoder
 
 
 class _BasicBlock(BasicBlock):
-    """The block of the smaller ResNets, with convolutions that our operators can take."""
+    """The block of ResNet18 and ResNet34, with convolutions that can use our C++ operators."""
 
     def __init__(self, inplanes: int, planes: int, stride: int = 1, *others: Any, **more: Any) -> None:
         super().__init__(inplanes, planes, stride, *others, **more)
@@ -24,15 +24,15 @@ class _BasicBlock(BasicBlock):
 
 BLOCKS = {18: _BasicBlock, 34: _BasicBlock, 50: BottleneckBlock, 101: BottleneckBlock, 152: BottleneckBlock}
 
-# What the published weights were trained with, for all three colours.
+# Normalisation that the published weights were trained with, for all three channels.
 IMAGE_MEAN = 0.45
 IMAGE_STD = 0.225
 
 
 class ResnetEncoder(nn.Layer):
-    """A ResNet without its classifier; returns features at five sizes.
+    """A ResNet without its classifier, which returns features at five sizes.
 
-    State-dict keys are ``encoder.`` and ResNet's own, as in the published checkpoints.
+    State-dict keys are ``encoder.`` followed by those of ResNet, as in the published checkpoints.
 
     Args:
         num_layers: 18, 34, 50, 101 or 152.
@@ -58,7 +58,7 @@ class ResnetEncoder(nn.Layer):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Initial values of the published ResNets: He et al.'s over the outgoing connections; batch norm 1 and 0."""
+        """Initialise as the published ResNets: He et al. with fan_out; batch-norm weight 1, bias 0."""
         for layer in self.sublayers():
             if isinstance(layer, nn.Conv2D):
                 out_channels, _, *kernel = layer.weight.shape
@@ -69,10 +69,13 @@ class ResnetEncoder(nn.Layer):
                 Constant(0.0)(layer.bias)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input's size.
+        """Compute features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input size.
 
         Args:
             images: (B, 3 * num_input_images, H, W) in [0, 1]; H and W multiples of 32.
+
+        Returns:
+            Five tensors (B, num_ch_enc[i], H / strides[i], W / strides[i]), finest first.
         """
         net = self.encoder
         x = net.relu(net.bn1(net.conv1((images - IMAGE_MEAN) / IMAGE_STD)))
@@ -86,9 +89,16 @@ class ResnetEncoder(nn.Layer):
 
 
 def stack_first_convolution(weight: Tensor, num_input_images: int) -> Tensor:
-    """A first convolution for one image (O, 3, k, k) made into one for several: repeated, and divided by their number.
+    """Extend the weight of a first convolution from one image to several: repeat it, and divide by their number.
 
-    The response to the same image several times is then the original one.
+    The response to one image repeated ``num_input_images`` times is that of the original convolution.
+
+    Args:
+        weight: (O, 3, k, k).
+        num_input_images: images stacked along the channels.
+
+    Returns:
+        (O, 3 * num_input_images, k, k).
     """
     return paddle.concat([weight] * num_input_images, axis=1) / num_input_images
 

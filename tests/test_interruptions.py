@@ -92,7 +92,7 @@ def test_kill_9_at_any_time_loses_nothing(runs, kills):
     for _ in range(kills):
         process = runs.start(name)
         printed = wait_for(process, "results in")
-        taken_up += "Going on from" in printed
+        taken_up += "Resuming from" in printed
         time.sleep(moments.uniform(0, 3.0))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -120,10 +120,10 @@ def test_signal_saves_a_checkpoint_and_the_printed_command_resumes(runs, signum,
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == status, printed
     assert f"{signum.name}: finishing the step" in printed and "Traceback" not in printed
-    command = printed.strip().splitlines()[-1].partition("To go on: ")[2].split()
+    command = printed.strip().splitlines()[-1].partition("To resume: ")[2].split()
     assert command[:2] == ["python", "train.py"]
     done = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and "Going on from" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "Resuming from" in done.stdout, done.stdout + done.stderr
     assert runs.weights(name) == runs.weights("whole")
 
 

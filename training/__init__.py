@@ -1,1 +1,1 @@
-"""What the Trainer is made of: building the model and the data, progress, logs, validation, finished weights."""
+"""The parts of the Trainer: setup, forward pass, optimizer step, validation, checkpoints, logging, processes."""

@@ -1,4 +1,4 @@
-"""The full checkpoints of a run, ``run_dir/checkpoints/step_N``: which there are, which to take, how many stay."""
+"""The checkpoints of a run, ``run_dir/checkpoints/step_N``: find, validate, rotate."""
 
 import os
 import re
@@ -13,17 +13,17 @@ from common.errors import UserError, WeightsError
 from serialization.checkpoint import STATE_FILE, check_checkpoint
 
 FOLDER = "checkpoints"
-# A checkpoint that a save was about to replace stands aside under a name of its own for a moment.
+# .step_N.old: a checkpoint that a save was replacing when the process was killed.
 _NAME = re.compile(r"step_(\d+)|\.step_(\d+)\.old")
-_SPARE_BYTES = 50e6  # for logs, and what else the disk is wanted for
+_SPARE_BYTES = 50e6  # for logs and other files
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        run_dir: the run's folder.
-        keep: how many of the newest stay.
+        run_dir: folder of the run.
+        keep: number of checkpoints to keep, the newest.
     """
 
     def __init__(self, run_dir: Path, keep: int) -> None:
@@ -31,23 +31,23 @@ class Checkpoints:
         self.keep = keep
 
     def steps(self) -> list[int]:
-        """The steps that there are checkpoints of, the newest first; they may be damaged."""
+        """Return the steps of all checkpoints, newest first, without validating them."""
         names = os.listdir(self.folder) if self.folder.is_dir() else []
         found = {int(match[1] or match[2]) for name in names if (match := _NAME.fullmatch(name))}
         return sorted(found, reverse=True)
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step lies."""
+        """Return the folder of a step's checkpoint."""
         return resolve_complete_dir(self.folder / f"step_{step}")
 
     def latest_valid(self, note: Callable[[str], None] = print) -> Path | None:
-        """The newest checkpoint that is as it was written; None where there is none at all.
+        """Return the newest checkpoint with intact contents; None if there are no checkpoints.
 
         Args:
-            note: is told of damaged ones.
+            note: called with a message for each damaged checkpoint.
 
         Raises:
-            WeightsError: all that there are are damaged.
+            WeightsError: all checkpoints are damaged.
         """
         steps = self.steps()
         for step in steps:
@@ -55,47 +55,53 @@ class Checkpoints:
             try:
                 check_checkpoint(path)
             except WeightsError as fault:
-                note(f"Passing over a checkpoint: {fault}")
+                note(f"Skipping corrupt checkpoint: {fault}")
             else:
                 return path
         if steps:
             raise WeightsError(
-                f"none of the {len(steps)} checkpoints in {self.folder} is whole. Start again from weights, by "
-                f"--load_weights_folder and another --model_name, or remove {self.folder} to begin anew."
+                f"all {len(steps)} checkpoints in {self.folder} are damaged. Start a new run from weights with "
+                f"--load_weights_folder and another --model_name, or remove {self.folder} to start over."
             )
         return None
 
     def resume_hint(self, command: str) -> str:
-        """Return how to resume from the newest checkpoint by a command, as the end of a message; empty without any."""
+        """Return the command that resumes from the newest checkpoint, to append to a message; empty without any."""
         steps = self.steps()
-        return f"\nTo go on: {command} --resume {self.path(steps[0])}" if steps else ""
+        return f"\nTo resume: {command} --resume {self.path(steps[0])}" if steps else ""
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
-        """Has ``write`` write the checkpoint of a step, then removes those that are not to stay."""
+        """Save a step's checkpoint, then remove the oldest ones beyond ``keep``.
+
+        Args:
+            step: steps done.
+            write: writes a checkpoint to the given folder.
+        """
         write(self.folder / f"step_{step}")
         for old in self.steps()[self.keep :]:
-            # Renamed first: what is removed by halves must not look like a checkpoint.
+            # Renamed first, so that a partly removed folder never looks like a checkpoint.
             leaving = self.folder / f".step_{old}.tmp"
             shutil.rmtree(leaving, ignore_errors=True)
             os.replace(self.path(old), leaving)
             shutil.rmtree(leaving, ignore_errors=True)
 
     def clear_leftovers(self) -> None:
-        """Removes what a killed process left half-written or half-removed."""
+        """Remove the partly written or partly removed checkpoints of a killed process."""
         for path in self.folder.glob(".step_*.tmp"):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
-    """The checkpoint that ``--resume`` names; None to begin anew.
+    """Return the checkpoint that ``--resume`` selects; None to start a new run.
 
     Args:
-        resume: "auto" for the newest whole one of ``run_dir``, or none where it has none; a checkpoint's folder; a
-            run's folder, whose newest whole one it is; or None.
+        resume: "auto" (the newest valid checkpoint of ``run_dir``, if any), a checkpoint's folder, a run's folder (its
+            newest valid checkpoint), or None.
+        run_dir: folder of the run to be trained.
 
     Raises:
-        WeightsError: there is none, or it is damaged.
-        UserError: ``run_dir`` holds another run, which would be mixed with the one to come.
+        WeightsError: the folder is not a checkpoint or a run, or the checkpoint is damaged.
+        UserError: ``resume`` is None, but ``run_dir`` already contains a run.
     """
     own = Checkpoints(run_dir, keep=1)
     if resume == "auto":
@@ -110,9 +116,10 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
             return found
     if not (folder / STATE_FILE).is_file():
         raise WeightsError(
-            f"--resume {resume}: a checkpoint's folder (with {STATE_FILE}) or a run's (with {FOLDER}/step_N) was "
-            "expected, or auto for the newest of this run; "
-            + ("there is no such folder." if not folder.is_dir() else "this folder is neither.")
+            f"--resume {resume}: "
+            + ("folder not found" if not folder.is_dir() else "this folder contains no checkpoint")
+            + f". Pass the folder of a checkpoint (with {STATE_FILE}) or of a run (with {FOLDER}/step_N), or auto for "
+            "the newest checkpoint of this run."
         )
     check_checkpoint(folder)
     return folder
@@ -121,45 +128,57 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
 def _refuse_to_mix(own: Checkpoints, run_dir: Path) -> None:
     weights = sorted(path.name for path in (run_dir / "models").glob("weights_*"))
     if own.steps():
-        what = f"checkpoints up to step {own.steps()[0]}; to go on with it, add --resume auto"
+        found, advice = f"checkpoints up to step {own.steps()[0]}", "Pass --resume auto to resume it, or start"
     elif weights:
-        what = f"{', '.join(weights)}, which would be replaced"
+        found, advice = ", ".join(weights), "Start"
     else:
         return
     raise UserError(
-        f"{run_dir} holds a run already: {what}. To begin another, name it by --model_name or --log_dir, or remove "
-        "that folder."
+        f"{run_dir} already contains a run ({found}). {advice} another run with --model_name or --log_dir, or remove "
+        "this folder."
     )
 
 
 def check_no_newer(checkpoint: Path, run_dir: Path, step: int) -> None:
-    """Raises UserError where going back to ``checkpoint`` would leave a run with two futures."""
+    """Check that a run has no checkpoints after the one to resume from, which would no longer belong to the run.
+
+    Args:
+        checkpoint: the checkpoint to resume from.
+        run_dir: folder of the resumed run.
+        step: step of ``checkpoint``.
+
+    Raises:
+        UserError: there are newer checkpoints.
+    """
     newer = [other for other in Checkpoints(run_dir, keep=1).steps() if other > step]
     if newer:
         raise UserError(
-            f"{run_dir} has checkpoints newer than {checkpoint} (up to step {newer[0]}). To go back to this one, give "
-            "the run another --model_name, or remove the newer ones; --resume auto goes on with the newest."
+            f"{run_dir} has checkpoints newer than {checkpoint} (up to step {newer[0]}). Pass --resume auto to resume "
+            "from the newest. To resume from this one, pass another --model_name or remove the newer ones."
         )
 
 
 def bytes_to_write(model: nn.Layer, weights_kept: int, checkpoints_kept: int) -> float:
-    """What the rest of a run takes on disk: checkpoints with two moments, weights without."""
+    """Estimate the bytes on disk that a run needs for weights, and for checkpoints, which add Adam's two moments."""
     weights = sum(value.size * value.element_size() for value in model.state_dict().values())
-    folders = 2 + weights_kept  # weights_best is written beside the old one
+    folders = 2 + weights_kept  # 2: the new weights_best is complete before the old one is removed
     return weights * (folders + 3 * (1 + checkpoints_kept))
 
 
 def check_space(run_dir: Path, needed: float) -> None:
-    """Raises UserError where the disk has less room than the run's checkpoints and weights will take.
+    """Check that the disk has enough space for the run's checkpoints and weights.
 
     Args:
-        run_dir: on the disk in question; exists.
+        run_dir: an existing folder on that disk.
         needed: bytes.
+
+    Raises:
+        UserError: the disk has too little free space.
     """
     free = shutil.disk_usage(run_dir).free
     if free < needed + _SPARE_BYTES:
         raise UserError(
-            f"the run needs about {needed / 1e9:.1f} GB for its checkpoints and weights; {run_dir} has "
-            f"{free / 1e9:.1f} GB left. Free some, name another --log_dir, or save less: a smaller --keep_checkpoints, "
-            "a larger --save_frequency."
+            f"the run needs about {needed / 1e9:.1f} GB for checkpoints and weights, but {run_dir} has only "
+            f"{free / 1e9:.1f} GB free. Free disk space, pass another --log_dir, or save less (lower "
+            "--keep_checkpoints, higher --save_frequency)."
         )

@@ -1,4 +1,4 @@
-"""A connection between two processes of a run: values, last words, and a heartbeat."""
+"""A connection between two processes of a run: values, error messages, and a heartbeat."""
 
 import contextlib
 import queue
@@ -8,21 +8,21 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 MAX_INTERVAL = 10.0  # seconds between heartbeats
-_BEATS = 10  # at least, within the timeout
+_BEATS = 10  # minimum number of heartbeats within the timeout
 
 
 class ControlChannel:
     """Exchange values with one other process, and notice when that process ends or hangs.
 
-    Two threads serve the connection: one takes what arrives, the other sends heartbeats. A busy process keeps beating;
-    one that is stopped, or whose machine is unreachable, does not. Silence is counted in this process's own heartbeats,
-    not by the clock, so that a run whose processes a scheduler suspends and resumes together continues.
+    Two threads serve the connection: one receives, the other sends heartbeats. A busy process still sends heartbeats; a
+    stopped process or an unreachable machine does not. Silence is measured in this process's own heartbeats, not by the
+    clock: a run survives when a scheduler suspends and resumes all its processes together.
 
     Args:
         connection: authenticated, to the other process.
         rank: of the other process.
         timeout: seconds of silence after which the other process counts as hung; ``inf`` for never.
-        on_loss: called once with the rank, what happened to the other process, and its last words, None without any.
+        on_loss: called once with the rank, what happened to the other process, and its error message or None.
 
     Attributes:
         silence: seconds since anything arrived, a multiple of the interval between heartbeats.
@@ -44,9 +44,9 @@ class ControlChannel:
             threading.Thread(target=serve, daemon=True).start()
 
     def send(self, kind: str, content: Any = None) -> None:
-        """Send a "value", a "beat", the last words as "end", or "leave" before a normal end.
+        """Send a "value", a "beat", an error message as "end", or "leave" before a normal exit.
 
-        Does nothing where the other process is gone.
+        Does nothing if the other process has exited.
         """
         with self._sending, contextlib.suppress(OSError):
             self._connection.send((kind, content))
@@ -55,7 +55,7 @@ class ControlChannel:
         """Wait for the next value.
 
         Args:
-            patience: how many timeouts to wait before the other process, though it answers, counts as hung.
+            patience: number of timeouts after which the other process counts as hung although it sends heartbeats.
         """
         waited = 0.0
         while True:
@@ -66,7 +66,7 @@ class ControlChannel:
                 self._lose(f"answers, but has not reached the same point as the others for {waited:.0f} s")
 
     def close(self) -> None:
-        """Stop the heartbeat, and ignore what happens to the other process from now on."""
+        """Stop the heartbeat, and ignore the other process from now on."""
         self._closed.set()
 
     @property
@@ -95,7 +95,7 @@ class ControlChannel:
                 return self._lose(
                     f"has not answered for {self.silence:.0f} s: it is stopped, or its machine or network is gone"
                 )
-            if not self._sending.locked():  # a value that is under way shows life as well
+            if not self._sending.locked():  # a value being sent serves as a heartbeat
                 self.send("beat")
 
     def _lose(self, what: str, last_words: str | None = None) -> None:

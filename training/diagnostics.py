@@ -1,4 +1,4 @@
-"""A step's predictions in a few numbers, which show how a training goes wrong: NumPy, and only at the steps logged."""
+"""Diagnostics of a step's predictions, by which the watchdog detects failing training: NumPy, only at logged steps."""
 
 from collections.abc import Mapping
 
@@ -9,26 +9,28 @@ from inference.depth_predictor import to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 
 PREFIX = "vital/"
-_STRIDE = 4  # every fourth pixel down and across tells as much
-_NEAR, _FAR = 0.99, 1e-3  # beyond these the sigmoid of disparity has hardly a gradient left
-_ROAD = 0.65  # share of the height above which the road and what stands on it may end
-_HOLE = 1 / 5  # of its row's median disparity: below the horizon nothing real is so much further than the road
+_STRIDE = 4  # every fourth row and column gives the same statistics
+_NEAR, _FAR = 0.99, 1e-3  # outside this range the sigmoid's gradient nearly vanishes
+_ROAD = 0.65  # fraction of the height; rows further down usually show the road and objects on it
+_HOLE = 1 / 5  # of the row's median disparity; nothing real below the horizon is that much further away than the road
 
 
 def compute_diagnostics(batch: Mapping, outputs: Mapping, compute_loss: SelfSupervisedLoss) -> dict[str, float]:
-    """The signs of a batch.
+    """Compute the diagnostics of a batch.
 
     Args:
-        batch: as the loss was given it.
-        outputs: "disp/0", and "T_target_to_source/F" and "K/0" where the model gives them.
-        compute_loss: says what disparity and motion mean.
+        batch: the loss's input.
+        outputs: "disp/0", and "T_target_to_source/F" and "K/0" if the model predicts them.
+        compute_loss: defines the units of disparity and translation.
 
     Returns:
-        ``vital/disparity``: mean of the sigmoid's output. ``vital/variation``: its standard deviation within an image
-        over its mean. ``vital/saturated``: share of pixels at either end of its range. ``vital/holes``: share of the
-        pixels of the lower part of an image that are several times further than their row. ``vital/motion``, with
-        temporal sources: what the predicted motion to the nearest one comes to in the image, pixels of the networks'
-        input, for a point at the mean inverse depth.
+        - ``vital/disparity``: mean of the sigmoid output, in [0, 1].
+        - ``vital/variation``: standard deviation of the sigmoid output within an image, divided by its mean.
+        - ``vital/saturated``: fraction of pixels at either end of the sigmoid's range.
+        - ``vital/holes``: fraction of the pixels in the lower part of an image with less than 1/5 of the median
+          disparity of their row.
+        - ``vital/motion``, with temporal sources: image motion of a point at the mean inverse depth under the predicted
+          motion to the nearest source, pixels of the networks' input.
     """
     disp = outputs["disp/0"].numpy()[:, 0, ::_STRIDE, ::_STRIDE].astype(np.float64)
     scaled_disp = to_scaled_disp(outputs["disp/0"], *compute_loss.depth_range).astype(np.float64)
@@ -39,7 +41,7 @@ def compute_diagnostics(batch: Mapping, outputs: Mapping, compute_loss: SelfSupe
     }
     if motions:
         mean_disp = scaled_disp.mean(axis=(1, 2))
-        # PoseCNN's translation counts in the frame's mean depth, as in the loss.
+        # PoseCNN's translation is in units of the frame's mean depth, as in the loss.
         unit = mean_disp if compute_loss.synthesise_views.scale_translation else 1.0
         nearest: Tensor = motions[min(motions, key=abs)]
         signs["motion"] = image_motion(nearest.numpy().astype(np.float64), mean_disp * unit, focal)
@@ -47,7 +49,12 @@ def compute_diagnostics(batch: Mapping, outputs: Mapping, compute_loss: SelfSupe
 
 
 def disparity_signs(disp: np.ndarray, scaled_disp: np.ndarray) -> dict[str, float]:
-    """Mean, variation, saturation and holes of (B, H, W): the sigmoid's output, and one over depth."""
+    """Compute mean, variation, saturation and holes of a batch.
+
+    Args:
+        disp: (B, H, W), the sigmoid output in [0, 1].
+        scaled_disp: (B, H, W), 1 / depth.
+    """
     mean = disp.mean(axis=(1, 2))
     road = scaled_disp[:, int(_ROAD * scaled_disp.shape[1]) :]
     holes = road < _HOLE * np.median(road, axis=2, keepdims=True)
@@ -60,12 +67,12 @@ def disparity_signs(disp: np.ndarray, scaled_disp: np.ndarray) -> dict[str, floa
 
 
 def image_motion(T: np.ndarray, inverse_depth: np.ndarray, focal: np.ndarray) -> float:
-    """Mean over a batch of what moving by T (B, 4, 4) shifts in the image: pixels, by turning plus by moving.
+    """Return the mean image motion, in pixels, caused by rotation plus translation.
 
     Args:
-        T: rigid transforms.
-        inverse_depth: (B,) of the point looked at, in one over T's unit.
-        focal: (B,) pixels.
+        T: (B, 4, 4), rigid transforms from one camera frame to another.
+        inverse_depth: (B,), of the observed point, in the inverse of T's unit.
+        focal: (B,), focal length in pixels.
     """
     cosine = (np.trace(T[:, :3, :3], axis1=1, axis2=2) - 1) / 2
     angle = np.arccos(cosine.clip(-1, 1))

@@ -1,6 +1,6 @@
-"""A run in several processes, as ``python -m paddle.distributed.launch`` starts them: what Paddle does for it.
+"""Training in several processes, started by ``python -m paddle.distributed.launch``: the parts that Paddle provides.
 
-With one process nothing here does anything.
+With a single process all functions are no-ops.
 """
 
 import os
@@ -16,15 +16,15 @@ from training.distributed_context import DistributedContext
 
 
 def init_distributed(timeout: float) -> DistributedContext:
-    """Join the processes that the launcher started; call it once, after the device is set.
+    """Connect the processes that the launcher started; call it once, after the device is set.
 
-    All but the first print nothing from then on but errors.
+    From then on all processes but the first print only errors.
 
     Args:
         timeout: seconds after which a process that does not answer ends the run.
 
     Raises:
-        UserError: a process cannot be reached.
+        UserError: a process is unreachable.
     """
     size = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if size == 1:
@@ -41,49 +41,49 @@ def init_distributed(timeout: float) -> DistributedContext:
 
 
 def training_command(context: DistributedContext) -> str:
-    """How a run like this one is started."""
+    """Return the command that starts a run with this number of processes."""
     if context.size == 1:
         return "python train.py"
     return f"python -m paddle.distributed.launch --nproc_per_node={os.environ['PADDLE_LOCAL_SIZE']} train.py"
 
 
 def _first_value(value: object) -> object:
-    """The value that the first process has."""
+    """Broadcast the first process's value."""
     values: list = []
     dist.all_gather_object(values, value)
     return values[0]
 
 
 def synchronise_batch_norm(model: nn.Layer, context: DistributedContext) -> nn.Layer:
-    """The model with batch norm by the statistics of the batches of all processes; the same state dict.
+    """Convert batch norm to use the statistics of all processes' batches; the state dict stays the same.
 
     Raises:
-        OptionsError: on a CPU, for which Paddle has no such layer.
+        OptionsError: the device is a CPU, which Paddle does not support here.
     """
     if context.size == 1:
         return model
     if paddle.get_device() == "cpu":
-        raise OptionsError("sync_bn: Paddle synchronises batch norm on GPUs alone; leave it out on the CPU")
+        raise OptionsError("--sync_bn: Paddle synchronises batch norm only on GPUs. Omit --sync_bn on the CPU.")
     return nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def synchronise_gradients(layer: nn.Layer, context: DistributedContext) -> nn.Layer:
-    """A layer whose gradients are averaged over the processes, while the rest of the backward pass is under way.
+    """Wrap a layer to average its gradients over processes, overlapping communication with the backward pass.
 
-    All start with the first one's parameters and buffers.
+    Parameters and buffers are broadcast from the first process.
     """
     return paddle.DataParallel(layer) if context.size > 1 else layer
 
 
 @paddle.no_grad()
 def average_statistics(model: nn.Layer, context: DistributedContext) -> None:
-    """Makes the running statistics of batch norm the mean over processes; all must call it.
+    """Average the running statistics of batch norm over processes; all processes must call it.
 
-    The statistics of a step count in them linearly, so that it does not matter how often they are averaged.
+    The statistics are linear in those of each step, so the result does not depend on how often they are averaged.
     """
     if context.size == 1:
         return
-    # Paddle keeps them among the parameters.
+    # In Paddle they are parameters without gradient.
     statistics = [value for value in model.state_dict().values() if value.stop_gradient]
     context.barrier()  # gloo gives up after 30 s
     flat = paddle.concat([value.flatten() for value in statistics])

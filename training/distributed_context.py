@@ -1,8 +1,8 @@
-"""The processes of a run: which one this is, what they tell each other besides tensors, and how they end together.
+"""The processes of a run: rank and size, exchange of Python values, and a common end with a reason.
 
 Each process but the first has a ``ControlChannel`` to the first. Paddle's own means do not suffice: its collectives
-name no process and give no reason, gloo's give up after 30 s even where the others are healthy but slow, and NCCL's
-and the store's wait without a limit.
+name no process and give no reason, gloo's time out after 30 s although the others are healthy but slow, and NCCL's and
+the store's wait without limit.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from common.errors import DataError, Stopped, UserError
 from training.control_channel import ControlChannel
 
-_OWN_WORDS_SECONDS = 2.0  # within which a process that hears of another's end may end with its own message
+_OWN_WORDS_SECONDS = 2.0  # time for a process to exit with its own message after another one has ended
 _CONNECT_SECONDS = 60.0
 _KEY_BYTES = 16
 _OPEN_PORTS = "The machines of a run must reach each other on all ports."
@@ -27,19 +27,19 @@ _Result = TypeVar("_Result")
 
 
 class DistributedContext:
-    """Describe this process among those of the run; alone by default, and then nothing is sent.
+    """This process among those of the run; by default a single process, which sends nothing.
 
-    As a context manager, around all that the process does in the run: an error inside ends the other processes with its
-    message, and without one each waits for the last. Where another process is killed or hangs, this one says which, and
-    exits with status 1.
+    Use it as a context manager around all work of the run. An error inside ends the other processes with its message;
+    without an error, each process waits for the last. If another process is killed or hangs, this one reports which,
+    and exits with status 1.
 
     Args:
-        rank: of this process, from 0.
-        size: how many processes there are.
+        rank: rank of this process, from 0.
+        size: number of processes.
         timeout: seconds after which a process that does not answer, or that the others wait for, counts as hung.
 
     Attributes:
-        is_main: whether this process is the one that prints, logs and saves.
+        is_main: whether this process prints, logs and saves.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, timeout: float = float("inf")) -> None:
@@ -51,14 +51,14 @@ class DistributedContext:
         self._ending = threading.Lock()
 
     def connect(self, host: str, share: Callable[[Any], Any]) -> None:
-        """Open the channels; all processes must call it.
+        """Open the control channels; all processes must call it.
 
         Args:
-            host: name or address of the first process's machine, as the others know it.
-            share: gives the first process's value to all; called once.
+            host: name or address of the first process's machine, reachable from the others.
+            share: broadcasts the first process's value; called once.
 
         Raises:
-            UserError: a process cannot be reached.
+            UserError: a process is unreachable.
         """
         if self.is_main:
             key = secrets.token_bytes(_KEY_BYTES)
@@ -81,7 +81,7 @@ class DistributedContext:
                 try:
                     connection = listener.accept()
                     accepted[connection.recv()] = connection
-                except (AuthenticationError, EOFError, OSError):  # somebody else
+                except (AuthenticationError, EOFError, OSError):  # not a process of this run
                     continue
 
         try:
@@ -103,21 +103,21 @@ class DistributedContext:
         except queue.Empty:
             connection = TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} s")
         if isinstance(connection, Exception):
-            raise UserError(f"process 0 cannot be reached at {host}:{port} ({connection}). {_OPEN_PORTS}")
+            raise UserError(f"process 0 is unreachable at {host}:{port} ({connection}). {_OPEN_PORTS}")
         connection.send(self.rank)
         return connection
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values of all processes by rank, in each of them; all must call it.
+        """Return the values of all processes, by rank; all processes must call it.
 
         Args:
-            value: built of Python's own types.
+            value: made of Python's built-in types.
         """
         if not self._channels:
             return [value]
         if not self.is_main:
             self._channels[0].send("value", value)
-            # Longer than the main process waits for the others: it knows which of them is late.
+            # Wait longer than the main process does: only the main process can report which one is late.
             return self._channels[0].receive(patience=2.0)
         values = [value, *(channel.receive() for channel in self._channels)]
         for channel in self._channels:
@@ -125,18 +125,21 @@ class DistributedContext:
         return values
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """Return the mean over processes of each of these numbers; all must call it."""
+        """Return the mean over processes of each value; all processes must call it."""
         return [sum(column) / self.size for column in zip(*self.gather(list(values)), strict=True)]
 
     def barrier(self) -> None:
-        """Return when all processes have come here."""
+        """Wait until all processes have called it."""
         self.gather(None)
 
     def assert_consistent(self, **facts: Any) -> None:
-        """Check what must be the same in all processes.
+        """Check that values are the same in all processes.
+
+        Args:
+            facts: name -> value of this process.
 
         Raises:
-            DataError: the processes differ; names the facts and the ranks.
+            DataError: the processes differ; the message names the values and ranks.
         """
         everyone = self.gather(facts)
         different = [
@@ -147,15 +150,15 @@ class DistributedContext:
         ]
         if different:
             raise DataError(
-                "the processes of this run do not see the same; all machines need the same data, and one --log_dir "
-                "that they share:\n  " + "\n  ".join(different[:8])
+                "the processes of this run differ. All machines need the same data and a shared --log_dir:\n  "
+                + "\n  ".join(different[:8])
             )
 
     def __enter__(self) -> "DistributedContext":
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is None or isinstance(error, Stopped):  # as all of them
+        if error is None or isinstance(error, Stopped):  # in all processes alike
             self.barrier()
         elif self._channels and isinstance(error, Exception) and not isinstance(error, UserError):
             self._blame_other_process()
@@ -168,9 +171,9 @@ class DistributedContext:
             channel.close()
 
     def _blame_other_process(self) -> None:
-        """End this process with the reason where its error came from another one, as that of a failed collective."""
+        """End this process with another one's reason if that caused its error, for example of a failed collective."""
         for channel in self._channels:
-            if channel.is_silent:  # gloo has lost patience before the timeout
+            if channel.is_silent:  # gloo timed out earlier than this run
                 self._on_loss(channel.rank, f"has not answered for {channel.silence:.0f} s")
         time.sleep(2 * _OWN_WORDS_SECONDS)  # a channel's thread ends this process if another one has ended
 
@@ -178,13 +181,13 @@ class DistributedContext:
         return f"process {rank} of {self.size} {what}"
 
     def _on_loss(self, rank: int, what: str, last_words: str | None = None) -> None:
-        """End this process, which may hang in a collective, unless it is about to end by itself."""
+        """End this process, which may hang in a collective, unless it is already exiting."""
         if self._leaving.wait(_OWN_WORDS_SECONDS if last_words else 0):
             return
         with self._ending:
             message = last_words or self._describe(rank, what)
             print(f"error: {message}", file=sys.stderr, flush=True)
-            # Sending to a process that hangs may block.
+            # Sending to a hung process may block.
             threading.Timer(_OWN_WORDS_SECONDS, os._exit, (1,)).start()
             for channel in self._channels:
                 channel.send("end", message)
@@ -192,10 +195,10 @@ class DistributedContext:
 
 
 def _within(seconds: float, function: Callable[[], _Result]) -> _Result:
-    """Return what a function that may block returns.
+    """Call a function that may block, and return its result.
 
     Raises:
-        queue.Empty: it has not returned in time; its thread stays.
+        queue.Empty: the function has not returned in time; its thread is left running.
     """
     results: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=lambda: results.put(function()), daemon=True).start()

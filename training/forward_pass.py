@@ -74,7 +74,7 @@ class ForwardPass:
             return ForwardResult(*self._run(tensors))
 
     def no_sync(self) -> contextlib.AbstractContextManager:
-        """Keep the gradients of backward passes within to this process; the first pass after averages all."""
+        """Accumulate gradients in this process only; the first backward pass outside the block averages them."""
         return self._run.no_sync() if isinstance(self._run, paddle.DataParallel) else contextlib.nullcontext()
 
 

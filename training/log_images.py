@@ -1,4 +1,4 @@
-"""Pictures of a batch for the log: input, warped sources, disparity, auto-mask."""
+"""Images of a batch for the log: input, warped sources, disparity, auto-mask."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,15 @@ MAX_SAMPLES = 2
 def batch_pictures(
     batch: Mapping, outputs: Mapping, maps: Mapping[str, Tensor], max_samples: int = MAX_SAMPLES
 ) -> dict[str, np.ndarray]:
-    """Name/sample -> uint8 (H, W, 3), for the first samples of a batch.
+    """Draw the first samples of a batch.
 
     Args:
-        batch, outputs: what the loss was given.
-        maps: what the loss gave beside the scalars.
+        batch, outputs: the loss's inputs.
+        maps: the maps that the loss returned.
+        max_samples: number of samples to draw.
+
+    Returns:
+        "name/sample" -> uint8 (H, W, 3).
     """
     count = min(max_samples, batch["color/0/0"].shape[0])
     pictures = {}
@@ -32,5 +36,5 @@ def batch_pictures(
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
-    """An image (3, H, W) in [0, 1] -> uint8 (H, W, 3)."""
+    """Convert an image (3, H, W) in [0, 1] to uint8 (H, W, 3)."""
     return (image.numpy().transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Scalars and pictures of a run: for VisualDL, and the scalars as JSON lines for everything else."""
+"""Writers for a run's scalars and images: VisualDL, and JSON lines of the scalars for all other tools."""
 
 import contextlib
 import json
@@ -13,20 +13,23 @@ import numpy as np
 from common.atomic_files import atomic_file
 from common.errors import UserError
 
-# VisualDL hands its records to a thread; where the disk is full that dies, and whoever waits for it waits for ever.
+# VisualDL writes in a thread. On a full disk the thread dies, and waiting for it would block forever.
 _VISUALDL_SECONDS = 10
 os.environ.setdefault("VDL_QUEUE_TIMEOUT", str(_VISUALDL_SECONDS))
 
-from visualdl import LogWriter  # noqa: E402  (reads the variable when it is imported)
+from visualdl import LogWriter  # noqa: E402  (reads the variable on import)
 
 SCALARS_FILE = "scalars.jsonl"
 
 
 class MetricsWriter:
-    """Writes to ``run_dir/visualdl/{train,val}`` and ``run_dir/scalars.jsonl``.
+    """Write to ``run_dir/visualdl/{train,val}`` and ``run_dir/scalars.jsonl``.
+
+    Args:
+        run_dir: folder of the run.
 
     Raises:
-        UserError: here and in its methods, where a file cannot be written.
+        UserError: a file cannot be written, here or in a method.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -35,19 +38,25 @@ class MetricsWriter:
         self._lines = self._path.open("a", encoding="utf-8")
 
     def scalars(self, part: str, step: int, values: Mapping[str, float]) -> None:
-        """Logs values of "train" or "val" at a step; the JSON line carries all of them, and both names."""
+        """Log scalars of a step.
+
+        Args:
+            part: "train" or "val".
+            step: step of the run.
+            values: name -> value; one JSON line contains all of them, with "part" and "step".
+        """
         self._write({"part": part, "step": step, **values})
         for name, value in values.items():
             self._writers[part].add_scalar(tag=name, value=value, step=step)
 
     def findings(self, step: int, texts: Mapping[str, str]) -> None:
-        """Logs what the watchdog found at a step: name -> text. The JSON line is of a part of its own."""
+        """Log the watchdog's findings at a step, name -> text; the part of their JSON line is "watchdog"."""
         self._write({"part": "watchdog", "step": step, **texts})
         for name, text in texts.items():
             self._writers["train"].add_text(tag=f"watchdog/{name}", text_string=text, step=step)
 
     def pictures(self, part: str, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        """Logs pictures, uint8 (H, W, 3), for VisualDL."""
+        """Log images, uint8 (H, W, 3), to VisualDL."""
         for name, picture in pictures.items():
             self._writers[part].add_image(tag=name, img=picture, step=step)
 
@@ -59,7 +68,7 @@ class MetricsWriter:
             raise UserError(f"{self._path} cannot be written: {fault.strerror or fault}.") from fault
 
     def close(self) -> None:
-        """Flushes and closes all files, as far as that can be done."""
+        """Flush and close all files; ignore errors and time out on a full disk."""
         for writer in self._writers.values():
             closing = threading.Thread(target=_quietly, args=(writer.close,), daemon=True)
             closing.start()
@@ -68,17 +77,18 @@ class MetricsWriter:
 
 
 def _quietly(close: Callable[[], None]) -> None:
-    """Closes a log; what could not be written has been told, and must not hide why the run ended."""
+    """Close a log; its write errors have been reported, and must not hide the reason why the run ended."""
     with contextlib.suppress(OSError):
         close()
 
 
 def drop_scalars_from(run_dir: Path, step: int, *, keep_validation: bool) -> None:
-    """Cuts ``scalars.jsonl`` back to a checkpoint, whose steps will be logged again.
+    """Remove the lines of ``scalars.jsonl`` that a resumed run will log again.
 
     Args:
-        step: the first step that will be run again.
-        keep_validation: whether the validation after the step before it has been done.
+        run_dir: folder of the run.
+        step: first step to run again.
+        keep_validation: keep the validation that took place before that step.
 
     Raises:
         UserError: the file cannot be written.
@@ -90,7 +100,7 @@ def drop_scalars_from(run_dir: Path, step: int, *, keep_validation: bool) -> Non
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             scalars = json.loads(line)
-        except ValueError:  # cut off when the process was killed
+        except ValueError:  # truncated when the process was killed
             continue
         done_before = step + (keep_validation and scalars["part"] == "val")
         if scalars["step"] < done_before:

@@ -1,4 +1,4 @@
-"""From losses to new weights: backward passes, loss scaling, clipping, the optimizer's step."""
+"""Weight updates: backward passes, loss scaling, gradient clipping, optimizer step."""
 
 import paddle
 from paddle import Tensor
@@ -7,27 +7,29 @@ from paddle.optimizer import Optimizer
 from common.errors import UserError
 
 AMP_TYPES = {"fp16": "float16", "bf16": "bfloat16"}
-# Of the loss in fp16, before it has adapted: Paddle's own default of 65536 makes the first steps overflow.
+# Initial loss scale in fp16. Paddle's default of 65536 overflows in the first steps.
 INITIAL_SCALE = 2.0**15
 
 
 def check_amp(amp: str) -> None:
-    """Raises UserError where this device cannot compute in mixed precision."""
+    """Check that the device supports mixed precision.
+
+    Raises:
+        UserError: the device is the CPU.
+    """
     if amp != "off" and paddle.get_device() == "cpu":
-        raise UserError(
-            f"--amp {amp}: Paddle computes in mixed precision on GPUs and XPUs alone; on the CPU leave it out."
-        )
+        raise UserError(f"--amp {amp}: mixed precision needs a GPU or XPU. Omit --amp on the CPU.")
 
 
 class OptimizerStep:
-    """One optimizer's updates.
+    """Backward passes and the update that follows them.
 
     Args:
-        optimizer: clips gradients itself, if it was built so.
-        amp: "fp16" scales the loss, and leaves out updates whose gradients overflow; "bf16" and "off" need neither.
+        optimizer: the optimizer, which also clips gradients if it was built with ``grad_clip``.
+        amp: "fp16" scales the loss, and skips updates whose gradients overflow; "bf16" and "off" need neither.
 
     Attributes:
-        skipped: updates that were left out so far.
+        skipped: number of updates skipped so far.
     """
 
     def __init__(self, optimizer: Optimizer, amp: str = "off") -> None:
@@ -38,13 +40,13 @@ class OptimizerStep:
         self.skipped = 0
 
     def backward(self, loss: Tensor, share: float = 1.0) -> None:
-        """Adds the gradients of ``share`` times the loss to those there are."""
+        """Accumulate the gradients of ``share * loss``."""
         if share != 1.0:
             loss = loss * share
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
 
     def apply(self) -> None:
-        """Updates the weights by the gradients, and forgets them."""
+        """Update the weights, and clear the gradients."""
         if self._scaler is None:
             self._optimizer.step()
         else:
@@ -55,7 +57,7 @@ class OptimizerStep:
         self._optimizer.clear_grad(set_to_zero=False)
 
     def scalars(self) -> dict[str, float]:
-        """Return what to log of the latest step, by name."""
+        """Return the scalars to log for the latest update: learning rate, loss scale, skipped updates."""
         scalars = {"learning_rate": self._optimizer.get_lr()}
         if self._scaler is not None:
             scalars |= {"loss_scale": self.loss_scale, "skipped_updates": self.skipped}
@@ -63,7 +65,7 @@ class OptimizerStep:
 
     @property
     def loss_scale(self) -> float | None:
-        """What the loss is multiplied by; None without scaling."""
+        """Current factor of the loss; None without loss scaling."""
         return None if self._scaler is None else float(self._scaler.state_dict()["scale"][0])
 
     @loss_scale.setter

@@ -1,4 +1,4 @@
-"""What a resumed run is held to: its own options, but for those that do not touch what it computes, and its data."""
+"""Consistency of a resumed run: it keeps its options, except those that do not affect its results, and its data."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,7 @@ from options import OPTION_FIELDS, Options
 from serialization.checkpoint import OPTIONS_FILE, RunState
 from training.checkpoints import FOLDER, check_no_newer
 
-# What may differ from the run as it began. Of the evaluation's options, validation uses gt_depth alone.
+# Options that may differ from the original run. Of the evaluation options, validation uses only gt_depth.
 MAY_CHANGE = {
     *("config", "model_name", "log_dir", "device", "data_path", "num_workers", "num_epochs", "max_steps", "compile"),
     *("resume", "keep_checkpoints", "checkpoint_frequency", "log_frequency", "visualdl_frequency", "save_frequency"),
@@ -18,14 +18,14 @@ MAY_CHANGE = {
 
 
 def resumed_options(opt: Options, checkpoint: Path) -> Options:
-    """The options to go on with: those of the run, and of ``opt`` those that were given and may change.
+    """Merge the options of a run with those of the command line that may change.
 
     Args:
-        opt: of this command line.
-        checkpoint: whose run goes on.
+        opt: options of the command line.
+        checkpoint: the checkpoint to resume from.
 
     Raises:
-        OptionsError: what was given contradicts the run, or the run's options cannot be read.
+        OptionsError: an option of the command line contradicts the run, or the run's options cannot be read.
     """
     run = Options.load(checkpoint / OPTIONS_FILE)
     different = [
@@ -35,27 +35,27 @@ def resumed_options(opt: Options, checkpoint: Path) -> Options:
     ]
     if different:
         raise OptionsError(
-            f"--resume goes on with the run in {checkpoint} as it was, but some options differ:\n  "
+            f"--resume keeps the options of the run in {checkpoint}, but these differ:\n  "
             + "\n  ".join(different)
-            + "\nLeave them out, or start another run from its weights, by --load_weights_folder and another "
-            "--model_name."
+            + "\nOmit them, or start a new run from its weights with --load_weights_folder and another --model_name."
         )
     changes = {name: getattr(opt, name) for name in opt.explicitly_set & MAY_CHANGE}
     run_dir = checkpoint.absolute().parents[1]
     if not {"log_dir", "model_name"} & opt.explicitly_set and checkpoint.parent.name == FOLDER:
-        # Where the run lies now, whatever folder it was begun from, or moved to.
+        # The run may have been moved, or started from another working directory.
         changes |= {"log_dir": str(run_dir.parent), "model_name": run_dir.name}
-    # Always as this command line has it: auto goes on from here next time too.
+    # Not the stored value: ``auto`` of this command line is stored for the next time.
     return dataclasses.replace(run, **{**changes, "resume": opt.resume}, explicitly_set=opt.explicitly_set)
 
 
 def check_resumable(opt: Options, checkpoint: Path, state: RunState, samples: int) -> None:
-    """Check that a run can continue from a checkpoint in the same order, and has not got further before.
+    """Check that a run can continue from a checkpoint in the same order of samples, and has no newer checkpoints.
 
     Args:
-        opt: of the resumed run.
-        checkpoint: whose ``state`` it is.
-        samples: usable lines of the training split.
+        opt: options of the resumed run.
+        checkpoint: the checkpoint to resume from.
+        state: state in ``checkpoint``.
+        samples: number of usable lines of the training split.
 
     Raises:
         DataError: the split has another number of samples.
@@ -63,8 +63,8 @@ def check_resumable(opt: Options, checkpoint: Path, state: RunState, samples: in
     """
     if state.samples != samples:
         raise DataError(
-            f"split {opt.split_name} has {samples} usable lines to train on; it had {state.samples} when "
-            f"{checkpoint} was saved, so the run cannot go on in the same order. Restore the data, or start "
-            "another run from the weights, by --load_weights_folder and another --model_name."
+            f"split {opt.split_name} has {samples} usable training lines, but had {state.samples} when {checkpoint} "
+            "was saved, so the order of samples differs. Restore the data, or start a new run from the weights with "
+            "--load_weights_folder and another --model_name."
         )
     check_no_newer(checkpoint, opt.run_dir, state.step)

@@ -1,4 +1,4 @@
-"""What a run ran on, and where its time went: ``run.json`` in the run's folder."""
+"""Machine, versions and timing of a run: ``run.json`` in the run's folder."""
 
 import os
 import platform
@@ -22,17 +22,18 @@ _Item = TypeVar("_Item")
 
 
 class RunMetadata:
-    """Measures a run and writes ``run_dir/run.json``.
+    """Measure a run and write ``run_dir/run.json``.
 
-    Its times are seconds: ``training_seconds`` in steps, ``waiting_seconds`` for data, ``validation_seconds``, those
-    before a resume counted; and ``median_step_seconds`` of one step of this process, None before the first.
+    The file contains, in seconds and including the time before a resume, ``training_seconds`` (in steps),
+    ``waiting_seconds`` (for data) and ``validation_seconds``. ``median_step_seconds`` is the median over the steps of
+    this process, None before the first.
 
     Args:
-        run_dir: the run's folder.
-        batch_size: samples of a step.
+        run_dir: folder of the run.
+        batch_size: samples per step.
 
     Attributes:
-        earlier: ``totals`` of the run up to the checkpoint that it is resumed from.
+        earlier: ``totals`` of the run up to the checkpoint from which it was resumed.
     """
 
     def __init__(self, run_dir: Path, batch_size: int) -> None:
@@ -43,10 +44,10 @@ class RunMetadata:
         self._step_seconds: list[float] = []
         self._waiting = 0.0
         self._validation = 0.0
-        self._told = (0, 0.0)  # steps, and seconds of waiting, when waiting_share was last asked for
+        self._reported = (0, 0.0)  # steps and seconds of waiting at the last call of waiting_share
 
     def totals(self) -> dict[str, float]:
-        """Steps and seconds of the run so far."""
+        """Return the number of steps and the seconds of the run so far."""
         here = {
             "steps": len(self._step_seconds),
             "training_seconds": sum(self._step_seconds),
@@ -57,20 +58,20 @@ class RunMetadata:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Times a training step; one that fails does not count."""
+        """Time a training step; a failing step is not counted."""
         started = time.perf_counter()
         yield
         self._step_seconds.append(time.perf_counter() - started)
 
     @contextmanager
     def validation(self) -> Iterator[None]:
-        """Times a validation."""
+        """Time a validation."""
         started = time.perf_counter()
         yield
         self._validation += time.perf_counter() - started
 
     def waiting(self, batches: Iterable[_Item]) -> Iterator[_Item]:
-        """Hands the batches on, and times how long each kept its taker waiting."""
+        """Yield the batches, and time how long the caller waits for each."""
         iterator = iter(batches)
         while True:
             started = time.perf_counter()
@@ -82,19 +83,19 @@ class RunMetadata:
             yield batch
 
     def waiting_share(self) -> float:
-        """Which share of the time since it was last asked for went into waiting for data, the rest being steps."""
-        steps, waiting_before = self._told
+        """Return the fraction of time spent waiting for data since the last call; the rest was spent in steps."""
+        steps, waiting_before = self._reported
         waiting = self._waiting - waiting_before
         total = waiting + sum(self._step_seconds[steps:])
-        self._told = (len(self._step_seconds), self._waiting)
+        self._reported = (len(self._step_seconds), self._waiting)
         return waiting / total if total else 0.0
 
     def save(self, *, compiled: bool, kernels: bool) -> None:
-        """Writes the record of the run so far.
+        """Write the record of the run so far.
 
         Args:
-            compiled: whether the steps ran through a static graph.
-            kernels: whether they ran through the operators of `kernels`.
+            compiled: whether steps run through a static graph.
+            kernels: whether steps use the C++ operators of ``layers.kernels``.
 
         Raises:
             UserError: the file cannot be written.
@@ -111,7 +112,7 @@ class RunMetadata:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Versions of what computes, the machine, and the device that Paddle is set to."""
+    """Return versions of the libraries, the machine, and Paddle's current device."""
     device = paddle.get_device()
     on_gpu = device.startswith("gpu")
     return {
@@ -129,12 +130,12 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _now() -> str:
-    """Local time with its offset, to the second: ISO 8601."""
+    """Return the local time with its UTC offset, ISO 8601 to the second."""
     return datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
 
 
 def _processor_name() -> str:
-    """The model that Linux names, else what the platform calls its kind."""
+    """Return the CPU model from ``/proc/cpuinfo``, else the platform's name for its kind."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="ignore").splitlines()
     except OSError:

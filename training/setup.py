@@ -1,4 +1,4 @@
-"""From options to model, loss and data."""
+"""Build model, loss, optimizer and data from options."""
 
 import inspect
 import random
@@ -34,16 +34,16 @@ from training.distributed import synchronise_batch_norm
 from training.distributed_context import DistributedContext
 
 LEARNING_RATE_DECAY = 0.1
-# How the model runs, not what it is.
+# Constructor arguments that change how the model runs, not its weights; ``weights.json`` does not store them.
 RUN_TIME_ARGUMENTS = ("recompute",)
-# Tracing took 5 s and saved 0.34 s a step at 320x96 on two cores: some 15 steps to break even.
+# Tracing takes 5 s and saves 0.34 s per step at 320x96 on two cores: it pays off after about 15 steps.
 STEPS_WORTH_COMPILING = 50
 
 
 def seed_everything(*numbers: int) -> None:
-    """Seed every generator by one number, or by several together: the run's seed, the step, the process.
+    """Seed all random generators from one number, or from several: the run's seed, the step, the process.
 
-    Random numbers depend on these alone, so that a resumed run needs no random state.
+    Random numbers depend only on these, so checkpoints need no random state.
     """
     seed = numbers[0] if len(numbers) == 1 else int(np.random.SeedSequence(numbers).generate_state(1)[0])
     random.seed(seed)
@@ -52,13 +52,13 @@ def seed_everything(*numbers: int) -> None:
 
 
 def with_weights_size(opt: Options) -> Options:
-    """The options with the size that ``--load_weights_folder`` was trained for, where none is given.
+    """Set the input size to that of ``--load_weights_folder``, unless the size is given explicitly.
 
-    Without weights, imported videos are trained on at the size that they were stored at.
+    Without weights, imported videos use the size at which they are stored.
 
     Raises:
-        WeightsError: the folder is missing, or what it says of the size is damaged.
-        OptionsError: the networks cannot take that size.
+        WeightsError: the folder is missing, or its size entry is damaged.
+        OptionsError: the networks do not support that size.
     """
     info = read_weights_info(opt.load_weights_folder) if opt.load_weights_folder else None
     size = (info.height, info.width) if info else stored_size(opt.data_path) if opt.dataset == "folder" else None
@@ -69,14 +69,34 @@ def with_weights_size(opt: Options) -> Options:
 
 
 def kernels_mode(opt: Options, total_steps: int, before: bool | None) -> str:
-    """What ``--kernels`` comes to: a run that goes on does so as ``before``, since the two round differently."""
+    """Resolve ``--kernels auto``.
+
+    Args:
+        opt: the options.
+        total_steps: steps of the whole run; short runs do not pay for the compilation.
+        before: whether the resumed run used the operators, which it keeps, because both round differently; None for a
+            new run.
+
+    Returns:
+        "on", "off" or "auto", as ``use_kernels`` takes it.
+    """
     if opt.kernels != "auto":
         return opt.kernels
     return "auto" if (total_steps >= STEPS_WORTH_COMPILING if before is None else before) else "off"
 
 
 def compile_mode(opt: Options, total_steps: int, kernels_on: bool, before: bool | None) -> str:
-    """What ``--compile`` comes to; with the kernels, a static graph gains little and takes much more memory."""
+    """Resolve ``--compile auto``.
+
+    Args:
+        opt: the options.
+        total_steps: steps of the whole run; short runs do not pay for the tracing.
+        kernels_on: whether the C++ operators are on; a static graph then gains little, and needs much more memory.
+        before: whether the resumed run was compiled, which it keeps; None for a new run.
+
+    Returns:
+        "on", "off" or "auto", as ``ForwardPass`` takes it.
+    """
     if opt.compile != "auto":
         return opt.compile
     worth = total_steps >= STEPS_WORTH_COMPILING and not kernels_on and not opt.recompute
@@ -85,14 +105,14 @@ def compile_mode(opt: Options, total_steps: int, kernels_on: bool, before: bool 
 
 @dataclass(frozen=True)
 class Components:
-    """What a run trains, on which data, and by what.
+    """Data, model, loss and optimizer of a run.
 
     Attributes:
-        train_loader, val_loader: this process's batches.
-        model: the networks, with random weights.
-        compute_loss: the loss of their outputs.
-        optimizer: of the model's parameters.
-        scheduler: of the optimizer's learning rate; steps once an epoch.
+        train_loader, val_loader: loaders of this process's batches.
+        model: the networks, randomly initialised.
+        compute_loss: the loss.
+        optimizer: the optimizer of the model's parameters.
+        scheduler: the learning-rate schedule, stepped once per epoch.
     """
 
     train_loader: BatchLoader
@@ -104,11 +124,11 @@ class Components:
 
 
 def build_components(opt: Options, context: DistributedContext) -> Components:
-    """Build what the options ask for, the same in all processes but for their batches.
+    """Build the components of a run; processes differ only in their batches.
 
     Raises:
         DataError: the split cannot be used.
-        OptionsError: the device has no such batch norm.
+        OptionsError: the device does not support ``--sync_bn``.
     """
     train_loader, val_loader = build_data(opt, "train", context), build_data(opt, "val", context)
     seed_everything(opt.seed)
@@ -119,19 +139,19 @@ def build_components(opt: Options, context: DistributedContext) -> Components:
 
 
 def build_model(opt: Options) -> nn.Layer:
-    """Build the networks that the options ask for, with their initial values."""
+    """Build the model of ``--type``, randomly initialised."""
     return load(MODELS, opt.type)(**_constructor_arguments(opt))
 
 
 def model_settings(opt: Options) -> dict[str, Any]:
-    """Return the model's type and settings, as ``weights.json`` stores them: all that is needed to build it again."""
+    """Return the model's type and settings, from which it can be rebuilt, as ``weights.json`` stores them."""
     arguments = _constructor_arguments(opt)
     stored = {name: value for name, value in arguments.items() if name not in RUN_TIME_ARGUMENTS and value is not None}
     return {"type": opt.type, **{name: list(v) if isinstance(v, tuple) else v for name, v in stored.items()}}
 
 
 def _constructor_arguments(opt: Options) -> dict[str, Any]:
-    """Return the options that the model's constructor takes, by their names; ``**settings`` means those of its base."""
+    """Return the options that are keywords of the model's constructor; ``**settings`` adds those of its base class."""
     names: list[str] = []
     for layer in load(MODELS, opt.type).__mro__:
         parameters = inspect.signature(layer.__init__).parameters.values()
@@ -142,7 +162,7 @@ def _constructor_arguments(opt: Options) -> dict[str, Any]:
 
 
 def build_loss(opt: Options) -> SelfSupervisedLoss:
-    """Build the loss that the options ask for: the published terms, and those of ``LOSS_TERMS``."""
+    """Build the loss: the published terms, and those of ``LOSS_TERMS`` with a weight."""
     more_terms = {name: build(opt) for name, build in LOSS_TERMS.items()}
     return monodepth2_loss(
         opt.source_frames,
@@ -168,30 +188,31 @@ LOSS_TERMS: dict[str, Callable[[Options], tuple[float, LossTerm]]] = {
 
 
 def build_optimizer(opt: Options, model: nn.Layer, processes: int = 1) -> tuple[Optimizer, StepDecay]:
-    """Adam, and the schedule of its learning rate, which steps once an epoch."""
+    """Build Adam and its learning-rate schedule, which is stepped once per epoch."""
     learning_rate = opt.learning_rate * (processes if opt.scale_lr else 1)
     schedule = StepDecay(learning_rate, step_size=opt.scheduler_step_size, gamma=LEARNING_RATE_DECAY)
     clip = paddle.nn.ClipGradByGlobalNorm(opt.clip_grad_norm) if opt.clip_grad_norm else None
-    # One launch on a GPU updates all parameters.
+    # Multi-tensor: on a GPU, one kernel launch updates all parameters.
     adam = paddle.optimizer.Adam(schedule, parameters=model.parameters(), grad_clip=clip, use_multi_tensor=True)
     return adam, schedule
 
 
 def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:
-    """Fills the networks from ``--load_weights_folder`` and, where that does not, the encoders from ``--weights_init``.
+    """Load networks from ``--load_weights_folder``, and the remaining encoders from ``--weights_init``.
 
     Returns:
-        The table of what matched, by line, and which networks were left; none where nothing was loaded.
+        Lines of the table of matched parameters, and a line with the networks that were not loaded; empty if nothing
+        was loaded.
 
     Raises:
-        WeightsError: something is missing, damaged, or does not fit.
+        WeightsError: weights are missing, damaged, or do not fit the networks.
     """
     networks = model.networks()
     reports: dict[str, MatchReport] = {}
     loaded: tuple[str, ...] = ()
     if opt.load_weights_folder:
         wanted = set(opt.models_to_load)
-        if "models_to_load" not in opt.explicitly_set:  # the weights' own camera, where they have one
+        if "models_to_load" not in opt.explicitly_set:  # by default, also learned intrinsics
             wanted |= {"intrinsics"} & roles_in(Path(opt.load_weights_folder))
         loaded = tuple(role for role in networks if role in wanted)
         reports.update(load_weights(opt.load_weights_folder, networks, loaded))
@@ -207,7 +228,7 @@ def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:
 
 
 def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
-    """Fills a ResNet, whatever the number of images that its first convolution takes."""
+    """Load a ResNet, and adapt the first convolution if it takes several images."""
     arrays = read_backbone(path)
     num_images = resnet.conv1.weight.shape[1] // 3
     if num_images > 1 and "conv1.weight" in arrays:
@@ -217,7 +238,7 @@ def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
 
 
 def weights_info(opt: Options, intrinsics: tuple[float, ...] | None) -> dict[str, Any]:
-    """What ``weights.json`` tells of a training's weights: the size, the scale, and the camera that was learned."""
+    """Return the contents of ``weights.json``: input size, depth range, scale, learned intrinsics, model settings."""
     scale = {"metres_per_unit": METRES_PER_UNIT} if opt.velocity_weight else {}
     stored = ("height", "width", "use_stereo", "min_depth", "max_depth")
     values = {name: getattr(opt, name) for name in stored}
@@ -225,12 +246,12 @@ def weights_info(opt: Options, intrinsics: tuple[float, ...] | None) -> dict[str
 
 
 def build_data(opt: Options, part: str, context: DistributedContext | None = None) -> BatchLoader:
-    """The loader of the "train" or "val" part of the split; lines that cannot be used are dropped and listed.
+    """Build the loader of the "train" or "val" part of the split; drop lines with missing frames, and list them.
 
-    Among several processes each has its own share of the batches.
+    With several processes, each loads its share of the batches.
 
     Raises:
-        DataError: the split is missing, or holds too few usable lines, or none with the speed that is asked for.
+        DataError: the split is missing, has too few usable lines, or has no speed for ``--velocity_weight``.
         UserError: the folder of the cache cannot be written.
     """
     context = context or DistributedContext()
@@ -248,8 +269,8 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
     check = check_split(dataset, part, opt.run_dir if context.is_main else None)
     if check.dropped:
         print(
-            f"{part}: {len(check.dropped)} of {len(dataset.lines)} lines dropped, whose frames or neighbours are "
-            f"missing; they are listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
+            f"{part}: skipping {len(check.dropped)} of {len(dataset.lines)} lines with missing frames or neighbours, "
+            f"listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
         )
         dataset = dataset.replace(lines=check.kept)
     if train and opt.velocity_weight:
@@ -271,11 +292,15 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
 
 
 def _check_speeds(dataset: MonoDataset) -> None:
-    """Raises DataError where no line of a split tells how far the camera moves, so that there is no scale to learn."""
+    """Check that at least one line of the split has a known displacement, from which scale is learned.
+
+    Raises:
+        DataError: no line has one.
+    """
     sources = dataset.frame_ids[1:]
     if not any(dataset.displacement(line, f) is not None for line in dataset.lines for f in sources):
         raise DataError(
-            f"--velocity_weight needs the speed of the camera, and in {dataset.data_path} no line to train on has one: "
-            "KITTI raw has it in oxts, imported videos in a column speed of SEQUENCE/frames.csv. Add it, or leave "
-            "out the option."
+            f"--velocity_weight needs the camera's speed, but no training line has one in {dataset.data_path}. KITTI "
+            "raw stores it in oxts, imported videos in column speed of SEQUENCE/frames.csv. Add it, or omit "
+            "--velocity_weight."
         )

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as requests: the step under way is finished and the run saved before the process ends."""
+"""Graceful handling of SIGTERM and Ctrl-C: finish the current step and save the run before exiting."""
 
 import itertools
 import os
@@ -15,13 +15,16 @@ _Item = TypeVar("_Item")
 
 
 class StopSignals:
-    """Within its ``with`` block the first signal is only noted; a second one ends the process as it always would.
+    """Within the ``with`` block, record the first signal; a second one ends the process as usual.
 
-    Among several processes a signal to one stops all, at the same ``check``; further ones are ignored, after the block
-    too, while the run is saved: the launcher sends several, and kills what has not ended after 30 s.
+    With several processes, a signal to one stops all at the same ``check``. Further signals are ignored until the run
+    is saved, also after the block: the launcher sends several, and kills processes that are alive after 30 s.
 
-    A signal that was ignored before, as Ctrl-C is for what a script runs in the background, stays so. Signals reach the
-    main thread alone; elsewhere, as in a notebook's worker, nothing is changed.
+    Signals that were ignored before stay ignored, as Ctrl-C for background jobs of a script. Python handles signals
+    only in the main thread; in other threads, as in notebooks, this class does nothing.
+
+    Args:
+        context: the processes of the run; this one alone by default.
     """
 
     def __init__(self, context: DistributedContext | None = None) -> None:
@@ -40,14 +43,24 @@ class StopSignals:
             self._restore()
 
     def check(self) -> None:
-        """Raises ``Stopped`` if a signal has come to any process; all must call it."""
+        """Check whether any process has received a signal; all processes must call it.
+
+        Raises:
+            Stopped: one has.
+        """
         received = [signum for signum in self._context.gather(self._received) if signum is not None]
         if received:
             self._received = received[0]
             raise Stopped(received[0])
 
     def until_stopped(self, items: Iterable[_Item], rounds: int) -> Iterator[_Item]:
-        """At most ``rounds`` items, with a ``check`` before each, and for those that are not there."""
+        """Yield up to ``rounds`` items, with a ``check`` before each.
+
+        Checks continue after the last item: processes may have one item fewer, but all need the same number of checks.
+
+        Raises:
+            Stopped: a process has received a signal.
+        """
         iterator = iter(items)
         for _ in range(rounds):
             self.check()
@@ -60,8 +73,8 @@ class StopSignals:
         once_more = ""
         if self._context.size == 1:
             self._restore()
-            once_more = " (once more ends at once)"
-        # Not print: the signal may have come in the middle of one.
+            once_more = " (repeat to exit at once)"
+        # Not print: the signal may have interrupted one.
         os.write(2, f"\n{self._received.name}: finishing the step, then saving{once_more}\n".encode())
 
     def _restore(self) -> None:

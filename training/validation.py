@@ -1,4 +1,4 @@
-"""The whole validation split: loss, depth errors where there is ground truth, and which of two results is better."""
+"""Validation: loss, depth metrics where there is ground truth, and the metric that selects the best weights."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,18 +22,18 @@ from options import Options
 from training.distributed_context import DistributedContext
 from training.log_images import batch_pictures
 
-INTRINSICS = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}  # where they stand in K
+INTRINSICS = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}  # name -> row and column in K
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What one pass over the validation split gave.
+    """Result of one pass over the validation split.
 
     Attributes:
-        scalars: loss, its parts, and the depth errors: median-scaled under their own names and, with a stereo
-            factor, scaled by it alone under ``stereo/NAME``. Where intrinsics are learned, their means in pixels of
-            the networks' input under ``intrinsics/NAME``, of ``INTRINSICS``.
-        depth_frames: how many frames had ground truth.
+        scalars: the loss and its parts; median-scaled depth metrics by their names; for stereo training, stereo-scaled
+            metrics as ``stereo/NAME``; learned intrinsics as ``intrinsics/NAME`` for the names of ``INTRINSICS``,
+            averaged, in pixels of the networks' input.
+        depth_frames: number of frames with ground truth.
         pictures: name -> uint8 (H, W, 3), of the first batch.
     """
 
@@ -43,13 +43,13 @@ class Validation:
 
     @property
     def intrinsics(self) -> tuple[float, ...] | None:
-        """fx, fy, cx and cy that were learned, pixels of the networks' input; None where they were not."""
+        """Learned fx, fy, cx and cy in pixels of the networks' input; None if they are not learned."""
         names = [f"intrinsics/{name}" for name in INTRINSICS]
         return tuple(self.scalars[name] for name in names) if names[0] in self.scalars else None
 
     @property
     def selection_metric(self) -> float:
-        """What decides which weights are best, less is better: abs_rel, or the loss where no frame has ground truth."""
+        """Metric that selects the best weights, lower is better: abs_rel, or the loss without ground truth."""
         return self.scalars["abs_rel" if self.depth_frames else "loss"]
 
     def __str__(self) -> str:
@@ -57,19 +57,19 @@ class Validation:
         if self.depth_frames:
             line += f", abs_rel {self.scalars['abs_rel']:.3f} on {self.depth_frames} frames with ground truth"
         if "stereo/abs_rel" in self.scalars:
-            line += f" ({self.scalars['stereo/abs_rel']:.3f} by the stereo scale)"
+            line += f" ({self.scalars['stereo/abs_rel']:.3f} stereo-scaled)"
         if "velocity" in self.scalars:
-            line += f", motions off by {self.scalars['velocity']:.3f} m"
+            line += f", displacement error {self.scalars['velocity']:.3f} m"
         shares = [f"{name[7:]} {share:.0%}" for name, share in self.scalars.items() if name.startswith("source/")]
-        return f"{line}; pixels explained by source {', '.join(shares)}"
+        return f"{line}; pixels by source: {', '.join(shares)}"
 
 
 def validation_protocols(opt: Options) -> dict[str, DepthProtocol]:
-    """Choose how validation scores depth: as evaluation would, with its ground truth, crop and cap.
+    """Build the protocols that score depth in validation, with the ground truth, crop and cap of the evaluation.
 
     Returns:
-        Prefix of the errors' names -> protocol: "" is median-scaled and selects the best weights; "stereo/" is
-        stereo-scaled, for trainings with stereo pairs.
+        Prefix of the metrics' names -> protocol: "" is median-scaled and selects the best weights; "stereo/" is
+        stereo-scaled, for stereo training.
     """
     dataset = dataset_class(opt.dataset)
     scalings = {"": "median", **({"stereo/": "stereo"} if opt.use_stereo else {})}
@@ -85,12 +85,13 @@ def validate(
     protocols: Mapping[str, DepthProtocol],
     context: DistributedContext | None = None,
 ) -> Validation:
-    """Runs the model on every batch, in evaluation mode; the caller sets training mode again.
+    """Validate the model in evaluation mode; the caller restores training mode.
 
     Args:
-        batches: collated, with "depth_gt"; among several processes this one's, which takes every so many-th.
-        protocols: prefix of the errors' names -> how frames are scored, of `validation_protocols`.
-        context: the processes that validate together; all of them get the same scalars, those that one alone would get.
+        model, compute_loss: the networks and their loss.
+        batches: this process's collated batches, with "depth_gt"; with N processes, every N-th batch of the split.
+        protocols: from ``validation_protocols``.
+        context: the processes that validate together. All return the same scalars, equal to those of a single process.
     """
     model.eval()
     compute_loss.eval()
@@ -115,7 +116,7 @@ def validate(
 
 
 def _summarise(results: list[dict[str, Any]], pictures: dict[str, np.ndarray]) -> Validation:
-    """Means over the frames of all batches, which stand in the order of the split."""
+    """Average over the frames of all batches, in the order of the split."""
     count = sum(result["size"] for result in results)
     scalars = {
         name: sum(result["size"] * result["losses"][name] for result in results) / count
@@ -133,7 +134,7 @@ def _summarise(results: list[dict[str, Any]], pictures: dict[str, np.ndarray]) -
 
 
 def _learned_intrinsics(outputs: Mapping) -> dict[str, Tensor]:
-    """``intrinsics/NAME`` -> its mean over the batch; empty where they are not learned."""
+    """Return ``intrinsics/NAME`` -> mean over the batch; empty if intrinsics are not learned."""
     if "K/0" not in outputs:
         return {}
     K = outputs["K/0"].mean(axis=0)
@@ -141,11 +142,11 @@ def _learned_intrinsics(outputs: Mapping) -> dict[str, Tensor]:
 
 
 def describe_intrinsics(intrinsics: Sequence[float], height: int, width: int) -> str:
-    """Learned intrinsics, fx, fy, cx and cy in pixels of height x width, and the field of view that they come to."""
+    """Describe learned intrinsics (fx, fy, cx, cy in pixels of height x width) and their field of view in degrees."""
     fx, fy, cx, cy = intrinsics
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     across, down = Camera(K, (height, width), np.zeros(9), "learned").view
     return (
         f"Learned intrinsics at {width}x{height}: fx {fx:.1f}, fy {fy:.1f}, cx {cx:.1f}, cy {cy:.1f} pixels; "
-        f"field of view {across:.1f} x {down:.1f} degrees"
+        f"horizontal FOV {across:.1f} degrees, vertical FOV {down:.1f} degrees"
     )

@@ -1,4 +1,4 @@
-"""The classic collapses of self-supervised depth, named as they appear: decisions on the scalars of logged steps."""
+"""Detection of the typical failures of self-supervised depth training, from the scalars of logged steps."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -11,11 +11,11 @@ Scalars = Mapping[str, float]
 
 @dataclass(frozen=True)
 class FailureMode:
-    """A way in which training goes wrong.
+    """A way in which training fails.
 
     Attributes:
-        title: what is seen.
-        cause: what is most often behind it.
+        title: the symptom.
+        cause: the most likely causes.
         remedy: what to do.
     """
 
@@ -29,71 +29,69 @@ class FailureMode:
 
 FAILURE_MODES = {
     "still_poses": FailureMode(
-        "the predicted motion is next to none",
-        "the frames hardly differ: a stride too small for the speed, or a camera that stands still",
-        "look for still stretches by tools/check_dataset.py, leave them out of the split, or take frames further apart "
+        "the predicted motion is close to zero",
+        "the frames hardly differ, because the stride is too small for the speed, or the camera is static",
+        "find static frames with tools/check_dataset.py and remove them from the split, or use a larger stride "
         "(--frame_ids 0 -2 2)",
     ),
     "constant_disparity": FailureMode(
-        "disparity is the same all over the image",
-        "the images say nothing about depth (no motion, or wrong intrinsics), or the learning rate threw the decoder "
-        "into a state without gradient",
-        "look at the field of view and the motion that tools/check_dataset.py prints; start again with a lower "
-        "--learning_rate",
+        "disparity is constant over the image",
+        "the images do not constrain depth (no motion, or wrong intrinsics), or a high learning rate has driven the "
+        "decoder into a state without gradients",
+        "check the field of view and the motion with tools/check_dataset.py; start again with a lower --learning_rate",
     ),
     "saturated_disparity": FailureMode(
-        "most of the disparity is at an end of its range",
-        "the scale of motion and depth does not fit --min_depth and --max_depth, or the learning rate is too high",
+        "most of the disparity is at one end of its range",
+        "the scale of motion and depth does not match --min_depth and --max_depth, or the learning rate is too high",
         "widen the range, or start again with a lower --learning_rate",
     ),
     "auto_mask": FailureMode(
         "the auto-mask drops nearly every pixel",
-        "the frames hardly differ, so that an unwarped neighbour always matches best, or the motion is too large for "
-        "the warp to find",
-        "choose the stride so that neighbours differ by some pixels (--frame_ids), start depth and pose from trained "
-        "weights (--load_weights_folder), or see by --disable_automasking whether anything is learned without it",
+        "the frames hardly differ and the unwarped sources always match best, or the motion is too large to be learned",
+        "choose a stride at which neighbouring frames differ by a few pixels (--frame_ids), start from trained weights "
+        "(--load_weights_folder), or test with --disable_automasking whether anything is learned",
     ),
     "holes": FailureMode(
-        "there are holes of infinite depth in the lower part of the image",
-        "objects that move as fast as the camera look as if they were infinitely far",
-        "keep auto-masking on, leave out stretches behind moving cars, or train on stereo pairs too (--use_stereo)",
+        "the lower part of the image has holes of infinite depth",
+        "objects that move at the camera's speed look infinitely far away",
+        "keep auto-masking enabled, remove sequences behind moving cars, or add stereo pairs (--use_stereo)",
     ),
     "still_loss": FailureMode(
-        "the loss has not fallen since the training began",
-        "the frames cannot be explained by depth and motion: wrong intrinsics, a wrong stride, or a learning rate far "
-        "off",
-        "check the field of view and the motion by tools/check_dataset.py, then try another --learning_rate",
+        "the loss has not decreased since the start of training",
+        "depth and motion cannot explain the frames, because of wrong intrinsics, a wrong stride, or an unsuitable "
+        "learning rate",
+        "check the field of view and the motion with tools/check_dataset.py, then try another --learning_rate",
     ),
     "not_finite": FailureMode(
-        "the loss is not a finite number",
-        "a learning rate that is too high, or an image or intrinsics that hold no numbers",
-        "start from the last good weights with a lower --learning_rate; check the data by tools/check_dataset.py",
+        "the loss is not finite",
+        "the learning rate is too high, or an image or intrinsics contain NaN",
+        "start from the last good weights with a lower --learning_rate; check the data with tools/check_dataset.py",
     ),
 }
 
-# Untrained networks give one disparity all over the image, which is no collapse yet.
+# Untrained networks predict constant disparity, which is not a failure yet.
 FIRST_STEP = 100
-# How many of the logged steps one after the other must show a sign: a single batch can be of a car at the lights.
+# Consecutive logged steps that must show a symptom: a single batch may show a car waiting at traffic lights.
 PATIENCE = 10
-# The losses of single batches scatter, and from scratch the motion takes its time to be found.
+# Losses of single batches are noisy, and training from scratch needs many steps before motion is learned.
 LOSS_FIRST_STEP, LOSS_PATIENCE = 1000, 20
 
 LEAST_MOTION = 0.3  # pixels
 LEAST_VARIATION = 0.02
-MOST_SATURATED = 0.9  # of the pixels: the sky alone takes up to a third
-LEAST_KEPT = 0.03
-# Of the pixels below the horizon. In the built-in world it would be 0.01 if all cars at the camera's own speed were
-# infinitely far, 0.03 with all cars that move; in the truth it is 0.
+MOST_SATURATED = 0.9  # of all pixels; the sky alone covers up to a third
+LEAST_KEPT = 0.03  # of all pixels
+# Of the pixels below the horizon. In the built-in world this fraction is 0 for the true depth, 0.01 if all cars at the
+# camera's speed are infinitely far, and 0.03 if all moving cars are.
 MOST_HOLES = 0.005
-LEAST_FALL = 0.02
+LEAST_FALL = 0.02  # relative to the first losses
 
 
 class Watchdog:
-    """Remembers the latest scalars, and names each collapse once.
+    """Detect failures from the latest scalars, and report each once.
 
     Args:
-        mode: "warn", "stop", or "off", which sees nothing.
-        from_start: whether the run begins with untrained networks, whose loss should fall.
+        mode: "warn", "stop", or "off" (no detection).
+        from_start: whether the run starts with untrained networks, whose loss must decrease.
     """
 
     def __init__(self, mode: str, from_start: bool) -> None:
@@ -102,14 +100,14 @@ class Watchdog:
         self._from_start = from_start
         self._first_losses: list[float] = []
         self._last_losses: deque[float] = deque(maxlen=LOSS_PATIENCE)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def look(self, step: int, scalars: Scalars) -> list[str]:
-        """The collapses that show now for the first time, keys of ``FAILURE_MODES``.
+        """Return the failures detected for the first time, keys of ``FAILURE_MODES``.
 
         Args:
-            step: of the run.
-            scalars: what the loss and ``training.diagnostics`` gave at a logged step.
+            step: step of the run, from 0.
+            scalars: losses and diagnostics (``training.diagnostics``) of a logged step.
         """
         if self.mode == "off":
             return []
@@ -119,8 +117,8 @@ class Watchdog:
             return []
         self._latest.append(scalars)
         self._last_losses.append(scalars["loss"])
-        found = [name for name in self._signs(step) if name not in self._told]
-        self._told.update(found)
+        found = [name for name in self._signs(step) if name not in self._reported]
+        self._reported.update(found)
         return found
 
     def _signs(self, step: int) -> Iterator[str]:
@@ -129,7 +127,7 @@ class Watchdog:
         for name, shows in _LASTING.items():
             if all(shows(scalars) for scalars in self._latest):
                 yield name
-        # A batch has a moving car or has not: what counts is their share over all.
+        # A mean, not every batch: only some batches show a moving car.
         if _mean([entry[PREFIX + "holes"] for entry in self._latest]) > MOST_HOLES:
             yield "holes"
         due = self._from_start and step >= LOSS_FIRST_STEP and len(self._last_losses) == LOSS_PATIENCE
@@ -140,7 +138,7 @@ class Watchdog:
 _LASTING: dict[str, Callable[[Scalars], bool]] = {
     "still_poses": lambda scalars: scalars.get(PREFIX + "motion", LEAST_MOTION) < LEAST_MOTION,
     "saturated_disparity": lambda scalars: scalars[PREFIX + "saturated"] > MOST_SATURATED,
-    # What is saturated is constant too: it is told as the former.
+    # Saturated disparity is constant, too; it is reported only as saturated.
     "constant_disparity": lambda scalars: (
         scalars[PREFIX + "variation"] < LEAST_VARIATION and scalars[PREFIX + "saturated"] <= MOST_SATURATED
     ),

@@ -1,1 +1,1 @@
-"""C++ operators for the CPU behind one module, ``ops``."""
+"""C++ operators for the CPU; ``ops`` is their only interface."""

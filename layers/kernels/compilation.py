@@ -1,4 +1,4 @@
-"""Compiles the operators for the processor of this machine, once; later processes load what they find."""
+"""Compile the operators for this machine's processor, once; later processes load them from the user's cache."""
 
 import contextlib
 import fcntl
@@ -21,7 +21,7 @@ import paddle
 
 SOURCE_DIR = Path(__file__).resolve().parent / "source"
 NAME = "monodepth_operators"
-# GCC fuses products and sums in its own dialect of C++ alone, unless told; Paddle asks for the standard's.
+# -ffp-contract=fast: Paddle compiles with -std=c++17, for which GCC does not use fused multiply-add by default.
 COMPILER_FLAGS = (
     "-O3",
     "-march=native",
@@ -31,45 +31,46 @@ COMPILER_FLAGS = (
     "-fopenmp",
     "-Wno-attributes",
 )
-OPENMP = "libiomp5.so"  # Paddle's; a second one would start threads of its own
+OPENMP = "libiomp5.so"  # Paddle's own; a second OpenMP runtime would start a second thread pool
 
 
 class BuildError(Exception):
-    """The operators cannot be compiled or loaded; the message says why, in a line."""
+    """The operators cannot be compiled or loaded; the message is one line with the reason."""
 
 
 def load_operators() -> ModuleType:
-    """The operators' Python module, compiled first where there is none for this machine, Paddle and source.
+    """Load the operators' Python module; compile it first if none matches this machine, Paddle and the sources.
 
     Raises:
-        BuildError: see there.
+        BuildError: the operators cannot be compiled or loaded.
     """
     compiler = os.environ.get("CXX", "g++")
     if platform.system() != "Linux":
-        raise BuildError(f"the operators are for Linux; this is {platform.system()}")
+        raise BuildError(f"the operators need Linux; this is {platform.system()}")
     if not (Path(paddle.sysconfig.get_lib()) / OPENMP).exists():
         raise BuildError(f"this build of Paddle has no {OPENMP}")
     if shutil.which(compiler) is None:
-        raise BuildError(f"there is no C++ compiler: {compiler} was looked for")
+        raise BuildError(f"C++ compiler not found: {compiler}")
     folder = _cache_dir() / _fingerprint(compiler)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes, one compiles
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one process compiles, the others wait
             return _load(folder)
     except OSError as error:
-        raise BuildError(f"they cannot be compiled in {folder}: {error}") from error
+        raise BuildError(f"the operators cannot be compiled in {folder}: {error}") from error
 
 
 def _load(folder: Path) -> ModuleType:
     finished = folder / "finished"
     if finished.exists():
         return _load_compiled(folder / NAME)
-    print("Compiling operators for this processor, once: about half a minute.", flush=True)
-    shutil.rmtree(folder / NAME, ignore_errors=True)  # what an interrupted build has left
-    shutil.copytree(SOURCE_DIR, folder / "source", dirs_exist_ok=True)  # no clone's path is compiled in
+    print("Compiling C++ operators for this processor (once, about 30 s)", flush=True)
+    shutil.rmtree(folder / NAME, ignore_errors=True)  # an interrupted build
+    # Compiled from a copy, so that the binary does not contain the path of this clone.
+    shutil.copytree(SOURCE_DIR, folder / "source", dirs_exist_ok=True)
     operators = _compile(folder)
-    # The module that Paddle has written looks for this name.
+    # The Python module that Paddle generates loads this name.
     (folder / NAME / f"{NAME}_pd_.so").symlink_to(f"{NAME}.so")
     finished.touch()
     return operators
@@ -78,10 +79,10 @@ def _load(folder: Path) -> ModuleType:
 def _compile(folder: Path) -> ModuleType:
     from paddle.utils.cpp_extension import load
 
-    with tempfile.TemporaryFile("w+") as said, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no ccache, no CUDA
+    with tempfile.TemporaryFile("w+") as log, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about missing ccache and CUDA
         try:
-            with _redirected(said), contextlib.redirect_stdout(io.StringIO()):
+            with _redirected(log), contextlib.redirect_stdout(io.StringIO()):
                 return load(
                     name=NAME,
                     sources=[str(path) for path in sorted((folder / "source").glob("*.cc"))],
@@ -90,13 +91,13 @@ def _compile(folder: Path) -> ModuleType:
                     build_directory=str(folder),
                 )
         except (RuntimeError, SystemExit, ImportError, subprocess.CalledProcessError) as error:
-            said.seek(0)
-            lines = [line for line in f"{said.read()}\n{error}".splitlines() if "error" in line.lower()]
+            log.seek(0)
+            lines = [line for line in f"{log.read()}\n{error}".splitlines() if "error" in line.lower()]
             raise BuildError((lines or [str(error)])[0].strip()) from error
 
 
 def _load_compiled(folder: Path) -> ModuleType:
-    """What `load` gives, without its looking for something to compile, which takes seconds."""
+    """Import the compiled module; Paddle's ``load`` would first check for changes, which takes seconds."""
     spec = importlib.util.spec_from_file_location(NAME, folder / f"{NAME}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -105,7 +106,7 @@ def _load_compiled(folder: Path) -> ModuleType:
 
 @contextlib.contextmanager
 def _redirected(file: IO[str]) -> Iterator[None]:
-    """Sends what this process and those that it starts print as errors to a file."""
+    """Redirect the standard error of this process and its children to a file."""
     sys.stderr.flush()
     kept = os.dup(2)
     os.dup2(file.fileno(), 2)
@@ -123,7 +124,7 @@ def _cache_dir() -> Path:
 
 
 def _fingerprint(compiler: str) -> str:
-    """Eight digits that change with whatever the compiled file depends on."""
+    """Return eight hexadecimal digits that identify everything the compiled file depends on."""
     digest = hashlib.sha256()
     for path in (Path(__file__), *sorted(SOURCE_DIR.iterdir())):
         digest.update(path.name.encode() + path.read_bytes())

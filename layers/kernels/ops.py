@@ -1,7 +1,7 @@
-"""Operators in C++ for CPUs, where Paddle's own kernels take most of a training step's time.
+"""C++ operators for the CPU, where Paddle's own kernels take most of a training step's time.
 
-The plain form of each stands in ``layers``, which asks here for the faster one: `operator` gives it once `enable` has
-been called and the compiler of the machine has built it. The results agree to rounding.
+The modules of ``layers`` implement each computation in Paddle, and use the operator instead when ``operator`` returns
+one. The results agree up to rounding.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ _operators: ModuleType | None = None
 
 
 def enable() -> None:
-    """Makes `operator` give the operators, from now on and for the whole process; compiles them where need be.
+    """Enable the operators for the whole process; compile them if necessary.
 
     Raises:
-        BuildError: they cannot be compiled or loaded here.
+        BuildError: the operators cannot be compiled or loaded.
     """
     global _operators
     if _operators is None:
@@ -28,16 +28,20 @@ def enable() -> None:
 
 
 def disable() -> None:
-    """Makes `operator` give none."""
+    """Disable the operators for the whole process."""
     global _operators
     _operators = None
 
 
 def operator(name: str, *inputs: Tensor) -> Callable[..., Tensor] | None:
-    """The operator ``name`` for such inputs: "photometric", "warp" or "convolution", as in ``source/operators.cc``.
+    """Look up an operator for the given inputs.
+
+    Args:
+        name: "photometric", "warp", "convolution" or "skip_convolution" (``source/operators.cc``).
+        inputs: the tensors to call it with.
 
     Returns:
-        None where it is not enabled, or cannot take them: they should be float32, and on the CPU.
+        The operator; None if operators are disabled, the device is not the CPU, or an input is not float32.
     """
     if _operators is None or paddle.get_device() != "cpu" or any(x.dtype != paddle.float32 for x in inputs):
         return None
@@ -45,27 +49,27 @@ def operator(name: str, *inputs: Tensor) -> Callable[..., Tensor] | None:
 
 
 def use_kernels(mode: str) -> bool:
-    """Turns the operators on or off for all that this process computes from now on.
+    """Enable or disable the operators for the whole process.
 
     Args:
-        mode: "auto" goes on without where they cannot be had, and says why; "on" insists; "off".
+        mode: "on" requires them, "auto" uses them where they are available and prints the reason otherwise, "off".
 
     Returns:
-        Whether they are on.
+        Whether they are enabled.
 
     Raises:
-        UserError: they cannot be had, and the mode insists.
+        UserError: the mode is "on", but the operators are unavailable.
     """
     disable()
     if mode == "on" and paddle.get_device() != "cpu":
-        raise UserError("--kernels on: the operators are for the CPU. Leave the option out, or add --device cpu.")
+        raise UserError("--kernels on: the operators need the CPU. Omit --kernels, or pass --device cpu.")
     if mode == "off" or paddle.get_device() != "cpu":
         return False
     try:
         enable()
     except BuildError as error:
         if mode == "on":
-            raise UserError(f"--kernels on: {error}. Use --kernels auto to go on without.") from error
-        print(f"Without the operators in C++, which is slower but the same: {error}", flush=True)
+            raise UserError(f"--kernels on: {error}. Pass --kernels auto to run without the operators.") from error
+        print(f"Falling back to Paddle's kernels (same results, slower): {error}", flush=True)
         return False
     return True

@@ -113,7 +113,7 @@ def test_updates_that_overflow_are_left_out_and_counted(monkeypatch):
 
 def test_mixed_precision_is_for_gpus():
     check_amp("off")
-    with pytest.raises(UserError, match=r"--amp bf16: .* GPUs"):
+    with pytest.raises(UserError, match=r"--amp bf16: .* GPU"):
         check_amp("bf16")
 
 

@@ -187,18 +187,18 @@ def test_data_that_has_changed_is_refused(run, tiny_options, tiny_split, tmp_pat
     from serialization.manifest import write_manifest
 
     write_manifest(saved.parent)
-    with pytest.raises(DataError, match="10 usable lines to train on; it had 12"):
+    with pytest.raises(DataError, match="10 usable training lines, but had 12"):
         Trainer.from_options(tiny_options(resume="auto", split=str(shorter)))
 
 
 def test_a_run_is_not_begun_over_another(run, tmp_path):
     run(max_steps=1)
-    with pytest.raises(UserError, match=r"up to step 1; to go on with it, add --resume auto"):
+    with pytest.raises(UserError, match=r"up to step 1\).*--resume auto"):
         run(max_steps=1)
     for path in (tmp_path / "monodepthv2" / "checkpoints" / "step_1").iterdir():
         path.unlink()
     (tmp_path / "monodepthv2" / "checkpoints" / "step_1").rmdir()
-    with pytest.raises(UserError, match="weights_0, weights_best, which would be replaced"):
+    with pytest.raises(UserError, match=r"weights_0, weights_best\).*--model_name"):
         run(max_steps=1)
     assert find_checkpoint("auto", tmp_path / "monodepthv2") is None
 
@@ -222,7 +222,7 @@ def test_data_that_breaks_halfway_loses_no_step(tiny_options, run, monkeypatch, 
 
     monkeypatch.setattr(trainer.metadata, "waiting", break_at_the_third)
     checkpoint = tmp_path / "stopped" / "checkpoints" / "step_2"
-    with pytest.raises(DataError, match=rf"x\.jpg cannot be read\.\nTo go on: .* --resume {checkpoint}"):
+    with pytest.raises(DataError, match=rf"x\.jpg cannot be read\.\n.* --resume {checkpoint}"):
         trainer.train()
     run(model_name="stopped", max_steps=7, batch_size=2, resume=str(checkpoint))
     assert_same_run(whole_run, tmp_path / "stopped", "step_7")

@@ -1,8 +1,8 @@
-// 3x3 convolution of stride 1 that keeps the size, and its gradients, computed where the data lie: neither the
-// padded input nor its columns are ever stored whole, as a matrix product would need.
+// Direct 3x3 convolution of stride 1 that keeps the size, and its gradients. Neither the padded input nor its columns
+// (im2col) are ever stored as a whole, which a matrix product would need.
 //
-// All three walk over rows that are copied, with their border, to a buffer in the processor's cache. The innermost loops
-// keep kBlock channels of kTile pixels in registers.
+// All three functions copy padded rows into a buffer that fits the processor's cache. The innermost loops keep kBlock
+// channels of kTile pixels in registers.
 #include <omp.h>
 
 #include <algorithm>
@@ -16,10 +16,10 @@ namespace monodepth {
 namespace {
 
 constexpr int64_t kVectors = 3, kTile = kLanes * kVectors;
-constexpr int64_t kBlock = 4;  // channels; with kVectors, what sixteen registers hold
+constexpr int64_t kBlock = 4;  // channels; kBlock * kVectors sums and the inputs fit sixteen vector registers
 constexpr int64_t kCacheFloats = 1 << 17;
 
-// Rows of all channels: `rows` of each, in `stride` floats, of which what is beyond a row's end is zero.
+// A buffer of `rows` rows for each channel, `stride` floats apart; floats beyond a row's end are zero.
 struct Rows {
   Rows(int64_t channels, int64_t rows, int64_t stride)
       : count(rows), stride(stride), data(channels * rows * stride + kTile) {}
@@ -31,7 +31,7 @@ struct Rows {
   std::vector<float> data;
 };
 
-// Copies row `line` of an input channel, with a pixel of padding at each end, to `to`.
+// Copies row `line` of an input channel to `to`, with one pixel of padding at each end.
 void copy_input_row(const Convolution& conv, const float* x, const float* skip, int64_t b, int64_t channel,
                     int64_t line, float* to) {
   const int64_t height = conv.output.height, width = conv.output.width;
@@ -53,7 +53,7 @@ void copy_input_row(const Convolution& conv, const float* x, const float* skip, 
   out[width] = conv.reflect ? out[width - 2] : 0.0f;
 }
 
-// Copies row `line` of the gradient of an output channel, taken back through the activation; zeros beyond the image.
+// Copies row `line` of an output channel's gradient, back-propagated through the activation; zeros outside the image.
 void copy_grad_row(const Convolution& conv, const float* y, const float* y_grad, int64_t b, int64_t channel,
                    int64_t line, float* to) {
   const int64_t width = conv.output.width;
@@ -72,8 +72,8 @@ void copy_grad_row(const Convolution& conv, const float* y, const float* y_grad,
   }
 }
 
-// Weights in the order that `convolve_tile` reads them: (blocks of outputs, inputs, 9, kBlock), zeros to fill the last.
-// `flipped` swaps inputs and outputs and turns the window around, which makes the gradient's convolution.
+// Packs weights in the order that `convolve_tile` reads: (blocks of outputs, inputs, 9, kBlock), padded with zeros.
+// `flipped` swaps inputs and outputs and rotates the window by 180 degrees, for the gradient of the input.
 std::vector<float> packed(const float* weight, int64_t outputs, int64_t inputs, bool flipped) {
   std::vector<float> result(rounded_up(outputs, kBlock) * inputs * 9);
   for (int64_t o = 0; o < outputs; ++o) {
@@ -87,7 +87,7 @@ std::vector<float> packed(const float* weight, int64_t outputs, int64_t inputs, 
   return result;
 }
 
-// kTile pixels of `Outputs` channels of a block, from three rows of each input.
+// Computes kTile pixels of `Outputs` channels of a block from three rows of each input.
 template <int64_t Outputs>
 inline void convolve_tile(const float* rows, int64_t channel_stride, int64_t row_stride, int64_t inputs,
                           const float* weight, const float* bias, float* out, int64_t out_stride) {
@@ -115,7 +115,7 @@ inline void convolve_tile(const float* rows, int64_t channel_stride, int64_t row
   }
 }
 
-// A row of a block of outputs, `out_stride` apart; written in whole tiles.
+// Computes one row for a block of outputs, `out_stride` floats apart; writes whole tiles, also beyond `width`.
 void convolve_row(const Rows& in, const float* rows, int64_t inputs, int64_t outputs, int64_t width,
                   const float* weight, const float* bias, float* out, int64_t out_stride) {
   for (int64_t x = 0; x < width; x += kTile) {
@@ -124,7 +124,7 @@ void convolve_row(const Rows& in, const float* rows, int64_t inputs, int64_t out
   }
 }
 
-// As many rows of a task as the cache holds, and even, so that doubled pixels stay together.
+// Returns the number of rows of a task that fit the cache; even, so that both copies of a doubled pixel share a task.
 int64_t rows_of_task(int64_t channels, int64_t stride) {
   return std::max<int64_t>(2, (kCacheFloats / (channels * stride) - 2) / 2 * 2);
 }
@@ -172,7 +172,7 @@ void convolution_forward(const Convolution& conv, const float* x, const float* s
 
 namespace {
 
-// The gradient of the padded input, folded to the input: what was read twice gets both gradients.
+// Gradient of the input: computes that of the padded input, then adds each padding pixel's to the pixel it repeats.
 class InputGradient {
  public:
   InputGradient(const Convolution& conv, const float* y, const float* y_grad, const float* weight, int64_t per_task)
@@ -213,7 +213,7 @@ class InputGradient {
                  weight_ + i * conv_.output.channels * 9, zeros_.data(), out, out_stride_);
   }
 
-  // Adds the gradient of the padding above or below the image, which output row `line` alone has read.
+  // Adds the gradient of the padding row above or below the image, which only output row `line` reads.
   void add_border_row(int64_t b, int64_t i, int64_t line, int64_t position) {
     for (int64_t o = 0; o < conv_.output.channels; ++o) {
       for (int64_t k = 0; k < 3; ++k) {
@@ -277,10 +277,10 @@ void convolution_input_grad(const Convolution& conv, const float* y, const float
 
 namespace {
 
-constexpr int64_t kSteps = 64;  // of kLanes pixels, that a visit to the sums serves
+constexpr int64_t kSteps = 64;  // vectors of kLanes pixels to accumulate before the sums are written back
 
-// Sums, over `rows` rows, of the products of kBlock outputs' gradients with row `k` of the windows of input `i`, moved by
-// 0, 1 and 2 pixels.
+// Accumulates, over `rows` rows, the products of the gradients of kBlock outputs with row `k` of the windows of input
+// `i`, shifted by 0, 1 and 2 pixels.
 inline void correlate(Rows& grad, int64_t output, Rows& in, int64_t i, int64_t k, int64_t rows, int64_t width,
                       float* sums) {
   Vector s[kBlock][3];
@@ -312,19 +312,19 @@ inline float sum_of(const Vector& v) {
   return sum;
 }
 
-inline float sum_of_row(const float* row, int64_t width) {  // which is zero beyond its end
+inline float sum_of_row(const float* row, int64_t width) {  // needs zeros beyond the row's end
   Vector sum{};
   for (int64_t x = 0; x < width; x += kLanes) sum += load(row + x);
   return sum_of(sum);
 }
 
-// Gradient of the weights of the inputs `first` to `last`; each thread has its own, so that nothing need be added up.
+// Computes the weight gradient of inputs `first` to `last` - 1. Threads have disjoint inputs, so nothing is reduced.
 void weight_grad_of(const Convolution& conv, const float* x, const float* skip, const float* y, const float* y_grad,
                     int64_t first, int64_t last, float* weight_grad, float* bias_grad) {
   const auto [batch, outputs, height, width] = conv.output;
   const int64_t inputs = conv.x_channels + conv.skip_channels, blocks = rounded_up(outputs, kBlock) / kBlock;
   const int64_t grad_stride = rounded_up(width, kLanes);
-  // So many lines share a visit to the sums, which for wide layers are many.
+  // Lines per pass over the sums, which are many in wide layers.
   const int64_t lines = std::min(height, rounded_up(kSteps * kLanes, grad_stride) / grad_stride);
   Rows in(last - first, lines + 2, grad_stride + 2 + kLanes), grad(blocks * kBlock, lines, grad_stride);
   std::vector<float> sums((last - first) * blocks * 9 * kBlock * kLanes);

@@ -1,4 +1,4 @@
-// The kernels as operators of Paddle: what they take and give, checked.
+// Registers the kernels as Paddle operators, and checks their inputs.
 #include <vector>
 
 #include "kernels.h"
@@ -14,7 +14,7 @@ using Tensors = std::vector<Tensor>;
 
 void check(const Tensor& x, size_t dimensions, const char* name) {
   PD_CHECK(x.is_cpu() && x.dtype() == DataType::FLOAT32 && x.shape().size() == dimensions, name,
-           " should be float32, on the CPU, of ", dimensions, " dimensions");
+           ": expected a float32 CPU tensor of ", dimensions, " dimensions");
 }
 
 Size size_of(const Tensor& x) {
@@ -29,7 +29,7 @@ Tensors photometric(const Tensor& prediction, const Tensor& target) {
   check(target, 4, "target");
   const Size size = size_of(prediction);
   PD_CHECK(prediction.shape() == target.shape(), "prediction and target differ in size");
-  PD_CHECK(size.height > 2 && size.width > 2, "an image should be larger than 2 x 2");
+  PD_CHECK(size.height > 2 && size.width > 2, "expected images larger than 2 x 2");
   Tensor error = empty({size.batch, 1, size.height, size.width});
   photometric_forward(prediction.data<float>(), target.data<float>(), size, error.data<float>());
   return {error};
@@ -55,9 +55,9 @@ Tensors warp(const Tensor& image, const Tensor& depth, const Tensor& homography,
   check(offset, 3, "offset");
   const Size size = size_of(image);
   PD_CHECK(depth.shape() == Shape({size.batch, 1, size.height, size.width}), "image and depth differ in size");
-  PD_CHECK(size.height > 1 && size.width > 1, "an image should be larger than 1 x 1");
+  PD_CHECK(size.height > 1 && size.width > 1, "expected images larger than 1 x 1");
   PD_CHECK(homography.shape() == Shape({size.batch, 3, 3}) && offset.shape() == Shape({size.batch, 3, 1}),
-           "homography should be (B, 3, 3), offset (B, 3, 1)");
+           "expected homography (B, 3, 3) and offset (B, 3, 1)");
   Tensor warped = empty(image.shape());
   warp_forward(image.data<float>(), depth.data<float>(), homography.data<float>(), offset.data<float>(), size,
                warped.data<float>());
@@ -94,8 +94,8 @@ Convolution checked(const Tensor& x, const Tensor* skip, const Tensor& weight, c
   const Convolution conv = convolution_of(x.shape(), skip_channels, w[0], doubled, reflect, elu);
   const Size out = conv.output;
   PD_CHECK(w == Shape({out.channels, conv.x_channels + skip_channels, 3, 3}) && bias.shape() == Shape({out.channels}),
-           "weight should be (O, I, 3, 3), for the channels of x and skip together, and bias (O)");
-  PD_CHECK(out.height > 1 && out.width > 1, "the input should be larger than 1 x 1, for the reflection");
+           "expected weight (O, I, 3, 3) and bias (O), with I channels of x and skip together");
+  PD_CHECK(out.height > 1 && out.width > 1, "reflection padding needs an output larger than 1 x 1");
   if (skip) {
     check(*skip, 4, "skip");
     PD_CHECK(skip->shape() == Shape({out.batch, skip_channels, out.height, out.width}), "x and skip differ in size");
@@ -113,7 +113,7 @@ Tensor convolve(const Tensor& x, const Tensor* skip, const Tensor& weight, const
   return y;
 }
 
-// The gradients of x, skip if there is one, weight and bias.
+// Returns the gradients of x, skip (if there is one), weight and bias.
 Tensors convolve_grad(const Tensor& x, const Tensor* skip, const Tensor& weight, const Tensor& bias, const Tensor& y,
                       const Tensor& y_grad, bool doubled, bool reflect, bool elu) {
   const Convolution conv = checked(x, skip, weight, bias, doubled, reflect, elu);

@@ -1,7 +1,7 @@
-// The photometric error and its gradient in one pass each: 0.85 SSIM + 0.15 L1 (layers/photometric.py has the formulas).
+// The photometric error, 0.85 SSIM + 0.15 L1, and its gradient, in one pass each (formulas: layers/photometric.py).
 //
-// A row of windows is made of three rows of pixels: their vertical sums first, then those of three neighbours. No map
-// but the result is kept for the gradient, which computes them again.
+// Window means are separable: vertical sums of three rows, then sums of three neighbours. The backward pass recomputes
+// them, so the forward pass stores no map but the error.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -16,14 +16,14 @@ constexpr float kC2 = 0.03f * 0.03f;
 constexpr float kSsimWeight = 0.85f;
 constexpr float kNinth = 1.0f / 9.0f;
 
-// Vertical sums of a window row, by quantity, padded by a pixel at each side; then means, without padding.
+// Statistics of one row of windows, by quantity: vertical sums, padded by one pixel at each side; means, not padded.
 struct WindowRow {
   explicit WindowRow(int64_t width) : width(width), sums(5 * (width + 2)), means(5 * width) {}
 
   float* sum(int q) { return sums.data() + q * (width + 2) + 1; }
   float* mean(int q) { return means.data() + q * width; }
 
-  // Means of x, y, x^2, y^2 and x y over the windows of row `row`.
+  // Computes the means of x, y, x^2, y^2 and x y over the windows of row `row`.
   void fill(const float* x, const float* y, int64_t row, int64_t height) {
     const int64_t above = reflected(row - 1, height) * width, here = row * width;
     const int64_t below = reflected(row + 1, height) * width;
@@ -86,7 +86,7 @@ void error_rows(const float* prediction, const float* target, Size size, int64_t
   }
 }
 
-// The derivative of a row's windows by the means of x, x^2 and x y, each summed over three neighbours, as the means are.
+// Gradients of one row of windows with respect to their means of x, x^2 and x y, each summed over three neighbours.
 struct GradientRow {
   explicit GradientRow(int64_t width) : width(width), at_windows(width), sums(3 * width) {}
 
@@ -121,7 +121,7 @@ struct GradientRow {
     }
   }
 
-  // The adjoint of summing three neighbours of a reflected row.
+  // Adjoint of summing three neighbours in a row padded by reflection.
   void spread(float* out) const {
     const float* a = at_windows.data();
     for (int64_t i = 1; i + 1 < width; ++i) out[i] = a[i - 1] + a[i] + a[i + 1];
@@ -132,7 +132,8 @@ struct GradientRow {
   }
 };
 
-// Gradient of the rows `first` to `last` of one channel. Each is part of the windows of three rows, kept in a ring.
+// Computes the gradient of rows `first` to `last` - 1 of one channel. A row is part of the windows of three rows, which
+// a ring buffer holds.
 void gradient_rows(const float* x, const float* y, const float* error_grad, Size size, int64_t first, int64_t last,
                    float* x_grad) {
   const int64_t channels = size.channels, height = size.height, width = size.width;
@@ -161,12 +162,12 @@ void gradient_rows(const float* x, const float* y, const float* error_grad, Size
     if (row > 0) add(row - 1);
     add(row);
     if (row + 1 < height) add(row + 1);
-    if (row == 1) add(0);  // the windows of the border see these rows twice
+    if (row == 1) add(0);  // windows at the border contain this row twice, by reflection
     if (row == height - 2) add(height - 1);
   }
 }
 
-constexpr int64_t kRows = 16;  // of a task
+constexpr int64_t kRows = 16;  // rows per task
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Eight floats at once, and the activation of a row of them.
+// Vectors of eight floats, and ELU on a row.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,14 @@ namespace monodepth {
 
 constexpr int64_t kLanes = 8;
 
-// Read and written at any address; the compiler chooses the instructions of the machine that it runs on.
+// Unaligned access is allowed; the compiler selects the instructions of its own machine.
 typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 typedef int32_t Integers __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
 inline const Vector& load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
 inline Vector& at(float* to) { return *reinterpret_cast<Vector*>(to); }
 
-// Keeps the compiler from reading the same vector from memory again at each use, which is what the loops then wait for.
+// Keeps the vector in a register. Otherwise the compiler reloads it at each use, and the loops become memory-bound.
 inline Vector in_register(const float* from) {
   Vector v = load(from);
 #if defined(__x86_64__) && defined(__GNUC__)

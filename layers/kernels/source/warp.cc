@@ -1,5 +1,5 @@
-// The source image seen from the target, and its gradient by depth and by the camera's motion (layers/view_synthesis.py
-// has the formulas). Samples are bilinear, and clamped to the image's border, where they have no gradient.
+// Warps the source image into the target view, with gradients with respect to depth and camera motion (formulas:
+// layers/geometry.py). Sampling is bilinear; samples outside the image are clamped to its border, with zero gradient.
 #include <vector>
 
 #include "kernels.h"
@@ -9,7 +9,7 @@ namespace {
 
 constexpr float kDistanceEpsilon = 1e-7f;
 
-// Where a row of the target's pixels appears in the source.
+// Positions in the source image of one row of target pixels.
 struct SampleRow {
   explicit SampleRow(int64_t width)
       : corner(width), u(width), v(width), inverse_z(width), right(width), down(width), free_u(width), free_v(width) {}
@@ -24,7 +24,7 @@ struct SampleRow {
       v[x] = (d * (h[3] * x + h[4] * y + h[5]) + t[1]) * inverse_z[x];
       free_u[x] = u[x] > 0 && u[x] < x_end ? 1.0f : 0.0f;
       free_v[x] = v[x] > 0 && v[x] < y_end ? 1.0f : 0.0f;
-      // Not std::min and max: what is not a number has to stay so.
+      // Not std::min and std::max, which would replace NaN.
       const float cu = u[x] < 0 ? 0 : (u[x] > x_end ? x_end : u[x]);
       const float cv = v[x] < 0 ? 0 : (v[x] > y_end ? y_end : v[x]);
       const float left = cu >= 0 ? (cu < x_end ? cu : x_end - 1) : 0;
@@ -36,7 +36,7 @@ struct SampleRow {
     }
   }
 
-  std::vector<int32_t> corner;  // index of the upper left of the four pixels
+  std::vector<int32_t> corner;  // index of the upper left of the four neighbouring pixels
   std::vector<float> u, v, inverse_z, right, down, free_u, free_v;
 };
 
@@ -70,7 +70,8 @@ void warp_forward(const float* image, const float* depth, const float* homograph
 void warp_backward(const float* image, const float* depth, const float* homography, const float* offset,
                    const float* warped_grad, Size size, float* depth_grad, float* homography_grad, float* offset_grad) {
   const int64_t height = size.height, width = size.width, plane = height * width;
-  // Of each row: the homography's nine, then the offset's three. Added up in order, whatever the number of threads.
+  // Per row: nine gradients of the homography, then three of the offset. They are summed in row order, which makes the
+  // result independent of the number of threads.
   std::vector<float> parts(size.batch * height * 12);
 #pragma omp parallel
   {
@@ -99,7 +100,7 @@ void warp_backward(const float* image, const float* depth, const float* homograp
         for (int64_t x = 0; x < width; ++x) {
           const float gu = by_u[x] * row.free_u[x], gv = by_v[x] * row.free_v[x];
           const float gx = gu * row.inverse_z[x], gy = gv * row.inverse_z[x];
-          // What is clamped may lie infinitely far: nothing times that is no number.
+          // A clamped sample may be at infinity, and 0 * infinity is NaN.
           const float far_u = row.free_u[x] != 0 ? row.u[x] : 0.0f, far_v = row.free_v[x] != 0 ? row.v[x] : 0.0f;
           const float gz = -(gx * far_u + gy * far_v);
           depth_grad[b * plane + y * width + x] = gx * (h[0] * x + h[1] * y + h[2]) +
