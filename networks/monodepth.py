@@ -21,7 +21,7 @@ class Monodepth(nn.Layer):
 
     A model is any layer with this interface, listed in ``common.registry.MODELS``: the constructor takes options by
     their names, ``forward`` maps a batch to outputs, ``networks`` names what is saved, and ``for_depth`` and
-    ``depth_frames`` say how depth alone is predicted.
+    ``depth_frames`` define how depth alone is predicted.
 
     Args:
         depth_network: a key of ``DEPTH_NETWORKS``.
@@ -105,7 +105,7 @@ class Monodepth(nn.Layer):
 
         Args:
             batch: "color_aug/F/0" (B, 3, H, W) in [0, 1] for all ``frame_ids``; with ``intrinsics`` also "K/0"
-                (B, 4, 4) of the dataset, whose pixel shape (fy / fx) is kept (square pixels without it).
+                (B, 4, 4) of the dataset, for the pixel aspect ratio fy / fx (1 without it).
 
         Returns:
             "disp/S" (B, 1, H / 2**S, W / 2**S) in [0, 1] for every scale; "T_target_to_source/F" (B, 4, 4), from frame

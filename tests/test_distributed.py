@@ -1,4 +1,4 @@
-"""Two processes on the CPU, as Paddle starts them: they compute what one would, and end and go on together."""
+"""Two processes on the CPU, started by Paddle's launcher: same results as one process, and a common end and resume."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from training.setup import build_data
 from training.validation import validate, validation_protocols
 
 ROOT = Path(__file__).resolve().parents[1]
-# What each process does for the comparison: one backward pass and the validation, as in a run.
+# Run by each process for the comparison: one backward pass and one validation.
 COMPARED = """
 import json, sys
 sys.path.insert(0, {root!r})
@@ -58,7 +58,7 @@ run_script(main)
 
 
 def one_gradient(trainer: Trainer) -> dict[str, np.ndarray]:
-    """The gradients of the first step, without the noise that breaks ties, by parameter."""
+    """Return the gradients of the first step by parameter, without tie-breaking noise."""
     reprojection = trainer.compute_loss.terms["reprojection"]
     assert reprojection.tie_breaking_noise > 0
     reprojection.tie_breaking_noise = 0.0
@@ -71,7 +71,7 @@ def one_gradient(trainer: Trainer) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def split(stereo_drive, tmp_path_factory) -> Path:
-    """Twelve lines to train on; five to validate on, which are three batches of two."""
+    """A split of 12 training lines, and 5 validation lines, which are three batches of two."""
     folder = tmp_path_factory.mktemp("splits") / "two"
     folder.mkdir()
     for part, count in (("train", 12), ("val", 5)):
@@ -82,7 +82,7 @@ def split(stereo_drive, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def options(stereo_drive, split, tmp_path):
-    """Arguments of a small run in the test's own folder; later ones win."""
+    """A function that returns arguments of a small run in the test's own folder; later arguments take precedence."""
 
     def make(*arguments: object) -> list[str]:
         common = (
@@ -96,9 +96,9 @@ def options(stereo_drive, split, tmp_path):
 
 
 def launch(script: Path, arguments: list[str], folder: Path, processes: int = 2) -> subprocess.Popen:
-    """Paddle's launcher; its process's output can be read."""
+    """Start Paddle's launcher, with its output in a pipe."""
     command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
-    # Not the threads of this process: those that are started divide the cores.
+    # Without OMP_NUM_THREADS of this process: the new processes divide the cores among themselves.
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     return subprocess.Popen(
         [*command, "--log_dir", str(folder / "launch"), str(script), *arguments],
@@ -112,7 +112,7 @@ def launch(script: Path, arguments: list[str], folder: Path, processes: int = 2)
 
 
 def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dict[str, np.ndarray]]]:
-    """What two processes of batch 2 told and their gradients; held to those of one process with batch 4."""
+    """Compare two processes of batch size 2 with one process of batch size 4; return their results and gradients."""
     script = tmp_path / "compared.py"
     script.write_text(COMPARED.format(root=str(ROOT)))
     process = launch(script, [str(tmp_path), *options("--freeze_bn", *arguments)], tmp_path)
@@ -137,16 +137,16 @@ def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dic
     return told, gradients
 
 
-def test_two_processes_compute_what_one_with_all_samples_would(options, tmp_path):
+def test_two_processes_give_the_results_of_one(options, tmp_path):
     told, gradients = compare(options, tmp_path)
     assert told[0]["scalars"] == told[1]["scalars"]
     assert all(np.array_equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
-    assert told[0]["rate"] == told[1]["rate"] == 1e-4  # as given
-    assert {*told[0]["mean"], *told[1]["mean"]} == {2.5}  # of 2 and 3
+    assert told[0]["rate"] == told[1]["rate"] == 1e-4  # not scaled
+    assert {*told[0]["mean"], *told[1]["mean"]} == {2.5}  # the mean of 2 and 3
 
 
 @pytest.mark.slow
-def test_compiled_too(options, tmp_path):
+def test_two_compiled_processes(options, tmp_path):
     compare(options, tmp_path, "--compile", "on")
 
 
@@ -161,24 +161,24 @@ def test_compiled_too(options, tmp_path):
     ],
     ids=lambda arguments: arguments[1],
 )
-def test_other_networks_and_losses_too(options, tmp_path, arguments):
-    """Each parameter gets a gradient, which the averaging waits for."""
+def test_other_networks_and_losses(options, tmp_path, arguments):
+    """Averaging requires a gradient for every parameter."""
     compare(options, tmp_path, *arguments)
 
 
 class Runs:
-    """Runs without an end, of three steps an epoch, six where there is one process, and a checkpoint after each."""
+    """Endless runs with a checkpoint after each step; an epoch has three steps, or six with one process."""
 
     def __init__(self, options, folder: Path) -> None:
         self.options, self.folder = options, folder
         self.common = ("--num_epochs", 1000, "--save_frequency", 1000, "--checkpoint_frequency", 1, "--resume", "auto")
 
     def start(self, *arguments: object, processes: int = 2) -> subprocess.Popen:
-        """The launcher."""
+        """Start a run, and return the launcher."""
         return launch(ROOT / "train.py", self.options(*self.common, *arguments), self.folder, processes)
 
     def victim(self, launcher: subprocess.Popen, rank: int) -> int:
-        """The process of this rank."""
+        """Return the PID of the process with this rank."""
         for status in Path("/proc").glob("[0-9]*/stat"):
             try:
                 parent = int(status.read_text().rpartition(")")[2].split()[1])
@@ -190,7 +190,7 @@ class Runs:
         raise AssertionError(f"no process of rank {rank}")
 
     def state(self) -> dict:
-        """Of the newest checkpoint, which is whole."""
+        """Validate the newest checkpoint, and return its state."""
         folders = (self.folder / "logs" / "monodepthv2" / "checkpoints").glob("step_*")
         newest = max(folders, key=lambda folder: int(folder.name[5:]))
         check_checkpoint(newest)
@@ -203,12 +203,12 @@ def runs(options, tmp_path):
 
 
 def samples(state: dict) -> int:
-    """Seen by the run: twelve an epoch, none dropped."""
+    """Return the number of samples done: 12 per epoch, none dropped."""
     return 12 * state["epoch"] + state["samples_done"]
 
 
 def read_until(process: subprocess.Popen, words: str) -> None:
-    """Reads its output up to a line with these words."""
+    """Read the output of a process up to a line with these words."""
     printed = ""
     for line in process.stdout:
         printed += line
@@ -218,9 +218,9 @@ def read_until(process: subprocess.Popen, words: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks Linux for the processes")
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc/PID/environ")
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_ends_the_run_which_goes_on_with_one_process(runs, rank):
+def test_a_killed_process_ends_the_run_which_resumes_with_one_process(runs, rank):
     process = runs.start()
     read_until(process, "| 8/")  # samples of the second step
     killed = time.monotonic()
@@ -240,7 +240,7 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_one_process(runs, rank
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks Linux for the processes")
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc/PID/environ")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_hangs_ends_the_run(runs, rank):
     process = runs.start("--distributed_timeout", 10)
@@ -256,7 +256,7 @@ def test_a_process_that_hangs_ends_the_run(runs, rank):
 
 
 @pytest.mark.slow
-def test_sigterm_to_the_launcher_saves_once_and_the_run_goes_on(runs):
+def test_sigterm_to_the_launcher_saves_once_and_the_run_resumes(runs):
     process = runs.start("--checkpoint_frequency", 1000)
     read_until(process, "| 4/")
     os.kill(process.pid, signal.SIGTERM)
@@ -272,7 +272,7 @@ def test_sigterm_to_the_launcher_saves_once_and_the_run_goes_on(runs):
     assert done.returncode == 0 and runs.state()["step"] == state["step"] + 1, printed
 
 
-def test_the_learning_rate_is_scaled_if_asked(options, monkeypatch):
+def test_scale_lr_multiplies_the_learning_rate(options, monkeypatch):
     context = DistributedContext(0, 2)
     monkeypatch.setattr(context, "assert_consistent", lambda **_: None)
     monkeypatch.setattr("trainer.ForwardPass", lambda *_: None)
@@ -280,11 +280,11 @@ def test_the_learning_rate_is_scaled_if_asked(options, monkeypatch):
     assert trainer.optimizer.get_lr() == pytest.approx(6e-4)
 
 
-def test_batch_norm_is_synchronised_where_there_are_several_on_gpus(monkeypatch):
+def test_batch_norm_is_synchronised_only_with_several_processes_on_gpus(monkeypatch):
     plain = nn.Sequential(nn.Conv2D(3, 4, 1), nn.BatchNorm2D(4))
     keys = list(plain.state_dict())
     assert isinstance(synchronise_batch_norm(plain, DistributedContext())[1], nn.BatchNorm2D)
-    with pytest.raises(OptionsError, match="--sync_bn: .*GPUs"):
+    with pytest.raises(OptionsError, match=r"--sync_bn: .*GPUs"):
         synchronise_batch_norm(plain, DistributedContext(0, 2))
     monkeypatch.setattr("paddle.get_device", lambda: "gpu:0")
     synchronised = synchronise_batch_norm(plain, DistributedContext(0, 2))

@@ -1,4 +1,4 @@
-"""The Trainer's decisions: what is saved when, the learning rate, failures, validation."""
+"""The Trainer: saved weights, learning rate, failures, validation."""
 
 import json
 
@@ -16,7 +16,7 @@ from training.validation import Validation, validate, validation_protocols
 
 @pytest.fixture
 def make_trainer(stereo_drive, tmp_path):
-    """A Trainer on the sample, at 64x96, one step an epoch unless told otherwise."""
+    """A function that returns a Trainer on the sample at 64x96, by default for one step."""
 
     def make(**changes) -> Trainer:
         settings = {
@@ -31,19 +31,19 @@ def make_trainer(stereo_drive, tmp_path):
 
 @pytest.fixture
 def finish_epochs(monkeypatch, make_trainer):
-    """Ends epochs whose validation gives these criteria; returns what was saved, and each epoch's learning rate."""
+    """A function that ends epochs with given validation metrics; returns the saved folders and the learning rates."""
 
-    def finish(criteria, **changes):
+    def finish(metrics, **changes):
         saved, rates = [], []
         monkeypatch.setattr(trainer_module, "save_weights", lambda folder, *_: saved.append(folder.name))
         monkeypatch.setattr(trainer_module, "write_checkpoint", lambda *_: None)
-        results = iter(criteria)
+        results = iter(metrics)
         scalars = lambda: {"loss": 1.0, "abs_rel": next(results)}  # noqa: E731
         monkeypatch.setattr(trainer_module, "validate", lambda *_: Validation(scalars(), 1, {}))
-        trainer = make_trainer(max_steps=None, num_epochs=len(criteria), **changes)
+        trainer = make_trainer(max_steps=None, num_epochs=len(metrics), **changes)
         trainer.models_dir.mkdir(parents=True)
         trainer.logger.open(0, 1)
-        for epoch in range(len(criteria)):
+        for epoch in range(len(metrics)):
             rates.append(trainer.optimizer.get_lr())
             trainer.samples_done = len(trainer.train_loader) * trainer.global_batch_size
             trainer.step = (epoch + 1) * len(trainer.train_loader)
@@ -53,12 +53,12 @@ def finish_epochs(monkeypatch, make_trainer):
     return finish
 
 
-def test_learning_rate_decays_after_fifteen_epochs_not_fourteen(finish_epochs):
+def test_learning_rate_decays_after_15_epochs_not_14(finish_epochs):
     _, rates = finish_epochs([1.0] * 17)
     np.testing.assert_allclose(rates, [1e-4] * 15 + [1e-5] * 2)
 
 
-def test_best_weights_are_those_of_the_least_error(finish_epochs):
+def test_best_weights_have_the_lowest_metric(finish_epochs):
     saved, _ = finish_epochs([0.5, 0.6, 0.4, float("nan")])
     best = "weights_best"
     assert saved == [best, "weights_0", "weights_1", best, "weights_2", "weights_3"]
@@ -69,7 +69,7 @@ def test_save_frequency_counts_epochs_and_the_last_is_always_saved(finish_epochs
     assert saved == ["weights_best", "weights_1", "weights_3", "weights_4"]
 
 
-def test_non_finite_loss_stops_with_the_names_of_the_batch(make_trainer):
+def test_a_non_finite_loss_ends_the_run_and_names_the_batch(make_trainer):
     trainer = make_trainer(max_steps=3)
     run = trainer.forward_pass
 
@@ -90,7 +90,7 @@ def test_non_finite_loss_stops_with_the_names_of_the_batch(make_trainer):
     assert str(kept) in str(error.value) and (kept / "encoder.pdparams").is_file()
 
 
-def test_weights_that_are_no_longer_finite_are_not_kept(make_trainer):
+def test_weights_that_are_no_longer_finite_are_not_saved(make_trainer):
     trainer = make_trainer(max_steps=3)
     weight = trainer.model.depth.decoder[0].conv.conv.weight
     weight.set_value(paddle.full_like(weight, float("nan")))
@@ -119,7 +119,7 @@ def test_the_same_seed_gives_the_same_weights(make_trainer, tmp_path):
     assert not np.array_equal(first, other)
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(make_trainer, tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_before_the_first_step(make_trainer, tmp_path):
     (tmp_path / "file").write_text("in the way")
     trainer = make_trainer(log_dir=str(tmp_path / "file"))
     with pytest.raises(UserError, match="--log_dir"):
@@ -127,14 +127,14 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(make_trai
     assert trainer.step == 0
 
 
-def test_options_are_saved_resolved(make_trainer):
+def test_options_are_saved_with_their_final_values(make_trainer):
     trainer = make_trainer()
     trainer.train()
     saved = json.loads((trainer.models_dir / "opt.json").read_text())
     assert saved == trainer.opt.as_dict()
 
 
-def test_validation_covers_the_whole_split_whatever_the_batch(make_trainer):
+def test_validation_covers_the_whole_split_for_any_batch_size(make_trainer):
     trainer = make_trainer()
     results = []
     for batch_size in (1, 5):
@@ -152,5 +152,5 @@ def test_validation_covers_the_whole_split_whatever_the_batch(make_trainer):
     assert {"stereo/abs_rel", "loss/3", "source/s"} <= results[0].scalars.keys()
 
 
-def test_without_ground_truth_the_loss_decides():
+def test_without_ground_truth_the_loss_selects_the_best_weights():
     assert Validation({"loss": 0.1}, 0, {}).selection_metric == 0.1

@@ -33,9 +33,9 @@ class ForwardPass:
 
     Args:
         model, compute_loss: set to training mode by the caller, and not changed after the first call if compiled.
-        compile_mode: "on" traces the first batch to a static graph (``paddle.jit.to_static``), which all others, of
-            the same shapes, run through: slower at first, then faster. "auto" does so too, but falls back to eager
-            mode, and prints why, where tracing fails. "off" runs eagerly.
+        compile_mode: "on" traces the first batch to a static graph (``paddle.jit.to_static``) and runs all batches, of
+            the same shapes, through it: slower at first, then faster. "auto" does the same, but if tracing fails,
+            falls back to eager mode and prints the reason. "off" runs eagerly.
         context: the processes that the gradients are averaged over.
         amp: "fp16" or "bf16" runs the networks in mixed precision; geometry and loss stay in float32.
 

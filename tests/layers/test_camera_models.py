@@ -1,4 +1,4 @@
-"""Lenses against OpenCV's, back and forth, and in view synthesis."""
+"""Lens models against OpenCV, their inverses, and their use in view synthesis."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ LENSES = {
 
 
 def grid(reach: float) -> np.ndarray:
-    """(N, 2), x and y at z = 1; the axis is among them."""
+    """Return rays (N, 2), x and y at z = 1, including the optical axis."""
     x, y = np.meshgrid(np.linspace(-reach, reach, 31), np.linspace(-0.6 * reach, 0.6 * reach, 21))
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
@@ -31,7 +31,7 @@ def lenses(dtype: str = "float64") -> paddle.Tensor:
     return paddle.to_tensor(list(LENSES.values()), dtype=dtype)
 
 
-def test_a_batch_of_different_lenses_bends_rays_as_opencv_has_it():
+def test_distort_agrees_with_opencv_for_a_batch_of_different_lenses():
     rays = grid(0.9)
     points = np.concatenate([rays, np.ones((len(rays), 1))], axis=1)[:, None]
     still = np.zeros(3)
@@ -45,8 +45,8 @@ def test_a_batch_of_different_lenses_bends_rays_as_opencv_has_it():
 
 
 @pytest.mark.parametrize(("dtype", "pixels"), [("float64", 1e-9), ("float32", 1e-3)])
-def test_back_and_forth_is_exact(dtype, pixels):
-    """In pixels of a camera 640 wide with 90 degrees across."""
+def test_undistort_inverts_distort(dtype, pixels):
+    """Errors are in pixels of a camera with a width of 640 pixels and a horizontal FOV of 90 degrees."""
     rays = as_batch(grid(1.0), dtype)
     back = undistort(distort(rays, lenses(dtype)), lenses(dtype))
     assert float((back - rays).abs().max()) * 320 < pixels
@@ -55,7 +55,7 @@ def test_back_and_forth_is_exact(dtype, pixels):
     assert float((again - bent).abs().max()) * 320 < pixels
 
 
-def test_the_ray_along_the_axis_has_a_finite_gradient():
+def test_the_ray_along_the_optical_axis_has_a_finite_gradient():
     rays = paddle.zeros([3, 2, 1])
     rays.stop_gradient = False
     distort(rays, lenses("float32")).sum().backward()
@@ -63,8 +63,8 @@ def test_the_ray_along_the_axis_has_a_finite_gradient():
 
 
 @pytest.mark.parametrize("lens", ["brown", "fisheye"])
-def test_a_plane_seen_from_aside_is_warped_to_what_the_target_sees(lens):
-    """A plane at depth 2 whose grey is a smooth function of where it is hit, seen through a lens from two places."""
+def test_warping_a_plane_through_a_lens_reproduces_the_target(lens):
+    """Two cameras with the same lens, 0.25 apart, see a smoothly textured plane at depth 2."""
     height, width, depth, aside = 48, 96, 2.0, 0.25
     K = np.array([[60.0, 0, 47, 0], [0, 60.0, 24, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     y, x = np.mgrid[:height, :width].astype(float)

@@ -1,4 +1,4 @@
-"""Geometry, warping and error terms against the original implementation's numbers."""
+"""Geometry, warping and error terms against numbers of the original implementation."""
 
 import numpy as np
 import paddle
@@ -95,10 +95,10 @@ def test_sideways_motion_shifts_by_the_disparity_in_pixels():
     synthesis = ViewSynthesis({"s": image}, K, paddle.linalg.inv(K), {"s": T.unsqueeze(0)})
     warped = synthesis.warp("s", paddle.full([1, 1, 4, 20], 2.0))
     np.testing.assert_allclose(warped[0, 0, 0, 3:].numpy(), np.arange(17) / 20, atol=1e-5)
-    np.testing.assert_allclose(warped[0, 0, 0, :3].numpy(), 0, atol=1e-5)  # beyond the border: its last pixel
+    np.testing.assert_allclose(warped[0, 0, 0, :3].numpy(), 0, atol=1e-5)  # outside: clamped to the border pixel
 
 
-def test_sampler_gradient_reaches_the_pixels_of_an_image_without_gradient():
+def test_sampling_an_image_without_gradient_has_a_gradient_for_the_pixels():
     image = paddle.rand([1, 3, 4, 4])
     assert image.stop_gradient
     pixels = paddle.full([1, 4, 4, 2], 1.25)
@@ -115,7 +115,7 @@ def test_equal_images_have_no_error():
 
 
 def test_constant_images_by_hand():
-    """Black against white: SSIM = C1 C2 / ((1 + C1) C2), close to 0, so the error is 0.85 * 0.49995 + 0.15."""
+    """Black against white: SSIM = C1 C2 / ((1 + C1) C2) is close to 0, and the error is 0.85 * 0.49995 + 0.15."""
     black, white = paddle.zeros([1, 3, 5, 5]), paddle.ones([1, 3, 5, 5])
     error = photometric_error(black, TargetStatistics(white))
     np.testing.assert_allclose(error.numpy(), 0.85 * (1 - 1e-4 / 1.0001) / 2 + 0.15, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Every case of the loss, and its gradients, against the original implementation's numbers."""
+"""Every variant of the loss, and its gradients, against numbers of the original implementation."""
 
 import json
 
@@ -29,7 +29,7 @@ FRAMES = {0: "image_0", -1: "image_m1", 1: "image_p1", "s": "image_s"}
 
 
 def make_batch(arrays) -> dict:
-    """The reference's batch: four images, the colour pyramid by area averaging, the method's fixed K."""
+    """Return the reference's batch: four images, a colour pyramid by area averaging, the method's fixed K."""
     batch = {}
     for f, key in FRAMES.items():
         image = paddle.to_tensor(arrays[key].transpose(0, 3, 1, 2).astype("float32") / 255)

@@ -1,4 +1,4 @@
-"""The loss on cases worked out by hand."""
+"""The loss on cases calculated by hand."""
 
 import numpy as np
 import paddle
@@ -10,17 +10,17 @@ HEIGHT, WIDTH, FOCAL, BASELINE = 32, 64, 60.0, 0.1
 
 
 def depth_to_disp(depth: float, min_depth: float = 0.1, max_depth: float = 100.0) -> float:
-    """The sigmoid output that stands for a depth."""
+    """Return the sigmoid output for a depth."""
     return (1 / depth - 1 / max_depth) / (1 / min_depth - 1 / max_depth)
 
 
 def shifted(image: np.ndarray, pixels: int) -> np.ndarray:
-    """What a camera ``pixels`` of disparity to the right sees: everything moves left."""
+    """Return the view of a camera further right by ``pixels`` of disparity: the image moves left."""
     return np.concatenate([image[..., pixels:], np.repeat(image[..., -1:], pixels, axis=-1)], axis=-1)
 
 
 def make_inputs(sources: dict, depth: float, scales=(0,)):
-    """Batch and outputs for a wall at ``depth``; motions are the identity."""
+    """Return batch and outputs for a wall at ``depth``; motions are the identity."""
     random = np.random.default_rng(0)
     target = random.random((1, 3, HEIGHT, WIDTH), dtype="float32")
     K = np.array([[FOCAL, 0, WIDTH / 2, 0], [0, FOCAL, HEIGHT / 2, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")[None]
@@ -55,13 +55,14 @@ def loss_of(sources: dict, depth: float, training: bool = False, **settings) -> 
 
 def test_the_true_depth_explains_the_stereo_pair():
     losses = {depth: loss_of({"s": right_camera}, depth)["loss"] for depth in (1.5, 2.0, 3.0)}
-    # What only the left camera sees, 3 of 64 columns, cannot be explained; nor what SSIM's window mixes with it.
+    # 3 of 64 columns are visible only in the left camera and cannot be explained, nor can pixels whose SSIM window
+    # overlaps them.
     assert losses[2.0] < 0.25 * min(losses[1.5], losses[3.0])
 
 
 def test_the_true_depth_keeps_nearly_all_pixels_and_names_their_source():
     result = loss_of({-1: same, "s": right_camera}, 2.0)
-    # The neighbouring frame stands still: it explains everything unwarped, so nothing is kept.
+    # The neighbouring frame is identical: unwarped, it explains all pixels, and none is kept.
     assert result["auto_mask"] == 0.0 and result["source/s"] == 0.0
     moving = loss_of({-1: lambda image: 1 - image, "s": right_camera}, 2.0)
     assert moving["auto_mask"] > 0.9 and moving["source/s"] > 0.9
@@ -69,15 +70,15 @@ def test_the_true_depth_keeps_nearly_all_pixels_and_names_their_source():
     assert moving["maps"]["auto_mask"].shape == [1, 1, HEIGHT, WIDTH]
 
 
-def test_a_static_camera_costs_nothing_but_smoothness():
+def test_a_static_camera_has_no_loss_but_smoothness():
     result = loss_of({-1: same, 1: same}, 5.0)
     assert result["loss"] == pytest.approx(0.0, abs=1e-7)  # a wall is smooth
 
 
-def test_noise_breaks_ties_in_training_alone():
+def test_noise_breaks_ties_only_in_training():
     paddle.seed(0)
     shares = [loss_of({-1: same, 1: same}, 5.0, training=True)["auto_mask"] for _ in range(2)]
-    # Kept where both noises are above the warped error, which is 0: one pixel in four.
+    # A pixel is kept where both noises exceed the warped error of 0: one in four.
     assert shares[0] != shares[1]
     assert shares == pytest.approx([0.25, 0.25], abs=0.05)
     assert loss_of({-1: same, 1: same}, 5.0)["auto_mask"] == 0.0
@@ -100,7 +101,7 @@ def test_without_auto_masking_every_pixel_counts():
 
 
 def test_average_and_minimum_over_sources():
-    """One source explains all, one nothing: the minimum is the first, the average half the second."""
+    """One source explains all pixels, the other none: the minimum is 0, the average half the error of the second."""
     sources = {-1: same, 1: lambda image: 1 - image}
     alone = loss_of({1: sources[1]}, 2.0, automasking=False)["loss"]
     assert loss_of(sources, 2.0, automasking=False)["loss"] == pytest.approx(0.0, abs=1e-6)

@@ -1,4 +1,4 @@
-"""The velocity loss by hand, and in the whole loss."""
+"""The velocity loss calculated by hand, and as a term of the total loss."""
 
 import math
 
@@ -20,7 +20,7 @@ def metres(*values) -> paddle.Tensor:
     return paddle.to_tensor(np.array(values, "float32"))
 
 
-def test_difference_of_lengths_in_metres_where_they_are_known():
+def test_loss_is_the_mean_difference_of_known_lengths_in_metres():
     transforms = {-1: motion([0.3, 0, 0.4], [0, 0, 1]), 1: motion([0, 0, -0.2], [0, 0.1, 0])}  # 0.5, 1, 0.2, 0.1 units
     displacement = {-1: metres(2.0, math.nan), 1: metres(1.0, 0.6)}
     expected = (abs(0.5 * 5.4 - 2.0) + abs(0.2 * 5.4 - 1.0) + abs(0.1 * 5.4 - 0.6)) / 3
@@ -28,7 +28,7 @@ def test_difference_of_lengths_in_metres_where_they_are_known():
     assert velocity_loss(transforms, displacement).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_unknown_speeds_cost_nothing_and_give_finite_gradients():
+def test_unknown_speeds_give_no_loss_and_finite_gradients():
     T = motion([0.3, 0, 0.4])
     T.stop_gradient = False
     loss = velocity_loss({1: T}, {1: metres(math.nan)})
@@ -37,14 +37,14 @@ def test_unknown_speeds_cost_nothing_and_give_finite_gradients():
     np.testing.assert_array_equal(T.grad.numpy(), 0)
 
 
-def test_gradient_points_to_the_known_length():
+def test_gradient_shortens_a_translation_that_is_too_long():
     T = motion([0.3, 0, 0.4])
     T.stop_gradient = False
-    velocity_loss({1: T}, {1: metres(1.0)}).backward()  # 2.7 m are too far
+    velocity_loss({1: T}, {1: metres(1.0)}).backward()  # predicted: 2.7 m
     np.testing.assert_allclose(T.grad.numpy()[0, :3, 3], 5.4 * np.array([0.6, 0, 0.8]), rtol=1e-5)
 
 
-def test_the_whole_loss_gains_its_weighted_part():
+def test_the_weighted_term_is_added_to_the_total_loss():
     random = np.random.default_rng(0)
     K = np.eye(4, dtype="float32")
     K[:2, :3] = [[60, 0, 48], [0, 60, 32]]

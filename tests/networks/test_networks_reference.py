@@ -1,4 +1,4 @@
-"""Networks against the original implementation's numbers, and the keys of released checkpoints."""
+"""Networks against numbers of the original implementation, and against the keys of released checkpoints."""
 
 import json
 
@@ -17,7 +17,7 @@ def as_tensor(images: np.ndarray) -> paddle.Tensor:
 
 
 def assert_agrees(found: np.ndarray, expected: np.ndarray) -> None:
-    """To a relative 1e-4; entries that are small beside the largest keep the rounding of what they were computed of."""
+    """Compare to a relative 1e-4; small entries carry the absolute rounding error of the largest ones."""
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
@@ -38,9 +38,9 @@ def test_encoder_and_decoder(arrays, fill_by_rule, num_layers):
     for i, feature in enumerate(features):
         assert_agrees(feature.mean(axis=[2, 3]).numpy(), arrays[f"r{num_layers}_feature{i}_mean"])
     for scale, disp in disps.items():
-        # The rule's weights saturate nearly all of a map. Elsewhere the sigmoid's inputs are differences of numbers in
-        # the hundreds, with their rounding: the reference's own float32 is off by up to 6e-4 there from the same
-        # network in float64, and another CPU rounds otherwise. So the map as a whole is held, single pixels loosely.
+        # The weights of ``fill_by_rule`` saturate nearly the whole map. Elsewhere the sigmoid's inputs are differences
+        # of numbers in the hundreds: there the reference's float32 differs by up to 6e-4 from the same network in
+        # float64, and rounding depends on the CPU. Hence a tight bound for the map, and a loose one for single pixels.
         expected = arrays[f"r{num_layers}_disp{scale}"]
         errors = np.abs(disp.numpy() - expected)
         assert np.linalg.norm(errors) <= 1e-4 * np.linalg.norm(expected), scale
@@ -73,7 +73,7 @@ def test_state_dicts_have_the_keys_of_released_checkpoints(reference_dir):
 
 
 @pytest.mark.parametrize("num_layers", [34, 101, 152])
-def test_deeper_encoders_give_their_channels(num_layers):
+def test_deeper_encoders_have_the_declared_channels_and_sizes(num_layers):
     encoder = ResnetEncoder(num_layers)
     encoder.eval()
     with paddle.no_grad():
@@ -98,7 +98,7 @@ def test_initial_values_are_those_of_the_reference():
     assert float(inner.std()) == pytest.approx(np.sqrt(2 / (512 * 9)), rel=0.01)
 
 
-def test_stacked_first_convolution_answers_repeated_images_as_the_single_one():
+def test_stacked_first_convolution_has_the_same_response_to_repeated_images():
     single, double = ResnetEncoder(18), ResnetEncoder(18, num_input_images=2)
     weight = single.encoder.conv1.weight
     double.encoder.conv1.weight.set_value(stack_first_convolution(weight, 2))

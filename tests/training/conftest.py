@@ -1,4 +1,4 @@
-"""A tiny split of the real drive, and command lines and trainers on it."""
+"""A tiny split of the real drive, and options and trainers for it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from trainer import Trainer
 
 @pytest.fixture(scope="session")
 def tiny_split(stereo_drive, tmp_path_factory):
-    """Twelve lines to train on, two to validate on: twelve steps of batch 1 an epoch."""
+    """A split of 12 training and 2 validation lines: 12 steps per epoch at batch size 1."""
     folder = tmp_path_factory.mktemp("splits") / "tiny"
     folder.mkdir()
     for part, count in (("train", 12), ("val", 2)):
@@ -20,11 +20,11 @@ def tiny_split(stereo_drive, tmp_path_factory):
 
 
 def make_options(folders: dict[str, Path], **changes) -> Options:
-    """Options of a run at 64x64 that ends after few steps, as if all of them had been given."""
+    """Return options of a small run at 64x64, all marked as explicitly set."""
     settings = {
         **{name: str(folder) for name, folder in folders.items()},
         **{"height": 64, "width": 64, "batch_size": 1, "num_workers": 0, "weights_init": "scratch"},
-        # The smallest pose network, since every checkpoint is written to the disk and synced.
+        # The smallest pose network, because every checkpoint is synced to disk.
         **{"device": "cpu", "log_frequency": 1, "compile": "off", "keep_checkpoints": 1, "pose_model_type": "posecnn"},
         **changes,
     }
@@ -33,7 +33,7 @@ def make_options(folders: dict[str, Path], **changes) -> Options:
 
 @pytest.fixture(scope="module")
 def whole_run(stereo_drive, tiny_split, tmp_path_factory) -> Path:
-    """The folder of a run of seven steps of batch 2 that was never stopped."""
+    """The folder of an uninterrupted run: seven steps at batch size 2."""
     folders = {"data_path": stereo_drive, "split": tiny_split, "log_dir": tmp_path_factory.mktemp("whole")}
     trainer = Trainer.from_options(make_options(folders, max_steps=7, batch_size=2))
     trainer.train()
@@ -42,7 +42,7 @@ def whole_run(stereo_drive, tiny_split, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tiny_options(stereo_drive, tiny_split, tmp_path):
-    """Options of such a run in the test's own folder."""
+    """A function that returns options of a small run in the test's own folder."""
 
     def make(**changes) -> Options:
         folders = {"data_path": stereo_drive, "split": tiny_split, "log_dir": tmp_path}
@@ -53,7 +53,7 @@ def tiny_options(stereo_drive, tiny_split, tmp_path):
 
 @pytest.fixture
 def run(tiny_options):
-    """Trains, and gives the trainer."""
+    """A function that trains and returns the trainer."""
 
     def run_(**changes) -> Trainer:
         trainer = Trainer.from_options(tiny_options(**changes))

@@ -1,4 +1,4 @@
-"""Which checkpoint a run takes up, which stay, and what is told before the disk is full."""
+"""Checkpoints: which one is resumed, which are kept, and the check of free disk space."""
 
 import shutil
 from collections import namedtuple
@@ -17,7 +17,7 @@ FILES = (OPTIMIZER_FILE, STATE_FILE, OPTIONS_FILE)
 
 
 def write(folder: Path) -> None:
-    """A checkpoint whose files say nothing."""
+    """Write a checkpoint with dummy files and a valid manifest."""
     with atomic_folder(folder) as temporary:
         for name in FILES:
             (temporary / name).write_text(f"{folder.name}/{name}")
@@ -37,13 +37,13 @@ def names(run_dir: Path) -> set[str]:
     return {path.name for path in (run_dir / "checkpoints").iterdir()}
 
 
-def test_the_newest_stay(run_dir):
+def test_the_newest_are_kept(run_dir):
     assert Checkpoints(run_dir, keep=9).steps() == [10, 9, 2]
     Checkpoints(run_dir, keep=2).save(11, write)
     assert names(run_dir) == {"step_10", "step_11"}
 
 
-def test_a_save_that_fails_removes_nothing(run_dir):
+def test_a_failed_save_removes_nothing(run_dir):
     def fail(folder: Path) -> None:
         with atomic_folder(folder) as temporary:
             (temporary / STATE_FILE).touch()
@@ -54,14 +54,14 @@ def test_a_save_that_fails_removes_nothing(run_dir):
     assert names(run_dir) == {"step_2", "step_9", "step_10"}
 
 
-def test_leftovers_of_a_killed_process_are_cleared_and_no_checkpoints(run_dir):
+def test_leftovers_of_a_killed_process_are_removed_and_not_listed(run_dir):
     (run_dir / "checkpoints" / ".step_12.tmp").mkdir()
     assert Checkpoints(run_dir, 1).steps() == [10, 9, 2]
     Checkpoints(run_dir, 1).clear_leftovers()
     assert names(run_dir) == {"step_2", "step_9", "step_10"}
 
 
-def test_one_that_stepped_aside_when_the_process_died_is_found(run_dir):
+def test_a_checkpoint_being_replaced_when_the_process_was_killed_is_found(run_dir):
     folder = run_dir / "checkpoints"
     (folder / "step_10").rename(folder / ".step_10.old")
     assert find_checkpoint("auto", run_dir) == folder / ".step_10.old"
@@ -70,7 +70,7 @@ def test_one_that_stepped_aside_when_the_process_died_is_found(run_dir):
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing", "no manifest", "manifest cut"])
-def test_auto_passes_over_damaged_ones(run_dir, capsys, damage):
+def test_auto_skips_damaged_checkpoints(run_dir, capsys, damage):
     newest = run_dir / "checkpoints" / "step_10"
     content = (newest / STATE_FILE).read_text()
     if damage == "cut":
@@ -89,14 +89,14 @@ def test_auto_passes_over_damaged_ones(run_dir, capsys, damage):
         find_checkpoint(str(newest), run_dir)
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_anew(run_dir):
+def test_a_run_with_only_damaged_checkpoints_does_not_start_over(run_dir):
     for path in (run_dir / "checkpoints").glob("*/state.json"):
         path.unlink()
     with pytest.raises(WeightsError, match="all 3 checkpoints"):
         find_checkpoint("auto", run_dir)
 
 
-def test_what_resume_may_name(run_dir, tmp_path):
+def test_resume_accepts_a_run_a_checkpoint_or_auto(run_dir, tmp_path):
     empty = tmp_path / "another"
     assert find_checkpoint(str(run_dir), empty) == run_dir / "checkpoints" / "step_10"
     assert find_checkpoint(str(run_dir / "checkpoints" / "step_2"), empty) == run_dir / "checkpoints" / "step_2"
@@ -106,7 +106,7 @@ def test_what_resume_may_name(run_dir, tmp_path):
             find_checkpoint(str(wrong), empty)
 
 
-def test_weights_alone_are_no_checkpoint(run_dir):
+def test_a_weights_folder_is_not_a_checkpoint(run_dir):
     folder = run_dir / "checkpoints" / "step_10"
     (folder / OPTIMIZER_FILE).unlink()
     write_manifest(folder)
@@ -114,11 +114,12 @@ def test_weights_alone_are_no_checkpoint(run_dir):
         find_checkpoint(str(folder), run_dir)
 
 
-def test_too_little_space_is_told_before_training(tiny_options, monkeypatch, tmp_path):
+def test_too_little_disk_space_is_reported_before_training(tiny_options, monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")
     trainer = Trainer.from_options(tiny_options(max_steps=1, keep_checkpoints=2))
     parameters = sum(p.size for p in trainer.model.parameters())
-    # Two moments for each parameter: a checkpoint is three times the weights; two stay while a third is written.
+    # Adam has two moments per parameter, so a checkpoint has three times the size of the weights; two are kept while a
+    # third is written.
     least = 4 * parameters * 3 * 3
     for free, enough in ((least, False), (2 * least, True)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage(10 * least, 0, free))

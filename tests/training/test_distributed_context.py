@@ -1,4 +1,4 @@
-"""Processes of a run: what they gather, and how the end of one ends the others. Without Paddle, thus quickly."""
+"""Processes of a run: gathered values, and how the failure of one ends the others. Without Paddle, hence quick."""
 
 import contextlib
 import signal
@@ -14,7 +14,7 @@ from common.errors import DataError
 from training.distributed_context import DistributedContext
 
 ROOT = Path(__file__).resolve().parents[2]
-# The address goes from the first process to the others through a pipe of each, as a launcher's store would hand it on.
+# Pipes pass the address from the first process to the others, instead of a launcher's store.
 PROLOGUE = """
 import json, os, signal, sys, time
 sys.path.insert(0, {root!r})
@@ -33,7 +33,7 @@ context.connect("127.0.0.1", share)
 
 
 class Run:
-    """Processes that run the same code; ``context`` and ``rank`` are there."""
+    """Processes that run the same code, which can use ``context`` and ``rank``."""
 
     def __init__(self, code: str, size: int = 3, timeout: float = 60.0) -> None:
         self.processes = []
@@ -51,7 +51,7 @@ class Run:
         self.address = self.processes[0].stdout.readline()
 
     def finish(self, hung: int | None = None) -> list[tuple[int, str, str]]:
-        """Status, output and errors of each; the process that hangs is killed once the others have ended."""
+        """Return exit status, output and errors of each process; kill the hung one after the others have exited."""
         for process in self.processes[1:]:
             process.stdin.write(self.address)
             process.stdin.flush()
@@ -64,14 +64,14 @@ class Run:
         return [ended[rank] for rank in sorted(ended)]
 
 
-def test_alone_nothing_is_asked_of_others():
+def test_a_single_process_communicates_with_itself():
     with DistributedContext() as context:
         assert context.gather({"a": 1}) == [{"a": 1}] and context.mean([1.5, 2.0]) == [1.5, 2.0]
         assert context.is_main
         context.assert_consistent(lines=3)
 
 
-def test_all_get_the_values_of_all_in_order():
+def test_gather_returns_all_values_by_rank():
     code = "with context:\n    print(context.gather([rank, 0.1]), context.mean([rank, 1.0]))\n"
     for status, output, errors in Run(code).finish():
         assert (status, errors) == (0, "")
@@ -85,7 +85,7 @@ with context:
     context.barrier()
     if rank == {victim}:
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)  # as in a collective that waits for it
+    time.sleep(60)  # waits, as in a collective
 """
     for rank, (status, _, errors) in enumerate(Run(code).finish()):
         if rank == victim:
@@ -97,7 +97,7 @@ with context:
 
 @pytest.mark.parametrize("victim", [0, 2])
 def test_a_process_that_hangs_ends_the_others_within_the_timeout(victim):
-    """The others are busy, as in a collective that waits for it, or in a step: their heartbeats go on."""
+    """The others are busy, as in a step or a collective; their heartbeats continue."""
     code = f"""
 with context:
     context.barrier()
@@ -111,15 +111,12 @@ with context:
     for rank, (status, _, errors) in enumerate(Run(code, timeout=2.0).finish(hung=victim)):
         if rank != victim:
             assert status == 1
-            assert errors == (
-                f"error: process {victim} of 3 has not answered for 2 s: it is stopped, or its machine or network is "
-                "gone"
-            )
+            assert errors.startswith(f"error: process {victim} of 3 has not answered for 2 s")
     assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("victim", [0, 2])
-def test_a_process_that_beats_but_never_arrives_is_named(victim):
+def test_a_responsive_process_that_is_too_late_ends_the_others(victim):
     code = f"""
 with context:
     context.barrier()
@@ -130,13 +127,11 @@ with context:
     for rank, (status, _, errors) in enumerate(Run(code, timeout=1.0).finish(hung=victim)):
         if rank != victim:
             assert status == 1
-            assert errors.startswith(
-                f"error: process {victim} of 3 answers, but has not reached the same point as the others"
-            )
+            assert errors.startswith(f"error: process {victim} of 3 answers, but has not reached")
 
 
-def test_a_failed_collective_is_blamed_on_the_process_that_hangs():
-    """Gloo gives up after 30 s, and names no process."""
+def test_a_failed_collective_is_attributed_to_the_hung_process():
+    """Gloo times out after 30 s, and names no process."""
     code = """
 with context:
     context.barrier()
@@ -149,12 +144,12 @@ with context:
     assert status == 1 and errors.startswith("error: process 1 of 2 has not answered for ")
 
 
-def test_busy_processes_outlast_the_timeout():
+def test_busy_processes_may_exceed_the_timeout():
     code = "with context:\n    time.sleep(3)\n    print(context.gather(rank))\n"
     assert [output for _, output, _ in Run(code, timeout=1.0).finish()] == ["[0, 1, 2]"] * 3
 
 
-def test_the_message_of_one_that_fails_reaches_all():
+def test_an_error_message_reaches_all_processes():
     code = """
 with context:
     if rank == 2:
@@ -167,25 +162,25 @@ with context:
     assert "DataError: Image x.jpg cannot be read." in third[2]
 
 
-def test_what_all_raise_is_told_by_each_alone():
+def test_an_error_raised_by_all_is_reported_by_each_itself():
     code = "with context:\n    context.barrier()\n    raise UserError('the same everywhere')\n"
     for _, _, errors in Run(code).finish():
         assert "the same everywhere" in errors and "error: process" not in errors
 
 
-def test_a_stranger_who_connects_is_turned_away():
+def test_a_foreign_connection_is_rejected():
     run = Run("with context:\n    print(context.gather(rank))\n", size=2)
     port, _ = eval(run.address)
     with socket.create_connection(("127.0.0.1", port)) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n")
         ended = run.finish()
         with contextlib.suppress(ConnectionResetError):
-            while stranger.recv(100):  # the challenge, which it cannot answer; then the end
+            while stranger.recv(100):  # the authentication challenge, then the end of the stream
                 pass
     assert [(status, output) for status, output, _ in ended] == [(0, "[0, 1]")] * 2
 
 
-def test_differences_are_named(monkeypatch):
+def test_assert_consistent_names_differences(monkeypatch):
     context = DistributedContext()
     seen = {"step": 4, "training_lines": "12 lines (0a)"}
     monkeypatch.setattr(context, "gather", lambda facts: [facts, {**facts, "step": 2}])

@@ -1,4 +1,4 @@
-"""The training step, compiled and not."""
+"""The forward pass, eager and compiled."""
 
 import numpy as np
 import paddle
@@ -13,7 +13,7 @@ SOURCES = (-1, 1, "s")
 
 
 def make_batch() -> dict:
-    """Random images of 64x96 for all frames, K by scale, and what is no tensor."""
+    """Return random images of 64x96 for all frames, intrinsics, and an entry that is not a tensor."""
     random = np.random.default_rng(0)
     K = np.array([[60, 0, 48, 0], [0, 60, 32, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "float32")[None]
     stereo_T = np.eye(4, dtype="float32")[None].copy()
@@ -30,7 +30,7 @@ def make_batch() -> dict:
 
 
 def run_step(compile_mode: str, more_terms=None):
-    """Loss, maps, a gradient and a running mean after one step from the same weights."""
+    """Return result, a gradient and a running mean after one step from the same initial weights."""
     paddle.seed(5)
     model = Monodepth()
     compute_loss = monodepth2_loss(SOURCES, tie_breaking_noise=0.0, more_terms=more_terms)
@@ -43,10 +43,10 @@ def run_step(compile_mode: str, more_terms=None):
 
 
 class Untraceable(paddle.nn.Layer):
-    """Refuses to be traced, as a part that Paddle cannot convert would."""
+    """A term that cannot be traced, like code that Paddle cannot convert."""
 
     def forward(self, batch, outputs, views):
-        """Returns 0 in eager mode only."""
+        """Return 0 in eager mode; fail when traced."""
         if not paddle.in_dynamic_mode():
             raise RuntimeError("this part cannot be traced")
         return TermResult(paddle.zeros([]), {}, {})
@@ -57,10 +57,10 @@ def plain():
     return run_step("off")
 
 
-def test_compiled_step_equals_the_plain_one(plain):
+def test_compiled_step_equals_the_eager_step(plain):
     compiled = run_step("on")
     for name, value in plain[0].losses.items():
-        # Shares of pixels count whole ones, of which rounding may move a few.
+        # Fractions of pixels: rounding may flip a few pixels.
         is_share = name == "auto_mask" or name.startswith("source/")
         tolerance = {"abs": 2e-3} if is_share else {"rel": 1e-5}
         assert compiled[0].losses[name].item() == pytest.approx(value.item(), **tolerance), name
@@ -69,7 +69,7 @@ def test_compiled_step_equals_the_plain_one(plain):
     np.testing.assert_allclose(compiled[2], plain[2], rtol=1e-4, atol=1e-6)
 
 
-def test_auto_falls_back_and_says_why(plain, capsys):
+def test_auto_falls_back_and_prints_the_reason(plain, capsys):
     result, _, _ = run_step("auto", {"untraceable": (1.0, Untraceable())})
     printed = capsys.readouterr().out
     assert printed.startswith("Falling back to eager mode") and "cannot be traced" in printed

@@ -1,4 +1,4 @@
-"""A run that learns the camera and the scale: what it logs and stores with the weights, and what goes on from them."""
+"""A run that learns intrinsics and metric scale: its logs, its weights, and training from these weights."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ SIZE = {"height": 64, "width": 96}
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """Three drives of three frames; the split synthetic has two lines to train on."""
+    """Three drives of three frames; the split "synthetic" has two training lines."""
     folder = tmp_path_factory.mktemp("worlds") / "world"
     generate(World(**SIZE, frames=9, seed=3), folder, num_workers=0)
     return folder
@@ -50,12 +50,12 @@ def trained(options) -> Trainer:
     return trainer
 
 
-def test_the_camera_and_the_scale_are_stored_with_the_weights(trained):
+def test_intrinsics_and_scale_are_stored_with_the_weights(trained):
     weights = trained.models_dir / "weights_best"
     assert (weights / "intrinsics.pdparams").is_file()
     info = read_weights_info(weights)
     assert info.metres_per_unit == 5.4
-    # One step of Adam, at a learning rate of 1e-4, moves nothing far.
+    # One step of Adam at a learning rate of 1e-4 changes little.
     assert info.intrinsics == pytest.approx((96 * np.log(2), 96 * np.log(2), 47.5, 31.5), rel=0.05)
     assert DepthPredictor.from_folder(weights).scale == 5.4
 
@@ -68,7 +68,7 @@ def test_both_are_logged(trained):
     assert tuple(validation[name] for name in names) == trained.intrinsics
 
 
-def test_its_report_shows_the_learned_camera(trained):
+def test_the_report_uses_the_learned_intrinsics(trained):
     run = read_run(trained.opt.run_dir)
     frames, _ = run_frames(run.options, None, 1)
     assert frames[0].warped.keys() == {-1, 1}
@@ -76,14 +76,14 @@ def test_its_report_shows_the_learned_camera(trained):
     assert (frames[0].K[0, 0], frames[0].K[0, 2]) == pytest.approx((fx, cx), rel=0.02)  # the dataset's fx is 55.68
 
 
-def test_training_goes_on_with_the_learned_camera(trained, options):
+def test_training_from_these_weights_loads_the_learned_intrinsics(trained, options):
     weights = str(trained.models_dir / "weights_best")
     model = build_model(options())
     initialise_weights(model, options(load_weights_folder=weights))
     np.testing.assert_array_equal(model.intrinsics.net.bias.numpy(), trained.model.intrinsics.net.bias.numpy())
 
 
-def test_weights_without_a_camera_are_loaded_all_the_same(options, tmp_path):
+def test_weights_without_intrinsics_can_be_loaded(options, tmp_path):
     paddle.seed(1)
     released = build_model(options(learn_intrinsics=False))
     save_weights(tmp_path / "w", released.networks(), {**SIZE, "use_stereo": False})
@@ -93,7 +93,7 @@ def test_weights_without_a_camera_are_loaded_all_the_same(options, tmp_path):
     np.testing.assert_array_equal(model.pose.net[0].weight.numpy(), released.pose.net[0].weight.numpy())
 
 
-def test_the_way_that_was_driven_is_that_of_the_true_poses(world, options):
+def test_displacement_agrees_with_the_true_poses(world, options):
     dataset = build_data(options(), "train").dataset
     for i, line in enumerate(dataset.lines):
         positions = dataset.poses(line.folder)[:, :3, 3]
@@ -103,7 +103,7 @@ def test_the_way_that_was_driven_is_that_of_the_true_poses(world, options):
             assert displacement.dtype == np.float32 and displacement == pytest.approx(true, rel=0.03)
 
 
-def test_a_split_without_speeds_is_refused(world, options, monkeypatch):
+def test_a_split_without_speeds_is_rejected(world, options, monkeypatch):
     monkeypatch.setattr("datasets.kitti_dataset.read_speed", lambda path: None)
     with pytest.raises(DataError, match=r"--velocity_weight .*oxts"):
         build_data(options(), "train")
@@ -111,8 +111,8 @@ def test_a_split_without_speeds_is_refused(world, options, monkeypatch):
     assert np.isnan(sample["displacement/1"])
 
 
-def test_the_camera_in_words():
-    # atan(48 / 48) to each side, and atan(32 / 55.4256) up and down, from edge to edge.
+def test_description_of_learned_intrinsics():
+    # 2 atan(48 / 48) horizontally, 2 atan(32 / 55.4256) vertically, between the outer edges of the image.
     text = describe_intrinsics((48, 32 * np.sqrt(3), 47.5, 31.5), 64, 96)
     assert "fx 48.0, fy 55.4, cx 47.5, cy 31.5 pixels" in text
     assert "horizontal FOV 90.0" in text and "vertical FOV 60.0" in text

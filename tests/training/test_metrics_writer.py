@@ -1,4 +1,4 @@
-"""The log of scalars: what a resumed run keeps of it, and what happens when it cannot be written."""
+"""The log of scalars: the lines that a resumed run keeps, and write errors."""
 
 import json
 import resource
@@ -16,7 +16,7 @@ def lines(run_dir):
 
 @pytest.fixture
 def logged(tmp_path):
-    """Steps 0 to 5, a validation after three and after six; a last line that was cut off."""
+    """A log of steps 0 to 5, with validations after three and six steps, and a truncated last line."""
     log = MetricsWriter(tmp_path)
     for step in range(6):
         log.scalars("train", step, {"loss": 0.5})
@@ -29,15 +29,15 @@ def logged(tmp_path):
 
 
 @pytest.mark.parametrize(("keep_validation", "validations"), [(True, [("val", 3)]), (False, [])])
-def test_what_will_be_run_again_is_dropped(logged, keep_validation, validations):
+def test_lines_of_steps_to_run_again_are_dropped(logged, keep_validation, validations):
     drop_scalars_from(logged, 3, keep_validation=keep_validation)
     assert lines(logged) == [("train", 0), ("train", 1), ("train", 2), *validations]
 
 
-def test_all_is_kept_where_nothing_is_run_again(logged):
+def test_all_lines_are_kept_if_no_step_is_run_again(logged):
     drop_scalars_from(logged, 6, keep_validation=True)
     assert len(lines(logged)) == 8
-    log = MetricsWriter(logged)  # begins a new line
+    log = MetricsWriter(logged)  # must start on a new line
     log.scalars("train", 6, {"loss": 0.5})
     log.close()
     assert lines(logged)[-1] == ("train", 6)
@@ -48,8 +48,8 @@ def test_no_log_yet(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_log_that_cannot_grow_is_told_and_closed(tmp_path):
-    """As on a full disk; VisualDL's own thread must not keep the process waiting."""
+def test_a_full_disk_is_reported_and_the_log_closed(tmp_path):
+    """VisualDL's own thread must not block the process."""
     log = MetricsWriter(tmp_path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What a step does with its gradients: accumulation, clipping, loss scaling; and the decoder computed twice."""
+"""Gradients of a step: accumulation, clipping, loss scaling, recomputation."""
 
 import numpy as np
 import paddle
@@ -17,7 +17,7 @@ TINY = Options(height=64, width=64, batch_size=4, frame_ids=(0, 1))
 
 
 def gradients(opt, parts=1):
-    """By name, of one step on the same batch, batch norm frozen and without noise."""
+    """Return gradients by name after one step on a fixed batch, with batch norm frozen and no tie-breaking noise."""
     paddle.seed(0)
     model, compute_loss = build_model(opt), build_loss(opt)
     model.eval()
@@ -29,7 +29,7 @@ def gradients(opt, parts=1):
     return {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
 
 
-def test_accumulated_gradients_are_those_of_one_large_batch():
+def test_accumulated_gradients_equal_those_of_one_large_batch():
     whole, accumulated = gradients(TINY), gradients(TINY, parts=4)
     assert whole.keys() == accumulated.keys() and len(whole) > 50
     for name, gradient in whole.items():
@@ -54,7 +54,7 @@ def test_recomputing_the_decoder_changes_no_gradient():
             np.testing.assert_allclose(recomputed.grad.numpy(), plain.grad.numpy(), rtol=0, atol=1e-4 * largest + 1e-9)
 
 
-def test_clipping_shrinks_long_gradients_alone():
+def test_clipping_shrinks_only_long_gradients():
     for norm, expected in ((2.5, [1.5, 2.0]), (6.0, [3.0, 4.0])):
         weights = [paddle.create_parameter([1], "float32") for _ in range(2)]
         model = paddle.nn.ParameterList(weights)
@@ -68,7 +68,7 @@ def test_clipping_shrinks_long_gradients_alone():
 
 
 class Scaler:
-    """Does what Paddle's does on a GPU, which it leaves undone on the CPU."""
+    """Scale the loss as ``paddle.amp.GradScaler`` does on a GPU; on the CPU Paddle's does nothing."""
 
     def __init__(self, init_loss_scaling, decr_every_n_nan_or_inf):
         assert decr_every_n_nan_or_inf == 1
@@ -95,7 +95,7 @@ class Scaler:
         self.value = value
 
 
-def test_updates_that_overflow_are_left_out_and_counted(monkeypatch):
+def test_updates_that_overflow_are_skipped_and_counted(monkeypatch):
     monkeypatch.setattr(paddle.amp, "GradScaler", Scaler)
     weight = paddle.create_parameter([1], "float32", default_initializer=paddle.nn.initializer.Constant(1.0))
     optimizer = paddle.optimizer.SGD(0.5, parameters=[weight])
@@ -107,11 +107,11 @@ def test_updates_that_overflow_are_left_out_and_counted(monkeypatch):
     update.backward(weight * 0.5)
     update.apply()
     assert (weight.item(), update.skipped, update.loss_scale) == (0.75, 1, scale / 2)
-    update.loss_scale = 8.0  # as a resumed run sets it
+    update.loss_scale = 8.0  # set by a resumed run
     assert update.loss_scale == 8.0
 
 
-def test_mixed_precision_is_for_gpus():
+def test_mixed_precision_needs_a_gpu():
     check_amp("off")
     with pytest.raises(UserError, match=r"--amp bf16: .* GPU"):
         check_amp("bf16")
@@ -119,7 +119,7 @@ def test_mixed_precision_is_for_gpus():
 
 @pytest.mark.parametrize("use_stereo", [False, True])
 def test_the_plain_port_computes_the_same_loss(use_stereo):
-    """What the benchmark compares with does the same work."""
+    """The benchmark's baseline must do the same work."""
     opt = TINY.replace(use_stereo=use_stereo, batch_size=2)
     paddle.seed(0)
     model, compute_loss = build_model(opt), build_loss(opt)

@@ -1,4 +1,4 @@
-"""A run that was resumed is the run that never ended, to the bit; and what may differ between the two."""
+"""A resumed run is bit-exact; options and data that may differ, and those that must not."""
 
 import json
 import re
@@ -15,12 +15,12 @@ from training.resume import MAY_CHANGE
 
 
 def contents(run_dir: Path, checkpoint: str) -> dict[str, bytes]:
-    """Everything that the run computed: weights, moments, state and log."""
+    """Return all results of a run: weights, moments, state and log."""
     files = [*(run_dir / "models").glob("*/*.pdparams"), *(run_dir / "checkpoints" / checkpoint).glob("*.pd*")]
     state = json.loads((run_dir / "checkpoints" / checkpoint / "state.json").read_text())
     state.pop("seconds")
     log = [json.loads(line) for line in (run_dir / "scalars.jsonl").read_text().splitlines()]
-    # VisualDL's files hold times; the log's order is that of the steps.
+    # VisualDL's files contain times, and are left out.
     return {
         **{str(path.relative_to(run_dir)): path.read_bytes() for path in files},
         **{"state": json.dumps(state).encode(), "log": json.dumps(log).encode()},
@@ -43,7 +43,7 @@ def assert_same_run(first: Path, second: Path, checkpoint: str) -> None:
     ],
 )
 def test_20_steps_equal_10_and_10(run, tmp_path, use_stereo, num_workers):
-    """Twelve steps are an epoch: the first half ends within it, the whole within the second one."""
+    """An epoch has 12 steps: the first half ends within the first epoch, the whole run within the second."""
     common = {"use_stereo": use_stereo, "num_workers": num_workers, "scheduler_step_size": 1}
     common["pose_model_type"] = "separate_resnet"
     run(model_name="whole", max_steps=20, **common)
@@ -54,17 +54,17 @@ def test_20_steps_equal_10_and_10(run, tmp_path, use_stereo, num_workers):
 
 
 @pytest.mark.slow
-def test_a_compiled_run_too(run, tmp_path):
+def test_a_compiled_run_resumes_compiled(run, tmp_path):
     run(model_name="whole", max_steps=2, compile="on")
     run(model_name="halves", max_steps=1, compile="on")
-    # auto would not compile so short a run, but goes on as it began.
+    # auto would not compile such a short run, but a resumed run keeps the mode.
     trainer = run(model_name="halves", max_steps=2, compile="auto", resume="auto")
     assert trainer.forward_pass.compiled
     assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_2")
 
 
 class StopAt:
-    """Stands in for a signal that comes while a step, or the validation, is under way."""
+    """Raise SIGTERM during a step or the validation."""
 
     def __init__(self, trainer: Trainer, monkeypatch, step: int, validating: bool) -> None:
         check = trainer.stop.check
@@ -86,8 +86,8 @@ class StopAt:
         pytest.param(7, True, id="end", marks=pytest.mark.slow),
     ],
 )
-def test_a_stopped_run_goes_on_from_where_it_was(whole_run, tiny_options, run, monkeypatch, tmp_path, step, validating):
-    """Six steps of batch 2 are an epoch."""
+def test_a_stopped_run_resumes_exactly(whole_run, tiny_options, run, monkeypatch, tmp_path, step, validating):
+    """An epoch has six steps at batch size 2."""
     trainer = Trainer.from_options(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
     StopAt(trainer, monkeypatch, step, validating)
     with pytest.raises(Stopped) as stop:
@@ -99,8 +99,8 @@ def test_a_stopped_run_goes_on_from_where_it_was(whole_run, tiny_options, run, m
 
 
 @pytest.mark.parametrize(("cache", "num_workers"), [("disk", 2), pytest.param("ram", 0, marks=pytest.mark.slow)])
-def test_a_cache_changes_nothing(whole_run, run, tmp_path, capsys, cache, num_workers):
-    """Begun without, and gone on with: that may change too."""
+def test_a_cache_does_not_change_results(whole_run, run, tmp_path, capsys, cache, num_workers):
+    """Start without a cache and resume with one, which is allowed."""
     common = {"batch_size": 2, "num_workers": num_workers, "cache_dir": str(tmp_path / "cache")}
     run(model_name="cached", max_steps=2, **common)
     assert "frames to cache" not in capsys.readouterr().out and not (tmp_path / "cache").exists()
@@ -115,15 +115,15 @@ def test_a_cache_changes_nothing(whole_run, run, tmp_path, capsys, cache, num_wo
     assert_same_run(whole_run, tmp_path / "cached", "step_7")
 
 
-def test_the_learning_rate_and_the_best_so_far_go_on(run):
-    common = {"scheduler_step_size": 1, "batch_size": 4}  # three steps an epoch
+def test_learning_rate_and_best_metric_are_restored(run):
+    common = {"scheduler_step_size": 1, "batch_size": 4}  # three steps per epoch
     first = run(max_steps=6, **common)
     second = run(max_steps=9, resume="auto", **common)
     assert first.optimizer.get_lr() == pytest.approx(1e-6) and second.optimizer.get_lr() == pytest.approx(1e-7)
     assert second.best <= first.best < float("inf")
 
 
-def test_a_finished_run_is_left_as_it_is(run, tmp_path, capsys):
+def test_resuming_a_finished_run_changes_nothing(run, tmp_path, capsys):
     run(max_steps=3, batch_size=4)
     before = contents(tmp_path / "monodepthv2", "step_3")
     trainer = run(max_steps=3, batch_size=4, resume="auto")
@@ -131,8 +131,8 @@ def test_a_finished_run_is_left_as_it_is(run, tmp_path, capsys):
     assert contents(tmp_path / "monodepthv2", "step_3") == before
 
 
-def test_finetuning_takes_the_weights_alone(run, tmp_path):
-    """A checkpoint is a folder of weights as well: learning rate, step and epoch are those of the new run."""
+def test_finetuning_loads_only_the_weights_of_a_checkpoint(run, tmp_path):
+    """A checkpoint is also a weights folder; learning rate, step and epoch are those of the new run."""
     run(max_steps=1, batch_size=12, scheduler_step_size=1, model_name="first")
     checkpoint = tmp_path / "first" / "checkpoints" / "step_1"
     trainer = run(model_name="second", load_weights_folder=str(checkpoint), learning_rate=3e-5, max_steps=1)
@@ -140,7 +140,7 @@ def test_finetuning_takes_the_weights_alone(run, tmp_path):
     assert (first_line["step"], first_line["learning_rate"], trainer.step) == (0, 3e-5, 1)
 
 
-def test_the_run_s_own_options_are_taken_and_contradictions_named(run, tiny_options, tmp_path):
+def test_the_options_of_the_run_are_kept_and_contradictions_reported(run, tiny_options, tmp_path):
     run(max_steps=1, disparity_smoothness=0.01)
     bare = tiny_options().replace(resume=str(tmp_path / "monodepthv2"), disparity_smoothness=0.5, max_steps=2)
     object.__setattr__(bare, "explicitly_set", frozenset({"resume", "max_steps"}))
@@ -150,14 +150,13 @@ def test_the_run_s_own_options_are_taken_and_contradictions_named(run, tiny_opti
         Trainer.from_options(tiny_options(resume="auto", disparity_smoothness=0.01, learning_rate=0.5))
 
 
-def test_all_that_training_computes_with_is_held():
-    """Each option of these groups changes the result, so that none of them may change halfway."""
+def test_options_that_affect_results_must_not_change():
     held = {n for n, f in OPTION_FIELDS.items() if f.metadata["group"] in ("networks", "loss", "ablations")}
     held |= {"seed", "height", "width", "batch_size", "learning_rate", "split", "frame_ids", "gt_depth"}
     assert not held & MAY_CHANGE
 
 
-def test_a_run_moved_elsewhere_goes_on_there(run, tiny_options, tmp_path):
+def test_a_moved_run_resumes_in_its_new_folder(run, tiny_options, tmp_path):
     run(max_steps=1)
     moved = tmp_path / "elsewhere" / "renamed"
     moved.parent.mkdir()
@@ -168,7 +167,7 @@ def test_a_run_moved_elsewhere_goes_on_there(run, tiny_options, tmp_path):
     assert (moved / "checkpoints" / "step_2").is_dir() and not (tmp_path / "monodepthv2").exists()
 
 
-def test_data_that_has_changed_is_refused(run, tiny_options, tiny_split, tmp_path):
+def test_changed_data_is_rejected(run, tiny_options, tiny_split, tmp_path):
     run(max_steps=1)
     shorter = tmp_path / "shorter"
     shorter.mkdir()
@@ -178,7 +177,7 @@ def test_data_that_has_changed_is_refused(run, tiny_options, tiny_split, tmp_pat
     saved = tmp_path / "monodepthv2" / "checkpoints" / "step_1" / "opt.json"
     with pytest.raises(OptionsError, match="split: "):
         Trainer.from_options(tiny_options(resume="auto", split=str(shorter)))
-    # As if lines had been dropped since, whose images are gone.
+    # Simulates lines dropped since the start because their images are missing.
     content = {**json.loads(saved.read_text()), "split": str(shorter)}
     saved.write_text(json.dumps(content))
     (saved.parent / "manifest.json").unlink()
@@ -191,7 +190,7 @@ def test_data_that_has_changed_is_refused(run, tiny_options, tiny_split, tmp_pat
         Trainer.from_options(tiny_options(resume="auto", split=str(shorter)))
 
 
-def test_a_run_is_not_begun_over_another(run, tmp_path):
+def test_a_new_run_does_not_overwrite_another(run, tmp_path):
     run(max_steps=1)
     with pytest.raises(UserError, match=r"up to step 1\).*--resume auto"):
         run(max_steps=1)
@@ -203,7 +202,7 @@ def test_a_run_is_not_begun_over_another(run, tmp_path):
     assert find_checkpoint("auto", tmp_path / "monodepthv2") is None
 
 
-def test_going_back_needs_a_run_of_its_own(run, tmp_path):
+def test_resuming_from_an_older_checkpoint_needs_a_new_run(run, tmp_path):
     run(max_steps=2, checkpoint_frequency=1, keep_checkpoints=2)
     older = str(tmp_path / "monodepthv2" / "checkpoints" / "step_1")
     with pytest.raises(UserError, match=r"newer than .*step_1 \(up to step 2\)"):
@@ -211,7 +210,7 @@ def test_going_back_needs_a_run_of_its_own(run, tmp_path):
     assert run(max_steps=2, resume=older, model_name="branch").step == 2
 
 
-def test_data_that_breaks_halfway_loses_no_step(tiny_options, run, monkeypatch, whole_run, tmp_path):
+def test_a_data_error_during_training_loses_no_step(tiny_options, run, monkeypatch, whole_run, tmp_path):
     trainer = Trainer.from_options(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
 
     def break_at_the_third(batches):

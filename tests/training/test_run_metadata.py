@@ -1,4 +1,4 @@
-"""The record of a run: what it counts, and that it is whole."""
+"""The record of a run: timing, versions and machine."""
 
 import json
 import platform
@@ -14,7 +14,7 @@ from training.run_metadata import RunMetadata
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that the test moves: a list of one time."""
+    """A clock that the test advances: a list with one time in seconds."""
     now = [100.0]
     monkeypatch.setattr(run_metadata.time, "perf_counter", lambda: now[0])
     return now
@@ -26,7 +26,7 @@ def batches(clock):
         yield seconds
 
 
-def test_times_are_kept_apart(tmp_path, clock):
+def test_steps_waiting_and_validation_are_timed_separately(tmp_path, clock):
     metadata = RunMetadata(tmp_path, batch_size=3)
     for _ in metadata.waiting(batches(clock)):
         for seconds in (1.0, 2.0, 9.0):
@@ -35,7 +35,7 @@ def test_times_are_kept_apart(tmp_path, clock):
     with metadata.validation():
         clock[0] += 7
     with pytest.raises(ValueError), metadata.step():
-        raise ValueError  # does not count
+        raise ValueError  # not counted
     metadata.save(compiled=True, kernels=False)
     content = json.loads((tmp_path / "run.json").read_text())
     assert content["steps"] == 6 and content["batch_size"] == 3 and content["compiled"] is True
@@ -43,7 +43,7 @@ def test_times_are_kept_apart(tmp_path, clock):
     assert content["waiting_seconds"] == 4.5 and content["validation_seconds"] == 7
 
 
-def test_the_share_of_waiting_is_that_since_it_was_last_asked_for(tmp_path, clock):
+def test_waiting_share_covers_the_time_since_the_last_call(tmp_path, clock):
     metadata = RunMetadata(tmp_path, batch_size=3)
     metadata.earlier = {"waiting_seconds": 1000.0}
     assert metadata.waiting_share() == 0
@@ -57,7 +57,7 @@ def test_the_share_of_waiting_is_that_since_it_was_last_asked_for(tmp_path, cloc
     assert shares == [4 / 10, 0.5 / 6.5] and metadata.waiting_share() == 0
 
 
-def test_versions_and_machine_are_named(tmp_path):
+def test_versions_and_machine_are_recorded(tmp_path):
     RunMetadata(tmp_path, 1).save(compiled=False, kernels=True)
     content = json.loads((tmp_path / "run.json").read_text())
     assert content["paddle"] == paddle.__version__ and content["numpy"] == np.__version__

@@ -1,4 +1,4 @@
-"""From options to model, loss and first weights."""
+"""Model, loss and initial weights built from options."""
 
 import numpy as np
 import paddle
@@ -67,8 +67,8 @@ COMBINATIONS = [
 
 
 @pytest.mark.parametrize("line", COMBINATIONS)
-def test_every_combination_learns(line):
-    """Forward and backward give finite gradients to every network."""
+def test_every_combination_has_gradients(line):
+    """Forward and backward pass give finite gradients to every network."""
     opt = options(line)
     paddle.seed(0)
     model, compute_loss = build_model(opt), build_loss(opt)
@@ -104,13 +104,13 @@ def random_batch(opt) -> dict:
     return batch
 
 
-def test_scratch_needs_no_file():
+def test_scratch_loads_nothing():
     assert initialise_weights(build_model(options("--weights_init scratch")), options("--weights_init scratch")) == []
 
 
 @pytest.fixture
 def backbone_file(tmp_path):
-    """A ResNet18 of ones, as a file with Paddle's names and a classifier."""
+    """A file with a ResNet18 of ones, with Paddle's parameter names and a classifier."""
     resnet = build_model(options()).encoder.encoder
     arrays = {name: np.ones(value.shape, "float32") for name, value in resnet.state_dict().items()}
     arrays["fc.weight"] = np.ones((512, 1000), "float32")
@@ -118,7 +118,7 @@ def backbone_file(tmp_path):
     return tmp_path / "ones.pdparams"
 
 
-def test_backbone_fills_both_encoders_and_is_divided_among_stacked_images(backbone_file):
+def test_backbone_is_loaded_into_both_encoders_and_divided_among_stacked_images(backbone_file):
     opt = options(f"--weights_init {backbone_file}")
     model = build_model(opt)
     table = initialise_weights(model, opt)
@@ -130,7 +130,7 @@ def test_backbone_fills_both_encoders_and_is_divided_among_stacked_images(backbo
     np.testing.assert_array_equal(model.pose_encoder.encoder.layer4[0].conv1.weight.numpy(), 1.0)
 
 
-def test_only_the_models_asked_for_are_loaded(tmp_path, backbone_file):
+def test_only_models_to_load_are_loaded(tmp_path, backbone_file):
     opt = options("--weights_init scratch")
     paddle.seed(1)
     saved = build_model(opt)
@@ -147,7 +147,7 @@ def test_only_the_models_asked_for_are_loaded(tmp_path, backbone_file):
     for role, equal in (("encoder", True), ("pose", True), ("depth", False)):
         ours, theirs = (next(iter(getattr(m, role).parameters())).numpy() for m in (model, saved))
         assert np.array_equal(ours, theirs) is equal, role
-    # What the folder did not fill still starts from the backbone.
+    # Encoders that are not in models_to_load start from the backbone.
     np.testing.assert_array_equal(model.pose_encoder.encoder.conv1.weight.numpy(), 0.5)
 
 
@@ -155,20 +155,20 @@ def test_only_the_models_asked_for_are_loaded(tmp_path, backbone_file):
     ("given", "size"),
     [("", (64, 96)), ("--width 128", (64, 128)), ("--height 128 --width 64", (128, 64))],
 )
-def test_weights_bring_their_size_unless_told_otherwise(tmp_path, given, size):
+def test_weights_set_the_size_unless_it_is_given(tmp_path, given, size):
     networks = build_model(options("--weights_init scratch --frame_ids 0 --use_stereo")).networks()
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": True})
     opt = with_weights_size(options(f"--load_weights_folder {tmp_path / 'w'} {given}"))
     assert (opt.height, opt.width) == size
 
 
-def test_weights_that_do_not_say_leave_the_size(tmp_path):
+def test_weights_without_a_size_keep_the_default(tmp_path):
     (tmp_path / "w").mkdir()
     opt = with_weights_size(options(f"--load_weights_folder {tmp_path / 'w'}"))
     assert (opt.height, opt.width) == (192, 640)
 
 
-def test_a_folder_that_lacks_a_network_is_named(tmp_path):
+def test_a_missing_network_is_reported(tmp_path):
     opt = options("--frame_ids 0 --use_stereo --weights_init scratch")
     networks = build_model(opt).networks()
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": True})

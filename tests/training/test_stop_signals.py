@@ -1,4 +1,4 @@
-"""Signals as requests: noted once, heeded at once the second time, and left alone where they were ignored."""
+"""Signals: the first is recorded, the second ends the process, ignored ones stay ignored."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ from training.distributed_context import DistributedContext
 from training.stop_signals import StopSignals
 
 
-def test_a_signal_is_noted_and_told_at_the_next_check(capfd):
+def test_a_signal_is_raised_at_the_next_check(capfd):
     with StopSignals() as stop:
         stop.check()
         signal.raise_signal(signal.SIGTERM)
@@ -20,7 +20,7 @@ def test_a_signal_is_noted_and_told_at_the_next_check(capfd):
     assert stopped.value.signum == signal.SIGTERM
 
 
-def test_items_end_where_a_signal_came():
+def test_iteration_stops_after_a_signal():
     with StopSignals() as stop, pytest.raises(Stopped):
         for item in stop.until_stopped(range(5), 5):
             if item == 2:
@@ -28,7 +28,7 @@ def test_items_end_where_a_signal_came():
     assert item == 2
 
 
-def test_handlers_are_those_of_before_after_the_first_signal_and_after_the_block():
+def test_handlers_are_restored_after_the_first_signal_and_after_the_block():
     seen = []
     before = signal.signal(signal.SIGTERM, lambda *_: seen.append("before"))
     try:
@@ -45,7 +45,7 @@ def test_handlers_are_those_of_before_after_the_first_signal_and_after_the_block
         signal.signal(signal.SIGTERM, before)
 
 
-def test_what_was_ignored_stays_ignored():
+def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with StopSignals() as stop:
@@ -55,7 +55,7 @@ def test_what_was_ignored_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
-def test_another_thread_changes_nothing():
+def test_other_threads_do_not_change_handlers():
     handlers = []
 
     def enter() -> None:
@@ -70,7 +70,7 @@ def test_another_thread_changes_nothing():
 
 @pytest.fixture
 def second_of_two(monkeypatch):
-    """The second of two processes, and what the first one has received."""
+    """The second of two processes; ``received_by_first`` is the signal that the first one has received."""
     context = DistributedContext(1, 2)
     context.received_by_first, context.asked = None, 0
 
@@ -91,7 +91,7 @@ def test_a_signal_to_another_process_stops_this_one(second_of_two):
     assert stopped.value.signum == signal.SIGTERM
 
 
-def test_among_several_processes_the_launcher_s_further_signals_are_ignored(second_of_two, capfd):
+def test_with_several_processes_further_signals_of_the_launcher_are_ignored(second_of_two, capfd):
     with StopSignals(second_of_two) as stop:
         for _ in range(3):
             signal.raise_signal(signal.SIGTERM)
@@ -100,14 +100,14 @@ def test_among_several_processes_the_launcher_s_further_signals_are_ignored(seco
             stop.check()
 
 
-def test_a_process_with_fewer_items_is_asked_as_often(second_of_two):
+def test_a_process_with_fewer_items_checks_as_often(second_of_two):
     with StopSignals(second_of_two) as stop:
         assert list(stop.until_stopped("ab", 3)) == ["a", "b"]
     assert second_of_two.asked == 3
 
 
 @pytest.mark.parametrize("by_first", [False, True])
-def test_among_several_processes_later_signals_do_not_disturb_the_saving(second_of_two, by_first):
+def test_with_several_processes_later_signals_do_not_interrupt_saving(second_of_two, by_first):
     seen = []
     before = signal.signal(signal.SIGTERM, lambda *_: seen.append("before"))
     try:
@@ -117,7 +117,7 @@ def test_among_several_processes_later_signals_do_not_disturb_the_saving(second_
             else:
                 signal.raise_signal(signal.SIGTERM)
             stop.check()
-        signal.raise_signal(signal.SIGTERM)  # the launcher's second
+        signal.raise_signal(signal.SIGTERM)  # the second signal of the launcher
         assert seen == []
     finally:
         signal.signal(signal.SIGTERM, before)

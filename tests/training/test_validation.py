@@ -1,4 +1,4 @@
-"""Validation scores depth as evaluate_depth.py does, whatever the dataset, the crop and the cap."""
+"""Validation gives the same depth metrics as evaluate_depth.py, for all datasets, crops and caps."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from training.setup import build_data, build_loss, build_model
 from training.validation import validate, validation_protocols
 
 DATE, DRIVE = "2011_01_01", "2011_01_01/2011_01_01_drive_0001_sync"
-SIZE = {"kitti": (64, 128), "kitti_depth": (64, 128), "folder": (160, 96)}  # the video is a portrait
-FRAMES = 3  # scored, between two neighbours
+SIZE = {"kitti": (64, 128), "kitti_depth": (64, 128), "folder": (160, 96)}  # folder: a portrait video
+FRAMES = 3  # scored frames, each with both neighbours
 
 
 def write_split(data_path: Path, folder: str) -> None:
-    """The same frames to train on, to validate on and to score."""
+    """Write a split with the same frames in all three parts."""
     split = data_path / "splits" / "same"
     split.mkdir(parents=True)
     lines = "".join(f"{folder} {frame} l\n" for frame in range(1, FRAMES + 1))
@@ -34,7 +34,7 @@ def write_image(path: Path, array: np.ndarray) -> None:
 
 
 def write_calibration(folder: Path, height: int, width: int) -> None:
-    """Cameras half a metre apart; the lidar is where the left one is, with its own axes."""
+    """Write a calibration: baseline 0.5 m, lidar at the left camera's position with KITTI's lidar axes."""
     cameras = "".join(
         f"S_rect_0{number}: {width} {height}\nP_rect_0{number}: 70 0 {width / 2} {shift} 0 70 {height / 2} 0 0 0 1 0\n"
         for number, shift in ((2, 0), (3, -35))
@@ -45,7 +45,7 @@ def write_calibration(folder: Path, height: int, width: int) -> None:
 
 @pytest.fixture
 def data(tmp_path):
-    """Dataset -> the folder of its data: noise, whose true depths differ from row to row and reach beyond 80 m."""
+    """A function from a dataset's name to its folder: noise images, with true depths that vary by row up to 100 m."""
 
     def make(dataset: str) -> Path:
         random = np.random.default_rng(0)
@@ -89,7 +89,7 @@ def data(tmp_path):
         ("folder", {"eval_crop": "garg", "eval_max_depth": 50.0}),
     ],
 )
-def test_validation_scores_what_evaluation_scores(data, tmp_path, dataset, changes):
+def test_validation_metrics_equal_evaluation_metrics(data, tmp_path, dataset, changes):
     settings = {
         **{"dataset": dataset, "data_path": str(data(dataset)), "split": "same", "eval_split": "same"},
         **{"height": 64, "width": 64, "batch_size": 2, "num_workers": 0, "device": "cpu", "use_stereo": True},

@@ -160,7 +160,7 @@ def test_without_a_compiler(monkeypatch, tmp_path, capsys):
 def test_operators_need_the_cpu(monkeypatch):
     monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
     assert use_kernels("auto") is False
-    with pytest.raises(UserError, match="--kernels on: .*--device cpu"):
+    with pytest.raises(UserError, match=r"--kernels on: .*--device cpu"):
         use_kernels("on")
 
 
