@@ -47,10 +47,10 @@ def main():
         mean = trainer.model.encoder.encoder.bn1._mean
         mean.set_value(paddle.full_like(mean, context.rank + 2.0))
         average_statistics(trainer.model, context)
-        told = dict(scalars=result.scalars, frames=result.depth_frames, mean=mean.numpy().tolist())
-        told["rate"] = trainer.optimizer.get_lr()
-        with open(sys.argv[1] + f"/told_{{context.rank}}.json", "w") as stream:
-            json.dump(told, stream)
+        report = dict(scalars=result.scalars, frames=result.depth_frames, mean=mean.numpy().tolist())
+        report["rate"] = trainer.optimizer.get_lr()
+        with open(sys.argv[1] + f"/report_{{context.rank}}.json", "w") as stream:
+            json.dump(report, stream)
         print(f"printed by {{context.rank}}")
 
 run_script(main)
@@ -119,7 +119,7 @@ def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dic
     output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
     assert "printed by 0" in output and "printed by 1" not in (tmp_path / "launch" / "workerlog.1").read_text()
-    told = [json.loads((tmp_path / f"told_{rank}.json").read_text()) for rank in range(2)]
+    reports = [json.loads((tmp_path / f"report_{rank}.json").read_text()) for rank in range(2)]
     gradients = [dict(np.load(tmp_path / f"gradients_{rank}.npz")) for rank in range(2)]
 
     alone = Trainer.from_options(
@@ -130,19 +130,19 @@ def compare(options, tmp_path, *arguments: object) -> tuple[list[dict], list[dic
             assert np.linalg.norm(got - expected) <= 1e-3 * np.linalg.norm(expected), name
     loader = build_data(alone.opt.replace(batch_size=2), "val")
     result = validate(alone.model, alone.compute_loss, loader, validation_protocols(alone.opt))
-    for one in told:
+    for one in reports:
         assert one["frames"] == result.depth_frames and one["scalars"].keys() == result.scalars.keys()
         for name, value in result.scalars.items():
             assert one["scalars"][name] == pytest.approx(value, rel=1e-5), name
-    return told, gradients
+    return reports, gradients
 
 
 def test_two_processes_give_the_results_of_one(options, tmp_path):
-    told, gradients = compare(options, tmp_path)
-    assert told[0]["scalars"] == told[1]["scalars"]
+    reports, gradients = compare(options, tmp_path)
+    assert reports[0]["scalars"] == reports[1]["scalars"]
     assert all(np.array_equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
-    assert told[0]["rate"] == told[1]["rate"] == 1e-4  # not scaled
-    assert {*told[0]["mean"], *told[1]["mean"]} == {2.5}  # the mean of 2 and 3
+    assert reports[0]["rate"] == reports[1]["rate"] == 1e-4  # not scaled
+    assert {*reports[0]["mean"], *reports[1]["mean"]} == {2.5}  # the mean of 2 and 3
 
 
 @pytest.mark.slow
@@ -228,9 +228,9 @@ def test_a_killed_process_ends_the_run_which_resumes_with_one_process(runs, rank
     printed, _ = process.communicate(timeout=60)
     print(f"process {rank} killed; the run ended {time.monotonic() - killed:.0f} s later")
     assert process.returncode != 0 and time.monotonic() - killed < 60
-    told = printed if rank == 1 else (runs.folder / "launch" / "workerlog.1").read_text()
-    assert f"error: process {rank} of 2 exited unexpectedly: it was killed" in told
-    assert "Traceback" not in told
+    errors = printed if rank == 1 else (runs.folder / "launch" / "workerlog.1").read_text()
+    assert f"error: process {rank} of 2 exited unexpectedly: it was killed" in errors
+    assert "Traceback" not in errors
     before = runs.state()
     assert samples(before) == 4 * before["step"] > 0
     done = runs.start("--max_steps", before["step"] + 4, processes=1)

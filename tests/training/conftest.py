@@ -32,7 +32,7 @@ def make_options(folders: dict[str, Path], **changes) -> Options:
 
 
 @pytest.fixture(scope="module")
-def whole_run(stereo_drive, tiny_split, tmp_path_factory) -> Path:
+def uninterrupted_run(stereo_drive, tiny_split, tmp_path_factory) -> Path:
     """The folder of an uninterrupted run: seven steps at batch size 2."""
     folders = {"data_path": stereo_drive, "split": tiny_split, "log_dir": tmp_path_factory.mktemp("whole")}
     trainer = Trainer.from_options(make_options(folders, max_steps=7, batch_size=2))

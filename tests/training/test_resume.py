@@ -86,7 +86,7 @@ class StopAt:
         pytest.param(7, True, id="end", marks=pytest.mark.slow),
     ],
 )
-def test_a_stopped_run_resumes_exactly(whole_run, tiny_options, run, monkeypatch, tmp_path, step, validating):
+def test_a_stopped_run_resumes_exactly(uninterrupted_run, tiny_options, run, monkeypatch, tmp_path, step, validating):
     """An epoch has six steps at batch size 2."""
     trainer = Trainer.from_options(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
     StopAt(trainer, monkeypatch, step, validating)
@@ -95,11 +95,11 @@ def test_a_stopped_run_resumes_exactly(whole_run, tiny_options, run, monkeypatch
     checkpoint = tmp_path / "stopped" / "checkpoints" / f"step_{step}"
     assert stop.value.signum == signal.SIGTERM and str(stop.value).endswith(f"--resume {checkpoint}")
     run(model_name="stopped", max_steps=7, batch_size=2, resume=str(checkpoint))
-    assert_same_run(whole_run, tmp_path / "stopped", "step_7")
+    assert_same_run(uninterrupted_run, tmp_path / "stopped", "step_7")
 
 
 @pytest.mark.parametrize(("cache", "num_workers"), [("disk", 2), pytest.param("ram", 0, marks=pytest.mark.slow)])
-def test_a_cache_does_not_change_results(whole_run, run, tmp_path, capsys, cache, num_workers):
+def test_a_cache_does_not_change_results(uninterrupted_run, run, tmp_path, capsys, cache, num_workers):
     """Start without a cache and resume with one, which is allowed."""
     common = {"batch_size": 2, "num_workers": num_workers, "cache_dir": str(tmp_path / "cache")}
     run(model_name="cached", max_steps=2, **common)
@@ -112,7 +112,7 @@ def test_a_cache_does_not_change_results(whole_run, run, tmp_path, capsys, cache
     assert re.search(r", loss \d\.\d{4}, data \d+%$", printed, re.MULTILINE)
     frames = len(list((tmp_path / "cache").rglob("*.frame")))
     assert (frames > 12) == (cache == "disk")
-    assert_same_run(whole_run, tmp_path / "cached", "step_7")
+    assert_same_run(uninterrupted_run, tmp_path / "cached", "step_7")
 
 
 def test_learning_rate_and_best_metric_are_restored(run):
@@ -210,7 +210,7 @@ def test_resuming_from_an_older_checkpoint_needs_a_new_run(run, tmp_path):
     assert run(max_steps=2, resume=older, model_name="branch").step == 2
 
 
-def test_a_data_error_during_training_loses_no_step(tiny_options, run, monkeypatch, whole_run, tmp_path):
+def test_a_data_error_during_training_loses_no_step(tiny_options, run, monkeypatch, uninterrupted_run, tmp_path):
     trainer = Trainer.from_options(tiny_options(model_name="stopped", max_steps=7, batch_size=2))
 
     def break_at_the_third(batches):
@@ -224,4 +224,4 @@ def test_a_data_error_during_training_loses_no_step(tiny_options, run, monkeypat
     with pytest.raises(DataError, match=rf"x\.jpg cannot be read\.\n.* --resume {checkpoint}"):
         trainer.train()
     run(model_name="stopped", max_steps=7, batch_size=2, resume=str(checkpoint))
-    assert_same_run(whole_run, tmp_path / "stopped", "step_7")
+    assert_same_run(uninterrupted_run, tmp_path / "stopped", "step_7")
