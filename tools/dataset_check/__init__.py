@@ -1,1 +1,1 @@
-"""Checks of a whole split before training. The entry point is ``run_checks``."""
+"""Check all files of a split before training. The entry point is ``run_checks``."""

@@ -19,7 +19,7 @@ class CheckResult:
         lines: Part -> number of lines in its list.
         drives: Number of drives or sequences with images.
         images: Number of distinct existing images that the lines need; all were decoded.
-        depth_maps: Number of lines whose ground truth was read.
+        depth_maps: Number of ground truths read.
         views: Camera view -> number of drives with such a camera.
         findings: Errors and warnings.
     """

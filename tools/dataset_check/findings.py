@@ -27,7 +27,7 @@ KINDS = {
     ),
     "image_missing": FindingKind(
         True,
-        "lines whose own image is missing",
+        "lines with a missing target image",
         "Training skips such lines, evaluation stops. Download the drive, or remove the lines from the list.",
     ),
     "neighbour_missing": FindingKind(
@@ -58,7 +58,7 @@ KINDS = {
     "calibration_implausible": FindingKind(
         True,
         "implausible calibrations",
-        "The file was edited, or is of another kind. Download it again. Rectified cameras are expected (P_rect).",
+        "The file was edited, or does not describe rectified cameras (P_rect). Download it again.",
     ),
     "calibration_size": FindingKind(
         True,
@@ -67,7 +67,7 @@ KINDS = {
     ),
     "stereo_swapped": FindingKind(
         True,
-        "drives whose left and right camera are swapped",
+        "drives with swapped left and right cameras",
         "Near objects must appear further left in the right image, but appear further right. Swap the two image "
         "folders.",
     ),

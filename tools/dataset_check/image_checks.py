@@ -14,7 +14,7 @@ from tools.dataset_check.findings import Finding
 from tools.dataset_check.list_checks import CameraImages, NeededImage
 
 STRETCH = 64  # images per task of a process
-LEAST_HEIGHT = 16  # pixels of the downscaled image; motion cannot be measured in fewer
+MIN_HEIGHT = 16  # pixels of the downscaled image; motion cannot be measured in fewer
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def examine_stretch(images: list[NeededImage]) -> list[ImageState]:
     for image in images:
         speed = read_speed(image.speed_path) if image.speed_path else None
         try:
-            size, small = load_small_grey(image.path, MEASURED_WIDTH, LEAST_HEIGHT)
+            size, small = load_small_grey(image.path, MEASURED_WIDTH, MIN_HEIGHT)
         except DataError as error:
             states.append(ImageState(image, fault=str(error.__cause__ or error), speed=speed))
             before = None
@@ -75,7 +75,7 @@ def drive_sizes(
     return {drive: sizes.most_common(1)[0][0] for drive, sizes in counts.items() if sizes}
 
 
-def judge_images(
+def check_images(
     cameras: Mapping[str, CameraImages],
     states: Mapping[str, list[ImageState]],
     sizes: Mapping[str, tuple[int, int]],

@@ -1,4 +1,4 @@
-"""Check a whole split: plan the tasks, run them in worker processes, and collect the findings."""
+"""Check a split: plan the tasks, run them in worker processes, and collect the findings."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,7 +12,7 @@ from tools.dataset_check.calibration_checks import CalibrationUse, CameraView, c
 from tools.dataset_check.check_result import CheckResult
 from tools.dataset_check.depth_checks import choose_depth_lines, examine_depth
 from tools.dataset_check.findings import Finding
-from tools.dataset_check.image_checks import ImageState, drive_sizes, examine_stretch, judge_images, stretches
+from tools.dataset_check.image_checks import ImageState, check_images, drive_sizes, examine_stretch, stretches
 from tools.dataset_check.list_checks import CameraImages, check_lists, find_images
 from tools.dataset_check.static_checks import find_static_stretches
 from tools.dataset_check.stereo_checks import choose_pairs, examine_pairs
@@ -128,7 +128,7 @@ def run_checks(plan: CheckPlan, num_workers: int, on_files: Callable[[int], None
             states[task.folder] += found[1:] if states[task.folder] else found
         on_files(task.files)
     sizes = drive_sizes(plan.cameras, states)
-    findings += judge_images(plan.cameras, states, sizes)
+    findings += check_images(plan.cameras, states, sizes)
     findings += find_static_stretches(plan.cameras, states)
     views, faults = _views(plan.uses, sizes)
     return CheckResult(

@@ -28,7 +28,7 @@ def find_static_stretches(
         for state in states[folder]:
             frames.setdefault(state.image.frame, []).append(state)
     for frames in drives.values():
-        yield from _stretches(frames, "static_images", _hardly_moves)
+        yield from _stretches(frames, "static_images", _is_static)
         yield from _stretches(frames, "static_speed", _is_slow)
 
 
@@ -45,7 +45,7 @@ def _stretches(
             yield replace(finding, frames=len(run))
 
 
-def _hardly_moves(states: list[ImageState]) -> bool:
+def _is_static(states: list[ImageState]) -> bool:
     """Whether motion from the previous frame is below ``STATIC_MOTION`` in every camera."""
     motions = [state.motion for state in states if state.motion is not None]
     return bool(motions) and max(motions) < STATIC_MOTION

@@ -19,9 +19,9 @@ WIDTH = 620  # pixels of the images in which points are matched: about half of K
 POINTS = 150  # per image
 PATCH = 7  # pixels on each side of a point: patches of 15x15
 REACH = 62  # pixels of search range in both directions: the disparity of a point 3 m away on KITTI
-LEAST_SCORE = 0.9  # normalised correlation of two patches
-LEAST_SHIFT = 3  # pixels; more distant points say nothing reliable about the direction
-LEAST_POINTS = 30  # per drive; a correct drive yields about 60 per pair
+MIN_SCORE = 0.9  # normalised correlation of two patches
+MIN_SHIFT = 3  # pixels; smaller shifts, of distant points, do not reveal their direction reliably
+MIN_POINTS = 30  # per drive; a correct drive yields about 60 per pair
 MAJORITY = 0.75  # share of points that must agree; usually all but a few percent do
 
 
@@ -54,7 +54,7 @@ def choose_pairs(
 
 
 def examine_pairs(pairs: list[StereoPair]) -> list[Finding]:
-    """Report a drive whose left and right camera are swapped.
+    """Report a drive with swapped left and right cameras.
 
     A point at x in the left image is at x - disparity in the right one, and disparity is positive.
     """
@@ -64,13 +64,13 @@ def examine_pairs(pairs: list[StereoPair]) -> list[Finding]:
             left, right = (load_small_grey(path, WIDTH)[1] for path in (pair.left, pair.right))
         except DataError:  # reported by examine_stretch
             continue
-        if left.shape != right.shape:  # reported by judge_images
+        if left.shape != right.shape:  # reported by check_images
             continue
         shifts = _shifts(left, right)
-        points += int((np.abs(shifts) >= LEAST_SHIFT).sum())
-        right_way += int((shifts <= -LEAST_SHIFT).sum())
+        points += int((np.abs(shifts) >= MIN_SHIFT).sum())
+        right_way += int((shifts <= -MIN_SHIFT).sum())
     wrong_way = points - right_way
-    if points < LEAST_POINTS or wrong_way < MAJORITY * points:
+    if points < MIN_POINTS or wrong_way < MAJORITY * points:
         return []
     detail = (
         f"{wrong_way} of {points} points in {len(pairs)} frames are further right in {os.path.dirname(pairs[0].right)}"
@@ -91,6 +91,6 @@ def _shifts(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         patch = left[top + 1 : bottom - 1, x - PATCH : x + PATCH + 1]
         scores = cv2.matchTemplate(right[top:bottom, first:last], patch, cv2.TM_CCOEFF_NORMED)
         _, score, _, (column, _) = cv2.minMaxLoc(scores)
-        if score > LEAST_SCORE:
+        if score > MIN_SCORE:
             shifts.append(column - REACH)
     return np.array(shifts)

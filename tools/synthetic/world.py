@@ -20,7 +20,7 @@ MANIFEST = "world.json"
 VERSION = 1  # of the renderer; increase it when the output changes
 FRAMES_PER_DRIVE = 25
 # m/s. Training and validation lists omit slower frames, from which there is nothing to learn.
-LEAST_SPEED = 1.0
+MIN_SPEED = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class World:
             if its_part != part:
                 continue
             speeds = self.street(drive).speeds
-            frames = [frame for frame in range(1, len(speeds) - 1) if speeds[frame] > LEAST_SPEED or part == "test"]
+            frames = [frame for frame in range(1, len(speeds) - 1) if speeds[frame] > MIN_SPEED or part == "test"]
             sides = "lr" if part == "train" else "l"
             lines += [f"{self.drive_folder(drive)} {frame} {side}" for frame in frames for side in sides]
         return lines

@@ -15,9 +15,9 @@ from common.errors import DataError
 from datasets.cameras import BROWN, FISHEYE, Camera
 from tools.video_import.sources import Source
 
-MOST_FRAMES = 120  # searched for boards
-MOST_BOARDS, LEAST_BOARDS = 40, 6  # used for the calibration
-NEW_PLACE = 0.03  # of the width; a board that has moved less adds no information
+MAX_FRAMES = 120  # searched for boards
+MAX_BOARDS, MIN_BOARDS = 40, 6  # used for the calibration
+MIN_BOARD_MOTION = 0.03  # of the width; a board that has moved less adds no information
 # findChessboardCornersSB is only slightly better, and takes ten times as long on frames without a board.
 FLAGS = cv2.CALIB_CB_ADAPTIVE_THRESH + cv2.CALIB_CB_NORMALIZE_IMAGE + cv2.CALIB_CB_FAST_CHECK
 REFINEMENT = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 0.001)
@@ -64,12 +64,12 @@ def find_boards(
         if found:
             board = cv2.cornerSubPix(grey, board, (5, 5), (-1, -1), REFINEMENT).reshape(-1, 2).astype(np.float64)
             moved = np.inf if not boards else abs(board - boards[-1]).max()
-            if moved > NEW_PLACE * source.size[1]:
+            if moved > MIN_BOARD_MOTION * source.size[1]:
                 boards.append(board)
         on_frame()
-    if len(boards) < LEAST_BOARDS:
+    if len(boards) < MIN_BOARDS:
         raise DataError(
-            f"{source.path}: found the board in {len(boards)} positions, expected at least {LEAST_BOARDS}. Check that "
+            f"{source.path}: found the board in {len(boards)} positions, expected at least {MIN_BOARDS}. Check that "
             f"the board has {corners[0]}x{corners[1]} inner corners (--corners). Show the whole board, close, sharp, "
             "tilted, and in all parts of the image."
         )
@@ -77,8 +77,8 @@ def find_boards(
 
 
 def frames_to_search(source: Source) -> list[int]:
-    """Choose up to ``MOST_FRAMES`` frames, evenly spaced over the video."""
-    count = min(MOST_FRAMES, len(source))
+    """Choose up to ``MAX_FRAMES`` frames, evenly spaced over the video."""
+    count = min(MAX_FRAMES, len(source))
     return np.unique(np.linspace(0, len(source) - 1, count).round().astype(int)).tolist()
 
 
@@ -94,7 +94,7 @@ def calibrate(boards: list[np.ndarray], corners: tuple[int, int], size: tuple[in
     Raises:
         DataError: If the calibration does not converge.
     """
-    chosen = np.unique(np.linspace(0, len(boards) - 1, min(MOST_BOARDS, len(boards))).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(boards) - 1, min(MAX_BOARDS, len(boards))).round().astype(int))
     seen = [boards[i].reshape(-1, 1, 2).astype(np.float32) for i in chosen]
     x, y = np.meshgrid(np.arange(corners[0]), np.arange(corners[1]))
     board = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1).reshape(-1, 1, 3).astype(np.float32)

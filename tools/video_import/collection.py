@@ -16,7 +16,7 @@ from common.input_files import find_images
 from datasets.camera_files import read_camera_file
 from datasets.cameras import Camera, rescale_and_validate
 from datasets.folder_dataset import stored_size
-from tools.video_import.frame_motion import TARGET_MOTION, choose_stride, take_frames
+from tools.video_import.frame_motion import TARGET_MOTION, choose_stride, select_frames
 from tools.video_import.sequence import PLAN, ImportPlan, import_sequence, read_record
 from tools.video_import.sources import ImageFolderSource, Source, open_source
 
@@ -70,7 +70,7 @@ def settled_size(settings: ImportSettings) -> tuple[int, int] | None:
     return stored or settings.size
 
 
-def suiting_size(size: tuple[int, int]) -> tuple[int, int]:
+def default_size(size: tuple[int, int]) -> tuple[int, int]:
     """Choose a size (height, width) that the networks accept, with the usual area and about this aspect ratio."""
     height, width = size
     ideal = math.sqrt(USUAL_PIXELS * height / width), math.sqrt(USUAL_PIXELS * width / height)
@@ -130,7 +130,7 @@ def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, i
         depths,
         camera,
         settings.keep_distortion,
-        size or suiting_size(source.size),
+        size or default_size(source.size),
         settings.baseline,
         choose_stride(source),
     )
@@ -180,7 +180,7 @@ def import_or_skip(plan: ImportPlan, folder: Path, on_frame: Callable[[], None])
 
 def frames_to_take(plan: ImportPlan) -> int:
     """Count the frames that the import selects."""
-    return len(take_frames(plan.left.times, plan.interval))
+    return len(select_frames(plan.left.times, plan.interval))
 
 
 def describe_plan(plan: ImportPlan) -> Iterator[str]:

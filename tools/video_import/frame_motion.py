@@ -102,7 +102,7 @@ def _motions_from(source: Source, sample: int) -> dict[int, float]:
     return motions
 
 
-def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
+def select_frames(times: np.ndarray, interval: float) -> dict[int, int]:
     """Select frames at a constant interval, even if the frame rate varies.
 
     Each selected frame is followed by the frame nearest to one interval later. If the gap exceeds 1.5 intervals,
@@ -115,7 +115,7 @@ def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
     Returns:
         Frame number -> index in the source.
     """
-    taken = {0: 0}
+    selected = {0: 0}
     number = frame = 0
     while frame < len(times) - 1:
         wanted = times[frame] + interval
@@ -130,5 +130,5 @@ def take_frames(times: np.ndarray, interval: float) -> dict[int, int]:
             break
         number += 1 if elapsed <= 1.5 else max(2, round(elapsed))
         frame = after
-        taken[number] = frame
-    return taken
+        selected[number] = frame
+    return selected

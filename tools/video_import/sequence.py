@@ -26,12 +26,12 @@ from datasets.depth_maps import encode_depth_png, read_depth_map
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
 from datasets.frame_table import FRAMES, FrameRow, write_frame_table
 from datasets.transforms import resize_lanczos
-from tools.video_import.frame_motion import STATIC_MOTION, Stride, take_frames
+from tools.video_import.frame_motion import STATIC_MOTION, Stride, select_frames
 from tools.video_import.sources import ImageFolderSource, Source
 
 RECORD, PLAN, ROWS = "sequence.json", "import.json", "import.csv"
 JPEG_QUALITY = 95
-LEAST_FRAMES = 9  # per sequence, to split it into train, val and test
+MIN_FRAMES = 9  # per sequence, to split it into train, val and test
 
 
 @dataclass(frozen=True)
@@ -102,26 +102,26 @@ def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]
     if plan.camera.has_distortion and plan.keep_distortion:
         check_keeping(plan.camera)
     camera = (undistorter.camera if undistorter else plan.camera).resized(plan.size)
-    taken = take_frames(plan.left.times, plan.interval)
+    selected = select_frames(plan.left.times, plan.interval)
     try:
         rows = _begin(plan, folder)
         for _ in rows:
             on_frame()
         with open(folder / ROWS, "a", encoding="utf-8", newline="") as stream:
-            for row in _write_frames(plan, folder, taken, rows[-1] if rows else None, undistorter):
+            for row in _write_frames(plan, folder, selected, rows[-1] if rows else None, undistorter):
                 csv.writer(stream).writerow(row)
                 stream.flush()
                 rows.append(row)
                 on_frame()
         kept, static = _remove_static(folder, rows)
-        if len(kept) < LEAST_FRAMES:
+        if len(kept) < MIN_FRAMES:
             raise DataError(
                 f"{plan.left.path}: {len(kept)} of {len(plan.left)} frames remain at an interval of {plan.interval:g}, "
-                f"expected at least {LEAST_FRAMES}. Record a longer video."
+                f"expected at least {MIN_FRAMES}. Record a longer video."
             )
         write_camera(folder / CALIBRATION, FolderCamera(camera.K, camera.size, camera.distortion, plan.baseline))
         write_frame_table(folder / FRAMES, rows, kept)
-        record = _record(plan, camera, taken, rows, kept, static)
+        record = _record(plan, camera, selected, rows, kept, static)
         write_json(folder / RECORD, record)
         for name in (PLAN, ROWS):
             (folder / name).unlink(missing_ok=True)
@@ -166,10 +166,10 @@ def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
 
 
 def _write_frames(
-    plan: ImportPlan, folder: Path, taken: dict[int, int], last: FrameRow | None, undistorter: Undistorter | None
+    plan: ImportPlan, folder: Path, selected: dict[int, int], last: FrameRow | None, undistorter: Undistorter | None
 ) -> Iterator[FrameRow]:
     """Store the frames after the last written one; yield each row once its images are complete."""
-    numbers = {frame: number for number, frame in taken.items() if last is None or number >= last.number}
+    numbers = {frame: number for number, frame in selected.items() if last is None or number >= last.number}
     rights = plan.right.read(list(numbers)) if plan.right else None
     before: tuple[int, np.ndarray] | None = None
     for frame in plan.left.read(list(numbers)):
@@ -216,7 +216,7 @@ def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[in
 
 
 def _record(
-    plan: ImportPlan, camera: Camera, taken: dict[int, int], rows: list[FrameRow], kept: set[int], static: set[int]
+    plan: ImportPlan, camera: Camera, selected: dict[int, int], rows: list[FrameRow], kept: set[int], static: set[int]
 ) -> dict[str, Any]:
     source = plan.left
     lens = "none"
@@ -240,7 +240,7 @@ def _record(
         "places_still": plan.stride.samples[1],
         "frames": len(kept),
         "frames_still": len(static),
-        "frames_not_decoded": len(taken) - len(rows),
+        "frames_not_decoded": len(selected) - len(rows),
         "breaks": sum(second - first > 1 for first, second in pairwise(sorted(kept))),
         "K": camera.K.tolist(),
         "distortion": camera.distortion.tolist(),

@@ -21,7 +21,7 @@ PARTS = ("train", "val", "test")
 WHOLE_SEQUENCES = 8  # so many new sequences are split by sequence: of every eight, one for val and one for test
 HELD_OUT = 0.1  # share of a sequence split by time, each for val and test
 GAP = 20  # unused frames between the parts of a sequence, at most
-LEAST_GAP = 2  # so that lines of different parts share no neighbouring frame
+MIN_GAP = 2  # so that lines of different parts share no neighbouring frame
 
 Ranges = dict[str, list[int]]  # part -> first and last number
 
@@ -95,7 +95,7 @@ def _split(targets: list[int], place: int, count: int) -> Ranges:
         part = {WHOLE_SEQUENCES - 2: "val", WHOLE_SEQUENCES - 1: "test"}.get(place % WHOLE_SEQUENCES, "train")
         return {part: [first, last]}
     held_out = max(1, round(HELD_OUT * len(targets)))
-    gap = min(GAP, max(LEAST_GAP, len(targets) // 20))
+    gap = min(GAP, max(MIN_GAP, len(targets) // 20))
     starts = len(targets) - 2 * held_out - gap, len(targets) - held_out
     train, val, test = (targets[: starts[0] - gap], targets[starts[0] : starts[1] - gap], targets[starts[1] :])
     parts = {"train": train, "val": val, "test": test}

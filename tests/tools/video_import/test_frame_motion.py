@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from tools.video_import.frame_motion import choose_stride, take_frames
+from tools.video_import.frame_motion import choose_stride, select_frames
 from tools.video_import.sources import open_source
 
 
@@ -33,19 +33,19 @@ def test_static_video_is_an_error(tmp_path, pan, write_video):
 
 
 def test_frames_are_selected_at_a_constant_interval():
-    assert take_frames(np.arange(10) / 30, 0.1) == {0: 0, 1: 3, 2: 6, 3: 9}
+    assert select_frames(np.arange(10) / 30, 0.1) == {0: 0, 1: 3, 2: 6, 3: 9}
     # Time stamps rounded to milliseconds: the rounding errors do not accumulate.
     stamps = np.array([round(1000 * i / 30) for i in range(300)]) / 1000
-    assert take_frames(stamps, 0.099) == {i: 3 * i for i in range(100)}
+    assert select_frames(stamps, 0.099) == {i: 3 * i for i in range(100)}
 
 
 def test_interval_is_constant_at_a_varying_frame_rate():
     times = np.array([0, 33, 66, 100, 200, 300, 400, 433, 466, 500]) / 1000  # 30 frames/s, 10, and 30 again
-    assert take_frames(times, 0.1) == {0: 0, 1: 3, 2: 4, 3: 5, 4: 6, 5: 9}
+    assert select_frames(times, 0.1) == {0: 0, 1: 3, 2: 4, 3: 5, 4: 6, 5: 9}
 
 
 def test_frames_on_both_sides_of_a_gap_are_not_neighbours():
     times = np.array([0.0, 0.1, 0.2, 1.0, 1.1])
-    assert take_frames(times, 0.1) == {0: 0, 1: 1, 2: 2, 10: 3, 11: 4}
+    assert select_frames(times, 0.1) == {0: 0, 1: 1, 2: 2, 10: 3, 11: 4}
     times = np.array([0.0, 0.03, 0.2, 0.3])  # 0.03 is nearer to 0.1 than 0.2 is
-    assert take_frames(times, 0.1) == {0: 0, 2: 2, 3: 3}
+    assert select_frames(times, 0.1) == {0: 0, 2: 2, 3: 3}
