@@ -135,7 +135,7 @@ def load_small_grey(path: str | Path, width: int, least_height: int = 1) -> tupl
     """Read an image as grey at a smaller width. JPEGs are decoded at reduced resolution, which is faster.
 
     Returns:
-        (height, width) of the upright image as stored, and its grey levels, uint8 (h, ``width``).
+        Original (height, width) of the upright image, and its grey levels, uint8 (h, ``width``).
 
     Raises:
         DataError: As in ``load_image``.

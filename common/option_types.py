@@ -54,15 +54,16 @@ def option(
     """Define an option as a dataclass field.
 
     The annotation of the field is the option's type: str, int, float, bool, or a tuple of one of these, which accepts
-    one or more distinct values. Only an option with the default None may be None.
+    one or more distinct values. Only an option with the default None may be None. ``choices``, ``at_least`` and
+    ``above`` apply to each item of a tuple.
 
     Args:
         group: Section of the help text.
         default: Default value.
         text: Help text.
-        choices: Allowed values, of each item of a tuple.
-        at_least: Smallest allowed value, of each item of a tuple.
-        above: Exclusive lower bound, of each item of a tuple.
+        choices: Allowed values.
+        at_least: Smallest allowed value.
+        above: Exclusive lower bound.
         alias: Alternative name for the option.
     """
     about = {"group": group, "text": text, "choices": choices, "at_least": at_least, "above": above, "alias": alias}

@@ -38,8 +38,8 @@ class Workspace:
     """Second argument of a pool's function: allocation in shared memory, and progress within the item.
 
     Args:
-        empty: Allocate an array of a shape and dtype. In a worker, it uses shared memory while there is room, so the
-            array is not sent through the pipe.
+        empty: Function that allocates an array of a shape and dtype. In a worker, it uses shared memory while space is
+            left; the array is then not sent through the pipe.
         part: int64 (1,), shared with the parent.
     """
 

@@ -81,11 +81,11 @@ class SharedSlots:
 
     def read(self, slot: int | None, answer: tuple[bytes, list[tuple[int, int]]]) -> Any:
         """Unpack a result. Its arrays are views of the slot, which becomes free when the last of them is deleted."""
-        pickled, places = answer
+        pickled, ranges = answer
         memory = self._memory(slot)
         if slot is not None:
             weakref.finalize(memory, self._free.append, slot).atexit = False
-        return pickle.loads(pickled, buffers=[memoryview(memory)[start : start + size] for start, size in places])
+        return pickle.loads(pickled, buffers=[memoryview(memory)[start : start + size] for start, size in ranges])
 
     def _memory(self, slot: int | None) -> np.ndarray:
         """Create a view of a slot. All arrays in the slot refer to this view, so its finalizer can free the slot."""
@@ -111,14 +111,14 @@ class SlotWriter:
 
     def pack(self, answer: Any) -> tuple[bytes, list[tuple[int, int]]]:
         """Pickle a result; return the pickle without arrays in the slot, and their positions (start, size) in bytes."""
-        places = []
+        ranges = []
 
         def stays_in_pickle(buffer: pickle.PickleBuffer) -> bool:
             array = np.frombuffer(buffer.raw(), np.uint8)
             start = array.ctypes.data - self._memory.ctypes.data
             if not 0 <= start < self._used:
                 return True
-            places.append((start, array.size))
+            ranges.append((start, array.size))
             return False
 
-        return pickle.dumps(answer, protocol=5, buffer_callback=stays_in_pickle), places
+        return pickle.dumps(answer, protocol=5, buffer_callback=stays_in_pickle), ranges

@@ -106,10 +106,10 @@ class Camera:
     def pixels(self, rays: np.ndarray) -> np.ndarray:
         """Project normalised coordinates (N, 2) to pixels (N, 2), with distortion; the inverse of ``rays``."""
         points = np.concatenate([rays, np.ones((len(rays), 1))], axis=1)[:, None]
-        still, coefficients = np.zeros(3), self.distortion[1:]
+        zeros, coefficients = np.zeros(3), self.distortion[1:]
         if self.distortion[0] == FISHEYE:
-            return cv2.fisheye.projectPoints(points, still, still, self.K, coefficients[:4])[0][:, 0]
-        return cv2.projectPoints(points, still, still, self.K, coefficients)[0][:, 0]
+            return cv2.fisheye.projectPoints(points, zeros, zeros, self.K, coefficients[:4])[0][:, 0]
+        return cv2.projectPoints(points, zeros, zeros, self.K, coefficients)[0][:, 0]
 
     def resized(self, size: tuple[int, int]) -> "Camera":
         """Return the camera of the same images resized to (height, width)."""

@@ -181,8 +181,8 @@ class RamCache(FrameCache):
 
     def __init__(self, height: int, width: int, paths: Iterable[str], spare_bytes: float = SPARE_BYTES) -> None:
         super().__init__(height, width, spare_bytes)
-        self._places = {path: place for place, path in enumerate(dict.fromkeys(paths))}
-        self._memory = SharedBuffer(len(self._places) * (self.RECORD.itemsize + self.frame_bytes))
+        self._slots = {path: slot for slot, path in enumerate(dict.fromkeys(paths))}
+        self._memory = SharedBuffer(len(self._slots) * (self.RECORD.itemsize + self.frame_bytes))
 
     def __str__(self) -> str:
         return "memory"
@@ -193,11 +193,11 @@ class RamCache(FrameCache):
 
     def _record(self, path: str) -> np.ndarray:
         """Return the record of a path, (1,) of ``RECORD``."""
-        start = self._places[path] * self.RECORD.itemsize
+        start = self._slots[path] * self.RECORD.itemsize
         return self._memory.bytes[start : start + self.RECORD.itemsize].view(self.RECORD)
 
     def _pixels(self, path: str, channels: int) -> np.ndarray:
-        start = len(self._places) * self.RECORD.itemsize + self._places[path] * self.frame_bytes
+        start = len(self._slots) * self.RECORD.itemsize + self._slots[path] * self.frame_bytes
         shape = (channels, self.height, self.width)
         return self._memory.bytes[start : start + math.prod(shape)].reshape(shape)
 

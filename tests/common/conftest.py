@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from hostile import VICTIM_GREY, write_film
+from hostile import VICTIM_GREY, write_video
 
 
 @pytest.fixture
@@ -27,4 +27,4 @@ def ghostscript(tmp_path, monkeypatch):
 @pytest.fixture
 def victim(tmp_path):
     """Another visitor's video; all its frames have grey level ``VICTIM_GREY``."""
-    return write_film(tmp_path / "victim.mp4", [VICTIM_GREY] * 5)
+    return write_video(tmp_path / "victim.mp4", [VICTIM_GREY] * 5)

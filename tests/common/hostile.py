@@ -10,7 +10,7 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(trace) 
 VICTIM_GREY = 200
 
 
-def write_film(path: Path, greys=(40, 80, 120), size=(48, 64), rate=10, codec="libx264", **container) -> Path:
+def write_video(path: Path, greys=(40, 80, 120), size=(48, 64), rate=10, codec="libx264", **container) -> Path:
     """Write uniform frames with PyAV directly, not with the project's writer."""
     with av.open(str(path), "w", **container) as output:
         stream = output.add_stream(codec, rate=rate)
@@ -23,12 +23,12 @@ def write_film(path: Path, greys=(40, 80, 120), size=(48, 64), rate=10, codec="l
     return path
 
 
-def external_reference(film: Path, target: str) -> bytes:
+def external_reference(video: Path, target: str) -> bytes:
     """Erase a video's samples, and declare them to be in another file with a QuickTime alias record.
 
     The index is at the end of the file, so a longer record does not move any samples.
     """
-    content = film.read_bytes()
+    content = video.read_bytes()
     first = content.index(b"mdat") + 4
     (length,) = struct.unpack(">I", content[first - 8 : first - 4])
     content = content[:first] + bytes(length - 8) + content[first + length - 8 :]

@@ -16,14 +16,14 @@ from common.errors import DataError, Stopped, UserError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def settings_after(**given: str) -> tuple[dict[str, str], str]:
+def settings_after(**variables: str) -> tuple[dict[str, str], str]:
     """Return the environment after ``prepare_environment`` in a new process, and the stderr of that process."""
     names = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")
     clean = {name: value for name, value in os.environ.items() if name not in names}
     code = "import os; from common import environment; environment.prepare_environment(); "
     code += f"print([os.environ.get(name, '') for name in {names}])"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**clean, **given}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, env={**clean, **variables}, capture_output=True, text=True, check=True
     )
     values = eval(done.stdout.strip().splitlines()[-1])
     return dict(zip(names, values, strict=True)), done.stderr

@@ -70,9 +70,9 @@ def test_arrays_that_do_not_fit_are_sent(slots):
     made = [writer.empty(array.shape, array.dtype) for array in arrays]
     for new, array in zip(made, arrays, strict=True):
         new[:] = array
-    pickled, places = writer.pack({"made": made, "name": "a"})
-    assert places == [(0, 64), (64, 20)] and len(pickled) > 40
-    got = slots.read(slot, (pickled, places))
+    pickled, ranges = writer.pack({"made": made, "name": "a"})
+    assert ranges == [(0, 64), (64, 20)] and len(pickled) > 40
+    got = slots.read(slot, (pickled, ranges))
     assert got["name"] == "a"
     for new, array in zip(got["made"], arrays, strict=True):
         np.testing.assert_array_equal(new, array)

@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hostile import VICTIM_GREY, external_reference, playlists, write_film
+from hostile import VICTIM_GREY, external_reference, playlists, write_video
 
 from common.errors import DataError, UserError
 from common.signatures import media_kind, video_format
@@ -33,7 +33,7 @@ def test_supported_formats_are_read_under_any_name(tmp_path, kind):
     name, codec = CONTAINERS[kind]
     if codec not in av.codecs_available:
         pytest.skip(f"PyAV has no {codec}")
-    path = write_film(tmp_path / name, range(40, 200, 10), rate=25, codec=codec).rename(tmp_path / "film.dat")
+    path = write_video(tmp_path / name, range(40, 200, 10), rate=25, codec=codec).rename(tmp_path / "video.dat")
     assert media_kind(path) == "video"
     found = greys(path)
     np.testing.assert_allclose(found[:16], range(40, 200, 10), atol=6)
@@ -42,7 +42,7 @@ def test_supported_formats_are_read_under_any_name(tmp_path, kind):
 
 @pytest.mark.parametrize("name", ["img%03d.png", "12:30:05.mp4", "concat:a|b", "http:x.mp4", "b\udcff.mp4"])
 def test_special_file_names_are_not_interpreted(tmp_path, monkeypatch, name):
-    write_film(tmp_path / "film.mp4").rename(tmp_path / name)
+    write_video(tmp_path / "video.mp4").rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path / name, name):
         np.testing.assert_allclose(greys(path), [40, 80, 120], atol=4)
@@ -81,14 +81,14 @@ def test_still_images_in_mp4_containers_are_not_videos():
 
 
 def test_options_reach_the_demuxer(tmp_path, monkeypatch):
-    path = write_film(tmp_path / "film.mp4")
+    path = write_video(tmp_path / "video.mp4")
     monkeypatch.setattr("common.video._OPTIONS", {"protocol_whitelist": "crypto"})
     with pytest.raises(DataError), open_container(path):
         pass
 
 
 def test_truncated_video_reports_the_frames_read(tmp_path):
-    whole = write_film(tmp_path / "film.mp4", range(0, 250, 5), options={"movflags": "faststart"})
+    whole = write_video(tmp_path / "video.mp4", range(0, 250, 5), options={"movflags": "faststart"})
     path = tmp_path / "cut.mp4"
     content = whole.read_bytes()
     path.write_bytes(content[: content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2])
@@ -106,7 +106,7 @@ def test_truncated_video_reports_the_frames_read(tmp_path):
 
 
 def test_variable_frame_rate_becomes_constant(tmp_path):
-    path = tmp_path / "film.mkv"
+    path = tmp_path / "video.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
@@ -121,17 +121,17 @@ def test_variable_frame_rate_becomes_constant(tmp_path):
 
 
 def test_large_frames_are_rejected_before_decoding(tmp_path):
-    path = write_film(tmp_path / "large.mp4", [0], (4096, 4096))
+    path = write_video(tmp_path / "large.mp4", [0], (4096, 4096))
     with pytest.raises(DataError, match=r"^Video large\.mp4 is too large: .*4096x4096"):
         read_upload(path, 10, 10)
 
 
 def test_long_videos_are_rejected_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr("common.video.decode_frames", None)
-    path = write_film(tmp_path / "long.mp4", [0] * 40)
+    path = write_video(tmp_path / "long.mp4", [0] * 40)
     with pytest.raises(DataError, match=r"^long\.mp4 is too long: more than 10 frames"):
         read_upload(path, 10, 10)
-    path = write_film(tmp_path / "slow.mp4", [0] * 40, rate=30)
+    path = write_video(tmp_path / "slow.mp4", [0] * 40, rate=30)
     monkeypatch.setattr("tools.demo.upload.MAX_SECONDS", 1)
     with pytest.raises(DataError, match=r"^slow\.mp4 is too long: more than 1 s"):
         read_upload(path, 10, 100)
@@ -168,7 +168,7 @@ def test_full_disk_is_reported(tmp_path):
 
 def test_no_external_program_is_started(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
-    path = write_film(tmp_path / "film.mp4")
+    path = write_video(tmp_path / "video.mp4")
     with open_video(path) as video, Mp4Writer(tmp_path / "out.mp4", video.rate) as writer:
         for frame in video.frames:
             writer.write(frame)

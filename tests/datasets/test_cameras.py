@@ -44,7 +44,7 @@ def test_equidistant_fisheye_fov():
 
 
 def test_calibration_of_another_resolution_is_rescaled():
-    resized = rescale_and_validate(camera(cx=300), (960, 1280), "film.mp4")
+    resized = rescale_and_validate(camera(cx=300), (960, 1280), "video.mp4")
     np.testing.assert_allclose(resized.K, [[1000, 0, 600.5], [0, 1000, 479.5], [0, 0, 1]])
 
 
@@ -66,7 +66,7 @@ def test_calibration_of_another_resolution_is_rescaled():
 )
 def test_implausible_cameras_are_rejected_with_the_cause(wrong, cause):
     with pytest.raises(DataError, match=rf"cam\.json.*{cause}"):
-        rescale_and_validate(camera(**wrong), SIZE, "film.mp4")
+        rescale_and_validate(camera(**wrong), SIZE, "video.mp4")
 
 
 def test_distortion_beyond_85_degrees_cannot_be_kept():
