@@ -46,7 +46,7 @@ class EpochSampler:
 
     @property
     def global_batch_size(self) -> int:
-        """Samples per step of all processes together."""
+        """Samples per batch of all processes together."""
         return self.batch_size * self.processes
 
     def set_epoch(self, epoch: int, first_sample: int = 0) -> None:
@@ -55,7 +55,7 @@ class EpochSampler:
         self.first_sample = first_sample
 
     def rounds(self, first_sample: int = 0) -> int:
-        """Count the remaining global batches of an epoch. If the last is partial, some processes get no batch of it."""
+        """Count the remaining global batches of an epoch. If the last is partial, some processes may get none of it."""
         left = self.length - first_sample
         return left // self.global_batch_size if self.drop_last else -(-left // self.global_batch_size)
 
