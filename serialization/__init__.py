@@ -1,4 +1,4 @@
-"""Weights and arrays from disk and back: readers that run nothing of a file, writers that leave no half one.
+"""Read and write weights and checkpoints: readers never execute file content, writers never leave a partial file.
 
-``safe_pickle`` is what the readers of pickled formats stand on, ``atomic`` what the writers stand on.
+Readers of pickled formats build on ``safe_pickle``, writers on ``common.atomic_files``.
 """

@@ -1,4 +1,4 @@
-"""Finds and reads what an encoder starts from: ``--weights_init``."""
+"""Locate and read the pretrained backbone that ``--weights_init`` selects."""
 
 import logging
 import socket
@@ -18,17 +18,17 @@ _CONNECTION_TIMEOUT = 5.0  # seconds
 
 
 def find_backbone(weights_init: str, name: str, weights_dir: Path = WEIGHTS_DIR) -> Path:
-    """The file of a pretrained ResNet.
+    """Locate the weight file of a pretrained ResNet; download Paddle's ImageNet weights if necessary.
 
     Args:
-        weights_init: "pretrained" for Paddle's ImageNet weights, from ``weights_dir``, else downloaded once;
-            or a path: a file with one of the endings of ``READERS``, the same without its ending, or a folder that
-            holds such a file named resnetN, or resnetN_pretrain.h5.
+        weights_init: "pretrained" (Paddle's ImageNet weights, from ``weights_dir`` or downloaded once) or a path: a
+            weight file (with or without one of the extensions in ``READERS``), or a folder that contains resnetN with
+            one of these extensions, or resnetN_pretrain.h5.
         name: "resnetN", N from 18 to 152.
-        weights_dir: where "pretrained" looks first.
+        weights_dir: the folder that "pretrained" searches first.
 
     Raises:
-        WeightsError: there is no such file, or it cannot be downloaded; says where it looked and what to do.
+        WeightsError: no file was found, or the download failed.
     """
     if weights_init == "pretrained":
         return _find_in_folder(weights_dir, name) or _download(name, weights_dir)
@@ -39,24 +39,24 @@ def find_backbone(weights_init: str, name: str, weights_dir: Path = WEIGHTS_DIR)
         found = _find_in_folder(path, name)
         if found is None:
             names = any_of(_file_names(name))
-            raise WeightsError(f"--weights_init {weights_init}: the folder has no {names}.")
+            raise WeightsError(f"--weights_init: no {names} found in '{weights_init}'.")
         return found
     for ending in READERS:
-        # Appended, since a name may hold a dot of its own.
+        # Append the extension: with_suffix would replace what follows a dot in the name.
         candidate = path.with_name(path.name + ending)
         if candidate.is_file():
             return candidate
     raise WeightsError(
-        f"--weights_init {weights_init}: there is no such folder, and no such file, with or without "
-        f"{any_of(READERS)}. Other choices: pretrained, scratch."
+        f"--weights_init: '{weights_init}' not found, neither as a folder nor as a file (with or without "
+        f"{any_of(READERS)}). Pass an existing path, pretrained or scratch."
     )
 
 
 def read_backbone(path: Path) -> dict[str, np.ndarray]:
-    """A ResNet's arrays under Paddle's names ("conv1.weight"), without the ``encoder.`` of released files.
+    """Read a ResNet's arrays by Paddle's names ("conv1.weight"), without the prefix ``encoder.`` of released files.
 
     Raises:
-        WeightsError: as ``read_arrays``.
+        WeightsError: see ``read_arrays``.
     """
     return {name.removeprefix("encoder."): array for name, array in read_arrays(path).items()}
 
@@ -71,27 +71,31 @@ def _find_in_folder(folder: Path, name: str) -> Path | None:
 
 
 def _download(name: str, weights_dir: Path) -> Path:
-    """Paddle's own ImageNet weights, from its cache or its server."""
+    """Get Paddle's ImageNet weights from its cache or its server."""
     from paddle.utils import download
     from paddle.vision.models.resnet import model_urls
 
     url, md5 = model_urls[name]
     try:
-        # Paddle tries three times, without a limit of time: find out first whether there is a connection.
+        # Paddle's download retries three times without a timeout, so check the connection first.
         if not (Path(download.WEIGHTS_HOME) / Path(url).name).is_file():
             _check_connection(url)
         with _quiet(download.logger):
             return Path(download.get_weights_path_from_url(url, md5))
     except (OSError, RuntimeError) as fault:
         raise WeightsError(
-            f"--weights_init pretrained: Paddle's ImageNet weights are not in {weights_dir} and cannot be "
-            f"downloaded ({fault}). Download {url} on a machine that can, and put it at "
-            f"{weights_dir / _file_names(name)[0]}; or begin without it: --weights_init scratch."
+            f"--weights_init pretrained: Paddle's ImageNet weights were not found in '{weights_dir}' and the download "
+            f"failed ({fault}). Download {url} on another machine and copy it to "
+            f"'{weights_dir / _file_names(name)[0]}'. Or train without it: --weights_init scratch."
         ) from fault
 
 
 def _check_connection(url: str) -> None:
-    """Raises OSError where the server of ``url`` does not answer; a proxy is left to the download."""
+    """Check that the server of ``url`` accepts connections; skip the check behind a proxy.
+
+    Raises:
+        OSError: the server cannot be reached.
+    """
     if "https" not in getproxies():
         socket.create_connection((urlsplit(url).hostname, 443), timeout=_CONNECTION_TIMEOUT).close()
 

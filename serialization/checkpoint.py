@@ -1,15 +1,16 @@
-"""A full checkpoint: a folder of weights, and beside them all that training needs to go on as if it had never ended.
+"""Write and restore full checkpoints, from which training resumes as if it had never been interrupted.
+
+A checkpoint is a weights folder with additional files:
 
 | file | content |
 | --- | --- |
-| ``ROLE.pdparams``, ``weights.json`` | as in any folder of weights, which a checkpoint is |
+| ``ROLE.pdparams``, ``weights.json`` | the networks, as in every weights folder |
 | ``optimizer.pdopt`` | the optimizer's moments by structured names |
 | ``state.json`` | ``RunState`` |
 | ``opt.json`` | the run's options |
-| ``manifest.json`` | size and SHA-256 of each of them |
+| ``manifest.json`` | size and SHA-256 of each file |
 
-There is no random state among them: the order of the samples, their augmentation and the noise of a step come from the
-seed, the epoch, the index and the step alone.
+No random state is stored: sample order, augmentation and per-step noise depend only on seed, epoch, index and step.
 """
 
 import dataclasses
@@ -36,19 +37,19 @@ OPTIONS_FILE = "opt.json"
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands.
+    """Progress of a run.
 
     Attributes:
-        step: steps done.
-        epoch: the epoch under way, from 0.
-        samples_done: of that epoch, by all processes together.
-        samples: usable lines of the training split, which the order of an epoch depends on.
-        best: the best validation's selection metric so far; None before the first.
-        schedule: of the learning rate, as Paddle keeps it.
-        compiled: whether steps run through a static graph.
-        kernels: whether steps run through the operators of ``kernels``.
-        loss_scale: of mixed precision; None without.
-        seconds: where the time went, as ``training.run_metadata`` counts it.
+        step: completed steps.
+        epoch: current epoch, from 0.
+        samples_done: samples of the current epoch processed so far, over all processes.
+        samples: usable lines of the training split; the sample order of an epoch depends on it.
+        best: best selection metric of all validations so far; None before the first validation.
+        schedule: state of Paddle's learning-rate scheduler.
+        compiled: whether steps run as a static graph.
+        kernels: whether steps use the C++ operators of ``layers/kernels``.
+        loss_scale: loss scale of mixed precision; None in full precision.
+        seconds: time per activity, seconds, as counted by ``training.run_metadata``.
     """
 
     step: int
@@ -72,12 +73,15 @@ def write_checkpoint(
     state: RunState,
     options: Mapping[str, Any],
 ) -> None:
-    """Writes a checkpoint as one folder, whole or not at all.
+    """Write a checkpoint folder atomically.
 
     Args:
-        networks, info: as for ``weights_folder.save_weights``.
-        model: whose parameters the optimizer updates.
-        options: all of the run's, as JSON can hold them.
+        folder: the checkpoint folder.
+        networks, info: see ``weights_folder.save_weights``.
+        model: the model that the optimizer updates.
+        optimizer: the optimizer, including its learning-rate schedule.
+        state: progress of the run.
+        options: all options of the run, JSON-serializable.
 
     Raises:
         UserError: the folder cannot be written.
@@ -91,29 +95,37 @@ def write_checkpoint(
 
 
 def check_checkpoint(folder: Path) -> None:
-    """Raises WeightsError unless the folder is a whole checkpoint: all is there as it was written."""
+    """Check that a folder is a complete checkpoint with unchanged files.
+
+    Raises:
+        WeightsError: a file is missing or has changed.
+    """
     if not check_manifest(folder):
-        raise WeightsError(f"{folder} is no checkpoint of a run: it has no manifest.json.")
+        raise WeightsError(f"'{folder}' is not a checkpoint of a run: manifest.json not found.")
     missing = [name for name in (OPTIMIZER_FILE, STATE_FILE, OPTIONS_FILE) if not (folder / name).is_file()]
     if missing:
         raise WeightsError(
-            f"{folder} holds weights, but no {' or '.join(missing)}: it cannot be resumed. To start from its weights, "
-            "name it by --load_weights_folder."
+            f"'{folder}' cannot be resumed: it contains weights, but no {' or '.join(missing)}. "
+            "To start a new run from these weights, pass the folder to --load_weights_folder."
         )
 
 
 def read_state(folder: Path) -> RunState:
-    """The state of a checkpoint. Raises WeightsError where another version wrote it."""
+    """Read the progress stored in a checkpoint.
+
+    Raises:
+        WeightsError: the file is damaged, or written by another version of this project.
+    """
     path = folder / STATE_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise WeightsError(f"{path} cannot be read: {fault}.") from fault
+        raise WeightsError(f"'{path}' cannot be read: {fault}.") from fault
     names = {field.name for field in dataclasses.fields(RunState)}
     if not isinstance(content, dict) or set(content) != names:
         raise WeightsError(
-            f"{path} should hold {', '.join(sorted(names))}; it holds {', '.join(map(str, content))}: written "
-            "by another version of this project; resume with that version."
+            f"'{path}' was written by another version of this project: expected {', '.join(sorted(names))}, found "
+            f"{', '.join(map(str, content))}. Resume with the version that wrote it."
         )
     return RunState(**content)
 
@@ -121,16 +133,25 @@ def read_state(folder: Path) -> RunState:
 def restore_checkpoint(
     folder: Path, networks: Mapping[str, nn.Layer], model: nn.Layer, optimizer: Optimizer
 ) -> RunState:
-    """Puts a checkpoint into the networks and the optimizer of a new process.
+    """Restore the networks and the optimizer from a checkpoint.
+
+    Args:
+        folder: the checkpoint folder.
+        networks: role -> network to load into.
+        model: the model that the optimizer updates.
+        optimizer: an optimizer that has not stepped yet.
+
+    Returns:
+        The progress of the run.
 
     Raises:
-        WeightsError: anything is missing, left over, or of another shape.
+        WeightsError: an array is missing, unexpected or has another shape.
     """
     state = read_state(folder)
     for role, report in load_weights(folder, networks, tuple(networks)).items():
         if report.missing or report.unexpected:
             names = ", ".join((*report.missing, *report.unexpected)[:8])
-            raise WeightsError(f"{folder}: {role} is another network than the run's; they differ in {names}.")
+            raise WeightsError(f"'{folder}': network {role} differs from the run's network in {names}.")
     path = folder / OPTIMIZER_FILE
     restore_optimizer(optimizer, model, read_pdparams(path), state.schedule, path)
     return state

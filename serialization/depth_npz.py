@@ -1,4 +1,4 @@
-"""Exported ground truth, ``gt_depths.npz``: this project's own, and the community's with a pickled array."""
+"""Read and write exported ground truth (``gt_depths.npz``): this project's format, and the original pickled one."""
 
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,20 +22,24 @@ _COMMUNITY_KEY = "data"
 
 @dataclass(frozen=True)
 class GroundTruthFile:
-    """Depth maps of a split's test frames, in its order."""
+    """Depth maps of a split's test frames, in the order of the split."""
 
     depths: Sequence[np.ndarray]
-    """Each float32 (h, w), metres, 0 where unknown. The community's are a list; of this project's file each is read,
-    and checked, when it is asked for."""
+    """Each float32 (h, w), metres, 0 where unknown. A list for the original format; read and checked lazily, one map
+    at a time, for this project's format."""
     kind: str | None
-    """One of ``KINDS``; None where the file does not say, as in the community's."""
+    """One of ``KINDS``; None if the file does not specify it, as in the original format."""
     axis: str | None
-    """One of ``AXES``: along which of the lidar's or the camera's axes depth is measured; None as above."""
+    """One of ``AXES``: whether depth is measured along the lidar's ("legacy") or the camera's axis; None if not
+    specified."""
 
 
 @dataclass(frozen=True)
 class _NumberedDepths(Sequence):
-    """The arrays "0" to "N-1" of this project's file; only the path is kept, so that other processes can read too."""
+    """Lazy sequence of the arrays "0" to "N-1" in this project's format.
+
+    Only the path is stored, which makes the sequence picklable for worker processes.
+    """
 
     path: Path
     count: int
@@ -51,13 +55,13 @@ class _NumberedDepths(Sequence):
 
 
 def read_gt_depths(path: Path) -> GroundTruthFile:
-    """Reads either file without running anything that it asks for.
+    """Read exported ground truth in either format, without executing file content.
 
-    This project's holds arrays "0" to "N-1", and "kind" and "axis" as text; the community's a pickled array
-    of arrays under "data".
+    This project's format contains the arrays "0" to "N-1", and "kind" and "axis" as text. The original format contains
+    a pickled array of arrays, "data".
 
     Raises:
-        DataError: the file is missing, damaged, unsafe, or of another format; also in reading one of ``depths``.
+        DataError: the file is missing, damaged, unsafe, or in another format; also raised when a depth map is read.
     """
     with _opened(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -71,26 +75,26 @@ def read_gt_depths(path: Path) -> GroundTruthFile:
             missing = [str(i) for i in range(len(depths)) if str(i) not in names]
             if missing:
                 raise DataError(
-                    f"{path} is no exported ground truth: it lacks the array '{missing[0]}' and holds "
-                    f'{", ".join(names)}. Expected were "0" to "N-1", "kind" and "axis", or "{_COMMUNITY_KEY}".'
+                    f"'{path}' is not exported ground truth: array '{missing[0]}' not found among {', '.join(names)}. "
+                    f'Expected "0" to "N-1", "kind" and "axis", or "{_COMMUNITY_KEY}".'
                 )
     return GroundTruthFile(depths, _choice(about, "kind", KINDS, path), _choice(about, "axis", AXES, path))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the archive; whatever goes wrong with it is a DataError that names it."""
-    advice = "Copy or export it again, or remove it: ground truth then comes straight from the dataset."
+    """Open the archive; convert every exception into a ``DataError`` that names the file."""
+    advice = "Copy or export it again, or remove it: evaluation then computes the ground truth from the dataset."
     with report_damage(path, "exported ground truth", DataError, advice), zipfile.ZipFile(path) as archive:
         yield archive
 
 
 def write_gt_depths(path: Path, depths: Iterable[np.ndarray], kind: str, axis: str) -> None:
-    """Writes this project's file, compressed and without pickle; ``numpy.load`` reads it too.
+    """Write ground truth in this project's format: compressed, without pickle, readable by ``numpy.load``.
 
     Args:
-        path: the file, whole or absent whatever happens.
-        depths: as in `GroundTruthFile`; taken one by one, so that they need not fit into memory together.
+        path: the file; written atomically.
+        depths: float32 (h, w) each, metres, 0 where unknown; consumed one by one to bound memory use.
         kind: one of ``KINDS``.
         axis: one of ``AXES``.
 
@@ -105,7 +109,7 @@ def write_gt_depths(path: Path, depths: Iterable[np.ndarray], kind: str, axis: s
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
-    """One .npy member; an array of objects by the restricted unpickler."""
+    """Read a .npy member; arrays of objects are read by the restricted unpickler."""
     with archive.open(name) as stream:
         is_version_1 = npy_format.read_magic(stream) == (1, 0)
         read_header = npy_format.read_array_header_1_0 if is_version_1 else npy_format.read_array_header_2_0
@@ -120,13 +124,13 @@ def _checked_depth(depth: object, index: int, path: Path) -> np.ndarray:
     array = np.asarray(depth, dtype=np.float32)
     if array.ndim != 2 or not np.isfinite(array).all():
         raise DataError(
-            f"{path}: entry {index} is no depth map: finite numbers of shape (height, width) were expected; "
-            f"its shape is {array.shape}. Export the ground truth again."
+            f"'{path}': entry {index} of shape {array.shape} is not a depth map. Expected finite numbers of shape "
+            "(height, width). Export the ground truth again."
         )
     return array
 
 
 def _choice(about: dict[str, str], key: str, allowed: tuple[str, ...], path: Path) -> str | None:
     if key in about and about[key] not in allowed:
-        raise DataError(f"{path}: {key} is {about[key]!r}; one of {', '.join(allowed)} was expected.")
+        raise DataError(f"'{path}': {key} is {about[key]!r}, expected one of {', '.join(allowed)}.")
     return about.get(key)

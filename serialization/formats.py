@@ -1,8 +1,8 @@
-"""Weight files of every format, to and from arrays under Paddle's names and in its layouts.
+"""Read and write weight files of all formats as arrays with Paddle's names and layouts.
 
-Whose names and layouts a file has follows from its format: ``.pth`` and the published ``.h5`` backbones are PyTorch's,
-``.safetensors`` says so in its metadata. ``.pdparams`` files are Paddle's, unless batch norm's buffers have PyTorch's
-names: people convert files without renaming them; safetensors without metadata (the libraries require none) likewise.
+The format determines the naming convention. ``.pth`` files and the published ``.h5`` backbones use PyTorch's;
+``.safetensors`` files declare it in their metadata. ``.pdparams`` files, and safetensors without metadata (which is
+optional), use Paddle's unless batch norm buffers have PyTorch's names: many converted files were never renamed.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,19 +18,19 @@ from serialization.pdparams import read_pdparams, write_pdparams
 from serialization.safetensors_file import read_safetensors, write_safetensors
 from serialization.torch_file import read_torch_file
 
-# What "format" in the metadata of safetensors says, by the library's names of frameworks; transformers writes "pt",
-# PaddleNLP "pd".
+# Values of "format" in safetensors metadata: transformers writes "pt", PaddleNLP "pd"; the others are the library's
+# framework names.
 _PYTORCH = ("pt", "pytorch", "torch")
 _PADDLE = ("pd", "paddle", "paddlepaddle")
 
 
 @dataclass(frozen=True)
 class WeightsFormat:
-    """A format that weights are written in.
+    """Output format of weights.
 
     Attributes:
-        ending: of its files.
-        arrange: arrays under Paddle's names -> as the files hold them.
+        ending: file extension.
+        arrange: converts arrays from Paddle's names and layouts to those of the format.
         write: writes arranged arrays to a path.
     """
 
@@ -55,7 +55,7 @@ def _by_buffers(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return to_paddle(arrays) if has_pytorch_buffers(arrays) else arrays
 
 
-# Ending -> reader of the arrays under Paddle's names. A new format is a reader and a line here.
+# Extension -> reader that returns arrays by Paddle's names. To add a format, add a reader and a line here.
 READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
     ".pdparams": _read_pdparams,
     ".safetensors": _read_safetensors,
@@ -74,18 +74,18 @@ FORMATS = {
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read a file's arrays under Paddle's names and in its layouts, whichever framework wrote it.
+    """Read a file's arrays with Paddle's names and layouts, whichever framework wrote it.
 
     Raises:
-        WeightsError: the file is missing, damaged, unsafe, or has none of the endings of ``READERS``.
+        WeightsError: the file is missing, damaged or unsafe, or its extension is not in ``READERS``.
     """
     path = Path(path)
     if path.suffix not in READERS:
-        raise WeightsError(f"{path} cannot be read as weights: a file in {any_of(READERS)} was expected.")
+        raise WeightsError(f"'{path}' cannot be read as weights. Expected a {any_of(READERS)} file.")
     return READERS[path.suffix](path)
 
 
 def any_of(endings: Mapping[str, object] | tuple[str, ...]) -> str:
-    """ ".a, .b or .c"."""
+    """Join names for a message: ".a, .b or .c"."""
     *others, last = endings
     return f"{', '.join(others)} or {last}" if others else last

@@ -1,4 +1,4 @@
-"""``manifest.json``: size and SHA-256 of every file in a folder, by which a damaged or half copied one is known."""
+"""Write and check ``manifest.json``: size and SHA-256 of a folder's files, to detect damage and partial copies."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ _CHUNK = 1 << 20  # bytes
 
 
 def write_manifest(folder: Path) -> None:
-    """Writes ``manifest.json`` for all files in ``folder``; what lies in folders below is not listed.
+    """Write ``manifest.json`` for all files directly in ``folder``; subfolders are not listed.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the manifest cannot be written.
     """
     files = sorted(path for path in Path(folder).iterdir() if path.is_file() and path.name != MANIFEST_FILE)
     write_json(Path(folder) / MANIFEST_FILE, {path.name: _entry(path) for path in files})
@@ -26,11 +26,13 @@ def write_manifest(folder: Path) -> None:
 
 @contextmanager
 def update_manifest(folder: Path, name: str) -> Iterator[None]:
-    """Within the block the file ``name`` may be replaced: it is not listed meanwhile, and as it is then afterwards.
+    """Unlist the file ``name`` while the block replaces it, and list the new file afterwards.
+
+    A folder without a manifest is left without one.
 
     Raises:
-        WeightsError: the manifest is damaged. A folder without one stays without.
-        UserError: it cannot be written.
+        WeightsError: the manifest is damaged.
+        UserError: the manifest cannot be written.
     """
     path = Path(folder) / MANIFEST_FILE
     if not path.is_file():
@@ -43,14 +45,17 @@ def update_manifest(folder: Path, name: str) -> Iterator[None]:
 
 
 def check_manifest(folder: Path, names: Iterable[str] | None = None) -> bool:
-    """Whether ``folder`` has a manifest; if so, its files are as they were written.
+    """Verify files against the manifest of ``folder``.
 
     Args:
-        folder: may lack a manifest, as released folders do; files that are not listed are not looked at.
-        names: the files to check; None checks every file that is listed.
+        folder: a folder with or without a manifest (released weights have none). Unlisted files are ignored.
+        names: files to check; None checks all listed files.
+
+    Returns:
+        Whether the folder has a manifest.
 
     Raises:
-        WeightsError: a listed file is missing or has changed, or the manifest itself is damaged.
+        WeightsError: a listed file is missing or has changed, or the manifest is damaged.
     """
     path = Path(folder) / MANIFEST_FILE
     if not path.is_file():
@@ -70,9 +75,9 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     entries = content.items() if isinstance(content, dict) else [("", None)]
     for name, entry in entries:
         is_entry = isinstance(entry, dict) and entry.keys() >= {"size", "sha256"}
-        # A plain name: a manifest leads to no file outside its folder, and writes no control characters to a terminal.
+        # Accept plain printable names only: no paths outside the folder, no control characters for the terminal.
         if not is_entry or not name.isprintable() or name in ("", "..") or Path(name).name != name:
-            raise _error(path, "is damaged: size and sha256 were expected for each file of its folder")
+            raise _error(path, "is damaged: expected size and sha256 for each file of its folder")
     return content
 
 
@@ -80,17 +85,17 @@ def _check(path: Path, expected: dict[str, Any]) -> None:
     try:
         size = path.stat().st_size
         if size != expected["size"]:
-            raise _error(path, f"holds {size} bytes where {MANIFEST_FILE} expects {expected['size']}")
+            raise _error(path, f"has {size} bytes, {MANIFEST_FILE} expects {expected['size']}")
         if _sha256(path) != expected["sha256"]:
-            raise _error(path, f"has changed since it was written: its SHA-256 is not the one in {MANIFEST_FILE}")
+            raise _error(path, f"has changed since it was written: its SHA-256 differs from {MANIFEST_FILE}")
     except OSError as fault:
-        raise _error(path, f"is listed in {MANIFEST_FILE} and cannot be read ({fault.strerror or fault})") from fault
+        raise _error(path, f"is listed in {MANIFEST_FILE} but cannot be read ({fault.strerror or fault})") from fault
 
 
 def _error(path: Path, what: str) -> WeightsError:
     return WeightsError(
-        f"{path} {what}. Copy the folder again from where it was written; "
-        f"or remove {path.with_name(MANIFEST_FILE)} to load it all the same."
+        f"'{path}' {what}. Copy the folder again. To load it without this check, remove "
+        f"'{path.with_name(MANIFEST_FILE)}'."
     )
 
 

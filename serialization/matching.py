@@ -1,4 +1,4 @@
-"""Puts named arrays into a network, and tells what matched."""
+"""Load named arrays into a network and report which names match."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,26 +10,29 @@ from paddle import Tensor, nn
 from common.errors import WeightsError
 
 _NAMES_SHOWN = 8
-_HEADER = ("network", "loaded", "missing", "left over", "file")
+_HEADER = ("network", "loaded", "missing", "unexpected", "file")
 
 
 @dataclass(frozen=True)
 class MatchReport:
-    """Which names a file and a network share; each tuple in the order of its owner."""
+    """Names of a network compared with those of a file.
+
+    ``matched`` and ``missing`` are in the order of the network, ``unexpected`` in the order of the file.
+    """
 
     source: str
     matched: tuple[str, ...]
     missing: tuple[str, ...]
-    """In the network, not in the file: these keep their values."""
+    """In the network only; these tensors keep their values."""
     unexpected: tuple[str, ...]
-    """In the file, not in the network: these were left."""
+    """In the file only; these arrays are ignored."""
 
 
 def match_table(reports: Mapping[str, MatchReport]) -> str:
-    """One aligned row of counts for each network, then a line for each name that was missing or left over.
+    """Format one row of counts per network, then one line per missing or unexpected name.
 
     Args:
-        reports: role -> what matched; not empty.
+        reports: role -> report; not empty.
     """
     rows = [_HEADER]
     for role, report in reports.items():
@@ -41,23 +44,24 @@ def match_table(reports: Mapping[str, MatchReport]) -> str:
         aligned = [f"{count:>{width}}" for count, width in zip(counts, others, strict=True)]
         lines.append("  ".join([f"{role:<{first}}", *aligned, source]))
     for role, report in reports.items():
-        lines += [f"missing, kept as it was: {role}: {name}" for name in report.missing]
-        lines += [f"left over, not in the network: {role}: {name}" for name in report.unexpected]
+        lines += [f"missing in the file, not changed: {role}: {name}" for name in report.missing]
+        lines += [f"unexpected, not in the network: {role}: {name}" for name in report.unexpected]
     return "\n".join(lines)
 
 
 def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | Path) -> MatchReport:
-    """Sets the parameters and buffers of ``layer`` that ``arrays`` name, cast to the network's types.
+    """Set parameters and buffers of ``layer`` by name, cast to the network's types.
 
-    A classifier (``fc``) in the file is passed over in silence where the network has none. All is checked
-    before anything is set.
+    All arrays are checked before the first one is set. A classifier (``fc``) in the file is ignored if the network has
+    none.
 
     Args:
+        layer: the network.
         arrays: Paddle's names -> arrays.
-        source: where they come from, for messages.
+        source: origin of the arrays, for messages.
 
     Raises:
-        WeightsError: nothing matches, or an array has another shape or kind than the network's.
+        WeightsError: no name matches, or an array's shape or kind differs from the network's.
     """
     state = layer.state_dict()
     matched = tuple(name for name in state if name in arrays)
@@ -65,8 +69,8 @@ def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | P
     unexpected = tuple(name for name in arrays if name not in state and "fc" not in name.split("."))
     if not matched:
         raise WeightsError(
-            f"{source}: no name in it is one of the network's. "
-            f"It holds {_shorten(tuple(arrays)) or 'nothing'}; the network expects {_shorten(missing)}."
+            f"'{source}': no array has a name of the network. "
+            f"Found {_shorten(tuple(arrays)) or 'nothing'}; expected {_shorten(missing)}."
         )
     wrong = [
         f"{name}: {tuple(arrays[name].shape)} in the file, {tuple(state[name].shape)} in the network"
@@ -75,9 +79,9 @@ def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | P
     ]
     if wrong:
         raise WeightsError(
-            f"{source} does not fit the network; {len(wrong)} shapes differ: {_shorten(wrong, '; ')}. "
-            "Were the options (--depth_network, --pose_model_type, --pose_model_input, --frame_ids) others when it was "
-            "trained?"
+            f"'{source}' does not match the network: {len(wrong)} shapes differ: {_shorten(wrong, '; ')}. "
+            "Pass the options that the weights were trained with (--depth_network, --pose_model_type, "
+            "--pose_model_input, --frame_ids)."
         )
     values = {name: _cast(arrays[name], state[name], f"{source}: {name}") for name in matched}
     for name, value in values.items():
@@ -88,12 +92,12 @@ def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | P
 def _cast(array: np.ndarray, target: Tensor, what: str) -> np.ndarray:
     dtype = np.dtype(str(target.dtype).rpartition(".")[2])
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
-        raise WeightsError(f"{what} is of type {array.dtype}; the network expects {dtype}.")
+        raise WeightsError(f"{what} has type {array.dtype}; the network expects {dtype}.")
     return np.asarray(array, dtype=dtype)
 
 
 def _shorten(names: tuple[str, ...] | list[str], separator: str = ", ") -> str:
-    """The first names; how many more there are."""
+    """Join the first names and the number of the remaining ones."""
     shown = separator.join(names[:_NAMES_SHOWN])
     more = len(names) - _NAMES_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

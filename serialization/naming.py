@@ -1,7 +1,7 @@
-"""PyTorch's names and layouts of parameters, and Paddle's.
+"""Convert parameter names and layouts between PyTorch and Paddle.
 
-Batch norm's buffers have other names, and weights of linear layers are (out, in) in PyTorch and (in, out) in Paddle.
-The latter cannot be told from the arrays, so ``formats`` decides by the file's format and metadata.
+Batch norm buffers have different names, and linear weights are (out, in) in PyTorch and (in, out) in Paddle. The layout
+cannot be inferred from the arrays, so ``formats`` decides by the file's format and metadata.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,22 +11,22 @@ import numpy as np
 _BUFFERS = {"running_mean": "_mean", "running_var": "_variance"}
 _PYTORCH_BUFFERS = {paddle: pytorch for pytorch, paddle in _BUFFERS.items()}
 _COUNTER = "num_batches_tracked"
-# The original's encoders hold a classifier that nothing uses, and load strictly.
+# The original implementation's encoders contain an unused classifier and are loaded strictly.
 _CLASSIFIER = ("encoder.fc.weight", "encoder.fc.bias")
 _NUM_CLASSES = 1000
 _LAST_BLOCK = "encoder.layer4.0.downsample.0.weight"
 
 
 def has_pytorch_buffers(names: Iterable[str]) -> bool:
-    """Check for the buffers of PyTorch's batch norm, whose names Paddle never writes."""
+    """Check for batch norm buffers with PyTorch's names, which Paddle never writes."""
     return any(name.rpartition(".")[2] in (*_BUFFERS, _COUNTER) for name in names)
 
 
 def to_paddle(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays under PyTorch's names -> the same under Paddle's.
+    """Convert arrays from PyTorch's names and layouts to Paddle's.
 
-    Batch norm's running statistics are renamed and its counter dropped, as is a classifier of zeros that
-    ``to_pytorch`` has added; weights of linear layers turn from (out, in) to (in, out).
+    Batch norm's running statistics are renamed and its counter is dropped, as is an all-zero classifier added by
+    ``to_pytorch``. Linear weights are transposed from (out, in) to (in, out).
     """
     empty = _CLASSIFIER if not any(np.any(arrays.get(name, 1)) for name in _CLASSIFIER) else ()
     return {
@@ -37,10 +37,9 @@ def to_paddle(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def to_pytorch(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays under Paddle's names -> the same under PyTorch's, as the original implementation loads them strictly.
+    """Convert arrays from Paddle's names and layouts to PyTorch's, for strict loading in the original implementation.
 
-    The inverse of ``to_paddle``; batch norm's counters are 0, and a ResNet encoder without a classifier gets one of
-    zeros.
+    The inverse of ``to_paddle``. Batch norm counters are 0; a ResNet encoder without a classifier gets an all-zero one.
     """
     renamed = {}
     for name, array in arrays.items():
@@ -61,6 +60,6 @@ def _renamed(name: str, buffers: Mapping[str, str]) -> str:
 
 
 def _turned(name: str, array: np.ndarray) -> np.ndarray:
-    """The weight of a linear layer the other way round; every other array as it is."""
+    """Transpose the weight of a linear layer; return every other array unchanged."""
     is_linear = name.rpartition(".")[2] == "weight" and np.ndim(array) == 2
     return array.T if is_linear else array

@@ -1,7 +1,7 @@
-"""An optimizer's state by structured names: Paddle's own keys count what was built before in the process.
+"""Convert an optimizer's state to and from structured names, which are the same in every process.
 
-Paddle keeps the first moment of ``encoder.conv1.weight`` under ``conv2d_7.w_0_moment1_0``, where 7 depends on every
-layer built so far. Here it is ``encoder.conv1.weight/moment1_0``, whatever was built.
+Paddle stores the first moment of ``encoder.conv1.weight`` as ``conv2d_7.w_0_moment1_0``, where 7 counts the layers
+built so far in the process. The structured name is ``encoder.conv1.weight/moment1_0``.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,13 @@ _SCHEDULE = "LR_Scheduler"
 
 
 def optimizer_arrays(optimizer: Optimizer, model: nn.Layer) -> dict[str, np.ndarray]:
-    """Structured name / slot -> array: everything that the optimizer keeps but the schedule of its learning rate.
+    """Collect the optimizer's state without the learning-rate schedule.
+
+    Returns:
+        "structured name/slot" -> array.
 
     Raises:
-        ValueError: the optimizer keeps something of a parameter that is none of the model's.
+        ValueError: the optimizer has state for a parameter that is not the model's.
     """
     arrays = {}
     structured = {parameter.name: name for name, parameter in model.named_parameters()}
@@ -31,13 +34,13 @@ def optimizer_arrays(optimizer: Optimizer, model: nn.Layer) -> dict[str, np.ndar
             continue
         owner = max((name for name in structured if key.startswith(f"{name}_")), key=len, default=None)
         if owner is None:
-            raise ValueError(f"the optimizer keeps {key}, which is of none of the model's parameters")
+            raise ValueError(f"optimizer state {key} does not belong to any parameter of the model")
         arrays[f"{structured[owner]}/{key[len(owner) + 1 :]}"] = value.numpy()
     return arrays
 
 
 def schedule_state(optimizer: Optimizer) -> dict[str, Any]:
-    """Where the schedule of the learning rate stands: numbers."""
+    """Get the numeric state of the learning-rate schedule."""
     return dict(optimizer.state_dict().get(_SCHEDULE, {}))
 
 
@@ -48,33 +51,39 @@ def restore_optimizer(
     schedule: Mapping[str, Any],
     source: str | Path,
 ) -> None:
-    """Sets an optimizer that has not stepped yet to a state that ``optimizer_arrays`` and ``schedule_state`` gave.
+    """Restore the state of an optimizer that has not stepped yet.
+
+    All arrays are checked before the first one is set.
 
     Args:
-        source: where the arrays come from, for messages.
+        optimizer: the optimizer.
+        model: the model that it updates.
+        arrays: the result of ``optimizer_arrays``.
+        schedule: the result of ``schedule_state``.
+        source: origin of the arrays, for messages.
 
     Raises:
-        WeightsError: names or shapes are not those of the model's parameters; nothing is set then.
+        WeightsError: names or shapes differ from the model's parameters.
     """
     parameters = dict(model.named_parameters())
     by_slot: dict[str, set[str]] = {}
     for key, array in arrays.items():
         name, _, slot = key.rpartition("/")
         if name not in parameters:
-            raise WeightsError(f"{source} holds {key}, but the model has no parameter {name!r}.")
-        # A moment is as large as its parameter; a power of beta is one number.
+            raise WeightsError(f"'{source}' contains {key}, but the model has no parameter {name!r}.")
+        # A moment has the size of its parameter, a power of beta is a single number.
         if array.size not in (1, parameters[name].size):
             raise WeightsError(
-                f"{source}: {key} has shape {array.shape}; the parameter's is {tuple(parameters[name].shape)}."
+                f"'{source}': {key} has shape {array.shape}, its parameter {tuple(parameters[name].shape)}."
             )
         by_slot.setdefault(slot, set()).add(name)
     owners = set().union(*by_slot.values())
     for slot, names in by_slot.items():
         if names != owners:
-            raise WeightsError(f"{source} lacks {slot} of {', '.join(sorted(owners - names)[:3])}.")
+            raise WeightsError(f"'{source}' lacks {slot} of {', '.join(sorted(owners - names)[:3])}.")
     state: dict[str, Any] = {_SCHEDULE: dict(schedule)}
     for key, array in arrays.items():
         name, _, slot = key.rpartition("/")
-        # On the CPU: the optimizer copies it to where it wants it, and lets go of this.
+        # The optimizer copies the tensor to its own device, so a temporary one on the CPU saves device memory.
         state[f"{parameters[name].name}_{slot}"] = paddle.to_tensor(array, place=paddle.CPUPlace())
     optimizer.set_state_dict(state)

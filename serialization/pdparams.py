@@ -1,4 +1,4 @@
-"""Paddle's ``.pdparams`` and ``.pdopt`` files: a pickled dict of arrays, read without running anything."""
+"""Read and write Paddle's ``.pdparams`` and ``.pdopt`` files (a pickled dict of arrays) without executing content."""
 
 import pickle
 from collections.abc import Mapping
@@ -12,51 +12,51 @@ from common.errors import WeightsError
 from serialization.opening import open_weights
 from serialization.safe_pickle import ArrayUnpickler
 
-# Paddle's own table from structured names ("encoder.conv1.weight") to automatic ones ("conv2d_0.w_0").
+# Paddle's table from structured names ("encoder.conv1.weight") to generated ones ("conv2d_0.w_0").
 NAME_TABLE = "StructuredToParameterName@@"
-# What Paddle 2.0 and later write by default; NumPy arrays larger than 4 GB need it.
+# Default of Paddle 2.0 and later; required for NumPy arrays larger than 4 GB.
 _PROTOCOL = 4
 
 
 def read_paddle_file(path: Path) -> dict[str, Any]:
-    """The content of a ``.pdparams`` or ``.pdopt`` file as it stands, of Paddle 2.x or 3.x.
+    """Read the unmodified content of a ``.pdparams`` or ``.pdopt`` file of Paddle 2.x or 3.x.
 
     Returns:
-        Name -> array (read-only), number, text, or dicts and lists of them; with Paddle's ``NAME_TABLE`` if
-        there.
+        Name -> array (read-only), number, text, or nested dicts and lists of these; includes Paddle's ``NAME_TABLE``
+        if the file has one.
 
     Raises:
-        WeightsError: the file is missing, empty, cut off, of another format, or asks for more than arrays.
+        WeightsError: the file is missing, empty, truncated, in another format, or refers to anything but arrays.
     """
     with open_weights(path, "a Paddle weight file") as stream:
         content = ArrayUnpickler(stream, path).load()
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise WeightsError(
-            f"{path} is not a Paddle weight file: a dict from names to arrays was expected, "
-            f"what it holds is of type {type(content).__name__}."
+            f"'{path}' is not a Paddle weight file: expected a dict from names to arrays, "
+            f"found {type(content).__name__}."
         )
     return content
 
 
 def read_pdparams(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a ``.pdparams`` file by structured name; numbers among them as arrays without dimensions.
+    """Read the arrays of a ``.pdparams`` file by structured name; numbers become 0-dimensional arrays.
 
     Raises:
-        WeightsError: as ``read_paddle_file``, or an entry is no array.
+        WeightsError: see ``read_paddle_file``; also if an entry is not an array.
     """
     content = read_paddle_file(path)
     content.pop(NAME_TABLE, None)
     for name, value in content.items():
         if not isinstance(value, (np.ndarray, np.generic, bool, int, float)):
             raise WeightsError(
-                f"{path} holds a {type(value).__name__} under {name!r}; arrays were expected. "
-                "Is it an optimizer's state (.pdopt) rather than a network's weights?"
+                f"'{path}': expected an array for {name!r}, found {type(value).__name__}. "
+                "Pass a network's weights (.pdparams), not an optimizer's state (.pdopt)."
             )
     return {name: np.asarray(value) for name, value in content.items()}
 
 
 def write_pdparams(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes ``arrays`` for ``read_pdparams`` and ``paddle.load``; the same arrays give the same bytes.
+    """Write ``arrays`` for ``read_pdparams`` and ``paddle.load``; equal arrays produce equal bytes.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,9 +1,8 @@
-"""Reads pickles that hold NumPy arrays and plain values alone, and runs nothing that a file asks for.
+"""Read pickles of NumPy arrays and plain values without executing code that the file refers to.
 
-A pickle may name any function of any module and have it called. Here a name is looked up in a table of the
-few that array files need, and even those are stand-ins: neither NumPy's nor Python's own objects are within
-the file's reach, because NumPy's own ``__setstate__`` can be talked into using bytes of the file as
-addresses.
+A pickle can import and call any function. This reader resolves names only in a table of the few that array files
+need, and maps each one to a stand-in. The file never reaches NumPy's or Python's own objects: crafted input can make
+NumPy's ``__setstate__`` use bytes of the file as memory addresses.
 """
 
 import math
@@ -21,59 +20,63 @@ from serialization.opening import report_damage
 
 _PLAIN_TYPES = (type(None), bool, int, float, str, bytes, np.generic)
 _MEMO_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}
-# Booleans, integers, floating-point and complex numbers, and arrays of objects; sizes in bytes.
+# Booleans, integers, floating-point and complex numbers, objects; sizes in bytes.
 _DTYPE_CODE = re.compile(r"\?|b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|O[48]?")
-# Stands in for the class ``numpy.ndarray``, which array pickles name and never call.
+# Stand-in for the class ``numpy.ndarray``, which array pickles refer to and never call.
 _NDARRAY = object()
 
 
 class StandIn:
-    """What a pickle gets instead of a real object; it cannot set attributes of it."""
+    """Object that a pickle receives instead of a real one; the pickle cannot set its attributes."""
 
     __slots__ = ()
 
     def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("a change to what the file was given")
+        raise pickle.UnpicklingError("it changes the state of a stand-in")
 
 
 class _Dtype(StandIn):
-    """Stands in for ``numpy.dtype``: numbers of one kind, or objects."""
+    """Stand-in for ``numpy.dtype``: numbers of one kind, or objects."""
 
     __slots__ = ("code", "order")
 
     def __init__(self, code: object, *_: object) -> None:
         if not isinstance(code, str) or not _DTYPE_CODE.fullmatch(code):
-            raise pickle.UnpicklingError(f"an array of dtype {code!r}; numbers were expected")
+            raise pickle.UnpicklingError(f"it has an array of dtype {code!r}, expected numbers")
         self.code = code
         self.order = "="
 
     def __setstate__(self, state: tuple) -> None:
         _, order, *structure = state
         if order not in ("<", ">", "=", "|") or any(part is not None for part in structure[:3]):
-            raise pickle.UnpicklingError("an array of a structured dtype; numbers were expected")
+            raise pickle.UnpicklingError("it has an array of a structured dtype, expected numbers")
         self.order = order
 
     @property
     def holds_objects(self) -> bool:
-        """Whether the elements are pickled values, not numbers."""
+        """Whether the elements are pickled objects instead of numbers."""
         return self.code.startswith("O")
 
     def to_numpy(self) -> np.dtype:
-        """NumPy's own type; raises UnpicklingError for objects."""
+        """Convert to NumPy's type.
+
+        Raises:
+            UnpicklingError: the elements are objects.
+        """
         if self.holds_objects:
-            raise pickle.UnpicklingError("raw bytes for an array of objects")
+            raise pickle.UnpicklingError("it has raw bytes for an array of objects")
         return np.dtype(self.code).newbyteorder(self.order)
 
 
 class ArrayStandIn(StandIn):
-    """Stands in for an array while a pickle is read; ``values`` is the array, once it is known."""
+    """Stand-in for an array while a pickle is read; ``values`` is the array, None until its data is known."""
 
     __slots__ = ()
     values: np.ndarray | None
 
 
 class _Array(ArrayStandIn):
-    """Stands in for ``numpy.ndarray``."""
+    """Stand-in for ``numpy.ndarray``."""
 
     __slots__ = ("values",)
 
@@ -89,26 +92,26 @@ class _Array(ArrayStandIn):
 
 
 def _checked_count(shape: object) -> int:
-    """Number of elements of ``shape``."""
+    """Count the elements of ``shape`` after checking that it is a valid shape."""
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
-        raise pickle.UnpicklingError(f"an array of shape {shape!r}")
+        raise pickle.UnpicklingError(f"it has an array of invalid shape {shape!r}")
     return math.prod(shape)
 
 
 def _number_array(data: object, dtype: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
-    """The array over ``data`` without a copy: bytes, or text as Python 2 wrote bytes."""
+    """Create an array that views ``data`` without a copy: bytes, or text, as which Python 2 pickled bytes."""
     raw = data.encode("latin1") if isinstance(data, str) else data
     if not isinstance(raw, (bytes, bytearray)):
-        raise pickle.UnpicklingError(f"an array made of a {type(raw).__name__}")
+        raise pickle.UnpicklingError(f"it has an array with data of type {type(raw).__name__}")
     numpy_dtype = dtype.to_numpy()
     if len(raw) != _checked_count(shape) * numpy_dtype.itemsize:
-        raise pickle.UnpicklingError(f"{len(raw)} bytes for an array of shape {shape} and dtype {numpy_dtype}")
+        raise pickle.UnpicklingError(f"it has {len(raw)} bytes for an array of shape {shape} and dtype {numpy_dtype}")
     return np.ndarray(shape, numpy_dtype, buffer=raw, order=order)
 
 
 def _object_array(data: object, shape: tuple[int, ...], is_fortran: object) -> np.ndarray:
     if not isinstance(data, list) or len(data) != _checked_count(shape):
-        raise pickle.UnpicklingError(f"an array of objects of shape {shape} without a list of as many")
+        raise pickle.UnpicklingError(f"it has an array of objects of shape {shape} without a list of that length")
     values = np.empty(len(data), dtype=object)
     for i, element in enumerate(data):
         values[i] = element
@@ -116,16 +119,16 @@ def _object_array(data: object, shape: tuple[int, ...], is_fortran: object) -> n
 
 
 def _reconstruct(subtype: object, *_: object) -> _Array:
-    """Stands in for NumPy's ``_reconstruct``: an array whose shape and data follow."""
+    """Stand-in for NumPy's ``_reconstruct``: create an array that receives shape and data later."""
     if subtype is not _NDARRAY:
-        raise pickle.UnpicklingError("an array of a type other than numpy.ndarray")
+        raise pickle.UnpicklingError("it has an array of a type other than numpy.ndarray")
     return _Array()
 
 
 def _frombuffer(
     data: object, dtype: _Dtype, shape: tuple[int, ...], order: str, axes: tuple[int, ...] | None = None
 ) -> _Array:
-    """Stands in for NumPy's ``_frombuffer`` (pickle protocol 5); "K" is C order with the axes permuted."""
+    """Stand-in for NumPy's ``_frombuffer`` (pickle protocol 5); order "K" is C order with permuted axes."""
     array = _number_array(data, dtype, shape, "F" if order == "F" else "C")
     return _Array(array if axes is None else array.transpose(axes))
 
@@ -135,14 +138,14 @@ def _scalar(dtype: _Dtype, data: object) -> np.generic:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stands in for ``_codecs.encode``, by which protocol 2 writes bytes."""
+    """Stand-in for ``_codecs.encode``, which pickle protocol 2 uses for bytes."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"text in the encoding {encoding!r}")
+        raise pickle.UnpicklingError(f"it has text in the encoding {encoding!r}")
     return text.encode("latin1")
 
 
 class Admitted(StandIn):
-    """A callable that a pickle may name; unlike a plain function, the pickle cannot set attributes of it."""
+    """A callable that a pickle may refer to; unlike on a plain function, the pickle cannot set attributes."""
 
     __slots__ = ("_function",)
 
@@ -153,7 +156,7 @@ class Admitted(StandIn):
         return self._function(*args)
 
 
-# (module, name) -> its stand-in: all that arrays need in files of NumPy 1 and 2.
+# (module, name) -> stand-in: every name that arrays of NumPy 1 and 2 refer to.
 ARRAY_NAMES: dict[tuple[str, str], object] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): Admitted(_Dtype),
@@ -167,23 +170,27 @@ for _core in ("numpy.core", "numpy._core"):
 
 
 class _PlainValues:
-    """Turns what was unpickled into arrays and plain values; refuses all else, and what holds itself."""
+    """Converts unpickled stand-ins to arrays and plain values; rejects other types and recursive containers."""
 
     _OPEN = object()
 
     def __init__(self) -> None:
-        # By identity, so that a container is converted once however often the pickle refers to it.
+        # Keyed by identity: each container is converted once, however often the pickle refers to it.
         self._converted: dict[int, Any] = {}
 
     def convert(self, value: object) -> object:
-        """The value, its containers and arrays rebuilt; raises UnpicklingError for anything else."""
+        """Rebuild a value with its containers and arrays.
+
+        Raises:
+            UnpicklingError: the value has another type, or contains itself.
+        """
         if isinstance(value, _PLAIN_TYPES):
             return value
         if id(value) not in self._converted:
             self._converted[id(value)] = self._OPEN
             self._converted[id(value)] = self._convert_container(value)
         if self._converted[id(value)] is self._OPEN:
-            raise pickle.UnpicklingError("a container that holds itself")
+            raise pickle.UnpicklingError("it has a container that contains itself")
         return self._converted[id(value)]
 
     def _convert_container(self, value: object) -> object:
@@ -197,63 +204,63 @@ class _PlainValues:
                 for index, element in np.ndenumerate(array):
                     array[index] = self.convert(element)
             return array
-        raise pickle.UnpicklingError(f"a {type(value).__name__.lstrip('_').lower()} where a value was expected")
+        raise pickle.UnpicklingError(f"it has a {type(value).__name__.lstrip('_').lower()}, expected a value")
 
     @staticmethod
     def _checked_key(key: object) -> str | int:
         if not isinstance(key, (str, int)):
-            raise pickle.UnpicklingError(f"a {type(key).__name__} as a name")
+            raise pickle.UnpicklingError(f"it has a name of type {type(key).__name__}")
         return key
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads one pickle of arrays and plain values; whatever else it asks for is refused by name.
+    """Unpickler for arrays and plain values that rejects every other name.
 
     Args:
-        stream: seekable, open for reading bytes.
+        stream: a seekable binary stream.
         source: the file, for messages.
-        error: what is raised when the pickle is refused or damaged.
+        error: exception class for unsafe or damaged pickles.
     """
 
-    # A reader of another pickled format extends this table in a subclass.
+    # Subclasses for other pickled formats extend this table.
     admitted: ClassVar[Mapping[tuple[str, str], object]] = ARRAY_NAMES
 
     def __init__(self, stream: BinaryIO, source: Path, error: type[UserError] = WeightsError) -> None:
-        # Bytes that Python 2 wrote as text come back unchanged through Latin-1.
+        # Latin-1 preserves bytes that Python 2 pickled as text.
         super().__init__(stream, encoding="latin1")
         self._stream = stream
         self._source = source
         self._error = error
 
     def find_class(self, module: str, name: str) -> object:
-        """The stand-in of ``module.name``; called by the pickle for every name that it uses."""
+        """Look up the stand-in of ``module.name``; the base class calls this for every name in the pickle."""
         if (module, name) not in self.admitted:
-            # Escaped, so that a file cannot write control characters to the terminal.
+            # Escape control characters, which could manipulate the terminal.
             asked_for = f"{module}.{name}".encode("unicode_escape").decode()[:200]
             raise self._error(
-                f"{self._source} asks for {asked_for}: refused; nothing of it was run. "
-                "Only arrays of numbers are read. Take the file from a source you trust."
+                f"'{self._source}' refers to {asked_for}, which is not allowed. Expected arrays of numbers only. "
+                "Nothing was executed; get the file from a source you trust."
             )
         return self.admitted[module, name]
 
     def load(self) -> Any:
-        """The pickle's content: None, numbers, text, bytes, lists, tuples, dicts and arrays (read-only).
+        """Read the pickle: None, numbers, text, bytes, lists, tuples, dicts and arrays (read-only).
 
         Raises:
-            UserError: of the class given; the pickle is refused, cut off, damaged, or no pickle at all.
+            UserError: the pickle is unsafe, truncated or damaged, or not a pickle; raised as the class ``error``.
         """
         with report_damage(self._source, "a pickle of arrays", self._error):
             return _PlainValues().convert(self._load_stand_ins())
 
     def _load_stand_ins(self) -> object:
-        """The content with stand-ins for arrays; a reader whose arrays lie elsewhere in the file fetches them here."""
+        """Read the content with stand-ins for arrays; subclasses load array data from other parts of the file here."""
         self._check_memo()
         return super().load()
 
     def _check_memo(self) -> None:
-        """Refuses a far index into the unpickler's memory, which would be allocated up to there."""
+        """Reject large memo indices: the unpickler would allocate its memo up to the index."""
         start = self._stream.tell()
         for opcode, argument, position in pickletools.genops(self._stream):
             if opcode.name in _MEMO_OPCODES and argument > position:
-                raise pickle.UnpicklingError(f"a reference to entry {argument} at byte {position}")
+                raise pickle.UnpicklingError(f"it has memo index {argument} at byte {position}")
         self._stream.seek(start)

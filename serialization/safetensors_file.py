@@ -1,4 +1,4 @@
-"""Files in the safetensors format, by its own library; there is nothing in them that could be run."""
+"""Read and write safetensors files with the format's library; the format cannot contain executable code."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from common.errors import WeightsError
 from serialization.opening import SAFETENSORS_START, open_weights, report_damage, widen_bfloat16
 
 _BFLOAT16 = "BF16"
-# The format's types -> NumPy's.
+# safetensors type -> NumPy type.
 _TYPES = {
     **{"F64": "<f8", "F32": "<f4", "F16": "<f2", _BFLOAT16: "<u2", "BOOL": "?"},
     **{f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)},
@@ -24,20 +24,20 @@ _NAMES = {np.dtype(code).name for code in _TYPES.values()}
 
 @dataclass(frozen=True)
 class SafetensorsFile:
-    """What a safetensors file holds, under its own names."""
+    """Content of a safetensors file, without renaming."""
 
     arrays: dict[str, np.ndarray]
-    """Sorted by name; bfloat16 as float32, which is exact."""
+    """Sorted by name; bfloat16 is converted to float32, which is exact."""
     metadata: dict[str, str]
-    """The header's ``__metadata__``; empty where the file has none."""
+    """``__metadata__`` of the header; empty if the file has none."""
 
 
 def read_safetensors(path: Path) -> SafetensorsFile:
     """Read the arrays and the metadata of a file.
 
     Raises:
-        WeightsError: the file is missing, empty, cut off, of another format, lies about itself, or holds numbers of
-            another type than NumPy's.
+        WeightsError: the file is missing, empty, truncated, inconsistent, in another format, or contains numbers of a
+            type that NumPy lacks.
     """
     with open_weights(path, "a safetensors file", own_start=SAFETENSORS_START) as stream:
         content = stream.read()
@@ -45,33 +45,33 @@ def read_safetensors(path: Path) -> SafetensorsFile:
         entries = sorted(safetensors.deserialize(content), key=lambda entry: entry[0])
     foreign = [f"{name!r} of type {about['dtype']}" for name, about in entries if about["dtype"] not in _TYPES]
     if foreign:
-        raise WeightsError(f"{path} holds numbers that cannot be read, for example {foreign[0]}: convert them to F32.")
+        raise WeightsError(f"'{path}' contains numbers of an unsupported type: {foreign[0]}. Convert them to F32.")
     return SafetensorsFile({name: _array(**about) for name, about in entries}, _read_metadata(content))
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
-    """Write ``arrays`` for ``read_safetensors`` and every other reader of the format.
+    """Write ``arrays`` in the safetensors format.
 
     Args:
         path: the file.
         arrays: name -> array.
-        metadata: for the header; None writes none.
+        metadata: metadata for the header; None writes none.
 
     Raises:
-        WeightsError: an array is of a type that the format lacks.
+        WeightsError: an array has a type that the format lacks.
         UserError: the file cannot be written.
     """
-    # The library takes the memory as it lies, whatever the strides.
+    # The library ignores strides and writes the raw memory, so arrays must be contiguous.
     content = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in content.items():
         if array.dtype.name not in _NAMES:
-            raise WeightsError(f"{path}: safetensors has no type for {name!r}, which is of type {array.dtype}.")
+            raise WeightsError(f"'{path}': safetensors does not support the type {array.dtype} of {name!r}.")
     with atomic_file(Path(path)) as stream:
         stream.write(save(content, metadata=dict(metadata) if metadata else None))
 
 
 def _read_metadata(content: bytes) -> dict[str, str]:
-    """Read the metadata of a file that the library has accepted: 8 bytes of length, then a JSON header."""
+    """Parse the metadata of a file that the library has validated: 8 bytes of length, then a JSON header."""
     size = int.from_bytes(content[:8], "little")
     return json.loads(content[8 : 8 + size]).get("__metadata__") or {}
 

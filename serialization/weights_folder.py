@@ -1,7 +1,8 @@
-"""A folder of weights: ``ROLE.pdparams`` for every network; ``weights.json``: what they were trained for.
+"""Read and write weights folders.
 
-``manifest.json`` lists both with their hashes; released folders have neither it nor ``weights.json``. Read are
-``ROLE.safetensors`` and ``ROLE.pth`` as well: the original implementation's folders are used as they are.
+A weights folder contains ``ROLE.pdparams`` for each network, ``weights.json`` (input size and other training settings)
+and ``manifest.json`` (hashes). Released folders have neither JSON file. ``ROLE.safetensors`` and ``ROLE.pth`` are read
+too, so the original implementation's folders work without conversion.
 """
 
 import json
@@ -27,13 +28,13 @@ ENDINGS = (".pdparams", ".safetensors", ".pth")
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What ``weights.json`` holds.
+    """Content of ``weights.json``.
 
     Attributes:
-        height, width: of the network's input.
-        use_stereo: whether stereo pairs set the scale.
-        metres_per_unit: metres in a scene unit, where that was learned or set; None elsewhere.
-        intrinsics: fx, fy, cx, cy that were learned, pixels of the input; None elsewhere.
+        height, width: size of the network's input, pixels.
+        use_stereo: whether training used stereo pairs, which set the scale.
+        metres_per_unit: metres per scene unit if learned or set, else None.
+        intrinsics: learned fx, fy, cx, cy in pixels of the input, else None.
         min_depth, max_depth: depths of disparity 1 and 0, scene units; None in older folders.
         model: "type", a key of ``common.registry.MODELS``, and the model's settings; None in older folders.
     """
@@ -48,35 +49,40 @@ class WeightsInfo:
     model: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What is known, as JSON can hold it."""
+        """Return the known values, JSON-serializable."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def save_weights(folder: str | Path, networks: Mapping[str, nn.Layer], info: Mapping[str, Any]) -> None:
-    """Writes every network, ``weights.json`` and ``manifest.json`` as one folder, which replaces an old one as a whole.
+    """Write all networks, ``weights.json`` and ``manifest.json`` as one folder, and replace an old one atomically.
 
     Args:
-        folder: new, or a folder of weights to replace.
+        folder: a new folder, or a weights folder to replace.
         networks: role -> network.
-        info: height, width and use_stereo; the others of ``WeightsInfo`` where they are known.
+        info: height, width and use_stereo; optionally the other attributes of ``WeightsInfo``.
 
     Raises:
-        WeightsError: ``folder`` holds something else, or ``info`` lacks a value.
+        WeightsError: ``folder`` contains other files, or ``info`` lacks a value.
         UserError: the folder cannot be written.
     """
     folder = Path(folder).absolute()
     if folder.is_dir() and any(folder.iterdir()) and not roles_in(folder):
-        raise WeightsError(f"{folder} holds something else than weights and will not be replaced; name a new folder.")
+        raise WeightsError(f"'{folder}' contains files other than weights and is not replaced. Choose a new folder.")
     with atomic_folder(folder) as temporary:
         fill_folder(temporary, networks, info)
         write_manifest(temporary)
 
 
 def fill_folder(folder: Path, networks: Mapping[str, nn.Layer], info: Mapping[str, Any]) -> None:
-    """Writes every network and ``weights.json`` into a folder that is about to be finished.
+    """Write all networks and ``weights.json`` into an existing temporary folder, without a manifest.
+
+    Args:
+        folder: the temporary folder.
+        networks, info: see ``save_weights``.
 
     Raises:
-        WeightsError, UserError: as ``save_weights``.
+        WeightsError: ``info`` lacks a value.
+        UserError: the folder cannot be written.
     """
     checked = _parse_info(info, folder / INFO_FILE)
     contents = {
@@ -89,12 +95,12 @@ def fill_folder(folder: Path, networks: Mapping[str, nn.Layer], info: Mapping[st
 def write_weights(
     folder: Path, contents: Mapping[str, Mapping[str, np.ndarray]], info: WeightsInfo | None, form: WeightsFormat
 ) -> None:
-    """Writes arrays as a folder of weights, with its manifest; what is there is replaced as a whole.
+    """Write arrays as a weights folder with a manifest, and replace an old folder atomically.
 
     Args:
         folder: the folder.
         contents: role -> name -> array, arranged for ``form``.
-        info: for ``weights.json``; None writes none.
+        info: content of ``weights.json``; None writes no such file.
         form: one of ``FORMATS``.
 
     Raises:
@@ -115,28 +121,36 @@ def _fill(
 
 
 def load_weights(folder: str | Path, networks: Mapping[str, nn.Layer], roles: Iterable[str]) -> dict[str, MatchReport]:
-    """Loads the networks of these ``roles`` and leaves the others; other files in the folder are not read.
+    """Load weights into the networks of the given ``roles``; other networks and files are not touched.
+
+    Args:
+        folder: the weights folder.
+        networks: role -> network.
+        roles: the networks to load.
 
     Returns:
-        Role -> what matched.
+        Role -> report of matched names.
 
     Raises:
-        WeightsError: a role is unknown or its file missing, damaged, unsafe, of another network, or not the one that
-            was saved (``manifest.json``).
+        WeightsError: a role is unknown; or its file is missing, damaged, unsafe, from another network, or has changed
+            since it was written (``manifest.json``).
     """
     roles = tuple(roles)
     for role in roles:
         if role not in networks:
-            raise WeightsError(f"there is no network {role!r} to load into; there are: {', '.join(networks)}.")
+            raise WeightsError(f"unknown network {role!r}, expected one of: {', '.join(networks)}.")
     contents = read_weights(folder, roles)
     return {role: load_into(networks[role], arrays, path) for role, (path, arrays) in contents.items()}
 
 
 def read_weights(folder: str | Path, roles: Iterable[str]) -> dict[str, tuple[Path, dict[str, np.ndarray]]]:
-    """Role -> its file, and the file's arrays under Paddle's names.
+    """Read the weights of the given ``roles``.
+
+    Returns:
+        Role -> (file, its arrays by Paddle's names).
 
     Raises:
-        WeightsError: as ``load_weights``.
+        WeightsError: a file is missing, damaged or unsafe, or has changed since it was written.
     """
     folder = _existing(folder)
     paths = {role: _file_of(folder, role) for role in roles}
@@ -145,10 +159,13 @@ def read_weights(folder: str | Path, roles: Iterable[str]) -> dict[str, tuple[Pa
 
 
 def read_weights_info(folder: str | Path) -> WeightsInfo | None:
-    """What ``weights.json`` tells, or ``encoder.pth`` beside its tensors; None where neither gives a size.
+    """Read ``weights.json``, or the size stored in the original implementation's ``encoder.pth``.
+
+    Returns:
+        The settings; None if neither file specifies a size.
 
     Raises:
-        WeightsError: the folder is missing, or the file is damaged or not the one that was saved.
+        WeightsError: the folder is missing, or the file is damaged or has changed since it was written.
     """
     folder = _existing(folder)
     path, encoder = folder / INFO_FILE, folder / "encoder.pth"
@@ -158,14 +175,14 @@ def read_weights_info(folder: str | Path) -> WeightsInfo | None:
             return _parse_info(json.loads(path.read_text(encoding="utf-8")), path)
         except (OSError, ValueError, RecursionError) as fault:
             raise WeightsError(
-                f"{path} is damaged ({fault}): fix it, or remove it to give the size by hand."
+                f"'{path}' is damaged ({fault}). Fix it, or remove it and pass --height and --width."
             ) from fault
     others = read_torch_file(encoder).others if encoder.is_file() else {}
     return _parse_info({"use_stereo": False, **others}, encoder) if "height" in others else None
 
 
 def replace_weights_info(folder: str | Path, info: WeightsInfo) -> None:
-    """Puts another ``weights.json`` into a folder of weights, whose other files stay as they are.
+    """Replace ``weights.json`` of a weights folder and update its manifest.
 
     Raises:
         WeightsError: the folder is missing, or its manifest is damaged.
@@ -177,14 +194,14 @@ def replace_weights_info(folder: str | Path, info: WeightsInfo) -> None:
 
 
 def roles_in(folder: Path) -> set[str]:
-    """The networks whose weights are in ``folder``."""
+    """List the networks that have weights in ``folder``."""
     return {path.stem for path in folder.glob("*") if path.suffix in ENDINGS}
 
 
 def _existing(folder: str | Path) -> Path:
     whole = resolve_complete_dir(Path(folder).absolute())
     if not whole.is_dir():
-        raise WeightsError(f"there is no folder of weights at {folder}.")
+        raise WeightsError(f"weights folder '{folder}' not found.")
     return whole
 
 
@@ -194,11 +211,11 @@ def _file_of(folder: Path, role: str) -> Path:
         return found[0]
     if found:
         names = " and ".join(path.name for path in found)
-        raise WeightsError(f"{folder} has {names} for one network: remove all but one of them.")
+        raise WeightsError(f"'{folder}' contains {names} for one network. Remove all but one of them.")
     held = ", ".join(sorted(path.name for path in folder.iterdir()))
     raise WeightsError(
-        f"{folder} has no {role}{any_of(ENDINGS)}; it holds: {held or 'nothing'}. "
-        "Name another folder by --load_weights_folder, or the networks to load by --models_to_load."
+        f"'{folder}' contains no {role}{any_of(ENDINGS)}, found: {held or 'nothing'}. "
+        "Pass another folder to --load_weights_folder, or the networks to load to --models_to_load."
     )
 
 
@@ -217,9 +234,9 @@ def _parse_info(content: Any, path: Path) -> WeightsInfo:
         if is_valid:
             return WeightsInfo(**{**values, "intrinsics": camera and tuple(camera)})
     raise WeightsError(
-        f"{path} should hold positive height and width, and use_stereo (true or false); where they are known, positive "
-        "metres_per_unit, min_depth and max_depth, as intrinsics fx, fy, cx and cy, and as model its type and "
-        f"settings; it holds {content!r}."
+        f"'{path}' is invalid: {content!r}. Expected positive height and width, and use_stereo (true or false); "
+        "optionally positive metres_per_unit, min_depth and max_depth, intrinsics (fx, fy, cx, cy), and model (type "
+        "and settings)."
     )
 
 

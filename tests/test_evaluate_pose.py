@@ -221,9 +221,9 @@ def test_weights_without_the_pose_model(options, save_model, tmp_path):
         evaluate(options(load_weights_folder=str(tmp_path / "stereo")))
     with pytest.raises(WeightsError, match=r"no pose_encoder, .*contains encoder, pose\..*--pose_model_type"):
         evaluate(options(load_weights_folder=str(save_model("shared")[1])))
-    with pytest.raises(WeightsError, match=r"does not fit.*--pose_model_type, --pose_model_input, --frame_ids"):
+    with pytest.raises(WeightsError, match=r"does not match.*--pose_model_type, --pose_model_input, --frame_ids"):
         evaluate(options(pose_model_input="all"))
-    with pytest.raises(WeightsError, match="no folder of weights at"):
+    with pytest.raises(WeightsError, match="not found"):
         evaluate(options(load_weights_folder=str(tmp_path / "none")))
 
 

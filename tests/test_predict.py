@@ -437,7 +437,7 @@ def test_a_batch_of_broken_images_alone(run, images):
 
 
 def test_missing_weights(run, images):
-    with pytest.raises(WeightsError, match="no folder of weights"):
+    with pytest.raises(WeightsError, match="not found"):
         run(images, use="nowhere")
 
 

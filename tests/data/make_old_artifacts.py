@@ -1,7 +1,7 @@
-"""Make ``old_artifacts.tar.xz`` with the writers of commit a4b2ce4, the last one before the restructuring.
+"""Create ``old_artifacts.tar.xz`` with the writers of commit a4b2ce4, for ``tests/serialization/test_old_artifacts``.
 
-Run in a checkout of that commit, with the path of the archive: every parameter gets the values of ``rule``, which
-compress to almost nothing, before the old writers save it. ``tests/serialization/test_old_artifacts.py`` reads it.
+Run this script in a checkout of that commit and pass the path of the archive. Every parameter gets the values of
+``rule``, which compress well.
 
 | folder | written by |
 | --- | --- |
@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path.cwd()))
 
-# ruff: noqa: I001 (which of these are the project's depends on the checkout)
+# ruff: noqa: I001 (the checkout determines which imports are first-party)
 from evaluation.report import save_metrics
 from scoring.ground_truth import GroundTruth
 from scoring.results import result_files, write_results
@@ -38,13 +38,13 @@ SIZE = {"height": 96, "width": 320}
 
 
 def rule(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return values between 0 and 1 that depend on the name, and in a period of seven on the position."""
+    """Return values in [0, 1] that depend on the name and, with a period of seven, on the position."""
     pattern = (zlib.crc32(name.encode()) % 900 + np.arange(np.prod(shape, dtype=int)) % 7) / np.float32(1000)
     return pattern.astype(np.float32).reshape(shape)
 
 
 def model_by_rule(options: Options):
-    """Build the networks of the options, filled by rule."""
+    """Build the networks of the options and fill them by rule."""
     model = build_model(options)
     for role, network in model.networks().items():
         for name, tensor in network.state_dict().items():

@@ -1,4 +1,4 @@
-"""What the tests of readers share."""
+"""Fixtures shared by the tests of the readers."""
 
 import sys
 from pathlib import Path
@@ -12,14 +12,14 @@ from torch_bytes import write_stream, write_zip
 
 @pytest.fixture(params=["zip", "stream"])
 def write(request, tmp_path):
-    """Writes a state dict over the storage "0" of 0 to 5 in either format."""
+    """Write a state dict whose storage "0" contains 0 to 5, in either format."""
     writer = write_zip if request.param == "zip" else write_stream
     return lambda content: writer(tmp_path / "w.pth", content)
 
 
 @pytest.fixture
 def reference_file(reference_dir):
-    """Name -> a file that a real library wrote; skips where it is absent."""
+    """Name -> a file written by the real library; skip if it is absent."""
 
     def find(name: str) -> Path:
         path = reference_dir / "files" / name

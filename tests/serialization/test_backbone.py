@@ -1,4 +1,4 @@
-"""What encoders start from: every form of ``--weights_init``, and what is said where there is no network."""
+"""Test every form of ``--weights_init``, and the message without a network connection."""
 
 import socket
 import time
@@ -29,7 +29,7 @@ def h5_file(tmp_path):
 
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
-    """No connection, no proxy, nothing in Paddle's cache."""
+    """Disable connections and proxies, and empty Paddle's cache."""
     from paddle.utils import download
 
     def refuse(*_, **__):
@@ -46,7 +46,7 @@ def assert_arrays(arrays):
         np.testing.assert_array_equal(array, ARRAYS[name])
 
 
-def test_a_file_the_file_without_its_ending_or_its_folder(h5_file, tmp_path):
+def test_finds_a_file_with_or_without_extension_or_in_a_folder(h5_file, tmp_path):
     for weights_init in (h5_file, h5_file.with_suffix(""), tmp_path):
         assert find_backbone(str(weights_init), "resnet18") == h5_file
     dotted = tmp_path / "resnet.v2.pdparams"
@@ -54,29 +54,27 @@ def test_a_file_the_file_without_its_ending_or_its_folder(h5_file, tmp_path):
     assert find_backbone(str(tmp_path / "resnet.v2"), "resnet18") == dotted
 
 
-def test_absent_files_are_named(h5_file, tmp_path):
-    with pytest.raises(
-        WeightsError, match=r"the folder has no resnet50\.pdparams, .*resnet50\.pth.* or resnet50_pretrain\.h5"
-    ):
+def test_error_names_missing_files(h5_file, tmp_path):
+    with pytest.raises(WeightsError, match=r"no resnet50\.pdparams, .*resnet50\.pth.* or resnet50_pretrain\.h5"):
         find_backbone(str(tmp_path), "resnet50")
-    with pytest.raises(WeightsError, match=r"weights_init .*absent: there is no such .*\.pdparams, .* or \.h5"):
+    with pytest.raises(WeightsError, match=r"--weights_init.*absent' not found.*\.pdparams, .* or \.h5"):
         find_backbone(str(tmp_path / "absent"), "resnet18")
 
 
-def test_both_formats_give_paddle_names_without_prefix(h5_file, tmp_path):
+def test_both_formats_return_paddle_names_without_prefix(h5_file, tmp_path):
     assert_arrays(read_backbone(h5_file))
     released = tmp_path / "encoder.pdparams"
     write_pdparams(released, {f"encoder.{name}": array for name, array in ARRAYS.items()})
     assert_arrays(read_backbone(released))
     write_pdparams(released, ARRAYS)
     assert_arrays(read_backbone(released))
-    with pytest.raises(WeightsError, match=r"\.pdparams, \.safetensors, \.pth or \.h5 was expected"):
+    with pytest.raises(WeightsError, match=r"\.pdparams, \.safetensors, \.pth or \.h5"):
         read_backbone(tmp_path / "resnet18.npz")
 
 
 @pytest.mark.parametrize("prefix", ["", "encoder."])
-def test_files_of_pytorch_and_safetensors(tmp_path, prefix):
-    """As torchvision and timm have them, and as the original's encoder has: with a prefix and a size."""
+def test_reads_pytorch_and_safetensors_files(tmp_path, prefix):
+    """Read files of torchvision and timm, and the original's encoder, which has a prefix and a size."""
     entries = {
         f"{prefix}conv1.weight": tensor(storage(), (1, 6, 1, 1), (6, 1, 1, 1)),
         f"{prefix}bn1.running_mean": tensor(storage(), (2,), offset=1),
@@ -91,26 +89,26 @@ def test_files_of_pytorch_and_safetensors(tmp_path, prefix):
     assert_arrays(read_backbone(find_backbone(str(tmp_path / "resnet18"), "resnet18")))
 
 
-def test_pretrained_looks_into_the_weights_folder_first(h5_file, tmp_path, offline):
+def test_pretrained_searches_the_weights_folder_first(h5_file, tmp_path, offline):
     assert find_backbone("pretrained", "resnet18", tmp_path) == h5_file
     write_pdparams(tmp_path / "resnet18.pdparams", ARRAYS)
     assert find_backbone("pretrained", "resnet18", tmp_path) == tmp_path / "resnet18.pdparams"
 
 
-def test_pretrained_offline_says_at_once_what_to_do(tmp_path, offline, capfd):
+def test_pretrained_without_a_connection_fails_at_once_with_instructions(tmp_path, offline, capfd):
     start = time.monotonic()
     with pytest.raises(WeightsError) as caught:
         find_backbone("pretrained", "resnet34", tmp_path / "weights")
     assert time.monotonic() - start < 2
     message = str(caught.value)
-    assert "https://" in message and "/resnet34.pdparams on a machine" in message
-    assert f"put it at {tmp_path / 'weights' / 'resnet34.pdparams'}" in message
+    assert "https://" in message and "/resnet34.pdparams" in message
+    assert f"'{tmp_path / 'weights' / 'resnet34.pdparams'}'" in message
     assert "--weights_init scratch" in message and "Name or service not known" in message
     assert capfd.readouterr() == ("", "")
 
 
 def test_pretrained_downloads_through_paddle(tmp_path, monkeypatch, offline, capfd):
-    """Behind a proxy there is no connection of one's own to try."""
+    """Skip the connection check behind a proxy."""
     from paddle.utils import download
 
     asked = []

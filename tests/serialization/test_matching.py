@@ -1,4 +1,4 @@
-"""Arrays by name into networks: what matches, what does not, and shapes that differ."""
+"""Test loading arrays by name: matching, missing and unexpected names, different shapes."""
 
 import numpy as np
 import paddle
@@ -34,14 +34,14 @@ def test_everything_matches(values):
     assert set(report.matched) == set(values) and report.missing == report.unexpected == ()
 
 
-def test_values_take_the_networks_type_and_stay_trainable(values):
+def test_values_are_cast_and_stay_trainable(values):
     network = Network()
     load_into(network, {name: array.astype(">f8") for name, array in values.items()}, "w")
     assert network.conv.weight.dtype == paddle.float32 and not network.conv.weight.stop_gradient
     np.testing.assert_array_equal(network.conv.weight.numpy(), values["conv.weight"])
 
 
-def test_missing_and_left_over_are_named(values):
+def test_missing_and_unexpected_names_are_reported(values):
     network = Network()
     before = network.conv.bias.numpy().copy()
     partial = {name: array for name, array in values.items() if name != "conv.bias"}
@@ -50,22 +50,22 @@ def test_missing_and_left_over_are_named(values):
     np.testing.assert_array_equal(network.conv.bias.numpy(), before)
 
 
-def test_one_table_tells_what_matched_and_names_the_rest():
+def test_table_counts_matches_and_lists_other_names():
     reports = {
         "encoder": MatchReport("w/encoder.pdparams", tuple("abcdefghij"), ("k.weight", "k.bias"), ("x.weight",)),
         "pose_encoder": MatchReport("resnet18.pth", ("a",), (), ()),
     }
     assert match_table(reports).splitlines() == [
-        "network         loaded  missing  left over  file",
-        "encoder       10 of 12        2          1  w/encoder.pdparams",
-        "pose_encoder    1 of 1        0          0  resnet18.pth",
-        "missing, kept as it was: encoder: k.weight",
-        "missing, kept as it was: encoder: k.bias",
-        "left over, not in the network: encoder: x.weight",
+        "network         loaded  missing  unexpected  file",
+        "encoder       10 of 12        2           1  w/encoder.pdparams",
+        "pose_encoder    1 of 1        0           0  resnet18.pth",
+        "missing in the file, not changed: encoder: k.weight",
+        "missing in the file, not changed: encoder: k.bias",
+        "unexpected, not in the network: encoder: x.weight",
     ]
 
 
-def test_a_classifier_is_passed_over_only_where_there_is_none(values):
+def test_classifier_is_ignored_only_if_the_network_has_none(values):
     classifier = {"encoder.fc.weight": np.ones((2, 3)), "fc.bias": np.ones(3)}
     assert load_into(Network(), {**values, **classifier}, "w").unexpected == ()
     network = Network()
@@ -74,7 +74,7 @@ def test_a_classifier_is_passed_over_only_where_there_is_none(values):
     np.testing.assert_array_equal(network.fc.bias.numpy(), [2, 2, 2])
 
 
-def test_wrong_shapes_are_named_and_nothing_is_loaded(values):
+def test_wrong_shapes_are_reported_and_nothing_is_loaded(values):
     network = Network()
     before = arrays_of(network)
     values["norm.weight"] = np.ones(5)
@@ -84,14 +84,14 @@ def test_wrong_shapes_are_named_and_nothing_is_loaded(values):
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_other_kinds_of_numbers_are_refused(values):
+def test_incompatible_types_are_rejected(values):
     values["norm.bias"] = np.ones(4, np.complex64)
-    with pytest.raises(WeightsError, match=r"norm\.bias is of type complex64; the network expects float32"):
+    with pytest.raises(WeightsError, match=r"norm\.bias has type complex64; .* float32"):
         load_into(Network(), values, "w.pdparams")
 
 
-def test_nothing_matches():
-    with pytest.raises(WeightsError, match=r"holds other; the network expects conv.weight"):
+def test_no_matching_name_is_an_error():
+    with pytest.raises(WeightsError, match=r"other.*conv\.weight"):
         load_into(Network(), {"other": np.ones(3)}, "w.pdparams")
-    with pytest.raises(WeightsError, match="holds nothing"):
+    with pytest.raises(WeightsError, match="nothing"):
         load_into(Network(), {}, "w.pdparams")

@@ -1,6 +1,6 @@
-"""What the version before the restructuring wrote is read by this one: weights, a checkpoint, and results.
+"""Test that weights, a checkpoint and results of commit a4b2ce4 are still readable.
 
-``tests/data/make_old_artifacts.py``, run in a checkout of that version, wrote the archive.
+``tests/data/make_old_artifacts.py`` created the archive in a checkout of that commit.
 """
 
 import shutil
@@ -26,14 +26,14 @@ ARCHIVE = ROOT / "tests" / "data" / "old_artifacts.tar.xz"
 
 
 def rule(name, shape):
-    """The values that the archive's parameters were given."""
+    """Return the values of the archive's parameters."""
     pattern = (zlib.crc32(name.encode()) % 900 + np.arange(np.prod(shape, dtype=int)) % 7) / np.float32(1000)
     return pattern.astype(np.float32).reshape(shape)
 
 
 @pytest.fixture
 def unpack(tmp_path):
-    """Name -> that folder of the archive, for the length of a test: it takes up to 200 MB."""
+    """Name -> unpacked folder of the archive; deleted after the test, since it takes up to 200 MB."""
 
     def extract(name: str) -> Path:
         with tarfile.open(ARCHIVE) as archive:
@@ -71,7 +71,7 @@ def test_weights(unpack, folder, roles):
     assert (info.height, info.width, info.use_stereo) == (96, 320, False)
 
 
-def test_weights_that_do_not_name_their_network_predict_without_options(unpack, tmp_path):
+def test_weights_without_a_network_name_predict_without_options(unpack, tmp_path):
     folder = unpack("weights")
     Image.fromarray(np.full((96, 320, 3), 128, np.uint8)).save(tmp_path / "grey.png")
     command = [sys.executable, "predict.py", str(tmp_path / "grey.png"), "--load_weights_folder", str(folder)]

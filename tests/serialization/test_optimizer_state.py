@@ -1,4 +1,4 @@
-"""An optimizer's state goes to another process, whatever was built there before."""
+"""Test the transfer of an optimizer's state to another process, independent of layers built there before."""
 
 import numpy as np
 import paddle
@@ -10,7 +10,7 @@ from serialization.optimizer_state import optimizer_arrays, restore_optimizer, s
 
 
 def build():
-    """A model with its optimizer, as yet without a step."""
+    """Build a model and an optimizer that has not stepped yet."""
     paddle.seed(0)
     model = nn.Sequential(nn.Conv2D(2, 3, 1), nn.BatchNorm2D(3), nn.Conv2D(3, 1, 1))
     schedule = paddle.optimizer.lr.StepDecay(0.1, step_size=2)
@@ -30,24 +30,24 @@ def weights(model):
     return {name: value.numpy() for name, value in model.state_dict().items()}
 
 
-def test_moments_are_those_of_adam_by_hand():
+def test_moments_equal_adam_computed_by_hand():
     model, optimizer = build()
     (model[2].bias.sum() * 2 + model(paddle.ones([1, 2, 3, 3])).sum() * 0).backward()
     optimizer.step()
     arrays = optimizer_arrays(optimizer, model)
-    # One step with gradient 2: (1 - beta1) g, (1 - beta2) g^2, beta1^2 and beta2^2 as Paddle counts ahead.
+    # One step with g = 2: (1 - beta1) g, (1 - beta2) g^2; beta1^2 and beta2^2 because Paddle stores the next power.
     np.testing.assert_allclose(arrays["2.bias/moment1_0"], [0.2], rtol=1e-6)
     np.testing.assert_allclose(arrays["2.bias/moment2_0"], [0.004], rtol=1e-4)
     np.testing.assert_allclose(arrays["2.bias/beta1_pow_acc_0"], [0.81], rtol=1e-6)
     assert {name.split("/")[0] for name in arrays} == {f"{i}.{n}" for i in range(3) for n in ("weight", "bias")}
 
 
-def test_a_second_half_elsewhere_equals_the_whole():
+def test_resumed_training_equals_uninterrupted_training():
     model, optimizer = build()
     train(model, optimizer, range(5))
     first, optimizer_1 = build()
     train(first, optimizer_1, range(3))
-    nn.Conv2D(1, 1, 1)  # moves Paddle's count of layers on
+    nn.Conv2D(1, 1, 1)  # increments Paddle's layer count
     second, optimizer_2 = build()
     second.set_state_dict(first.state_dict())
     restore_optimizer(
@@ -63,11 +63,11 @@ def test_a_second_half_elsewhere_equals_the_whole():
     ("change", "words"),
     [
         (lambda a: a.update({"9.weight/moment1_0": np.zeros(1)}), "no parameter '9.weight'"),
-        (lambda a: a.update({"0.weight/moment1_0": np.zeros((2, 2))}), r"\(2, 2\); the parameter's is \(3, 2, 1, 1\)"),
+        (lambda a: a.update({"0.weight/moment1_0": np.zeros((2, 2))}), r"\(2, 2\), its parameter \(3, 2, 1, 1\)"),
         (lambda a: a.pop("0.weight/moment2_0"), "lacks moment2_0 of 0.weight"),
     ],
 )
-def test_what_does_not_match_is_refused_by_name(change, words):
+def test_error_names_state_that_does_not_match(change, words):
     model, optimizer = build()
     train(model, optimizer, range(1))
     arrays = optimizer_arrays(optimizer, model)

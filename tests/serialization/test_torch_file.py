@@ -1,4 +1,4 @@
-"""PyTorch's files in both formats: those of the real library read to the bit, and odd ones made by hand."""
+"""Test PyTorch's files in both formats: exact reading of real files, and unusual handwritten ones."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from serialization.torch_file import read_torch_file
 
 
 @pytest.mark.parametrize("name", ["encoder_zip.pth", "encoder_legacy.pth", "parameters_zip.pth"])
-def test_files_of_the_real_library_read_to_the_bit(reference_file, load_reference, name):
+def test_files_of_pytorch_are_read_exactly(reference_file, load_reference, name):
     expected = load_reference("files/expected.npz")
     file = read_torch_file(reference_file(name))
     assert file.arrays.keys() == expected.keys()
@@ -44,16 +44,16 @@ def test_views_of_a_storage(write):
     assert arrays["empty"].shape == (0, 3) and arrays["scalar"].shape == ()
 
 
-def test_what_stands_beside_the_tensors_is_kept_apart(write):
-    """The versions of layers, which state dicts carry as an attribute, are no entry."""
+def test_other_entries_are_separated_from_tensors(write):
+    """Layer versions, which state dicts store as an attribute, are not an entry."""
     metadata = b"}" + text("_metadata") + ORDERED_DICT + b"(" + text("bn") + b"}" + text("version") + b"K\x02su" + b"sb"
     content = state_dict(w=tensor(storage()), height=number(192), note=b"N", names=b"]")
     file = read_torch_file(write(content[:-1] + metadata + b"."))
     assert list(file.arrays) == ["w"] and file.others == {"height": 192, "note": None, "names": []}
 
 
-def test_parameters_new_and_old(write):
-    """Before 0.4, a parameter was an object of the class itself, with the state (gradient, volatile, hooks)."""
+def test_parameters_of_new_and_old_pytorch(write):
+    """Before 0.4, PyTorch pickled a parameter as an object of the class with its state (gradient, volatile, hooks)."""
     new = b"ctorch._utils\n_rebuild_parameter\n(" + tensor(storage()) + b"\x88" + ORDERED_DICT + b"tR"
     old = b"ctorch.nn.parameter\nParameter\n" + tensor(storage()) + b"\x85\x81" + b"\x88\x89" + ORDERED_DICT + b"\x87b"
     arrays = read_torch_file(write(state_dict(new=new, old=old))).arrays
@@ -63,7 +63,7 @@ def test_parameters_new_and_old(write):
 BFLOAT16 = {0x3F80: 1.0, 0xC000: -2.0, 0x3EAB: 0.333984375, 0x7F80: np.inf, 0x0001: 2.0**-133, 0x8000: -0.0}
 
 
-def test_bfloat16_comes_as_float32_exactly(tmp_path):
+def test_bfloat16_is_converted_to_float32_exactly(tmp_path):
     raw = np.array(list(BFLOAT16), "<u2").tobytes()
     kind = "torch\nBFloat16Storage"
     content = state_dict(
@@ -110,13 +110,13 @@ def test_types_and_byte_orders(tmp_path, kind, values):
 
 
 @pytest.mark.parametrize("top", ["archive/", "resnet18/", "any name.v2/", ""])
-def test_any_folder_at_the_top(tmp_path, top):
+def test_any_top_folder_in_the_zip(tmp_path, top):
     path = write_zip(tmp_path / "w.pth", state_dict(w=tensor(storage())), top=top)
     assert read_torch_file(path).arrays["w"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_parts_of_a_storage_in_the_older_stream(tmp_path):
-    """The last element of a reference: the part's own key, where it starts, how many numbers it has."""
+def test_parts_of_a_storage_in_the_legacy_format(tmp_path):
+    """The last element of a reference contains key, start and number of elements of the part."""
     part = b"(" + text("1") + number(2) + number(3) + b"t"
     first, second = (tensor(storage(part=part), (size,), (1,), offset) for size, offset in ((3, 0), (2, 1)))
     path = write_stream(tmp_path / "w.pth", state_dict(a=first, b=second, whole=tensor(storage(part=b"N"))))
@@ -126,5 +126,5 @@ def test_parts_of_a_storage_in_the_older_stream(tmp_path):
     for start, size, reach in ((2, 3, 4), (5, 2, 1), (-1, 3, 1)):
         part = b"(" + text("1") + number(start) + number(size) + b"t"
         write_stream(path, state_dict(a=tensor(storage(part=part), (reach,))))
-        with pytest.raises(WeightsError, match=r"a part outside the storage|over a storage of 3 numbers"):
+        with pytest.raises(WeightsError, match=r"a part outside the storage|in a storage of 3 numbers"):
             read_torch_file(path)

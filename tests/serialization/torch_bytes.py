@@ -1,4 +1,4 @@
-"""PyTorch's files made by hand, of pickle opcodes as PyTorch writes them; their numbers are set down beside them."""
+"""Write PyTorch files by hand, with the pickle opcodes that PyTorch uses; each opcode's bytes are written literally."""
 
 import pickle
 import struct
@@ -24,7 +24,7 @@ def numbers(*values: int) -> bytes:
 
 
 def storage(key="0", count=6, kind="torch\nFloatStorage", part=b"") -> bytes:
-    """A reference to a storage; ``part`` is the last element that the older stream has."""
+    """Build a reference to a storage; ``part`` is the last element, used by the legacy format only."""
     return (
         b"(" + text("storage") + b"c" + kind.encode() + b"\n" + text(key) + text("cpu") + number(count) + part + b"tQ"
     )
@@ -42,7 +42,7 @@ def state_dict(**entries: bytes) -> bytes:
 
 
 def write_zip(path, content, storages=None, top="archive/", compression=zipfile.ZIP_STORED, **others):
-    """A zip as PyTorch writes it; ``others`` are further entries."""
+    """Write PyTorch's zip format; ``others`` are additional entries."""
     storages = {"0": SIX.tobytes()} if storages is None else storages
     entries = {"data.pkl": content, **{f"data/{key}": raw for key, raw in storages.items()}, **others}
     with zipfile.ZipFile(path, "w", compression) as archive:
@@ -52,7 +52,7 @@ def write_zip(path, content, storages=None, top="archive/", compression=zipfile.
 
 
 def write_stream(path, content, storages=None, keys=None, magic=MAGIC, version=1001):
-    """The older stream; ``storages`` are pairs of a count and bytes."""
+    """Write the legacy stream format; ``storages`` are pairs of count and bytes."""
     storages = {"0": (6, SIX.tobytes())} if storages is None else storages
     types = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     heads = b"".join(pickle.dumps(value, 2) for value in (magic, version, types))

@@ -31,5 +31,5 @@ def test_only_weights_in_the_menu_are_loaded(page_weights):
     assert predictors[mono] is predictors[mono]
     with pytest.raises(WeightsError, match="not in the menu"):
         _ = predictors[stereo]
-    with pytest.raises(WeightsError, match="fit"):
+    with pytest.raises(WeightsError, match="--depth_network"):
         _ = Predictors([mono], PageOptions(depth_network="resnet50"))[mono]
