@@ -1,7 +1,9 @@
-"""Gets KITTI ready for splits: downloads what they need, unpacks it, makes jpg of png, and checks the tree.
+"""Prepare KITTI for splits: download and unpack the required archives, convert PNG to JPEG, and check the tree.
 
-``python tools/prepare_kitti.py --data_path DIR --split eigen_zhou eigen``. It may be stopped and started again at any
-moment, and works on a tree that is half there. Exit status 1: something is missing at the end.
+Example: python tools/prepare_kitti.py --data_path kitti_data --split eigen_zhou eigen
+
+The command can be interrupted at any time and resumes when run again; it also completes a partial tree. Exit status: 1
+if files are still missing at the end.
 """
 
 import argparse
@@ -27,34 +29,35 @@ from tools.kitti.download import HttpSource, LocalSource
 from tools.kitti.preparation import Preparation, disk_faults, merge_required_files, only_run
 from tools.kitti.required_files import required_files
 
-SHOWN = 5  # missing files named for each archive
+SHOWN = 5  # missing files listed per archive
 MB, GB = 10**6, 10**9
 
 
 def main() -> None:
-    """Parses the command line, and prepares the data folder; exit status 1 where files are missing at the end."""
+    """Prepare the data folder; exit with status 1 if files are still missing at the end."""
     args = _parser().parse_args()
     for name in ("downloads", "num_workers"):
         if getattr(args, name) < 1:
-            raise OptionsError(f"--{name}: got {getattr(args, name)}, allowed: an integer of at least 1")
+            raise OptionsError(f"--{name}: got {getattr(args, name)}, expected an integer of at least 1")
     signal.signal(signal.SIGINT, _stop_at_once)
     with only_run(args.data_path), disk_faults(args.data_path):
         missing = _prepare(args)
     if missing:
-        _tell_missing(missing)
+        _report_missing(missing)
         raise SystemExit(1)
     names = " ".join(args.split)
-    print(f"{args.data_path} has all that {names} needs{', as png: add --png to what reads it' if args.png else ''}.")
+    advice = " Images are PNG: pass --png to all commands that read them." if args.png else ""
+    print(f"'{args.data_path}' is complete for {names}.{advice}")
 
 
 def _stop_at_once(*_: object) -> NoReturn:
-    """Any moment is one to go on from: nothing is waited for."""
-    print("\nStopped. The same command goes on from here.", file=sys.stderr, flush=True)
+    """Exit at once, without waiting for threads: every intermediate state can be resumed."""
+    print("\nStopped. Run the same command again to resume.", file=sys.stderr, flush=True)
     os._exit(130)
 
 
 def _prepare(args: argparse.Namespace) -> dict[Archive, list[str]]:
-    """Does all there is to do; what is missing of each archive then."""
+    """Run all steps and return the files that are still missing, by archive."""
     stop = threading.Event()
     lists = LocalSource(args.source) if args.source else HttpSource(args.splits_server, stop)
     source = LocalSource(args.source) if args.source else HttpSource(args.server, stop)
@@ -68,7 +71,7 @@ def _prepare(args: argparse.Namespace) -> dict[Archive, list[str]]:
         )
         preparation.resume()
         if pngs := preparation.pngs():
-            print(f"{len(pngs)} png images become jpg (--png keeps them).")
+            print(f"Converting {len(pngs)} PNG images to JPEG. Pass --png to keep PNG.")
             with _ThreadedProgress(len(pngs), "images") as line:
                 preparation.convert(pngs, lambda: line.add(1))
         missing = preparation.missing()
@@ -79,7 +82,7 @@ def _prepare(args: argparse.Namespace) -> dict[Archive, list[str]]:
 
 
 def _find_or_fetch(name: str, data_path: Path, lists: HttpSource | LocalSource) -> Path:
-    """The split's folder; a published one that is nowhere comes to lie with the data."""
+    """Locate the folder of a split; fetch a missing published split to ``DATA_PATH/splits``."""
     try:
         split = find_split(name, data_path)
     except DataError:
@@ -88,7 +91,7 @@ def _find_or_fetch(name: str, data_path: Path, lists: HttpSource | LocalSource) 
         split = data_path / "splits" / name
     if name in PUBLISHED_SPLITS:
         for path in published_splits.fetch_lists(name, split, lists):
-            print(f"{path}: published list, fetched")
+            print(f"Downloaded the published list. Saved to '{path}'")
     return split
 
 
@@ -96,18 +99,16 @@ def _fetch(preparation: Preparation, missing: dict[Archive, list[str]], args: ar
     sizes = preparation.sizes(missing)
     total, needed = sum(sizes.values()), preparation.space_needed(sizes, args.downloads)
     free = shutil.disk_usage(args.data_path).free
-    space = (
-        f"with what they hold they take up to {needed / GB:.1f} GB, and {free / GB:.1f} GB are free in {args.data_path}"
-    )
+    space = f"up to {needed / GB:.1f} GB required with their content, {free / GB:.1f} GB are free in '{args.data_path}'"
     if needed > free:
-        raise DataError(f"{len(sizes)} archives: {space}. Free some, or take fewer --split or --downloads at once.")
+        raise DataError(f"{len(sizes)} archives: {space}. Free disk space, or pass fewer --split or --downloads.")
     print(f"{len(sizes)} archives of {total / GB:.1f} GB: {space}.")
     with _ThreadedProgress(total // MB, "MB") as line:
         preparation.fetch(sizes, args.downloads, lambda count: line.add(count / MB), line.note)
 
 
 class _ThreadedProgress:
-    """The line of progress, told from several threads."""
+    """Thread-safe progress line."""
 
     def __init__(self, total: int, unit: str) -> None:
         self._progress = Progress(total, unit, seconds=30)
@@ -121,7 +122,7 @@ class _ThreadedProgress:
         self._progress.close()
 
     def add(self, count: float) -> None:
-        """Counts, and shows whole ones."""
+        """Add a fractional count; update the display by whole units."""
         with self._lock:
             self._exact += count
             if int(self._exact) != self._shown:
@@ -129,17 +130,17 @@ class _ThreadedProgress:
                 self._shown = int(self._exact)
 
     def note(self, message: str) -> None:
-        """Prints a line of its own."""
+        """Print a separate line."""
         with self._lock:
             self._progress.note(message)
 
 
-def _tell_missing(missing: dict[Archive, list[str]]) -> None:
+def _report_missing(missing: dict[Archive, list[str]]) -> None:
     for archive, files in missing.items():
-        print(f"{archive.name}: {len(files)} files missing or cut off", *files[:SHOWN], sep="\n  ", file=sys.stderr)
+        print(f"{archive.name}: {len(files)} missing or truncated files", *files[:SHOWN], sep="\n  ", file=sys.stderr)
     print(
-        "The same command fetches these archives again. Lines of a split that still lack images are left out of "
-        "training, and listed in the run's folder.",
+        "Run the same command again to download these archives again. Training skips split lines without images and "
+        "lists them in the run's folder.",
         file=sys.stderr,
     )
 
@@ -147,17 +148,20 @@ def _tell_missing(missing: dict[Archive, list[str]]) -> None:
 def _parser() -> OptionParser:
     parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     add = parser.add_argument
-    add("--data_path", type=Path, required=True, help="folder of the dataset, made where it is not there")
-    add("--split", nargs="+", required=True, metavar="NAME", help="published ones, or any that train.py finds")
-    add("--improved_gt", action="store_true", help="KITTI's improved ground truth too; eigen_benchmark has it anyway")
-    add("--png", action="store_true", help="keep photographs as png")
-    add("--keep_archives", action="store_true", help="keep archives, in DATA_PATH/archives")
-    add("--source", type=Path, metavar="DIR", help="take archives and lists from this folder, not from the network")
+    add("--data_path", type=Path, required=True, help="dataset folder; created if missing")
+    add("--split", nargs="+", required=True, metavar="NAME", help="published splits, or any split that train.py finds")
+    add("--improved_gt", action="store_true", help="include KITTI's improved ground truth (always for eigen_benchmark)")
+    add("--png", action="store_true", help="keep images as PNG (default: convert to JPEG)")
+    add("--keep_archives", action="store_true", help="keep archives in DATA_PATH/archives (default: delete)")
+    add("--source", type=Path, metavar="DIR", help="folder with archives and lists, instead of the network")
     add("--server", default=archives.SERVER, help="address of the archives (default: %(default)s)")
     add("--splits_server", default=published_splits.SERVER, help="address of the lists (default: %(default)s)")
-    add("--downloads", type=int, default=4, help="archives fetched and unpacked at once (default: %(default)s)")
+    add("--downloads", type=int, default=4, help="archives to fetch and unpack in parallel (default: %(default)s)")
     add(
-        "--num_workers", type=int, default=os.cpu_count(), help="threads that unpack and convert (default: %(default)s)"
+        "--num_workers",
+        type=int,
+        default=os.cpu_count(),
+        help="threads for unpacking and conversion (default: number of cores)",
     )
     return parser
 

@@ -1,8 +1,10 @@
-"""Gets the published split lists, or makes a split by rule from a tree of KITTI raw.
+"""Download published split lists, or generate a split by rule from a KITTI raw tree.
 
-``python tools/prepare_splits.py --split eigen_zhou eigen`` writes the lists into splits/;
-``python tools/prepare_splits.py --make NAME --data_path DIR`` writes DIR/splits/NAME: of all drives but the Eigen
-test's the frames where the car moves, a share of them for validation.
+Example: python tools/prepare_splits.py --split eigen_zhou eigen
+Example: python tools/prepare_splits.py --make my_split --data_path kitti_data
+
+The first writes splits/NAME. The second writes kitti_data/splits/my_split with the moving frames of all drives outside
+the Eigen test split; --val_share of them are for validation.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from tools.kitti.split_by_rule import split_by_rule, write_split
 
 
 def main() -> None:
-    """Parses the command line, and writes the lists."""
+    """Parse the command line and write the lists."""
     args = _parser().parse_args()
     if args.make is None:
         _fetch(args)
@@ -36,60 +38,61 @@ def main() -> None:
 
 def _fetch(args: argparse.Namespace) -> None:
     if args.data_path is not None:
-        raise OptionsError("--data_path goes with --make; published lists are written to --out")
+        raise OptionsError("--data_path is for --make only. Pass --out for the folder of published lists")
     source = LocalSource(args.source) if args.source else HttpSource(args.server, threading.Event())
     for name in args.split:
         folder = (args.out or REPOSITORY_SPLITS) / name
         written = fetch_lists(name, folder, source)
         if altered := altered_lists(name, folder):
-            raise DataError(f"{altered[0]} is not the published list: delete it to get that, or keep it elsewhere.")
-        print(f"{folder}: {', '.join(path.name for path in written) or 'all there already'}")
+            raise DataError(f"'{altered[0]}' differs from the published list. Delete it, or move it to another folder.")
+        print(f"{folder}: {', '.join(path.name for path in written) or 'already complete'}")
 
 
 def _make(args: argparse.Namespace) -> None:
     if args.data_path is None:
-        raise OptionsError("--make needs --data_path, the tree of KITTI raw to make the split of")
+        raise OptionsError("--make requires a KITTI raw tree. Pass --data_path")
     if args.make in PUBLISHED_SPLITS:
-        raise OptionsError(f"--make {args.make}: a published split has this name; choose another")
+        raise OptionsError(f"--make {args.make}: a published split has this name. Choose another name")
     if not 0 <= args.val_share < 1:
-        raise OptionsError(f"--val_share: got {args.val_share}, allowed: a number of at least 0 and below 1")
+        raise OptionsError(f"--val_share: got {args.val_share}, expected a number in [0, 1)")
     folder = (args.out or args.data_path / "splits") / args.make
     watch = partial(tqdm, unit=" drives", disable=None)
     with ThreadPoolExecutor() as pool:
         split = split_by_rule(args.data_path, args.val_share, args.seed, args.min_speed, pool, watch)
     write_split(split, folder)
     print(
-        f"{folder}: {len(split.train)} lines to train on, {len(split.val)} to validate on, of {split.drives} drives.\n"
-        f"Left out: {split.test_drives} drives of the Eigen test, {split.without_neighbours} frames without neighbours "
-        f"or the other camera, {split.static} where the car hardly moves."
+        f"{len(split.train)} lines for training, {len(split.val)} for validation, from {split.drives} drives.\n"
+        f"Excluded: {split.test_drives} drives of the Eigen test split, {split.without_neighbours} frames without "
+        f"neighbours or the other camera, {split.static} static frames."
     )
     if split.by_images:
-        print(f"Where oxts is missing, {split.by_images} frames, motion was measured in the images.")
+        print(f"{split.by_images} frames lack oxts data; their motion was measured in the images.")
+    print(f"Saved to '{folder}'")
 
 
 def _parser() -> OptionParser:
     parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--split", nargs="+", choices=PUBLISHED_SPLITS, default=PUBLISHED_SPLITS, help="published ones (default: all)"
+        "--split", nargs="+", choices=PUBLISHED_SPLITS, default=PUBLISHED_SPLITS, help="published splits (default: all)"
     )
-    what.add_argument("--make", metavar="NAME", help="make a split of this name by rule")
+    what.add_argument("--make", metavar="NAME", help="generate a split with this name by rule")
     parser.add_argument(
-        "--source", type=Path, metavar="DIR", help="take published lists from DIR/NAME, not from the network"
+        "--source", type=Path, metavar="DIR", help="folder with published lists DIR/NAME, instead of the network"
     )
-    parser.add_argument("--server", default=SERVER, help="address that has NAME/FILE (default: %(default)s)")
+    parser.add_argument("--server", default=SERVER, help="base address of NAME/FILE (default: %(default)s)")
     parser.add_argument(
-        "--out", type=Path, help="folder that gets NAME/ (default: splits/; of --make, DATA_PATH/splits)"
+        "--out", type=Path, help="parent folder of NAME (default: splits; with --make, DATA_PATH/splits)"
     )
-    parser.add_argument("--data_path", type=Path, help="--make: the tree, DATE/DRIVE/image_02/data ...")
+    parser.add_argument("--data_path", type=Path, help="--make: KITTI raw tree with DATE/DRIVE/image_02/data")
     parser.add_argument(
-        "--val_share", type=float, default=0.1, help="--make: share to validate on (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="--make: decides which frames these are (default: %(default)s)"
+        "--val_share", type=float, default=0.1, help="--make: share of validation frames (default: %(default)s)"
     )
     parser.add_argument(
-        "--min_speed", type=float, default=1.0, help="--make: slower frames are left out, m/s (default: %(default)s)"
+        "--seed", type=int, default=0, help="--make: random seed for the validation frames (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--min_speed", type=float, default=1.0, help="--make: minimum speed of frames, m/s (default: %(default)s)"
     )
     return parser
 

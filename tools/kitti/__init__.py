@@ -1,1 +1,1 @@
-"""Getting data ready: KITTI's archives fetched, unpacked and converted; published split lists; splits made by rule."""
+"""Prepare KITTI: download, unpack and convert its archives, get published split lists, generate splits by rule."""

@@ -1,7 +1,7 @@
-"""Where files come from: a server by HTTP, resumed where the connection was cut, or a local folder.
+"""Fetch files from an HTTP server, with resumable downloads, or from a local folder.
 
-``urllib3.Retry`` counts attempts and waits between them. The connection and the server's answer are retried by the
-adapter that it is mounted with; a body that is cut off is not, so that `HttpSource` resumes it by a range of bytes.
+``urllib3.Retry`` counts attempts and computes the pauses between them. The session's adapter retries failed connections
+and error statuses, but not interrupted bodies: ``HttpSource`` resumes these with a range request.
 """
 
 import threading
@@ -17,25 +17,25 @@ from urllib3.exceptions import MaxRetryError
 from common.errors import DataError
 
 RETRIES = 5  # after the first attempt
-BACKOFF = 1.0  # seconds; pauses are 0, 2, 4, 8 and 16 times as long
-LONGEST_PAUSE = 120.0  # seconds, whatever the server asks for by Retry-After
-TIMEOUT = 30.0  # seconds without a sign from the server
-CHUNK = 1 << 16  # bytes; a cut connection loses so many at most
-TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that may be others next time
+BACKOFF = 1.0  # seconds; pauses are 0, 2, 4, 8 and 16 times this value
+LONGEST_PAUSE = 120.0  # seconds; upper bound for Retry-After
+TIMEOUT = 30.0  # seconds without a response from the server
+CHUNK = 1 << 16  # bytes; at most one chunk is lost when the connection fails
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP statuses worth a retry
 
 T = TypeVar("T")
 
 
 class StoppedError(Exception):
-    """The run is ending; what was fetched so far is kept."""
+    """The run is stopping; partial downloads are kept."""
 
 
 class _IncompleteError(Exception):
-    """A body that is not what was asked for; another attempt may get it."""
+    """The response body differs from the request; a retry may succeed."""
 
 
 def _stoppable_retry(stop: threading.Event) -> Retry:
-    """Build the retries of one request, whose pauses end with `StoppedError` once ``stop`` is set."""
+    """Build the retry policy of one request; its pauses raise ``StoppedError`` when ``stop`` is set."""
 
     class StoppableRetry(Retry):
         def sleep(self, response=None) -> None:
@@ -47,18 +47,21 @@ def _stoppable_retry(stop: threading.Event) -> Retry:
 
 
 class HttpSource:
-    """Files below an address.
+    """Source of files on an HTTP server.
 
     Args:
-        url: the address.
-        stop: once set, everything under way ends with `StoppedError`.
+        url: base address.
+        stop: event that makes running requests raise ``StoppedError``.
+
+    Raises:
+        DataError: ``url`` is not an HTTP address.
     """
 
-    temporary = True  # what `fetch` gives is a copy, which may be deleted
+    temporary = True  # fetched files are copies and may be deleted
 
     def __init__(self, url: str, stop: threading.Event) -> None:
         if not url.startswith(("http://", "https://")):
-            raise DataError(f"'{url}' is no address of a server: expected http://... or https://...")
+            raise DataError(f"'{url}' is not a server address. Expected http://... or https://...")
         self.url = url.rstrip("/")
         self._stop = stop
         self._retry = _stoppable_retry(stop)
@@ -67,15 +70,23 @@ class HttpSource:
             self._session.mount(scheme, HTTPAdapter(max_retries=self._retry))
 
     def size(self, path: str) -> int:
-        """Bytes of the file. Raises DataError where the server does not have it, does not say, or does not answer."""
+        """Get the size of a file in bytes.
+
+        Raises:
+            DataError: the file is unavailable, or the server does not report its size.
+        """
         with self._answer("HEAD", path) as answer:
             length = answer.headers.get("Content-Length", "")
         if not length.isdigit():
-            raise DataError(f"{self.url}/{path}: the server does not say how large the file is.")
+            raise DataError(f"{self.url}/{path}: the server does not report the file size.")
         return int(length)
 
     def read(self, path: str) -> bytes:
-        """The content of a small file. Raises DataError as `size` does."""
+        """Read a small file.
+
+        Raises:
+            DataError: the file is unavailable.
+        """
 
         def ask() -> bytes:
             with self._answer("GET", path) as answer:
@@ -84,16 +95,19 @@ class HttpSource:
         return self._retry_body(path, ask)
 
     def fetch(self, path: str, folder: Path, size: int, on_bytes: Callable[[int], None]) -> Path:
-        """The file as ``folder/NAME``, whole by its size; while on its way it is ``NAME.part``, and resumed if there.
+        """Download a file to ``folder/NAME``, via ``NAME.part``, from which an interrupted download resumes.
 
         Args:
-            path: below the server's address.
-            folder: where the file goes.
-            size: its bytes, as `size` gave them.
-            on_bytes: told how many bytes came; fewer than none where the server makes it begin anew.
+            path: path relative to the server's address.
+            folder: target folder.
+            size: bytes of the file, as returned by ``size``.
+            on_bytes: called with the number of received bytes; negative if the server restarts the download.
+
+        Returns:
+            The complete file.
 
         Raises:
-            DataError: the server does not have it, stops answering, or the file is of another size.
+            DataError: the file is unavailable, or its size differs from ``size``.
         """
         goal = folder / path.rpartition("/")[2]
         if _size(goal) == size:
@@ -108,7 +122,7 @@ class HttpSource:
         on_bytes(furthest)
 
         def resume() -> None:
-            """Append what comes; ends well if that is more than ever, so that attempts are counted anew."""
+            """Append to the part; return without an error after progress, which resets the attempt counter."""
             nonlocal furthest
             try:
                 self._append(path, part, size, on_bytes)
@@ -123,12 +137,12 @@ class HttpSource:
         return goal
 
     def _append(self, path: str, part: Path, size: int, on_bytes: Callable[[int], None]) -> None:
-        """Adds to the part what the server gives in one go."""
+        """Append the body of one response to the part."""
         held = _size(part)
         headers = {"Range": f"bytes={held}-"} if held else {}
         with self._answer("GET", path, headers) as answer:
             if answer.status_code == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
-                raise _IncompleteError("the server answers with another range than was asked for")
+                raise _IncompleteError("the server sent another range than requested")
             resumes = answer.status_code == 206
             if not resumes:
                 on_bytes(-held)
@@ -144,20 +158,20 @@ class HttpSource:
                         break
         if held > size:
             part.unlink()
-            raise DataError(f"{self.url}/{path}: the server sends more than the {size} bytes that it says there are.")
+            raise DataError(f"{self.url}/{path}: the server sent more than the reported {size} bytes.")
         if held < size:
             raise _IncompleteError(f"the server sent {held} of {size} bytes")
 
     def _answer(self, method: str, path: str, headers: dict[str, str] | None = None) -> requests.Response:
-        """Send a request, with the adapter's retries; the body of the answer is yet to come.
+        """Send a request with the adapter's retries; the body of the response is not read yet.
 
         Raises:
-            DataError: no answer came, or the server does not have the file.
-            _IncompleteError: the server has less of the file than the range begins with.
+            DataError: the server does not respond or does not have the file.
+            _IncompleteError: the requested range starts after the end of the file.
         """
         if self._stop.is_set():
             raise StoppedError
-        # Compressed on the way, a file would have another size.
+        # Disable compression, which would change the size of the body.
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         address = f"{self.url}/{path}"
         try:
@@ -169,11 +183,11 @@ class HttpSource:
             return answer
         answer.close()
         if status == 416:
-            raise _IncompleteError("the server has less of the file than it said")
-        raise DataError(f"{address}: the server answers {status} {answer.reason}. Check the address and the name.")
+            raise _IncompleteError("the file on the server is smaller than reported")
+        raise DataError(f"{address}: the server responded {status} {answer.reason}. Check the address and the name.")
 
     def _retry_body(self, path: str, attempt: Callable[[], T]) -> T:
-        """Repeat an attempt after a pause where the body did not come, which the adapter does not retry."""
+        """Retry an attempt whose body was incomplete, which the adapter does not do."""
         retries = self._retry
         while True:
             try:
@@ -187,13 +201,13 @@ class HttpSource:
 
     def _unavailable(self, path: str, fault: Exception) -> DataError:
         return DataError(
-            f"{self.url}/{path} cannot be fetched: {_reason(fault)} ({RETRIES + 1} attempts). Check the connection; "
-            "the same command goes on where this one ended."
+            f"{self.url}/{path} is unavailable: {_reason(fault)} ({RETRIES + 1} attempts). Check the connection and "
+            "run the same command again to resume."
         )
 
 
 class LocalSource:
-    """Files of a local folder that stands for the server: under the same paths, or archives all in the folder itself.
+    """Source of files in a local folder with the paths of the server, or with all archives directly in the folder.
 
     Args:
         root: the folder.
@@ -205,17 +219,29 @@ class LocalSource:
         self.root = root
 
     def size(self, path: str) -> int:
-        """Bytes of the archive. Raises DataError where it is not there."""
+        """Get the size of an archive in bytes.
+
+        Raises:
+            DataError: the archive was not found.
+        """
         return self._archive(path).stat().st_size
 
     def fetch(self, path: str, folder: Path, size: int, on_bytes: Callable[[int], None]) -> Path:
-        """The archive where it lies: it is not copied, and not to be deleted."""
+        """Locate an archive; it is not copied and must not be deleted.
+
+        Raises:
+            DataError: the archive was not found.
+        """
         found = self._archive(path)
         on_bytes(size)
         return found
 
     def read(self, path: str) -> bytes:
-        """The content of a split list, of ``root`` or ``root/splits``. Raises DataError where it is not there."""
+        """Read a split list from ``root`` or ``root/splits``.
+
+        Raises:
+            DataError: the list was not found.
+        """
         return self._find(self.root / path, self.root / "splits" / path).read_bytes()
 
     def _archive(self, path: str) -> Path:
@@ -226,11 +252,12 @@ class LocalSource:
         for candidate in candidates:
             if candidate.is_file():
                 return candidate
-        raise DataError(f"{' and '.join(map(str, candidates))} are not there.")
+        paths = " and ".join(f"'{path}'" for path in dict.fromkeys(candidates))
+        raise DataError(f"{paths} not found.")
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, 0 where there is none."""
+    """Get the size of a file in bytes, 0 if it does not exist."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -238,7 +265,7 @@ def _size(path: Path) -> int:
 
 
 def _reason(fault: Exception) -> str:
-    """What went wrong, without the layers and objects that a connection's error is wrapped in."""
+    """Extract the innermost reason of a connection error, without its wrapping exceptions and object names."""
     inner = fault
     while inner.args and isinstance(inner.args[0], Exception):
         inner = inner.args[0]

@@ -1,4 +1,4 @@
-"""Photographs from png to jpg, as the published results had them, and whether a file is whole."""
+"""Convert PNG images to the JPEG format of the published results, and detect truncated files."""
 
 import io
 import os
@@ -14,7 +14,11 @@ _ENDS = {".jpg": b"\xff\xd9", ".png": b"\x00\x00\x00\x00IEND\xaeB`\x82"}
 
 
 def png_to_jpg(png: bytes) -> bytes:
-    """A photograph as JPEG of quality 92 with 4:2:0 chroma. Raises ValueError where it cannot be decoded."""
+    """Convert a PNG image to JPEG, quality 92 with 4:2:0 chroma subsampling.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
     try:
         photograph = load_image(io.BytesIO(png)).convert("RGB")
     except DataError as fault:
@@ -25,7 +29,11 @@ def png_to_jpg(png: bytes) -> bytes:
 
 
 def convert_png(path: Path) -> None:
-    """Puts a jpg beside a png, whole or not at all, then deletes the png. Raises ValueError as `png_to_jpg` does."""
+    """Write a JPEG next to a PNG file atomically, then delete the PNG.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
     jpg = png_to_jpg(path.read_bytes())
     with atomic_file(path.with_suffix(".jpg")) as stream:
         stream.write(jpg)
@@ -33,7 +41,7 @@ def convert_png(path: Path) -> None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is there and not cut off, by its size and its end; nothing is decoded."""
+    """Check by size and final bytes, without decoding, that a file exists and is not truncated."""
     try:
         with open(path, "rb") as stream:
             size = stream.seek(0, os.SEEK_END)

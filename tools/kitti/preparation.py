@@ -1,4 +1,4 @@
-"""KITTI from nothing, or from a tree that is half there, to one that splits can be trained on."""
+"""Complete a KITTI tree for given splits, starting from an empty or a partial tree."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,19 +16,23 @@ from tools.kitti.unpacking import DamagedArchiveError, StagingDir, in_parallel
 
 try:
     import fcntl
-except ImportError:  # Windows has none: there, nobody but the user keeps two runs apart
+except ImportError:  # Windows has no fcntl: concurrent runs are not detected there
     fcntl = None
 
 STAGING_DIR = ".preparation"
 ARCHIVES = "archives"
-SHOWN = 5  # faults told one by one
-# What unpacking leaves, at most, of an archive's size: grey images stay in it, and a jpg is a fraction of its png.
+SHOWN = 5  # errors listed individually
+# Upper bounds for unpacked size / archive size: grey images are skipped, and a JPEG is a fraction of its PNG.
 LEFT_WITH_PNG, LEFT_WITH_JPG = 1.0, 0.75
 
 
 @contextmanager
 def only_run(data_path: Path) -> Iterator[None]:
-    """Keeps other runs away from a data folder. Raises DataError where one is at work, or the folder cannot be made."""
+    """Lock a data folder against concurrent runs.
+
+    Raises:
+        DataError: another run holds the lock, or the folder cannot be created.
+    """
     lock = data_path / STAGING_DIR / "lock"
     with disk_faults(data_path):
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -38,24 +42,28 @@ def only_run(data_path: Path) -> Iterator[None]:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise DataError(f"Another run is preparing {data_path}: wait for it, or stop it.") from None
+                raise DataError(f"Another run is preparing '{data_path}'. Wait for it, or stop it.") from None
         yield
 
 
 @contextmanager
 def disk_faults(data_path: Path) -> Iterator[None]:
-    """Says what could not be read or written, as DataError."""
+    """Convert file system errors in the block to ``DataError``.
+
+    Raises:
+        DataError: a file could not be read or written.
+    """
     try:
         yield
     except OSError as fault:
         raise DataError(
-            f"{fault.filename or data_path}: {fault.strerror or fault}. Mend that (free space, permissions); the same "
-            "command goes on where this one ended."
+            f"'{fault.filename or data_path}': {fault.strerror or fault}. Fix this (free space, permissions) and run "
+            "the same command again to resume."
         ) from fault
 
 
 def merge_required_files(required: Iterable[dict[Archive, RequiredFiles]]) -> dict[Archive, RequiredFiles]:
-    """Merge the required files of several splits: each archive once, with all parts and files that they require."""
+    """Merge the required files of several splits into one entry per archive."""
     archives: dict[str, Archive] = {}
     together: dict[str, RequiredFiles] = {}
     for one in required:
@@ -67,16 +75,16 @@ def merge_required_files(required: Iterable[dict[Archive, RequiredFiles]]) -> di
 
 
 class Preparation:
-    """What brings the data folder to what is needed, step by step; each step may be cut off, and be run again.
+    """Steps that complete a data folder; each step can be interrupted and repeated.
 
     Args:
         data_path: the data folder.
-        required: what is needed, by archive.
-        source: where archives come from.
-        pool: unpacks, converts and checks.
-        stop: ends the work of all threads once set; the source's own.
-        png: photographs stay png.
-        keep_archives: archives stay in ``DATA_PATH/archives``.
+        required: required files by archive.
+        source: source of the archives.
+        pool: executor for unpacking, conversion and checks.
+        stop: event that stops all threads; shared with the source.
+        png: whether to keep images as PNG.
+        keep_archives: whether to keep archives in ``DATA_PATH/archives``.
     """
 
     def __init__(
@@ -97,13 +105,13 @@ class Preparation:
         self._archives = data_path / ARCHIVES
 
     def resume(self) -> None:
-        """Ends what a killed run left half done."""
+        """Publish archives that an interrupted run unpacked but did not publish."""
         for name in self._work.left_over():
             self._drop(self._archives / name)
             self._work.publish(name)
 
     def pngs(self) -> list[Path]:
-        """The photographs in the folders needed that are to become jpg."""
+        """List the PNG images to convert to JPEG, in all required folders."""
         if self._png:
             return []
         files = (file for archive, needed in self._required.items() if archive.photos for file in needed.files)
@@ -111,7 +119,7 @@ class Preparation:
         return sorted(path for folder in folders if folder.is_dir() for path in folder.glob("*.png"))
 
     def convert(self, pngs: list[Path], on_image: Callable[[], None]) -> None:
-        """Makes jpgs of the pngs; one that cannot be decoded stays, and its jpg is missing."""
+        """Convert PNG images to JPEG; an undecodable one stays in place, and its JPEG is reported as missing."""
 
         def convert(png: Path) -> None:
             self._check_stop()
@@ -122,9 +130,9 @@ class Preparation:
         in_parallel(self._pool, convert, pngs)
 
     def missing(self) -> dict[Archive, list[str]]:
-        """The archives that are needed still, and what is missing or cut off of each, sorted.
+        """List the archives that are still required, each with its missing or truncated files, sorted.
 
-        An archive of which no file is known, such as depth maps to train on, is needed until it has been unpacked.
+        An archive without known files, such as training depth maps, is required until it has been unpacked.
         """
         lacking = in_parallel(self._pool, self._lacking, self._required)
         return {archive: files for archive, files in zip(self._required, lacking, strict=True) if files is not None}
@@ -138,7 +146,11 @@ class Preparation:
         return None if there else lacking
 
     def sizes(self, archives: Iterable[Archive]) -> dict[Archive, int]:
-        """Bytes of each archive, the largest first. Raises DataError where some cannot be had."""
+        """Get the size of each archive in bytes, largest first.
+
+        Raises:
+            DataError: archives are unavailable.
+        """
 
         def size(archive: Archive) -> int | DataError:
             try:
@@ -151,11 +163,11 @@ class Preparation:
         faults = [str(fault) for fault in sizes.values() if isinstance(fault, DataError)]
         if faults:
             shown = "\n".join([*faults[:SHOWN], *(["..."] if len(faults) > SHOWN else [])])
-            raise DataError(f"{len(faults)} of {len(sizes)} archives cannot be had:\n{shown}")
+            raise DataError(f"{len(faults)} of {len(sizes)} archives are unavailable:\n{shown}")
         return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
     def space_needed(self, sizes: dict[Archive, int], at_once: int) -> int:
-        """Bytes that must be free to fetch and unpack archives of these sizes, so many at once; rather too many."""
+        """Estimate the free space in bytes (an upper bound) to fetch and unpack archives, ``at_once`` in parallel."""
         left = sum(sizes.values()) * (LEFT_WITH_PNG if self._png else LEFT_WITH_JPG)
         if not self._source.temporary:
             return int(left)
@@ -173,16 +185,16 @@ class Preparation:
         on_bytes: Callable[[float], None],
         note: Callable[[str], None],
     ) -> None:
-        """Fetches archives and unpacks them into their places.
+        """Fetch archives and unpack them into the data folder.
 
-        A damaged archive does not keep the others from being unpacked; any other fault ends the work.
+        A damaged archive does not prevent the others from being unpacked; any other error stops all work.
 
         Args:
-            sizes: the archives and their bytes.
-            at_once: how many are fetched and unpacked at the same time.
-            on_bytes: told, by any thread, how many bytes of archives were dealt with; fetched ones count by half, and
-                by the other half when they are unpacked.
-            note: told what is worth a line, by any thread.
+            sizes: bytes of each archive.
+            at_once: number of archives to fetch and unpack in parallel.
+            on_bytes: called from any thread with the number of processed archive bytes; a downloaded byte counts half
+                when fetched and half when unpacked.
+            note: called from any thread with a line to print.
 
         Raises:
             DataError: archives are damaged, the source fails, or the disk is full.
@@ -201,7 +213,7 @@ class Preparation:
                 for task in tasks:
                     task.cancel()
                 raise
-        with suppress(OSError):  # it keeps archives, or never was
+        with suppress(OSError):  # not empty (kept archives), or never created
             self._archives.rmdir()
         if damaged:
             raise DataError("\n".join(damaged))
@@ -215,16 +227,20 @@ class Preparation:
             except DamagedArchiveError as fault:
                 if not self._source.temporary:
                     raise
-                note(f"{fault} It is fetched once more.")
+                note(f"{fault} Downloading it again.")
                 path, count = self._unpacked(archive, size, on_bytes)
-            # Before it is published: a run killed here knows by what is unpublished that the archive has served.
+            # Delete the archive before publishing: after a kill in between, the unpublished tree completes the work.
             self._drop(path)
             self._work.publish(archive.name)
         note(f"{archive.name}: {count} files")
 
     def _unpacked(self, archive: Archive, size: int, on_bytes: Callable[[float], None]) -> tuple[Path, int]:
-        """The archive's file, and how many files came of it; a damaged one that was fetched is deleted."""
-        fetching = 0.5 if self._source.temporary else 0.0  # the share of the work
+        """Fetch and unpack an archive; delete it if it was downloaded and is damaged.
+
+        Returns:
+            The archive's file, the number of unpacked files.
+        """
+        fetching = 0.5 if self._source.temporary else 0.0  # share of the progress
         path = self._source.fetch(archive.path, self._archives, size, lambda count: on_bytes(count * fetching))
         unpacked: list[int] = []
 
@@ -240,11 +256,11 @@ class Preparation:
             if self._source.temporary:
                 path.unlink()
             raise
-        on_bytes((size - sum(unpacked)) * (1 - fetching))  # what was left in it
+        on_bytes((size - sum(unpacked)) * (1 - fetching))  # members that were not selected
         return path, count
 
     def _drop(self, path: Path) -> None:
-        """Deletes an archive that has served, where it is a copy and not wanted."""
+        """Delete an archive after use if it is a downloaded copy and ``keep_archives`` is off."""
         if self._source.temporary and not self._keep_archives:
             path.unlink(missing_ok=True)
 

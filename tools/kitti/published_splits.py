@@ -1,4 +1,4 @@
-"""The published split lists: their files with their SHA-256, and how they come into a folder."""
+"""Fetch and verify the published split lists by SHA-256."""
 
 import hashlib
 from pathlib import Path
@@ -39,18 +39,18 @@ SHA256: dict[str, dict[str, str]] = {
 
 
 def fetch_lists(name: str, folder: Path, source: HttpSource | LocalSource) -> list[Path]:
-    """Writes the files of a published split that its folder lacks, each whole or not at all.
+    """Fetch the missing files of a published split; write each one atomically.
 
     Args:
-        name: one of `datasets.splits.PUBLISHED_SPLITS`.
-        folder: the split's own folder.
-        source: has ``NAME/FILE``.
+        name: one of ``datasets.splits.PUBLISHED_SPLITS``.
+        folder: folder of the split.
+        source: source that provides ``NAME/FILE``.
 
     Returns:
-        The files written.
+        The written files.
 
     Raises:
-        DataError: a file cannot be had, or is not the published one.
+        DataError: a file is unavailable or differs from the published one.
     """
     written = []
     for file, expected in SHA256[name].items():
@@ -60,8 +60,8 @@ def fetch_lists(name: str, folder: Path, source: HttpSource | LocalSource) -> li
         content = source.read(f"{name}/{file}")
         if (found := hashlib.sha256(content).hexdigest()) != expected:
             raise DataError(
-                f"{name}/{file} is not the published list: SHA-256 {found}, expected {expected}. Nothing was written; "
-                "take it from somewhere else by --source."
+                f"'{name}/{file}' differs from the published list: SHA-256 {found}, expected {expected}. Nothing was "
+                "written; get the file from another place and pass its folder to --source."
             )
         with atomic_file(path) as stream:
             stream.write(content)
@@ -70,7 +70,7 @@ def fetch_lists(name: str, folder: Path, source: HttpSource | LocalSource) -> li
 
 
 def altered_lists(name: str, folder: Path) -> list[Path]:
-    """The files in a published split's folder that bear the name of a published one, and are not it."""
+    """List files in the folder of a published split that have a published name but other content."""
     paths = {folder / file: expected for file, expected in SHA256[name].items()}
     return [
         path for path, sha in paths.items() if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != sha

@@ -1,4 +1,4 @@
-"""Which files a split needs, and from which archives they come."""
+"""Determine the files that a split requires, grouped by archive."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ from tools.kitti.archives import (
     odometry_archives,
 )
 
-# Its lines are `image N`: images of a download of their own, which no dataset here reads.
+# The lines are "image N" and refer to a separate download that no dataset of this project reads.
 LEFT_OUT = {"benchmark": {"test"}}
-STEREO_ALONE = {"eigen_full"}  # has first and last frames of drives, which lack a neighbour
-HAS_IMPROVED = {"eigen_benchmark"}  # is scored by the improved ground truth
+STEREO_ALONE = {"eigen_full"}  # includes first and last frames of drives, which lack a neighbour
+HAS_IMPROVED = {"eigen_benchmark"}  # is evaluated on the improved ground truth
 
 
 @dataclass
 class RequiredFiles:
-    """What must be there of an archive, as paths below the data folder.
+    """Required files of an archive, as paths relative to the data folder.
 
-    Args:
+    Attributes:
         files: images, calibration, poses.
-        scans: lidar scans and depth maps. KITTI lacks some: once the archive has been unpacked, they may be absent.
+        scans: lidar scans and depth maps. KITTI lacks some, so they may be absent after the archive is unpacked.
     """
 
     files: set[str] = field(default_factory=set)
@@ -41,18 +41,21 @@ class RequiredFiles:
 
 
 def required_files(split: Path, extension: str, improved: bool = False) -> dict[Archive, RequiredFiles]:
-    """What training, validating and testing on a split needs, by archive.
+    """Determine the files that training, validation and testing on a split require.
 
-    Train and validation lines need their neighbours and the other camera, test lines their own image; validation and
-    test lines need their ground truth too.
+    Training and validation lines require their neighbours and the other camera, test lines only their own image.
+    Validation and test lines also require ground truth.
 
     Args:
-        split: the split's folder.
-        extension: of the images, ".jpg" or ".png".
-        improved: KITTI's improved ground truth is wanted too, of raw drives.
+        split: folder of the split.
+        extension: image extension, ".jpg" or ".png".
+        improved: whether to include KITTI's improved ground truth for raw drives.
+
+    Returns:
+        Archive -> required files.
 
     Raises:
-        DataError: a list is missing, cannot be read, or is not of KITTI.
+        DataError: a list is missing, cannot be read, or does not refer to KITTI.
     """
     lists = _read_lists(split)
     if all(is_sequence(line.folder) for lines in lists.values() for line in lines):
@@ -61,11 +64,11 @@ def required_files(split: Path, extension: str, improved: bool = False) -> dict[
 
 
 def _read_lists(split: Path) -> dict[str, list[SplitLine]]:
-    """The lists by their part: "train", "val", "test", "test_09"."""
+    """Read the lists of a split, part -> lines; parts are "train", "val", "test", "test_09" etc."""
     parts = sorted(path.stem.replace("_files", "") for path in split.glob("*_files*.txt"))
     lists = {part: read_split_lines(split, part) for part in parts if part not in LEFT_OUT.get(split.name, ())}
     if not lists:
-        raise DataError(f"The split {split} holds no lists of KITTI's images.")
+        raise DataError(f"The split '{split}' contains no lists of KITTI images.")
     return lists
 
 
@@ -98,7 +101,7 @@ def _raw_files(
 def _odometry_files(lists: dict[str, list[SplitLine]], extension: str) -> dict[Archive, RequiredFiles]:
     images = RequiredFiles()
     for part, lines in lists.items():
-        # Odometry is scored on the motion from each test frame to the next.
+        # Odometry is evaluated on the motion from each test frame to the next.
         dataset = _dataset("kitti_odom", lines, (0, 1) if part.startswith("test") else (0, -1, 1, "s"), extension)
         for line in lines:
             images.files.update(dataset.frame_paths(line))
@@ -112,5 +115,5 @@ def _odometry_files(lists: dict[str, list[SplitLine]], extension: str) -> dict[A
 
 
 def _dataset(layout: str, lines: list[SplitLine], frame_ids: tuple, extension: str):
-    """A dataset that tells the paths of images, relative to the data folder."""
+    """Build a dataset to get image paths relative to the data folder."""
     return build_dataset(layout, "", lines, height=32, width=32, frame_ids=frame_ids, train=False, extension=extension)

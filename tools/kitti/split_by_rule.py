@@ -1,8 +1,8 @@
-"""A split made by rule from any tree of KITTI raw: what may be trained and validated on, and nothing of the Eigen test.
+"""Generate a training and validation split from a KITTI raw tree, without the drives of the Eigen test split.
 
-As in Zhou et al., "Unsupervised Learning of Depth and Ego-Motion from Video", CVPR 2017, frames at which the car hardly
-moves are left out, since they teach no depth. There, optical flow decides; here, the speed that the vehicle measured,
-and optical flow where that is not there.
+Frames in which the car hardly moves are excluded because they provide no depth signal, as in Zhou et al., "Unsupervised
+Learning of Depth and Ego-Motion from Video", CVPR 2017. Zhou et al. detect them by optical flow; this module uses the
+vehicle's measured speed, and optical flow only if the speed is unavailable.
 """
 
 import hashlib
@@ -30,20 +30,21 @@ EIGEN_TEST_DRIVES = frozenset(
     }.items()
     for number in numbers
 )
-STRETCH = 50  # frames, 5 s: neighbours are nearly the same image, so validation takes stretches
+STRETCH = 50  # frames, 5 s; validation uses whole stretches because neighbouring frames are nearly identical
 
 
 @dataclass
 class RuleSplit:
-    """A split, and what was left out of it.
+    """A generated split with counts of the excluded frames.
 
-    Args:
-        train, val: the lines, both cameras of each frame, in the order of drives and frames.
-        drives: drives with frames in the split.
-        test_drives: drives left out since the Eigen test has them.
-        without_neighbours: frames left out since they, or the frames before or after, are not there for both cameras.
-        static: frames left out since the car hardly moves.
-        by_images: frames of drives whose motion is measured in images, since the vehicle's own is not there.
+    Attributes:
+        train, val: split lines for both cameras of each frame, ordered by drive and frame.
+        drives: number of drives with frames in the split.
+        test_drives: number of drives excluded because they belong to the Eigen test split.
+        without_neighbours: number of frames excluded because they, the previous or the next frame are missing for one
+            of the cameras.
+        static: number of frames excluded because the car hardly moves.
+        by_images: number of frames in drives whose motion is measured in images because oxts data is missing.
     """
 
     train: list[SplitLine] = field(default_factory=list)
@@ -63,18 +64,18 @@ def split_by_rule(
     pool: Executor,
     watch: Callable[[list[Path]], Iterable[Path]] = iter,
 ) -> RuleSplit:
-    """Makes a split of all drives of a tree but those of the Eigen test: the same for the same tree and arguments.
+    """Generate a split from all drives of a tree except those of the Eigen test split; deterministic.
 
     Args:
         data_path: the tree, with DATE/DRIVE/image_02/data and image_03/data.
-        val_share: of the frames, for validation; in [0, 1).
-        seed: decides which stretches they come from.
-        min_speed: m/s; slower frames are left out.
-        pool: reads images.
-        watch: given the drives to go through, gives them back one by one: to show progress.
+        val_share: share of the frames for validation, in [0, 1).
+        seed: seed that selects the stretches for validation.
+        min_speed: minimum speed in m/s; slower frames are excluded.
+        pool: executor that reads images.
+        watch: wraps the list of drives and yields them one by one, to show progress.
 
     Raises:
-        DataError: there is no drive to train on, or a file of oxts is not as KITTI's.
+        DataError: no drive is usable for training, or an oxts file is invalid.
     """
     folders = sorted(path.parent for path in data_path.glob("*/*/image_02") if (path.parent / "image_03").is_dir())
     split = RuleSplit(test_drives=sum(folder.name in EIGEN_TEST_DRIVES for folder in folders))
@@ -86,9 +87,9 @@ def split_by_rule(
         split.drives += bool(frames)
     if not kept:
         raise DataError(
-            f"{data_path} has no frames to train on: {len(folders)} drives with both colour cameras "
-            f"(DATE/DRIVE/image_02/data, image_03/data), {split.test_drives} more of the Eigen test; of their frames, "
-            f"{split.without_neighbours} lack a neighbour or the other camera, {split.static} hardly move."
+            f"'{data_path}' contains no frames for training: {len(folders)} drives with both colour cameras "
+            f"(DATE/DRIVE/image_02/data, image_03/data) and {split.test_drives} more of the Eigen test split. "
+            f"{split.without_neighbours} frames lack a neighbour or the other camera, {split.static} are static."
         )
     validated = _validated(kept, val_share, seed)
     for folder, frame in kept:
@@ -98,23 +99,23 @@ def split_by_rule(
 
 
 def write_split(split: RuleSplit, folder: Path) -> None:
-    """Writes the lists, each whole or not at all; a part without lines has none.
+    """Write the lists atomically; a part without lines gets no file.
 
     Raises:
-        DataError: the folder holds other lists already.
+        DataError: the folder already contains different lists.
     """
     for part in ("train", "val"):
         path = folder / f"{part}_files.txt"
         content = "".join(f"{line}\n" for line in getattr(split, part)).encode()
         if path.is_file() and path.read_bytes() != content:
-            raise DataError(f"{path} is there and differs: delete it, or choose another name.")
+            raise DataError(f"'{path}' exists with other content. Delete it, or choose another name.")
         if content:
             with atomic_file(path) as stream:
                 stream.write(content)
 
 
 def _moving_frames(folder: Path, min_speed: float, pool: Executor, split: RuleSplit) -> list[int]:
-    """The frames of a drive that have what training needs and show motion; counts the others in the split."""
+    """List the usable moving frames of a drive; count the excluded ones in ``split``."""
     left, right = (_images(folder / camera / "data") for camera in ("image_02", "image_03"))
     both = left.keys() & right.keys()
     frames = sorted(frame for frame in both if frame - 1 in both and frame + 1 in both)
@@ -131,21 +132,21 @@ def _moving_frames(folder: Path, min_speed: float, pool: Executor, split: RuleSp
 
 
 def _images(folder: Path) -> dict[int, Path]:
-    """The images of a camera by their frame, jpg or png."""
+    """List the images (JPEG or PNG) of a camera, frame -> path."""
     paths = folder.iterdir() if folder.is_dir() else ()
     return {int(path.stem): path for path in paths if path.suffix in (".jpg", ".png") and path.stem.isdecimal()}
 
 
 def _speed(path: Path) -> float:
-    """Speed in m/s, forwards or backwards, from a file of oxts."""
+    """Read the absolute speed in m/s from an oxts file."""
     speed = read_speed(path)
     if speed is None:
-        raise DataError(f"{path} is not a file of oxts: 30 numbers were expected. Copy it again, or remove the folder.")
+        raise DataError(f"'{path}' is not an oxts file. Expected 30 numbers. Copy it again, or remove its folder.")
     return abs(speed)
 
 
 def _motions(images: dict[int, Path], frames: list[int], pool: Executor) -> list[tuple[int, float]]:
-    """Measure the motion into each of the frames and their successors, from the frame before."""
+    """Measure the image motion from the previous frame to each frame and to its successor."""
     needed = sorted({frame + offset for frame in frames for offset in (-1, 0, 1)})
     grey = pool.map(lambda frame: load_small_grey(images[frame], MEASURED_WIDTH)[1], needed)
     small = dict(zip(needed, grey, strict=True))
@@ -154,10 +155,10 @@ def _motions(images: dict[int, Path], frames: list[int], pool: Executor) -> list
 
 
 def _validated(kept: list[tuple[str, int]], share: float, seed: int) -> set[tuple[str, int]]:
-    """The share of the frames that is validated on, stretch by stretch."""
+    """Select the share of the frames for validation, in whole stretches."""
 
     def rank(frame: tuple[str, int]) -> tuple[bytes, int]:
-        # A hash orders stretches alike on every machine, and whatever other drives there are.
+        # A hash orders the stretches independently of the machine and of the other drives in the tree.
         return hashlib.sha256(f"{seed} {frame[0]} {frame[1] // STRETCH}".encode()).digest(), frame[1]
 
     return set(sorted(kept, key=rank)[: round(share * len(kept))])

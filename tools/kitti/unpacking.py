@@ -1,10 +1,12 @@
-"""Archives into the data folder, each whole or not at all, whenever the process dies.
+"""Unpack archives into the data folder atomically, even if the process is killed.
 
-In the staging folder, for an archive NAME:
+The staging folder contains, for an archive NAME:
 
-NAME.unpacking/   being filled; what a killed run leaves of it is deleted
-NAME.ready/       complete: its ``tree`` is being moved into the data folder, and the next run goes on with that
-NAME.json         what of the archive has been unpacked: {"parts": [drives or sequences]}
+| entry | content |
+| --- | --- |
+| ``NAME.unpacking/`` | archive being unpacked; the next run deletes it if the process is killed |
+| ``NAME.ready/`` | complete archive whose ``tree`` is being moved to the data folder; the next run resumes the move |
+| ``NAME.json`` | unpacked parts of the archive: {"parts": [drives or sequences]} |
 """
 
 import json
@@ -23,7 +25,7 @@ from common.errors import DataError
 from tools.kitti.archives import Archive
 from tools.kitti.jpeg_conversion import png_to_jpg
 
-# What zipfile raises for files that are no whole archives; OSError where an offset leads out of the file.
+# Exceptions of zipfile for damaged archives; OSError for an offset outside the file.
 _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -37,50 +39,50 @@ _FAULTS = (
 
 
 class DamagedArchiveError(DataError):
-    """An archive that cannot be unpacked; another copy may be whole."""
+    """An archive cannot be unpacked; another copy of it may be intact."""
 
 
 class StagingDir:
-    """The folder in which archives are unpacked before they take their place in the data folder.
+    """Staging folder in which archives are unpacked before they are moved to the data folder.
 
     Args:
-        data_path: the data folder, on whose file system the staging folder must be.
-        folder: the staging folder.
+        data_path: the data folder.
+        folder: the staging folder, on the same file system as the data folder.
     """
 
     def __init__(self, data_path: Path, folder: Path) -> None:
         self._data_path, self._folder = data_path, folder
-        self._moving = threading.Lock()  # two archives may bring the same folder
+        self._moving = threading.Lock()  # two archives may contain the same folder
 
     def parts(self, archive: Archive) -> frozenset[str]:
-        """The drives or sequences that were unpacked from an archive."""
+        """List the drives or sequences that were unpacked from an archive."""
         try:
             return frozenset(json.loads(self._record(archive.name).read_text(encoding="utf-8"))["parts"])
         except (FileNotFoundError, ValueError):
             return frozenset()
 
     def left_over(self) -> list[str]:
-        """The names of archives that a killed run unpacked and did not publish; deletes what it had not completed."""
+        """List archives that a killed run unpacked but did not publish; delete incompletely unpacked ones."""
         for unpacking in self._folder.glob("*.unpacking"):
             shutil.rmtree(unpacking)
         return sorted(ready.stem for ready in self._folder.glob("*.ready"))
 
     def unpack(self, path: Path, archive: Archive, to_jpg: bool, pool: Executor, on_file: Callable[[int], None]) -> int:
-        """Unpacks what is wanted of an archive, whole or not at all; `publish` brings it to its place.
+        """Unpack the selected members of an archive into the staging folder; ``publish`` moves them.
 
         Args:
-            path: the archive's file.
-            archive: what is wanted of it.
-            to_jpg: photographs become jpg.
-            pool: unpacks and converts.
-            on_file: called before each file with its bytes in the archive; what it raises ends the work.
+            path: file of the archive.
+            archive: selection of its members.
+            to_jpg: whether to convert camera images to JPEG.
+            pool: executor for unpacking and conversion.
+            on_file: called before each file with its compressed size in bytes; an exception from it stops the work.
 
         Returns:
-            The number of files.
+            Number of unpacked files.
 
         Raises:
-            DamagedArchiveError: the file is not a whole zip archive, or holds nothing that is wanted.
-            DataError: a member's path leaves the folder.
+            DamagedArchiveError: the file is not a complete zip archive, or contains none of the selected members.
+            DataError: the path of a member leads outside the folder.
         """
         unpacking = self._folder / f"{archive.name}.unpacking"
         tree = unpacking / "tree"
@@ -105,7 +107,7 @@ class StagingDir:
         return len(targets)
 
     def publish(self, name: str) -> None:
-        """Moves what was unpacked of an archive into the data folder, in place of what is there, and records it."""
+        """Move an unpacked archive to the data folder, overwriting existing files, and record its parts."""
         ready = self._ready(name)
         with self._moving:
             if (ready / "tree").is_dir():
@@ -126,56 +128,63 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except _FAULTS as fault:
-        raise DamagedArchiveError(f"{path} is damaged: {fault}.") from fault
+        raise DamagedArchiveError(f"'{path}' is damaged or truncated: {fault}.") from fault
 
 
 def _targets(contents: zipfile.ZipFile, archive: Archive, path: Path) -> dict[str, str]:
-    """The members to unpack, and where each goes below the data folder."""
+    """Map the members to unpack to their target paths relative to the data folder."""
     names = contents.namelist()
     for name in names:
         if _leaves_folder(name):
-            raise DataError(f"{path} is refused: its member '{name}' would be written outside of the data folder.")
+            raise DataError(
+                f"'{path}' is unsafe: its member '{name}' leads outside the data folder. Nothing was unpacked."
+            )
     targets = {name: target for name in names if (target := archive.target_of(name)) is not None}
     if not targets:
         wanted = ", ".join(sorted(archive.parts))
-        raise DamagedArchiveError(f"{path} holds nothing of {wanted}: it is not the archive that its name says.")
+        raise DamagedArchiveError(f"'{path}' contains no files of {wanted}: its content does not match its name.")
     return targets
 
 
 def _leaves_folder(name: str) -> bool:
-    """Whether a member's path is absolute or goes up, on any system."""
+    """Check whether a member's path is absolute or contains "..", on any operating system."""
     return any(kind(name).anchor or ".." in kind(name).parts for kind in (PurePosixPath, PureWindowsPath))
 
 
 def _write_member(contents: zipfile.ZipFile, member: str, goal: Path, to_jpg: bool) -> None:
-    """Writes a member, whose checksum is verified as it is read; a png as jpg where asked."""
+    """Write a member after verifying its checksum; optionally convert PNG to JPEG."""
     to_jpg = to_jpg and goal.suffix == ".png"
     try:
         content = contents.read(member)
         if to_jpg:
             content = png_to_jpg(content)
     except _FAULTS as fault:
-        raise DamagedArchiveError(f"{contents.filename} is damaged: '{member}' cannot be read ({fault}).") from fault
+        raise DamagedArchiveError(
+            f"'{contents.filename}' is damaged or truncated: '{member}' cannot be read ({fault})."
+        ) from fault
     (goal.with_suffix(".jpg") if to_jpg else goal).write_bytes(content)
 
 
 def _move_into(source: Path, goal: Path) -> None:
-    """Moves what a folder holds into another: what is not there yet by one renaming, else file by file."""
+    """Move the content of a folder into another; rename whole subfolders if possible, else move file by file."""
     for entry in sorted(source.iterdir()):
         place = goal / entry.name
         if entry.is_dir() and place.is_dir():
             _move_into(entry, place)
         else:
             os.replace(entry, place)
-            if place.suffix == ".jpg":  # made from it: the png that was there is no longer needed
+            if place.suffix == ".jpg":  # the JPEG replaces an existing PNG
                 place.with_suffix(".png").unlink(missing_ok=True)
 
 
 def in_parallel(pool: Executor, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """What the function gives for each item, in their order; after the first error nothing new is begun, and all ended.
+    """Apply a function to each item in parallel; after the first error, cancel pending tasks and wait for running ones.
+
+    Returns:
+        The results in the order of the items.
 
     Raises:
-        The error of the first task that failed.
+        Exception: the error of the first task that failed.
     """
     futures = [pool.submit(function, item) for item in items]
     try:

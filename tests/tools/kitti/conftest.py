@@ -1,4 +1,4 @@
-"""Small archives of KITTI's form, and a server on this machine that gives them, as faulty as a test wants it."""
+"""Fixtures: small archives in KITTI's layout, and a local HTTP server with configurable faults."""
 
 import io
 import re
@@ -22,7 +22,7 @@ SIZE = (48, 24)
 
 
 def png_bytes(seed: int, size: tuple[int, int] = SIZE) -> bytes:
-    """A photograph: colours that change smoothly, different for every seed."""
+    """Encode an image with a smooth colour gradient that depends on the seed."""
     small = np.random.default_rng(seed).integers(0, 256, (4, 8, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).save(stream, "PNG", compress_level=1)
@@ -30,7 +30,7 @@ def png_bytes(seed: int, size: tuple[int, int] = SIZE) -> bytes:
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> Path:
-    """An archive with these members."""
+    """Write a zip archive with these members."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
@@ -39,13 +39,13 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def drive_members(folder: str, frames, size: tuple[int, int] = SIZE) -> dict[str, bytes]:
-    """What KITTI's archive of a raw drive holds: four cameras, lidar, oxts, and the times of each."""
+    """Build the members of a raw drive's archive: four cameras, lidar, oxts, and their timestamps."""
     members = {f"{folder}/": b"", f"{folder}/oxts/dataformat.txt": b"lat: latitude\n"}
     for name in ("image_00", "image_01", "image_02", "image_03", "velodyne_points", "oxts"):
         members[f"{folder}/{name}/timestamps.txt"] = b"2011-09-26 13:02:25.000000000\n" * len(frames)
     for frame in frames:
         for camera in range(4):
-            # The grey ones are never read.
+            # The grey images are never read.
             content = png_bytes(zlib.crc32(f"{folder} {frame} {camera}".encode()), size) if camera > 1 else b"grey"
             members[f"{folder}/image_0{camera}/data/{frame:010d}.png"] = content
         points = np.full((3, 4), frame, dtype="<f4")
@@ -55,13 +55,17 @@ def drive_members(folder: str, frames, size: tuple[int, int] = SIZE) -> dict[str
 
 
 def calibration_members(date: str) -> dict[str, bytes]:
-    """What the archive of a day's calibration holds."""
+    """Build the members of the calibration archive of a date."""
     names = ("cam_to_cam", "velo_to_cam", "imu_to_velo")
     return {f"{date}/calib_{name}.txt": f"calib_time: {name}\n".encode() for name in names}
 
 
 def write_raw_archives(root: Path, drives: dict, size: tuple[int, int] = SIZE) -> dict[str, dict[str, bytes]]:
-    """The archives of drives, folder -> frames, and of their days, under the server's paths; path -> its members."""
+    """Write the archives of drives (folder -> frames) and of their dates with the server's paths.
+
+    Returns:
+        Path -> members.
+    """
     archives = {}
     for folder, frames in drives.items():
         drive = folder.split("/")[1]
@@ -74,7 +78,7 @@ def write_raw_archives(root: Path, drives: dict, size: tuple[int, int] = SIZE) -
 
 
 def write_split(folder: Path, **parts: list[str]) -> Path:
-    """A split's folder with these lists."""
+    """Write a split folder with these lists."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, lines in parts.items():
         (folder / f"{part}_files.txt").write_text("".join(f"{line}\n" for line in lines))
@@ -82,14 +86,14 @@ def write_split(folder: Path, **parts: list[str]) -> Path:
 
 
 def wanted_members(archives: dict[str, dict[str, bytes]], png: bool = False) -> dict[str, bytes]:
-    """What the tree must hold of raw archives: the path of each file, and what it is made of."""
+    """List the files that a tree must contain after unpacking raw archives, path -> source bytes."""
     members = {name: content for one in archives.values() for name, content in one.items() if content}
     wanted = {name: content for name, content in members.items() if "image_00" not in name and "image_01" not in name}
     return {name if png else name.replace(".png", ".jpg"): content for name, content in wanted.items()}
 
 
 def assert_tree(data: Path, archives: dict[str, dict[str, bytes]], png: bool = False) -> None:
-    """The data folder holds what is wanted and nothing else: to the byte, or jpgs of the same pictures."""
+    """Check that the data folder contains exactly the required files: equal bytes, or JPEGs of the same images."""
     expected = wanted_members(archives, png)
     found = {str(path.relative_to(data)): path for path in data.rglob("*") if path.is_file()}
     found = {name: path for name, path in found.items() if not name.startswith((".preparation/", "splits/"))}
@@ -103,16 +107,18 @@ def assert_tree(data: Path, archives: dict[str, dict[str, bytes]], png: bool = F
 
 
 class FaultyServer:
-    """Gives the files of a folder by HTTP, with ranges.
+    """HTTP server for the files of a folder, with range requests and configurable faults.
 
-    ``faults[path]`` is a list, of which each GET takes the first: a status to answer with, or a function that is given
-    the handler and the bytes due, and does the sending. ``requests`` has what was asked: (method, path, Range).
+    Attributes:
+        faults: path -> list of faults, one per GET request: a status to respond with, or a function that receives the
+            handler and the remaining bytes and sends the response.
+        requests: received requests, (method, path, Range).
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.faults = defaultdict(list)
-        self.sizes: dict[str, int] = {}  # what HEAD says instead of the truth
+        self.sizes: dict[str, int] = {}  # wrong sizes for HEAD responses
         self.ranges = True
         self.requests: list[tuple[str, str, str | None]] = []
         outer = self
@@ -130,7 +136,7 @@ class FaultyServer:
                 outer.answer(self, body=True)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda request, address: None  # a cut connection is no news
+        self._server.handle_error = lambda request, address: None  # do not log interrupted connections
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -168,7 +174,7 @@ class FaultyServer:
 
 
 def cut_after(count: int):
-    """A fault: the connection ends after so many bytes of the body."""
+    """Build a fault that closes the connection after a number of body bytes."""
 
     def send(handler: BaseHTTPRequestHandler, due: bytes) -> None:
         handler.wfile.write(due[:count])
@@ -181,13 +187,13 @@ def cut_after(count: int):
 
 @pytest.fixture
 def kit():
-    """The functions above."""
+    """Provide the functions above."""
     return sys.modules[__name__]
 
 
 @pytest.fixture
 def server(tmp_path):
-    """A `FaultyServer` of tmp_path/server."""
+    """Serve tmp_path/server with a ``FaultyServer``."""
     (tmp_path / "server").mkdir()
     server = FaultyServer(tmp_path / "server")
     yield server
@@ -202,7 +208,7 @@ def pool():
 
 @pytest.fixture
 def short_pauses(monkeypatch):
-    """Fewer attempts, almost without the waiting between them."""
+    """Reduce attempts and pauses."""
     import tools.kitti.download
 
     monkeypatch.setattr(tools.kitti.download, "RETRIES", 2)

@@ -7,7 +7,7 @@ DAY = "2011_09_26"
 DRIVE = f"{DAY}/{DAY}_drive_0001_sync"
 
 
-def test_a_drive_without_its_grey_cameras():
+def test_drive_archive_skips_grey_cameras():
     archive = drive_archive(DRIVE)
     assert archive.path == f"raw_data/{DAY}_drive_0001/{DAY}_drive_0001_sync.zip"
     assert archive.name == f"{DAY}_drive_0001_sync.zip"
@@ -22,7 +22,7 @@ def test_a_drive_without_its_grey_cameras():
     assert not archive.target_of(f"{DAY}/{DAY}_drive_0002_sync/image_02/data/0000000000.png")
 
 
-def test_calibration_improved_ground_truth_and_odometry():
+def test_archives_of_calibration_improved_ground_truth_and_odometry():
     archive = calibration_archive(DRIVE)
     assert archive.path == f"raw_data/{DAY}_calib.zip"
     assert archive.target_of(f"{DAY}/calib_cam_to_cam.txt") == f"{DAY}/calib_cam_to_cam.txt"
@@ -46,6 +46,6 @@ def test_calibration_improved_ground_truth_and_odometry():
 
 
 @pytest.mark.parametrize("folder", ["2011_09_26", "2011_09_26/2011_09_28_drive_0001_sync", "image"])
-def test_what_is_not_of_kitti(folder):
-    with pytest.raises(DataError, match="not of KITTI"):
+def test_other_folders_are_rejected(folder):
+    with pytest.raises(DataError, match="not a folder of KITTI"):
         drive_archive(folder)

@@ -25,7 +25,7 @@ def remote(server):
 
 @pytest.fixture
 def fetch(remote, tmp_path):
-    """Fetches the file into tmp_path/into, and gives the path and the sum of what was told."""
+    """Fetch the file into tmp_path/into; return its path and the sum of the reported bytes."""
 
     def run():
         told = []
@@ -39,7 +39,7 @@ def _ranges(server):
     return [asked for method, _, asked in server.requests if method == "GET"]
 
 
-def test_a_file_comes_whole(remote, fetch, tmp_path):
+def test_file_is_downloaded_completely(remote, fetch, tmp_path):
     assert remote.size(PATH) == SIZE
     assert remote.read(PATH) == CONTENT
     path, told = fetch()
@@ -47,22 +47,22 @@ def test_a_file_comes_whole(remote, fetch, tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_whole_file_is_not_fetched_again(server, fetch):
+def test_complete_file_is_not_downloaded_again(server, fetch):
     fetch()
     server.requests.clear()
     assert fetch()[1] == SIZE and not server.requests
 
 
-def test_a_cut_connection_goes_on_where_it_was_cut(server, fetch, kit):
+def test_interrupted_connection_is_resumed(server, fetch, kit):
     server.faults[PATH] = [kit.cut_after(100_000), 503, kit.cut_after(0), kit.cut_after(70_000)]
     path, told = fetch()
     assert path.read_bytes() == CONTENT and told == SIZE
     asked = _ranges(server)
-    # What came is kept in whole pieces of 65536 bytes.
+    # Received data is kept in chunks of 65536 bytes.
     assert asked == [None, *["bytes=65536-"] * 3, "bytes=131072-"]
 
 
-def test_what_an_earlier_run_left_is_resumed(server, fetch, tmp_path):
+def test_partial_file_of_an_earlier_run_is_resumed(server, fetch, tmp_path):
     (tmp_path / "into").mkdir()
     (tmp_path / "into/a_sync.zip.part").write_bytes(CONTENT[:123_456])
     path, told = fetch()
@@ -70,56 +70,56 @@ def test_what_an_earlier_run_left_is_resumed(server, fetch, tmp_path):
     assert _ranges(server) == ["bytes=123456-"]
 
 
-def test_a_part_that_is_too_long_is_begun_anew(server, fetch, tmp_path):
+def test_too_long_part_is_restarted(server, fetch, tmp_path):
     (tmp_path / "into").mkdir()
     (tmp_path / "into/a_sync.zip.part").write_bytes(CONTENT + b"more")
     assert fetch()[0].read_bytes() == CONTENT
     assert _ranges(server) == [None]
 
 
-def test_a_server_without_ranges_begins_anew(server, fetch, kit):
+def test_server_without_ranges_restarts_the_download(server, fetch, kit):
     server.ranges = False
     server.faults[PATH] = [kit.cut_after(100_000)]
     path, told = fetch()
     assert path.read_bytes() == CONTENT and told == SIZE
 
 
-def test_attempts_end_when_nothing_more_comes(server, fetch, kit, tmp_path):
+def test_attempts_stop_without_progress(server, fetch, kit, tmp_path):
     server.ranges = False
     server.faults[PATH] = [kit.cut_after(100_000)] * 9
-    with pytest.raises(DataError, match=r"a_sync\.zip cannot be fetched.*3 attempts"):
+    with pytest.raises(DataError, match=r"a_sync\.zip is unavailable.*3 attempts"):
         fetch()
-    assert len(_ranges(server)) == 4  # one that brought something, three that brought no more
+    assert len(_ranges(server)) == 4  # one with progress, three without
     assert not (tmp_path / "into/a_sync.zip").exists()
 
 
 @pytest.mark.parametrize("status", [404, 403])
-def test_what_the_server_does_not_have_is_not_asked_for_again(server, remote, status):
+def test_missing_file_is_not_retried(server, remote, status):
     server.faults["nothing.zip"] = [status]
-    with pytest.raises(DataError, match=rf"nothing\.zip: the server answers {status}"):
+    with pytest.raises(DataError, match=rf"nothing\.zip: the server responded {status}"):
         remote.read("nothing.zip")
     assert len(server.requests) == 1
 
 
-def test_a_passing_fault_passes(server, remote):
+def test_transient_fault_is_retried(server, remote):
     server.faults[PATH] = [500, 429]
     assert remote.read(PATH) == CONTENT
 
 
-def test_more_bytes_than_said(server, remote, tmp_path):
-    with pytest.raises(DataError, match="sends more than the 1000 bytes"):
+def test_more_bytes_than_reported(server, remote, tmp_path):
+    with pytest.raises(DataError, match="more than the reported 1000 bytes"):
         remote.fetch(PATH, tmp_path, 1000, lambda count: None)
     assert not list(tmp_path.glob("a_sync*"))
 
 
-def test_fewer_bytes_than_said(server, remote, tmp_path):
-    with pytest.raises(DataError, match="less of the file than it said"):
+def test_fewer_bytes_than_reported(server, remote, tmp_path):
+    with pytest.raises(DataError, match="smaller than reported"):
         remote.fetch(PATH, tmp_path, SIZE + 1, lambda count: None)
     assert not (tmp_path / "a_sync.zip").exists()
 
 
-def test_a_body_of_another_length_than_its_header(server, fetch):
-    """The header promises 10 bytes more than come; then as many fewer."""
+def test_body_length_differs_from_the_header(server, fetch):
+    """Declare 10 bytes more than sent, then 10 bytes fewer."""
 
     def lie(handler, due):
         handler.wfile.write(due[:-10])
@@ -129,30 +129,28 @@ def test_a_body_of_another_length_than_its_header(server, fetch):
     assert fetch()[0].read_bytes() == CONTENT
 
 
-def test_a_server_that_is_not_there(tmp_path):
-    nobody = HttpSource("http://127.0.0.1:9", threading.Event())  # the port of `discard`
-    with pytest.raises(
-        DataError, match=r"http://127\.0\.0\.1:9/x\.zip cannot be fetched.*refused.*3 attempts"
-    ) as error:
+def test_unreachable_server(tmp_path):
+    nobody = HttpSource("http://127.0.0.1:9", threading.Event())  # the discard port, where nothing listens
+    with pytest.raises(DataError, match=r"http://127\.0\.0\.1:9/x\.zip is unavailable.*refused.*3 attempts") as error:
         nobody.size("x.zip")
     assert "HTTPConnectionPool" not in str(error.value)
 
 
-def test_a_server_that_falls_silent(server, remote, monkeypatch):
+def test_server_timeout(server, remote, monkeypatch):
     monkeypatch.setattr(tools.kitti.download, "TIMEOUT", 0.2)
     silence = threading.Event()
     server.faults[PATH] = [lambda handler, due: silence.wait(5)] * 3
-    with pytest.raises(DataError, match=r"cannot be fetched.*timed out"):
+    with pytest.raises(DataError, match=r"is unavailable.*timed out"):
         remote.read(PATH)
     silence.set()
 
 
-def test_an_address_that_is_none():
-    with pytest.raises(DataError, match="expected http"):
+def test_invalid_address():
+    with pytest.raises(DataError, match="Expected http"):
         HttpSource("ftp://somewhere", threading.Event())
 
 
-def test_a_stop_ends_a_download_and_keeps_what_came(server, tmp_path, remote, monkeypatch):
+def test_stop_ends_a_download_and_keeps_its_part(server, tmp_path, remote, monkeypatch):
     monkeypatch.setattr(tools.kitti.download, "CHUNK", 1000)
     stop = threading.Event()
     with pytest.raises(StoppedError):
@@ -160,7 +158,7 @@ def test_a_stop_ends_a_download_and_keeps_what_came(server, tmp_path, remote, mo
     assert (tmp_path / "a_sync.zip.part").read_bytes() == CONTENT[:1000]
 
 
-def test_a_stop_ends_the_pause_between_attempts(server, remote, monkeypatch):
+def test_stop_ends_the_pause_between_attempts(server, remote, monkeypatch):
     monkeypatch.setattr(tools.kitti.download, "BACKOFF", 30.0)
     server.faults[PATH] = [500] * 9
     stop = threading.Event()
@@ -173,7 +171,7 @@ def test_a_stop_ends_the_pause_between_attempts(server, remote, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["raw_data/a/a_sync.zip", "a_sync.zip"])
-def test_a_folder_in_the_place_of_the_server(tmp_path, place):
+def test_local_folder_instead_of_the_server(tmp_path, place):
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).write_bytes(CONTENT)
     source = LocalSource(tmp_path)
@@ -185,7 +183,7 @@ def test_a_folder_in_the_place_of_the_server(tmp_path, place):
 
 
 @pytest.mark.parametrize("place", ["eigen/test_files.txt", "splits/eigen/test_files.txt"])
-def test_lists_of_a_folder(tmp_path, place):
+def test_lists_in_a_local_folder(tmp_path, place):
     (tmp_path / place).parent.mkdir(parents=True)
     (tmp_path / place).write_bytes(b"a 1 l\n")
     assert LocalSource(tmp_path).read("eigen/test_files.txt") == b"a 1 l\n"

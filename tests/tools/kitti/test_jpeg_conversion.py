@@ -13,7 +13,7 @@ CHROMINANCE = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 
 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99"""
 
 
-def test_quality_92_and_chroma_of_half_the_size(kit):
+def test_quality_92_and_chroma_at_half_resolution(kit):
     png = kit.png_bytes(3, (96, 48))
     with Image.open(io.BytesIO(png_to_jpg(png))) as jpg, Image.open(io.BytesIO(png)) as photograph:
         assert (jpg.format, jpg.mode, jpg.size) == ("JPEG", "RGB", (96, 48))
@@ -28,7 +28,7 @@ def test_quality_92_and_chroma_of_half_the_size(kit):
 
 
 @pytest.mark.parametrize("cut", [0, 30, 400])
-def test_a_png_that_cannot_be_decoded_stays(tmp_path, kit, cut):
+def test_undecodable_png_is_kept(tmp_path, kit, cut):
     path = tmp_path / "0000000001.png"
     path.write_bytes(kit.png_bytes(1)[:cut])
     with pytest.raises(ValueError, match="cannot be decoded"):
@@ -36,7 +36,7 @@ def test_a_png_that_cannot_be_decoded_stays(tmp_path, kit, cut):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_jpg_takes_the_place_of_the_png(tmp_path, kit):
+def test_jpg_replaces_the_png(tmp_path, kit):
     path = tmp_path / "0000000001.png"
     path.write_bytes(kit.png_bytes(1))
     path.with_suffix(".jpg").write_bytes(b"half a jpg")
@@ -45,7 +45,7 @@ def test_the_jpg_takes_the_place_of_the_png(tmp_path, kit):
     assert path.with_suffix(".jpg").read_bytes() == png_to_jpg(kit.png_bytes(1))
 
 
-def test_whole_and_cut_off_files(tmp_path, kit):
+def test_complete_and_truncated_files(tmp_path, kit):
     png = kit.png_bytes(1)
     contents = {".png": png, ".jpg": png_to_jpg(png), ".bin": bytes(48), ".txt": b"P0: 1\n"}
     for suffix, content in contents.items():

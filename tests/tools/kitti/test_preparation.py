@@ -22,13 +22,13 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 
 @pytest.fixture
 def archives(server, kit):
-    """The archives on the server, and their members."""
+    """Write archives to the server; path -> members."""
     return kit.write_raw_archives(server.root, {DRIVE: FRAMES, OTHER: FRAMES})
 
 
 @pytest.fixture
 def split(tmp_path, kit):
-    """A split with a drive to train on and another to validate on."""
+    """Write a split with one drive for training and another for validation."""
     return kit.write_split(tmp_path / "mine", train=[f"{DRIVE} {n} l" for n in (1, 2, 4)], val=[f"{OTHER} 2 r"])
 
 
@@ -40,7 +40,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def prepare(server, archives, split, data, pool, monkeypatch):
-    """Runs all steps, as the tool does; gives what is missing, and what it told."""
+    """Run all steps as the command does; return missing files and printed notes."""
     monkeypatch.setattr(tools.kitti.download, "CHUNK", 1000)
 
     def run(source=None, png=False, keep_archives=False, required=None):
@@ -64,7 +64,7 @@ def _gets(server):
     return [path for method, path, _ in server.requests if method == "GET"]
 
 
-def test_from_nothing(prepare, server, data, archives, kit):
+def test_starts_from_an_empty_folder(prepare, server, data, archives, kit):
     missing, _ = prepare()
     assert missing == {}
     kit.assert_tree(data, archives)
@@ -76,13 +76,13 @@ def test_as_png(prepare, data, archives, kit):
     kit.assert_tree(data, archives, png=True)
 
 
-def test_finished_archives_are_not_asked_for_again(prepare, server, data, archives):
+def test_finished_archives_are_not_requested_again(prepare, server, data, archives):
     prepare()
     server.requests.clear()
     assert prepare()[0] == {} and not server.requests
 
 
-def test_archives_that_are_kept_serve_as_a_source(prepare, server, data, archives, tmp_path, kit):
+def test_kept_archives_serve_as_a_source(prepare, server, data, archives, tmp_path, kit):
     prepare(keep_archives=True)
     kept = data / "archives"
     assert {path.name for path in kept.iterdir()} == {path.rpartition("/")[2] for path in archives}
@@ -95,8 +95,8 @@ def test_archives_that_are_kept_serve_as_a_source(prepare, server, data, archive
     assert not server.requests and len(list((tmp_path / "kept").iterdir())) == 3
 
 
-def test_a_drive_that_the_user_unpacked_is_converted_and_not_fetched(prepare, server, data, archives, kit):
-    """One drive as png, some of it made jpg already, without any record; the other drive is not there."""
+def test_drive_unpacked_by_the_user_is_converted_and_not_fetched(prepare, server, data, archives, kit):
+    """One drive is PNG with a few JPEGs and without a record; the other drive is missing."""
     for number, (name, content) in enumerate(archives[ZIP].items()):
         if content:
             path = data / name
@@ -109,7 +109,7 @@ def test_a_drive_that_the_user_unpacked_is_converted_and_not_fetched(prepare, se
     missing, _ = prepare()
     assert missing == {} and ZIP not in _gets(server) and len(_gets(server)) == 2
     grey = [path for name in ("image_00", "image_01") for path in (data / DRIVE / name).rglob("*") if path.is_file()]
-    assert grey and all(path.suffix in (".png", ".txt") for path in grey)  # the user's own, left as they are
+    assert grey and all(path.suffix in (".png", ".txt") for path in grey)  # the user's files are unchanged
     for path in grey:
         path.unlink()
     kit.assert_tree(data, archives)
@@ -118,7 +118,7 @@ def test_a_drive_that_the_user_unpacked_is_converted_and_not_fetched(prepare, se
 @pytest.mark.parametrize(
     "damage", ["cut jpg", "no right image", "undecodable png", "png without end", "no calibration"]
 )
-def test_a_tree_that_is_half_there(prepare, data, archives, damage, kit):
+def test_partial_tree_is_completed(prepare, data, archives, damage, kit):
     prepare()
     image = data / DRIVE / "image_02/data/0000000002.jpg"
     if damage == "cut jpg":
@@ -136,8 +136,8 @@ def test_a_tree_that_is_half_there(prepare, data, archives, damage, kit):
     kit.assert_tree(data, archives)
 
 
-def test_validation_needs_lidar_unless_its_archive_has_none(prepare, server, data, kit, archives):
-    """A tree of images alone is completed; a scan that KITTI does not have is not asked for again and again."""
+def test_validation_requires_lidar_unless_its_archive_has_none(prepare, server, data, kit, archives):
+    """Complete a tree of images; do not request a scan repeatedly that KITTI does not have."""
     scan = data / OTHER / "velodyne_points/data/0000000002.bin"
     prepare()
     scan.unlink()
@@ -153,14 +153,14 @@ def test_validation_needs_lidar_unless_its_archive_has_none(prepare, server, dat
     assert prepare()[0] == {} and not server.requests
 
 
-def test_an_image_that_the_archive_lacks_is_told(prepare, server, kit, archives):
+def test_image_missing_in_the_archive_is_reported(prepare, server, kit, archives):
     members = {k: v for k, v in archives[ZIP].items() if k != f"{DRIVE}/image_03/data/0000000004.png"}
     kit.write_zip(server.root / ZIP, members)
     missing, _ = prepare()
     assert list(missing.values()) == [[f"{DRIVE}/image_03/data/0000000004.jpg"]]
 
 
-def test_cut_connections_are_resumed(prepare, server, data, archives, kit):
+def test_interrupted_connections_are_resumed(prepare, server, data, archives, kit):
     server.faults[ZIP] = [kit.cut_after(5500), 503, kit.cut_after(2000)]
     assert prepare()[0] == {}
     asked = [asked for method, path, asked in server.requests if (method, path) == ("GET", ZIP)]
@@ -169,10 +169,10 @@ def test_cut_connections_are_resumed(prepare, server, data, archives, kit):
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_an_archive_has_served_when_what_it_held_waits_to_be_published(
+def test_unpacked_archive_is_not_fetched_again_before_publishing(
     prepare, server, data, archives, kit, keep, monkeypatch
 ):
-    """The process dies when an archive is unpacked, before anything of it is in its place."""
+    """Kill the process after an archive is unpacked and before it is published."""
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         patch.setattr(StagingDir, "publish", lambda self, name: 1 / 0)
         prepare(keep_archives=keep)
@@ -190,16 +190,16 @@ def _flipped(handler, due):
     handler.wfile.write(due[:third] + bytes(third) + due[2 * third :])
 
 
-def test_a_damaged_archive_is_fetched_once_more(prepare, server, data, archives, kit):
+def test_damaged_archive_is_fetched_again(prepare, server, data, archives, kit):
     server.faults[ZIP] = [_flipped]
     missing, notes = prepare()
-    assert missing == {} and any("is damaged" in note and "once more" in note for note in notes)
+    assert missing == {} and any("is damaged" in note and "again" in note for note in notes)
     kit.assert_tree(data, archives)
 
 
-def test_an_archive_damaged_twice_is_an_error_after_the_others_are_done(prepare, server, data, archives, kit):
+def test_archive_damaged_twice_is_an_error_after_the_others_are_done(prepare, server, data, archives, kit):
     server.faults[ZIP] = [_flipped, _flipped]
-    with pytest.raises(DataError, match=r"drive_0001_sync\.zip is damaged"):
+    with pytest.raises(DataError, match=r"drive_0001_sync\.zip' is damaged"):
         prepare()
     assert not (data / DRIVE).exists() and (data / OTHER).is_dir()
     assert not (data / "archives").exists()
@@ -207,7 +207,7 @@ def test_an_archive_damaged_twice_is_an_error_after_the_others_are_done(prepare,
     kit.assert_tree(data, archives)
 
 
-def test_a_damaged_archive_of_the_users_is_left_alone(prepare, server, data, archives):
+def test_damaged_archive_of_the_user_is_not_deleted(prepare, server, data, archives):
     content = (server.root / ZIP).read_bytes()
     (server.root / ZIP).write_bytes(content[:-30])
     with pytest.raises(DataError, match="is damaged"):
@@ -215,25 +215,25 @@ def test_a_damaged_archive_of_the_users_is_left_alone(prepare, server, data, arc
     assert (server.root / ZIP).read_bytes() == content[:-30] and not (data / DRIVE).exists()
 
 
-def test_what_cannot_be_had_is_told_before_anything_is_fetched(prepare, server, data):
+def test_unavailable_archives_are_reported_before_fetching(prepare, server, data):
     (server.root / ZIP).unlink()
     with pytest.raises(
-        DataError, match=r"(?s)1 of 3 archives cannot be had:.*drive_0001_sync.zip: the server answers 404"
+        DataError, match=r"(?s)1 of 3 archives are unavailable:.*drive_0001_sync.zip: the server responded 404"
     ):
         prepare()
     assert not _gets(server) and not (data / DRIVE).exists()
 
 
-def test_a_wrong_length_in_the_head(prepare, server, data):
+def test_wrong_length_in_the_head_response(prepare, server, data):
     server.sizes[ZIP] = 1000
-    with pytest.raises(DataError, match="sends more than the 1000 bytes"):
+    with pytest.raises(DataError, match="more than the reported 1000 bytes"):
         prepare()
     assert not (data / DRIVE).exists()
 
 
-def test_a_server_that_goes_away_ends_the_run_and_the_next_one_goes_on(prepare, server, data, archives, kit):
+def test_run_stops_when_the_server_disappears_and_the_next_one_resumes(prepare, server, data, archives, kit):
     server.faults[ZIP] = [kit.cut_after(3500), *[kit.cut_after(0)] * 3]
-    with pytest.raises(DataError, match="cannot be fetched"):
+    with pytest.raises(DataError, match="is unavailable"):
         prepare()
     part = data / "archives" / f"{DAY}_drive_0001_sync.zip.part"
     assert part.stat().st_size == 3000
@@ -244,7 +244,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_next_one_goes_on(prepare, 
 
 
 def test_space_needed(server, archives, split, data, pool):
-    """As png, what is unpacked may take as much as the archives; of these, so many are there at once."""
+    """PNG output may be as large as the archives; a limited number of archives exists at once."""
     stop = threading.Event()
     sizes = {}
     for keep, at_once, held in ((False, 1, 0), (True, 1, 0), (False, 1, 40)):
@@ -257,10 +257,10 @@ def test_space_needed(server, archives, split, data, pool):
         expected = {(False, 0): 164 + 100, (True, 0): 164 + 164, (False, 40): 164 + 60}
         assert steps.space_needed(sizes, at_once) == expected[keep, held]
     local = Preparation(data, required, LocalSource(data), pool, stop, png=False, keep_archives=False)
-    assert local.space_needed(sizes, 2) == 123  # three quarters, and no archives
+    assert local.space_needed(sizes, 2) == 123  # three quarters, without archives
 
 
-def test_several_splits_are_one_need(tmp_path, kit):
+def test_required_files_of_several_splits_are_merged(tmp_path, kit):
     first = kit.write_split(tmp_path / "a", train=["9 5 l"])
     second = kit.write_split(tmp_path / "b", train=["10 5 l"])
     required = {
@@ -271,8 +271,8 @@ def test_several_splits_are_one_need(tmp_path, kit):
     assert len(required) == 3 and archive.parts == {"09", "10"} and len(needed.files) == 8
 
 
-def test_odometry_from_nothing(prepare, server, data, tmp_path, kit):
-    """Without the top folder that the archives have, and without the sequences that are not of the split."""
+def test_odometry_in_an_empty_folder(prepare, server, data, tmp_path, kit):
+    """Strip the archives' top folder, and skip sequences that are not in the split."""
     images = {
         f"sequences/{s}/image_{c}/{n:06d}.png": kit.png_bytes(n) for s in ("08", "11") for c in (2, 3) for n in range(3)
     }
@@ -287,14 +287,14 @@ def test_odometry_from_nothing(prepare, server, data, tmp_path, kit):
     assert {name for name in found if not name.startswith(".prep")} == {*expected, *texts.values()}
 
 
-def test_two_runs_keep_out_of_each_others_way(data):
+def test_concurrent_runs_are_rejected(data):
     with only_run(data), pytest.raises(DataError, match="Another run is preparing"), only_run(data):
         pass
     with only_run(data):
         pass
 
 
-def test_a_full_disk_is_named(data):
-    message = r"data: No space left on device.*goes on where this one ended"
+def test_full_disk_is_reported(data):
+    message = r"data': No space left on device.*run the same command again"
     with pytest.raises(DataError, match=message), disk_faults(data):
         Path("/dev/full").write_bytes(b"x")

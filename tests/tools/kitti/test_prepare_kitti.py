@@ -1,4 +1,4 @@
-"""The command, as users run it, stop it and mistype it."""
+"""Test the command: complete runs, interruptions and option errors."""
 
 import os
 import shutil
@@ -39,15 +39,15 @@ def _wait_until(condition, process):
 
 @pytest.fixture
 def small(server, kit, tmp_path):
-    """Two small drives on the server, a split of them, and the options that name all."""
+    """Write two small drives to the server and a split with them; return the options for both."""
     archives = kit.write_raw_archives(server.root, {DRIVE: range(4), OTHER: range(4)})
     split = kit.write_split(tmp_path / "mine", train=[f"{DRIVE} 1 l"], val=[f"{OTHER} 2 r"])
     data = tmp_path / "data"
     return data, archives, ("--data_path", data, "--split", split, "--server", server.url)
 
 
-def test_from_nothing_by_a_published_split(server, kit, tmp_path, shared_splits):
-    """All 697 images of the Eigen test, in archives of the real names; lists and archives from the same server."""
+def test_published_split_in_an_empty_folder(server, kit, tmp_path, shared_splits):
+    """Fetch all 697 images of the Eigen test split; one server has the lists, and archives with the real names."""
     frames = {}
     for line in (shared_splits / "eigen/test_files.txt").read_text().splitlines():
         folder, frame, _ = line.split()
@@ -59,27 +59,27 @@ def test_from_nothing_by_a_published_split(server, kit, tmp_path, shared_splits)
     options = ("--data_path", data, "--split", "eigen", "--server", server.url, "--splits_server", server.url)
     repository = ROOT / "splits/eigen"
     if repository.exists():
-        pytest.skip(f"{repository} would be taken in the place of the server's")
+        pytest.skip(f"{repository} would be used instead of the server's")
     printed = _run(*options)
-    assert "33 archives" in printed and f"{data} has all that eigen needs." in printed
+    assert "33 archives" in printed and f"'{data}' is complete for eigen" in printed
     assert (data / "splits/eigen/test_files.txt").read_bytes() == (server.root / "eigen/test_files.txt").read_bytes()
     kit.assert_tree(data, archives)
     server.requests.clear()
-    assert "has all that eigen needs" in _run(*options) and not server.requests
+    assert "is complete for eigen" in _run(*options) and not server.requests
 
 
-def test_a_local_folder_as_the_source(small, server, kit):
+def test_local_folder_as_the_source(small, server, kit):
     data, archives, options = small
     printed = _run(*options[:4], "--source", server.root, "--png", "--num_workers", 1, "--downloads", 1)
-    assert "add --png to what reads it" in printed and not server.requests
+    assert "pass --png" in printed and not server.requests
     kit.assert_tree(data, archives, png=True)
     assert all((server.root / path).is_file() for path in archives)
-    assert "16 png images become jpg" in _run(*options[:4], "--source", server.root)
+    assert "Converting 16 PNG images" in _run(*options[:4], "--source", server.root)
     kit.assert_tree(data, archives)
 
 
-def test_the_improved_ground_truth(small, server, kit):
-    """Asked for, it joins a tree that is there; its maps of other drives stay in the archive."""
+def test_improved_ground_truth(small, server, kit):
+    """Add the maps to an existing tree; skip maps of other drives in the archive."""
     data, _, options = small
     maps = {f"val/{OTHER.split('/')[1]}/proj_depth/groundtruth/image_03/0000000002.png": kit.png_bytes(1)}
     others = {name.replace("0005", "0009"): content for name, content in maps.items()}
@@ -95,10 +95,8 @@ def test_the_improved_ground_truth(small, server, kit):
 
 
 @pytest.mark.parametrize("moment", ["download", "unpack", "convert"])
-def test_killed_at_any_moment_it_goes_on(server, kit, tmp_path, moment):
-    archives = kit.write_raw_archives(
-        server.root, {DRIVE: range(80)}, size=(256, 96)
-    )  # large enough to be caught at it
+def test_resumes_after_a_kill_at_any_moment(server, kit, tmp_path, moment):
+    archives = kit.write_raw_archives(server.root, {DRIVE: range(80)}, size=(256, 96))  # large enough to interrupt
     split = kit.write_split(tmp_path / "mine", train=[f"{DRIVE} {n} l" for n in range(1, 39)])
     data = tmp_path / "data"
     images = data / DRIVE / "image_02/data"
@@ -127,11 +125,11 @@ def test_killed_at_any_moment_it_goes_on(server, kit, tmp_path, moment):
     came = sum(path.stat().st_size for path in data.glob("archives/*sync.zip.part"))
 
     if moment == "convert":
-        for frame in range(40):  # each image is there, whole, as one or the other
+        for frame in range(40):  # each image is complete, as JPEG or PNG
             paths = [images / f"{frame:010d}{suffix}" for suffix in (".jpg", ".png")]
             with Image.open(next(path for path in paths if path.is_file())) as image:
                 image.load()
-        assert any(images.glob("*.png")), "it was killed too late to tell"
+        assert any(images.glob("*.png")), "the process was killed too late for this test"
     else:
         assert not (data / DRIVE).exists()
     server.requests.clear()
@@ -142,16 +140,16 @@ def test_killed_at_any_moment_it_goes_on(server, kit, tmp_path, moment):
         assert came > 0 and asked == [f"bytes={came}-"]
 
 
-def test_stopped_by_the_user_it_says_how_to_go_on(small, server, kit):
+def test_interrupted_command_prints_how_to_resume(small, server, kit):
     data, archives, options = small
     go_on = threading.Event()
     server.faults[ZIP] = [lambda handler, due: go_on.wait(60)]
     process = subprocess.Popen(_command(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _wait_until(lambda: any(method == "GET" and path == ZIP for method, path, _ in server.requests), process)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=10)  # a silent server is not waited for
+    _, told = process.communicate(timeout=10)  # without waiting for the server
     go_on.set()
-    assert process.returncode == 130 and told.strip() == "Stopped. The same command goes on from here."
+    assert process.returncode == 130 and "run the same command again" in told.lower()
     _run(*options, "--keep_archives")
     kept = {path.name for path in (data / "archives").iterdir()}
     assert kept == {path.rpartition("/")[2] for path in archives}
@@ -160,24 +158,24 @@ def test_stopped_by_the_user_it_says_how_to_go_on(small, server, kit):
 
 
 def test_no_space_for_a_file(small):
-    """The limit on a file's size stands for a full disk."""
+    """Simulate a full disk by a file size limit."""
     data, _, options = small
     limited = ["bash", "-c", 'ulimit -f 4; exec "$@"', "bash", *_command(*options)]
     done = subprocess.run(limited, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "File too large" in done.stderr and "goes on where this one ended" in done.stderr
+    assert "File too large" in done.stderr and "run the same command again" in done.stderr
     assert not (data / DRIVE).exists()
 
 
-def test_what_is_missing_at_the_end_is_told(small, server, kit):
+def test_files_missing_at_the_end_are_reported(small, server, kit):
     _, archives, options = small
     members = {
         name: content for name, content in archives[ZIP].items() if not name.endswith("image_03/data/0000000001.png")
     }
     kit.write_zip(server.root / ZIP, members)
     printed = _run(*options, status=1)
-    assert f"{DAY}_drive_0001_sync.zip: 1 files missing or cut off\n  {DRIVE}/image_03/data/0000000001.jpg" in printed
-    assert "The same command fetches these archives again" in printed
+    assert f"{DAY}_drive_0001_sync.zip: 1 missing or truncated files\n  {DRIVE}/image_03/data/0000000001.jpg" in printed
+    assert "Run the same command again" in printed
 
 
 @pytest.mark.parametrize(
@@ -185,20 +183,20 @@ def test_what_is_missing_at_the_end_is_told(small, server, kit):
     [
         (("--split", "nowhere"), "Split 'nowhere' not found"),
         (("--split", "nowhere", "--splt", "x"), "--splt"),
-        (("--downloads", 0), "--downloads: got 0, allowed: an integer of at least 1"),
+        (("--downloads", 0), "--downloads: got 0, expected an integer of at least 1"),
         (("--num_workers", "two"), "--num_workers"),
-        (("--server", "ftp://x"), "'ftp://x' is no address of a server"),
-        (("--source", "nowhere"), "3 of 3 archives cannot be had"),
+        (("--server", "ftp://x"), "'ftp://x' is not a server address"),
+        (("--source", "nowhere"), "3 of 3 archives are unavailable"),
     ],
 )
-def test_mistakes_are_told_in_a_message(small, arguments, message):
+def test_errors_are_one_message(small, arguments, message):
     printed = _run(*small[2], *arguments, status=2)
     assert printed.startswith("error: ") and message in printed
     assert not (small[0] / DAY).exists()
 
 
-def test_a_disk_that_is_too_small(small, tmp_path):
-    """Space is asked for before anything is fetched."""
+def test_disk_too_small(small, tmp_path):
+    """Check the free space before fetching."""
     data, _, options = small
     (tmp_path / "sitecustomize.py").write_text(
         "import shutil\nshutil.disk_usage = lambda path: type('usage', (), {'free': 1000})\n"

@@ -1,4 +1,4 @@
-"""The command, on the lists as they stand in public, from a folder and from a server."""
+"""Test the command with the published lists, from a folder and from a server."""
 
 import subprocess
 import sys
@@ -26,15 +26,15 @@ def _contents(folder, names):
     return {str(path.relative_to(folder)): path.read_bytes() for name in names for path in (folder / name).iterdir()}
 
 
-def test_all_published_lists_from_a_folder(shared_splits, tmp_path):
+def test_gets_all_published_lists_from_a_folder(shared_splits, tmp_path):
     printed = _run("--source", shared_splits, "--out", tmp_path / "splits")
     assert _contents(tmp_path / "splits", PUBLISHED_SPLITS) == _contents(shared_splits, PUBLISHED_SPLITS)
     assert "eigen_zhou: train_files.txt, val_files.txt" in printed
-    assert _run("--source", tmp_path, "--out", tmp_path / "splits").count("all there already") == 6
+    assert _run("--source", tmp_path, "--out", tmp_path / "splits").count("already complete") == 6
 
 
-def test_published_lists_from_a_server(server, shared_splits, tmp_path, kit):
-    """One connection is cut, and one server fault passes."""
+def test_gets_published_lists_from_a_server(server, shared_splits, tmp_path, kit):
+    """Include one interrupted connection and one transient server fault."""
     for name in ("eigen_zhou", "eigen"):
         (server.root / name).mkdir()
         for path in (shared_splits / name).iterdir():
@@ -45,46 +45,46 @@ def test_published_lists_from_a_server(server, shared_splits, tmp_path, kit):
     assert _contents(tmp_path, ("eigen_zhou", "eigen")) == _contents(shared_splits, ("eigen_zhou", "eigen"))
 
     (tmp_path / "eigen/test_files.txt").write_text("mine\n")
-    assert "test_files.txt is not the published list: delete it" in _run(*options, status=2)
+    assert "test_files.txt' differs from the published list" in _run(*options, status=2)
     (tmp_path / "eigen/test_files.txt").unlink()
     (server.root / "eigen/test_files.txt").write_bytes(b"404: Not Found")
-    assert "eigen/test_files.txt is not the published list" in _run(*options, status=2)
+    assert "eigen/test_files.txt' differs from the published list" in _run(*options, status=2)
     (server.root / "eigen/test_files.txt").unlink()
-    assert "eigen/test_files.txt: the server answers 404" in _run(*options, status=2)
+    assert "eigen/test_files.txt: the server responded 404" in _run(*options, status=2)
     assert not list((tmp_path / "eigen").iterdir())
 
 
-def test_a_split_by_rule(tmp_path):
+def test_generates_a_split_by_rule(tmp_path):
     for frame in range(62):
         for name in ("image_02/data/{}.jpg", "image_03/data/{}.jpg", "oxts/data/{}.txt"):
             path = tmp_path / DRIVE / name.format(f"{frame:010d}")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("0 " * 8 + ("5" if frame else "0") + " 0" * 21)
     printed = _run("--make", "mine", "--data_path", tmp_path, "--val_share", "0.25", "--seed", 3)
-    assert "90 lines to train on, 30 to validate on, of 1 drives" in printed
+    assert "90 lines for training, 30 for validation" in printed
     assert len(read_split_lines(find_split("mine", tmp_path), "train")) == 90
-    assert "is there and differs" in _run("--make", "mine", "--data_path", tmp_path, status=2)
+    assert "exists with other content" in _run("--make", "mine", "--data_path", tmp_path, status=2)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--make", "mine"), "--make needs --data_path"),
+        (("--make", "mine"), "Pass --data_path"),
         (("--make", "eigen", "--data_path", "."), "--make eigen: a published split has this name"),
-        (("--make", "mine", "--data_path", "nowhere"), "nowhere has no frames to train on: 0 drives"),
-        (("--make", "mine", "--data_path", ".", "--val_share", "1"), "--val_share: got 1.0, allowed"),
+        (("--make", "mine", "--data_path", "nowhere"), "no frames for training: 0 drives"),
+        (("--make", "mine", "--data_path", ".", "--val_share", "1"), "--val_share: got 1.0, expected"),
         (("--make", "mine", "--split", "eigen"), "not allowed with"),
-        (("--split", "eigen", "--data_path", "."), "--data_path goes with --make"),
+        (("--split", "eigen", "--data_path", "."), "--data_path is for --make"),
         (("--split", "egien"), "invalid choice: 'egien'"),
-        (("--source", "nowhere", "--out", "nowhere"), "nowhere/eigen_zhou/train_files.txt and"),
+        (("--source", "nowhere", "--out", "nowhere"), "nowhere/eigen_zhou/train_files.txt' and"),
     ],
 )
-def test_mistakes_are_told_in_a_message(arguments, message):
+def test_errors_are_one_message(arguments, message):
     printed = _run(*arguments, status=2)
     assert printed.startswith("error: ") and message in printed
 
 
-def test_a_missing_published_split_says_the_command_that_gets_it(tmp_path, monkeypatch):
+def test_missing_published_split_names_the_command_to_get_it(tmp_path, monkeypatch):
     import datasets.splits
 
     monkeypatch.setattr(datasets.splits, "REPOSITORY_SPLITS", tmp_path)

@@ -13,7 +13,7 @@ def _by_name(required):
     return {archive.name: needed for archive, needed in required.items()}
 
 
-def test_training_needs_neighbours_and_the_pair_and_validation_the_lidar_too(tmp_path, kit):
+def test_training_requires_neighbours_and_pair_and_validation_also_lidar(tmp_path, kit):
     split = kit.write_split(tmp_path / "mine", train=[f"{DRIVE} 5 l"], val=[f"{DRIVE} 20 r"])
     required = _by_name(required_files(split, ".jpg"))
     images = {f"image_02/data/{n:010d}.jpg" for n in (4, 5, 6, 20)} | {
@@ -25,7 +25,7 @@ def test_training_needs_neighbours_and_the_pair_and_validation_the_lidar_too(tmp
     assert len(required) == 2
 
 
-def test_a_test_needs_its_own_image_and_the_ground_truth(tmp_path, kit):
+def test_test_line_requires_its_image_and_ground_truth(tmp_path, kit):
     split = kit.write_split(tmp_path / "mine", test=[f"{DRIVE} 5 r"])
     required = _by_name(required_files(split, ".png", improved=True))
     assert required[f"{DAY}_drive_0001_sync.zip"].files == {f"{DRIVE}/image_03/data/0000000005.png"}
@@ -50,34 +50,34 @@ def test_odometry(tmp_path, kit):
 
 @pytest.fixture(scope="module")
 def published(shared_splits):
-    """The needs of each published split."""
+    """Required files of each published split."""
     return {name: required_files(shared_splits / name, ".jpg") for name in PUBLISHED_SPLITS}
 
 
-def test_the_drives_and_images_of_the_published_splits(published):
-    """Numbers worked out from the lists by other means."""
+def test_drives_and_images_of_the_published_splits(published):
+    """Compare with numbers computed from the lists independently."""
     drives = {"eigen_zhou": 32, "eigen_full": 33, "eigen": 28, "eigen_benchmark": 28, "benchmark": 60}
     for name, count in drives.items():
         required = _by_name(published[name])
         assert sum("_drive_" in archive for archive in required) == count
         assert ("data_depth_annotated.zip" in required) == (name == "eigen_benchmark")
     assert sum(len(needed.scans) for needed in published["eigen"].values()) == 697
-    # Whole drives, both cameras, and no neighbour beyond the last frame.
+    # Complete drives, both cameras, no neighbour after the last frame.
     assert len(_by_name(published["eigen_full"])["2011_09_26_drive_0001_sync.zip"].files) == 2 * 108
     assert {part for archive in published["odom"] for part in archive.parts} == {f"{n:02d}" for n in range(11)}
 
 
-def test_the_published_splits_need_the_66_archives_that_are_known(published, shared_splits):
-    """All raw splits together, against the list of addresses that came with the lists."""
+def test_published_splits_require_the_66_known_archives(published, shared_splits):
+    """Compare all raw splits together with the address list published with the splits."""
     known = (shared_splits / "kitti_archives_to_download.txt").read_text().split()
     raw = {archive.path for name, required in published.items() if name != "odom" for archive in required}
     raw.remove("data_depth_annotated.zip")
     assert sorted(f"{SERVER}/{path}" for path in raw) == sorted(known) and len(known) == 66
 
 
-def test_a_split_without_images_of_kitti(tmp_path, kit):
+def test_split_without_kitti_images_is_rejected(tmp_path, kit):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no lists"):
         required_files(tmp_path / "empty", ".jpg")
-    with pytest.raises(DataError, match="not of KITTI"):
+    with pytest.raises(DataError, match="not a folder of KITTI"):
         required_files(kit.write_split(tmp_path / "mixed", train=[f"{DRIVE} 5 l", "9 5 l"]), ".jpg")

@@ -15,14 +15,14 @@ TEST_DRIVE = f"{DAY}/{DAY}_drive_0002_sync"
 
 
 def _oxts(forward):
-    """KITTI's 30 fields with this speed; east and north, the other way of telling it, say something else."""
+    """Build KITTI's 30 oxts fields with this forward speed; east and north velocities have other values."""
     fields = [49.0, 8.4, 116.0, 0.0, 0.0, 0.0, 77.0, 77.0, forward, 77.0, 0.0]
     return " ".join(map(str, [*fields, *[0] * 19])) + "\n"
 
 
 @pytest.fixture
 def add_frame(tmp_path):
-    """Adds a frame to the tree, its images empty, moving at so many m/s."""
+    """Add a frame with empty images and a speed in m/s to the tree."""
 
     def add(folder, frame, forward=9.0, cameras=(2, 3), suffix="jpg"):
         for camera in cameras:
@@ -48,7 +48,7 @@ def _frames(lines):
     return sorted({line.frame for line in lines})
 
 
-def test_neighbours_and_both_cameras(add_frame, make):
+def test_frames_require_neighbours_and_both_cameras(add_frame, make):
     for frame in range(10):
         add_frame(DRIVE, frame, cameras=(2,) if frame == 3 else (2, 3), suffix="png" if frame % 2 else "jpg")
     split = make()
@@ -56,7 +56,7 @@ def test_neighbours_and_both_cameras(add_frame, make):
     assert split.val == [] and (split.drives, split.test_drives, split.without_neighbours, split.static) == (1, 0, 5, 0)
 
 
-def test_still_frames_are_told_by_the_speed_forwards_or_backwards(add_frame, make):
+def test_speed_in_either_direction_decides_which_frames_are_static(add_frame, make):
     for frame, forward in enumerate([9, 0.99, 1.0, 0, -0.5, -1.2, 9]):
         add_frame(DRIVE, frame, forward)
     split = make()
@@ -65,7 +65,7 @@ def test_still_frames_are_told_by_the_speed_forwards_or_backwards(add_frame, mak
     assert _frames(make(min_speed=0).train) == [1, 2, 3, 4, 5]
 
 
-def test_the_share_to_validate_on_comes_in_stretches_from_the_seed(add_frame, make, tmp_path):
+def test_seed_selects_stretches_for_validation(add_frame, make, tmp_path):
     for drive, count in (("0001", 302), ("0005", 202)):
         for frame in range(count):
             add_frame(DRIVE.replace("0001", drive), frame)
@@ -73,16 +73,16 @@ def test_the_share_to_validate_on_comes_in_stretches_from_the_seed(add_frame, ma
     train, val = ({(line.folder, line.frame) for line in lines} for lines in (split.train, split.val))
     assert not train & val and len(train | val) == 500 and len(val) == 50 and len(split.val) == 100
     borders = sum((folder, frame + 1) in train for folder, frame in val)
-    assert borders <= 2  # one whole stretch of 50, or two parts
+    assert borders <= 2  # one complete stretch of 50, or two parts
     again = make(val_share=0.1, seed=1)
     assert (again.train, again.val) == (split.train, split.val)
     assert make(val_share=0.1, seed=2).val != split.val
-    # Another drive adds to the split without changing which stretches come first; so it is on any machine.
+    # The order of stretches does not depend on other drives in the tree or on the machine.
     copy = shutil.copytree(tmp_path / DAY, tmp_path / "other" / DAY, copy_function=os.link).parent
     assert make(val_share=0.1, seed=1, tree=copy).val == split.val
 
 
-def test_the_order_of_folders_does_not_matter(add_frame, make, monkeypatch):
+def test_folder_order_does_not_matter(add_frame, make, monkeypatch):
     from pathlib import Path
 
     for drive in ("0001", "0005", "0011"):
@@ -96,7 +96,7 @@ def test_the_order_of_folders_does_not_matter(add_frame, make, monkeypatch):
     assert (again.train, again.val) == (split.train, split.val) and len(split.val) == round(0.2 * 3 * 58) * 2
 
 
-def test_the_drives_of_the_eigen_test(shared_splits, add_frame, make):
+def test_eigen_test_drives_are_excluded(shared_splits, add_frame, make):
     lines = read_split_lines(shared_splits / "eigen", "test")
     assert {line.folder.split("/")[1] for line in lines} == EIGEN_TEST_DRIVES and len(EIGEN_TEST_DRIVES) == 28
     for frame in range(3):
@@ -107,11 +107,11 @@ def test_the_drives_of_the_eigen_test(shared_splits, add_frame, make):
     assert {line.folder for line in split.train} == {DRIVE} and split.test_drives == 28
 
 
-def test_membership_as_in_the_published_split(shared_splits, add_frame, make):
-    """Drives of all kinds, with the frames that they have (eigen_full), as still as Zhou et al. found them.
+def test_membership_equals_the_published_split(shared_splits, add_frame, make):
+    """Reproduce the split of Zhou et al. for drives of all kinds with their real frames (from eigen_full).
 
-    What their optical flow took for still stands still in this tree; all else, that a frame needs neighbours, both
-    cameras, and a drive that is not tested on, is the rule's to find, and must give their split.
+    Frames that their optical flow classified as static have speed 0 in this tree. The rule must find all other
+    exclusions: missing neighbours, missing cameras, test drives.
     """
     drives = {
         f"{DAY}/{DAY}_drive_{n}_sync" for n in ("0001", "0005", "0017", "0018", "0057", "0060", "0079", "0104", "0113")
@@ -134,7 +134,7 @@ def test_membership_as_in_the_published_split(shared_splits, add_frame, make):
 
 
 def _write_pictures(folder, offsets, noise):
-    """A street that moves by so many pixels of a 1242-wide image from frame to frame, with a car that passes."""
+    """Write a street that moves by the given pixels per frame (at a width of 1242), with a passing car."""
     rng = np.random.default_rng(0)
     street = cv2.resize(rng.integers(0, 256, (24, 160, 3), dtype=np.uint8), (1600, 375), interpolation=cv2.INTER_CUBIC)
     for frame, offset in enumerate(np.cumsum(offsets)):
@@ -148,18 +148,18 @@ def _write_pictures(folder, offsets, noise):
             cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 
-def test_without_oxts_images_tell_what_moves(tmp_path, make):
-    """Steps 3 to 7, into the frames of these numbers, are none; what passes in front does not count as motion.
+def test_image_motion_is_used_without_oxts(tmp_path, make):
+    """The steps to frames 3 to 7 are zero; a passing car does not count as motion.
 
-    A frame moves by the mean of its two steps.
+    The motion of a frame is the mean of its two steps.
     """
     _write_pictures(tmp_path / DRIVE, [3, 3, 3, 0, 0, 0, 0, 0, 3, 3, 3, 3], noise=3)
     split = make()
     assert _frames(split.train) == [1, 2, 7, 8, 9, 10] and split.static == 4 and split.by_images == 10
 
 
-def test_a_real_street(tmp_path, make, kitti_sample):
-    """A real drive through a street at speed, without oxts: all of it moves; a frame shown again and again does not."""
+def test_real_street(tmp_path, make, kitti_sample):
+    """In a real drive without oxts, all frames move; a repeated frame is static."""
     source = next(kitti_sample.glob("*/*_sync"))
     folder = tmp_path / DRIVE
     for camera in (2, 3):
@@ -173,28 +173,28 @@ def test_a_real_street(tmp_path, make, kitti_sample):
     assert _frames(make().train) == list(range(1, 13))
 
 
-def test_nothing_to_train_on_and_damaged_files(tmp_path, add_frame, make):
-    with pytest.raises(DataError, match="has no frames to train on: 0 drives"):
+def test_no_usable_frames_and_damaged_files(tmp_path, add_frame, make):
+    with pytest.raises(DataError, match="no frames for training: 0 drives"):
         make()
     for frame in range(4):
         add_frame(DRIVE, frame, 0.0)
-    with pytest.raises(DataError, match=r"1 drives.*2 lack a neighbour or the other camera, 2 hardly move"):
+    with pytest.raises(DataError, match=r"1 drives.*2 frames lack a neighbour or the other camera, 2 are static"):
         make()
     (tmp_path / DRIVE / "oxts/data/0000000001.txt").write_text("49.0 8.4\n")
-    with pytest.raises(DataError, match=r"0000000001\.txt is not a file of oxts"):
+    with pytest.raises(DataError, match=r"0000000001\.txt' is not an oxts file"):
         make()
     (tmp_path / DRIVE / "oxts/data/0000000001.txt").unlink()
     with pytest.raises(DataError, match=r"\.jpg cannot be read"):  # the images are empty
         make()
 
 
-def test_lists_that_are_there_are_not_overwritten(tmp_path, add_frame, make):
+def test_existing_lists_are_not_overwritten(tmp_path, add_frame, make):
     for frame in range(60):
         add_frame(DRIVE, frame)
     split, folder = make(val_share=0.1), tmp_path / "splits/mine"
     write_split(split, folder)
     assert read_split_lines(folder, "train") == split.train and read_split_lines(folder, "val") == split.val
     write_split(split, folder)
-    with pytest.raises(DataError, match=r"train_files\.txt is there and differs"):
+    with pytest.raises(DataError, match=r"train_files\.txt' exists"):
         write_split(make(val_share=0.5), folder)
     assert read_split_lines(folder, "train") == split.train
