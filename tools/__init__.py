@@ -1,1 +1,1 @@
-"""Commands, and the packages that only commands use."""
+"""Commands, and packages that only commands use."""

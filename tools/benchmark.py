@@ -1,9 +1,11 @@
-"""Times data loading, training, evaluation and prediction, and prints one line of JSON for each.
+"""Time data loading, training steps, evaluation and prediction; print one line of JSON per measurement.
 
-``python tools/benchmark.py [--only NAME] [--repeat N]``; further options are those of train.py, with the same meaning.
-Where there is a baseline, it runs in turn with ours: what else the machine does then weighs on both alike.
+Example: python tools/benchmark.py --only step --repeat 5 --height 192 --width 640
+
+Benchmarks with a baseline alternate between the two implementations, so background load affects both equally.
 """
 
+import argparse
 import importlib
 import json
 import subprocess
@@ -18,19 +20,23 @@ from common.option_types import OptionParser
 from options import parse_options
 from tools.benchmarks.measure import use_one_core
 
-BENCHMARKS = ("loader", "step", "evaluate", "predict")  # NAME_benchmark in `tools.benchmarks` runs each
+BENCHMARKS = ("loader", "step", "evaluate", "predict")  # implemented by tools.benchmarks.NAME_benchmark
 
 
 def main() -> None:
-    """Parses the options, and runs each benchmark in a process of its own: its peak memory is its own too."""
+    """Run each benchmark in a separate process, to measure its own peak memory."""
     parser = OptionParser(
-        description="Times data loading, training steps, evaluation and prediction; a line of JSON for each.",
-        epilog="Further options are those of train.py, with the same meaning: --height, --width, --batch_size, "
-        "--use_stereo, --data_path, --split, --config.",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="All options of train.py are accepted, see python train.py --help:\n"
+        "--height, --width, --batch_size, --use_stereo, --data_path,\n"
+        "--split, --config, ...",
         allow_abbrev=False,
     )
-    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="run this one alone; may be repeated")
-    parser.add_argument("--repeat", type=int, default=7, metavar="N", help="how often each is timed (default: 7)")
+    parser.add_argument(
+        "--only", action="append", choices=BENCHMARKS, help="benchmark to run; repeatable (default: all)"
+    )
+    parser.add_argument("--repeat", type=int, default=7, metavar="N", help="measurements per benchmark (default: 7)")
     own, others = parser.parse_known_args()
     opt = parse_options(others)
     if own.repeat < 1:

@@ -1,8 +1,9 @@
-"""Finds a camera's intrinsics and lens from a film, or a folder of images, of a checkerboard.
+"""Calibrate a camera (intrinsics and distortion) from a video or images of a checkerboard.
 
-``python tools/calibrate.py VIDEO_OR_FOLDER --corners 9x6 --out camera.json``, then ``python tools/import_video.py ...
---camera camera.json``. The board may be shown on a flat screen. Film with the zoom, resolution and stabilisation of the
-films to come.
+Example: python tools/calibrate.py board.mp4 --corners 9x6 --out camera.json
+
+Then pass the result on: python tools/import_video.py ... --camera camera.json. A flat screen can display the board.
+Record the board with the same zoom, resolution and stabilisation as the videos to import.
 """
 
 import argparse
@@ -26,23 +27,25 @@ from tools.video_import.camera_calibration import (
 )
 from tools.video_import.sources import open_source
 
-WIDE_SPREAD = 0.5  # of the image
+WIDE_SPREAD = 0.5  # share of the image
 
 
 def main() -> None:
-    """Calibrates, prints what was found, and writes it."""
+    """Calibrate the camera, print the result and write it."""
     parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("input", type=Path, metavar="VIDEO_OR_FOLDER", help="the film of the board")
+    parser.add_argument("input", type=Path, metavar="VIDEO_OR_FOLDER", help="video or images of the board")
     parser.add_argument(
-        "--corners", required=True, metavar="ACROSSxDOWN", help="corners inside of the board: 9x6 for 10x7 squares"
+        "--corners", required=True, metavar="ACROSSxDOWN", help="inner corners of the board: 9x6 for 10x7 squares"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
-    parser.add_argument("--fisheye", action="store_true", help="a fisheye: horizontal FOV above about 100 degrees")
+    parser.add_argument(
+        "--fisheye", action="store_true", help="use the fisheye model: horizontal FOV above about 100 degrees"
+    )
     args = parser.parse_args()
     match = re.fullmatch(r"(\d+)x(\d+)", args.corners)
     corners = (int(match[1]), int(match[2])) if match else (0, 0)
     if min(corners) < 3:
-        raise OptionsError(f"--corners: got {args.corners}, expected two numbers of at least 3, as in 9x6")
+        raise OptionsError(f"--corners: got {args.corners}, expected two numbers of at least 3, for example 9x6")
     source = open_source(args.input)
     progress = Progress(len(frames_to_search(source)), "frames", seconds=30)
     try:
@@ -53,13 +56,15 @@ def main() -> None:
     camera = rescale_and_validate(found.camera, source.size, str(args.input))
     write_camera_file(args.out, camera, error_pixels=found.error, boards=found.boards)
     print(
-        f"{camera.describe()}\n{found.boards} boards, which spread over {found.covered:.0%} of the image, fit to "
-        f"{found.error:.2f} pixels: {args.out}"
+        f"{camera.describe()}\n{found.boards} boards covering {found.covered:.0%} of the image, reprojection error "
+        f"{found.error:.2f} pixels. Saved to '{args.out}'"
     )
     if found.error > GOOD_FIT:
-        print("Note: more than 1 pixel is much: is the film sharp, the board flat, and the right --fisheye chosen?")
+        print(
+            "Note: an error above 1 pixel is large. Check that the video is sharp, the board flat and --fisheye right."
+        )
     if found.covered < WIDE_SPREAD:
-        print("Note: the lens is known only where the board was: show it at the image's border too.")
+        print("Note: distortion is unreliable outside the covered area. Show the board near the image borders too.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Looks through a whole split before it is trained on: every image, neighbour, calibration and lidar scan.
+"""Check every image, neighbour, calibration file and lidar scan of a split before training.
 
-``python tools/check_dataset.py --data_path DIR --split NAME --json FILE``: options are those of train.py. Exit status
-is 1 where training or evaluation would suffer, 2 where nothing could be checked.
+Example: python tools/check_dataset.py --data_path kitti_data --split eigen_zhou --json findings.json
+
+Exit status: 1 if there are errors that affect training or evaluation, 2 if nothing could be checked.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -12,7 +14,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes that decode fill the cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # decoding processes already use all cores
 
 from common.atomic_files import atomic_file
 from common.environment import run_script
@@ -32,14 +34,16 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 def main() -> None:
-    """Checks, prints what was found, and writes it; the exit status is 1 where there are errors."""
+    """Run all checks, print a summary and write the findings; exit with status 1 on errors."""
     parser = OptionParser(
-        description="Checks every image, neighbour, calibration and lidar scan of a split.",
-        epilog="Further options are those of train.py, with the same meaning: --data_path, --split, --dataset, --png, "
-        "--frame_ids, --use_stereo, --num_workers, --config.",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="All options of train.py are accepted, see python train.py --help:\n"
+        "--data_path, --split, --dataset, --png, --frame_ids,\n"
+        "--use_stereo, --num_workers, --config, ...",
         allow_abbrev=False,
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file to write all findings to")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON file for all findings (default: none)")
     own, others = parser.parse_known_args()
     opt = parse_options(others)
     if own.json:
@@ -50,21 +54,21 @@ def main() -> None:
         about = {"split": opt.split, "data_path": opt.data_path, "dataset": opt.dataset}
         with atomic_file(own.json) as stream:
             stream.write(json.dumps({**about, **result.as_dict()}, indent=2).encode())
-        print(f"All findings in {own.json}")
+        print(f"Saved to '{own.json}'")
     if not result.passed:
         raise SystemExit(1)
 
 
 def check(opt: Options) -> CheckResult:
-    """Everything that there is to check of a split.
+    """Run all checks of a split.
 
     Raises:
-        DataError: the split is not there, or none of its images.
+        DataError: the split or all of its images are missing.
     """
     split_dir = find_split(opt.split, opt.data_path)
     lists, unreadable = read_lists(split_dir)
     parts = {part: _build(opt, part, lines) for part, lines in lists.items()}
-    # Exported ground truth takes the place of the test frames' own.
+    # Evaluation uses exported ground truth instead of the test frames' lidar scans.
     is_exported = (split_dir / "gt_depths.npz").is_file()
     depth_parts = [part for part in parts if part == "val" or (part.startswith("test") and not is_exported)]
     plan = plan_checks(parts, depth_parts, unreadable)
@@ -75,12 +79,12 @@ def check(opt: Options) -> CheckResult:
     finally:
         progress.close()
     seconds = time.monotonic() - started
-    print(f"{plan.files} files read in {seconds:.1f} s, {plan.files / seconds:.1f} a second")
+    print(f"{plan.files} files read in {seconds:.1f} s, {plan.files / seconds:.1f} files/s")
     return result
 
 
 def _build(opt: Options, part: str, lines: list[SplitLine]) -> MonoDataset:
-    """The dataset as training, or evaluation for the test lines, has it."""
+    """Build the dataset with the settings of training, or of evaluation for test lines."""
     is_test = part.startswith("test")
     return dataset_from(
         opt,
@@ -92,15 +96,19 @@ def _build(opt: Options, part: str, lines: list[SplitLine]) -> MonoDataset:
 
 
 def _check_writable(path: Path) -> None:
-    """Raises OptionsError where a file cannot be written: better told before the check than after it."""
+    """Check that a file can be written, before the long check instead of after it.
+
+    Raises:
+        OptionsError: the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise OptionsError(f"--json: {path} cannot be written ({error.strerror})") from error
+        raise OptionsError(f"--json: '{path}' cannot be written ({error.strerror})") from error
     if path.is_dir():
-        raise OptionsError(f"--json: got the folder {path}, allowed: a file")
+        raise OptionsError(f"--json: got the folder '{path}', expected a file")
 
 
 if __name__ == "__main__":

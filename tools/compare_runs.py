@@ -1,9 +1,12 @@
-"""Tells whether two evaluations differ by more than chance: the same frames, scored twice.
+"""Test whether two evaluations of the same frames differ significantly.
 
-``python tools/compare_runs.py A B [--details]``: A and B are what evaluate_depth.py wrote: a ``frames.csv``, the folder
-``scores_SPLIT`` that holds it, or the folder above, where it has but one.
+Example: python tools/compare_runs.py runs/a/scores_eigen runs/b/scores_eigen --details
+
+A and B are outputs of evaluate_depth.py: frames.csv, its folder scores_SPLIT, or the parent folder if it contains only
+one scores_SPLIT.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -21,26 +24,34 @@ from evaluation.result_files import FRAMES_FILE, RATIO_COLUMN, SUMMARY_FILE, rea
 
 
 def main() -> None:
-    """Parses the command line and prints the table."""
+    """Parse the command line and print the table."""
     parser = OptionParser(
-        description="Tells whether two evaluations of the same frames differ by more than chance.",
-        epilog="B - A is the mean difference over the frames that both scored; the interval holds 95 % of its "
-        f"bootstrap means; p is the share of {DRAWS} random flips of the differences' signs whose mean is at least as "
-        "far from 0. Neighbouring frames resemble each other, so that both are rather too sure.",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="B - A: mean difference over the frames scored in both.\n"
+        "95 % interval: bootstrap interval of this mean.\n"
+        f"p: share of {DRAWS} random sign flips of the differences whose mean is at least as far from 0.\n"
+        "Neighbouring frames are correlated, so both are overconfident.",
         allow_abbrev=False,
     )
-    parser.add_argument("a", type=Path, metavar="A", help="frames.csv of evaluate_depth.py, or a folder that holds it")
-    parser.add_argument("b", type=Path, metavar="B", help="the same, of the other run")
-    parser.add_argument("--details", action="store_true", help="compare all that both files hold, not the seven alone")
+    parser.add_argument("a", type=Path, metavar="A", help="frames.csv of evaluate_depth.py, or its folder")
+    parser.add_argument("b", type=Path, metavar="B", help="frames.csv of the other run, or its folder")
+    parser.add_argument(
+        "--details", action="store_true", help="compare all common columns (default: the seven standard metrics)"
+    )
     own = parser.parse_args()
     print(compare(own.a, own.b, own.details))
 
 
 def compare(a: Path, b: Path, details: bool = False) -> str:
-    """The table of differences, B less A, over the frames that both scored, matched by name.
+    """Build the table of differences B - A over the frames scored in both, matched by name.
+
+    Args:
+        a, b: frames.csv or a folder that contains it.
+        details: whether to compare all common columns instead of the seven standard metrics.
 
     Raises:
-        DataError: a file is missing or is no frames.csv, or they have no frame in common.
+        DataError: a file is missing or is not a frames.csv, or no frame is scored in both.
     """
     paths = [find_frames(path) for path in (a, b)]
     (frames_a, columns_a), (frames_b, columns_b) = (read_frames(path) for path in paths)
@@ -53,18 +64,20 @@ def compare(a: Path, b: Path, details: bool = False) -> str:
     for path, columns in zip(paths, (columns_a, columns_b), strict=True):
         missing = [name for name in METRIC_NAMES if name not in columns]
         if missing:
-            raise DataError(f"{path} lacks the columns {', '.join(missing)}: evaluate again.")
+            raise DataError(f"'{path}' lacks the columns {', '.join(missing)}. Run evaluate_depth.py again.")
     place = {name: i for i, name in enumerate(frames_b)}
     common = [(i, place[name]) for i, name in enumerate(frames_a) if name in place]
-    # A frame that either skipped is in neither's mean.
+    # Exclude frames that either evaluation skipped from both means.
     scored = [(i, j) for i, j in common if np.isfinite([columns_a["abs_rel"][i], columns_b["abs_rel"][j]]).all()]
     if not scored:
-        raise DataError(f"{paths[0]} and {paths[1]} have no scored frame in common: they are of different splits.")
+        raise DataError(
+            f"'{paths[0]}' and '{paths[1]}' have no scored frame in common. Compare runs on the same split."
+        )
     rows_a, rows_b = np.array(scored).T
     lines = [f"A: {paths[0]}", f"B: {paths[1]}", f"{len(scored)} frames in both, matched by name"]
     left = [len(frames) - len(scored) for frames in (frames_a, frames_b)]
     if any(left):
-        lines.append(f"left out: {left[0]} of A, {left[1]} of B, skipped there or not in the other")
+        lines.append(f"excluded: {left[0]} of A, {left[1]} of B (skipped in one of them, or missing in the other)")
     lines += _differences(*(path.with_name(SUMMARY_FILE) for path in paths))
     width = max(map(len, names))
     lines.append(f"{'':{width}} {'A':>9} {'B':>9} {'B - A':>9}   {'95 % interval':>19} {'p':>8}")
@@ -75,20 +88,20 @@ def compare(a: Path, b: Path, details: bool = False) -> str:
 
 
 def _differences(a: Path, b: Path) -> list[str]:
-    """What was done differently, as far as the summaries beside the frames tell; one line at most."""
+    """Describe differences between the protocols in two summary files, in at most one line."""
     try:
         protocols = [json.loads(path.read_text(encoding="utf-8"))["protocol"] for path in (a, b)]
         pairs = [(key, protocols[0][key], protocols[1][key]) for key in protocols[0]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
     differing = ", ".join(f"{key} {one} and {other}" for key, one, other in pairs if one != other)
-    return [f"Note: A and B were scored differently: {differing}"] if differing else []
+    return [f"Note: A and B were scored with different settings: {differing}"] if differing else []
 
 
 def _row(a: np.ndarray, b: np.ndarray) -> str:
     both = np.isfinite(a) & np.isfinite(b)
     if not both.any():
-        return "no frame has a value in both"
+        return "no frame with a value in both"
     a, b = a[both], b[both]
     differences = (b - a)[:, None]
     (low,), (high,) = intervals(differences)
@@ -97,10 +110,10 @@ def _row(a: np.ndarray, b: np.ndarray) -> str:
 
 
 def find_frames(path: Path) -> Path:
-    """The ``frames.csv`` that a path means.
+    """Locate the ``frames.csv`` that a path refers to.
 
     Raises:
-        DataError: there is none, or more than one.
+        DataError: a folder contains none, or more than one.
     """
     if not path.is_dir():
         return path
@@ -110,8 +123,10 @@ def find_frames(path: Path) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise DataError(f"{path} has scores of several splits: name one of {', '.join(str(f.parent) for f in found)}.")
-    raise DataError(f"{path} has no {FRAMES_FILE}: evaluate_depth.py writes it into scores_SPLIT beside metrics.json.")
+        raise DataError(
+            f"'{path}' has scores of several splits. Pass one of {', '.join(str(f.parent) for f in found)}."
+        )
+    raise DataError(f"'{path}' contains no {FRAMES_FILE}. evaluate_depth.py writes it to scores_SPLIT.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Converts weights: a folder of them, or a single file such as a backbone, into another format.
+"""Convert a weights folder, or a single weight file such as a backbone, to another format.
 
-``python tools/convert_weights.py SRC DST --format {pdparams, safetensors, pytorch}``: SRC is a folder or a file in any
-format that is read here; DST a new folder, or a new file. ``pytorch`` has PyTorch's names and layouts, in safetensors.
+Example: python tools/convert_weights.py weights/mono_640x192 converted --format pytorch
+
+The format pytorch uses PyTorch's names and layouts, in safetensors files.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,41 +24,37 @@ from serialization.manifest import MANIFEST_FILE, check_manifest
 if TYPE_CHECKING:
     from serialization.weights_folder import WeightsInfo
 
-# What the original implementation is trained at by default, for weights that do not say.
+# Default training size of the original implementation, for weights that do not specify a size.
 _DEFAULT_SIZE = {"height": 192, "width": 640}
 
 
 def main() -> None:
-    """Parses the command line and converts."""
-    parser = OptionParser(description="Converts a folder of weights, or a single file of them.", allow_abbrev=False)
-    parser.add_argument("source", type=Path, metavar="SRC", help=f"folder of weights, or a file in {any_of(READERS)}")
-    parser.add_argument("target", type=Path, metavar="DST", help="new folder; for a file, a new file")
-    parser.add_argument(
-        "--format", choices=FORMATS, required=True, help="pytorch: its names and layouts, as safetensors"
-    )
+    """Parse the command line and convert."""
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("source", type=Path, metavar="SRC", help=f"weights folder, or a {any_of(READERS)} file")
+    parser.add_argument("target", type=Path, metavar="DST", help="new folder, or a new file if SRC is a file")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="output format")
     args = parser.parse_args()
     source = resolve_complete_dir(args.source.absolute())
     if not source.exists():
-        raise WeightsError(
-            f"{args.source} does not exist: a folder of weights, or a file in {any_of(READERS)}, was expected."
-        )
+        raise WeightsError(f"'{args.source}' not found. Expected a weights folder, or a {any_of(READERS)} file.")
     target = args.target
     if target.exists() and not (source.is_dir() and target.is_dir() and not any(target.iterdir())):
         raise WeightsError(
-            f"{target} exists and will not be replaced: name a new {'folder' if source.is_dir() else 'file'}."
+            f"'{target}' exists and is not replaced. Choose a new {'folder' if source.is_dir() else 'file'}."
         )
     convert = _convert_folder if source.is_dir() else _convert_file
     print(convert(source, target, args.format))
 
 
 def _convert_folder(source: Path, target: Path, name: str) -> str:
-    """Writes ``target``; what was written, for the user."""
+    """Convert a weights folder and return a summary for the user."""
     prepare_environment()
     from serialization.weights_folder import INFO_FILE, read_weights, read_weights_info, roles_in, write_weights
 
     roles = [role for role in ROLES if role in roles_in(source)]
     if not roles:
-        raise WeightsError(f"{source} holds no weights: files named after {any_of(ROLES)} were expected.")
+        raise WeightsError(f"'{source}' contains no weights. Expected files named {any_of(ROLES)}.")
     form = FORMATS[name]
     contents, info = read_weights(source, roles), read_weights_info(source)
     arrays = {role: form.arrange(content) for role, (_, content) in contents.items()}
@@ -70,25 +68,25 @@ def _convert_folder(source: Path, target: Path, name: str) -> str:
     others = sorted(path.name for path in source.iterdir() if path.is_file() and path.name not in used)
     if others:
         lines.append(f"Not converted: {', '.join(others)}")
-    lines.append(f"Written to {target}")
+    lines.append(f"Saved to '{target}'")
     if name == "pytorch":
         lines.append(_recipe(target, roles, info))
     return "\n".join(lines)
 
 
 def _convert_file(source: Path, target: Path, name: str) -> str:
-    """Writes ``target``; what was written, for the user."""
+    """Convert a weight file and return a summary for the user."""
     form = FORMATS[name]
     if target.suffix != form.ending:
-        raise WeightsError(f"{target} should end in {form.ending}: that is how files of --format {name} are named.")
+        raise WeightsError(f"'{target}' has the wrong extension for --format {name}, expected {form.ending}.")
     check_manifest(source.parent, [source.name])
     arrays = form.arrange(read_arrays(source))
     form.write(target, arrays)
-    return f"{_table({target: len(arrays)})}\nWritten to {target}"
+    return f"{_table({target: len(arrays)})}\nSaved to '{target}'"
 
 
 def _table(files: Mapping[Path, int]) -> str:
-    """File, arrays and size of each, aligned."""
+    """Format file name, number of arrays and size in MB as an aligned table."""
     width = max(len(path.name) for path in files)
     rows = [f"{'file':<{width}}  arrays      MB"]
     rows += [f"{path.name:<{width}}  {count:>6}  {path.stat().st_size / 1e6:>6.1f}" for path, count in files.items()]
@@ -96,11 +94,11 @@ def _table(files: Mapping[Path, int]) -> str:
 
 
 def _recipe(folder: Path, roles: list[str], info: "WeightsInfo | None") -> str:
-    """How to save the files again with PyTorch, as the original code reads them."""
+    """Format the PyTorch code that saves the files as ``.pth`` for the original implementation."""
     size = info.as_dict() if info else _DEFAULT_SIZE
     add_size = f'; weights["encoder"].update({size})' if "encoder" in roles else ""
-    assumed = "" if info else f"\n(the weights do not say for which size: {size['width']}x{size['height']} is usual)"
-    return f"""For the original code, run this where PyTorch is, in the folder that shall hold the .pth files{assumed}:
+    assumed = "" if info else f"\n(the weights do not specify a size; {size['width']}x{size['height']} is assumed)"
+    return f"""To use them in the original code, run this with PyTorch in the folder for the .pth files{assumed}:
 
 import torch; from safetensors.torch import load_file
 weights = {{role: load_file(f"{folder.absolute()}/{{role}}.safetensors") for role in {roles}}}{add_size}

@@ -1,6 +1,6 @@
-"""Serves a page in the browser to try depth on: drop an image or a video, compare, point, turn, download.
+"""Serve a demo page that predicts depth for uploaded images and videos.
 
-``python tools/demo_app.py [--load_weights_folder DIR ...] [--host ADDRESS] [--port N]``
+Example: python tools/demo_app.py --load_weights_folder weights/mono_640x192 --port 7860
 """
 
 import os
@@ -22,25 +22,30 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Parses the options, and serves the page until a signal comes."""
+    """Parse the options and serve the page until SIGINT or SIGTERM."""
     options = parse_page_options()
     folders = options.load_weights_folder or find_weights(Path())
     _check_address(options)
-    # All that visitors send and get lies in here, and goes with it.
+    # All uploads and results are in this folder, which is deleted at the end.
     with tempfile.TemporaryDirectory(prefix="depth_page_") as folder:
         serve(options, Predictors(folders, options), Path(folder))
 
 
 def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
-    """Serves the page until SIGINT or SIGTERM comes, with all files in ``folder``.
+    """Serve the page until SIGINT or SIGTERM.
+
+    Args:
+        options: options of the page.
+        predictors: predictors for the offered weights.
+        folder: folder for all uploads and results.
 
     Raises:
-        UserError: the first weights cannot be used, or Gradio is missing.
+        UserError: the first weights are unusable, or Gradio is not installed.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
     prepare_environment()
     set_device(options.device)
-    _ = predictors[predictors.folders[0]]  # faults are told now, not to the first visitor
+    _ = predictors[predictors.folders[0]]  # load now: errors appear at the start instead of at the first upload
     with ended_by_ctrl_c():
         page_module = _import_interface()
     from tools.demo.examples import draw_examples
@@ -59,9 +64,9 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
         head=f"<script>{(ROOT / 'tools/demo/pointer.js').read_text()}</script>",
     )
     if options.host not in ("127.0.0.1", "localhost", "::1"):
-        print(f"Whoever reaches {options.host} can use this page.")
+        print(f"Note: the page is open to everyone who can connect to {options.host}.")
     print(
-        f"The page is at http://{options.host}:{options.port}/; Ctrl-C ends it and deletes what it was sent.",
+        f"Serving http://{options.host}:{options.port}/. Press Ctrl-C to stop and delete all uploads.",
         flush=True,
     )
     stop.wait()
@@ -69,7 +74,11 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
 
 
 def _check_address(options: PageOptions) -> None:
-    """Raises UserError where the page cannot listen there."""
+    """Check that the address is free.
+
+    Raises:
+        UserError: the page cannot listen on the address.
+    """
     try:
         family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family) as probe:
@@ -77,8 +86,8 @@ def _check_address(options: PageOptions) -> None:
             probe.bind((options.host, options.port))
     except OSError as error:
         raise UserError(
-            f"--host {options.host} --port {options.port}: cannot listen there ({error.strerror}). Another program may "
-            "use the port: name another by --port."
+            f"--host {options.host} --port {options.port}: cannot listen on this address ({error.strerror}). "
+            "If another program uses the port, pass a different --port."
         ) from error
 
 
@@ -87,7 +96,7 @@ def _import_interface():
         from tools.demo import interface
     except ImportError as error:
         raise UserError(
-            f"the page needs what is not installed ({error}): pip install -r requirements-page.txt"
+            f"a package for the demo page is not installed ({error}). Run: pip install -r requirements-page.txt"
         ) from error
     return interface
 

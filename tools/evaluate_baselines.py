@@ -1,22 +1,32 @@
-"""Scores constant depth and the mean depth map of the training frames on a split: what training must beat.
+"""Score two baselines on a split: constant depth and the mean training depth map. Trained weights must beat both.
 
-``python tools/evaluate_baselines.py --split NAME --eval_split NAME --data_path DIR``
+Example: python tools/evaluate_baselines.py --split eigen_zhou --eval_split eigen --data_path kitti_data
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.environment import run_script
+from common.option_types import OptionParser
 from evaluation.result_tables import format_metrics_table
 from options import parse_options
 from tools.reporting.baseline_scores import open_test_split, score_baselines
 
 
 def main() -> None:
-    """Prints the seven metrics of both, by the protocol of evaluate_depth.py with median scaling."""
-    opt = parse_options()
+    """Print the seven metrics of both baselines, by the protocol of evaluate_depth.py with median scaling."""
+    parser = OptionParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="All options of train.py are accepted, see python train.py --help:\n"
+        "--data_path, --split, --eval_split, --num_workers, ...",
+        allow_abbrev=False,
+    )
+    _, others = parser.parse_known_args()
+    opt = parse_options(others)
     test = open_test_split(opt)
     for name, result in score_baselines(opt, test).items():
         count = len(test.dataset) - len(result.skipped)

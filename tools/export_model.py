@@ -1,11 +1,13 @@
-"""Exports the depth networks to files that run without this project: Paddle's inference model, and ONNX.
+"""Export the depth networks as models that run without this project: Paddle inference model and ONNX.
 
-``python tools/export_model.py --load_weights_folder DIR --out DIR``: the models take uint8 (B, H, W, 3), RGB images of
-any size, and give float32 (B, H, W), depth. Each is run and compared with the networks before it counts as exported.
+Example: python tools/export_model.py --load_weights_folder weights/mono_640x192 --out exported
+
+Input: uint8 (B, H, W, 3), RGB images of any size. Output: float32 (B, H, W), depth. Each exported model is run and
+compared with the networks before it is saved.
 """
 
 import sys
-from argparse import Namespace
+from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,22 +25,22 @@ from inference.from_options import predictor_from
 from inference.predict_options import PREDICT_FIELDS
 from serialization.manifest import write_manifest
 
-if TYPE_CHECKING:  # they import Paddle, which nobody needs to be told of a mistyped option
+if TYPE_CHECKING:  # these import Paddle, too slow for --help and option errors
     import numpy as np
 
     from inference.depth_predictor import DepthPredictor
 
-FRAMES = 4  # of the images given, at most
+FRAMES = 4  # maximum number of images for the comparison
 
-# Options that predict.py and the export share.
+# Options shared with predict.py.
 PREDICTOR_OPTIONS = ("depth_network", "height", "width", "min_depth", "max_depth", "scale", "dataset")
 
 
 def main() -> None:
-    """Parses the options and exports."""
+    """Parse the options and export the models."""
     args = _parse()
     if args.out.exists() and any(args.out.iterdir() if args.out.is_dir() else [1]):
-        raise UserError(f"--out {args.out} holds something already, and will not be replaced: name a new folder.")
+        raise UserError(f"--out '{args.out}' is not empty and is not replaced. Choose a new folder.")
     frames = _frames(args.images)
     prepare_environment()
     predictor = predictor_from(args)
@@ -63,22 +65,22 @@ def main() -> None:
                 (folder / name).unlink()
         write_info(folder, info)
         write_manifest(folder)
-    print(f"Exported to {args.out}: {', '.join(name for kind in info.formats for name in FILES[kind])}")
+    print(f"{', '.join(name for kind in info.formats for name in FILES[kind])}. Saved to '{args.out}'")
 
 
 def _parse() -> Namespace:
-    parser = OptionParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--load_weights_folder", required=True, metavar="DIR", help="folder of weights")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
+    parser = OptionParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("--load_weights_folder", required=True, metavar="DIR", help="weights folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder, new or empty")
     parser.add_argument(
-        "--format", nargs="+", choices=FILES, help="what to write (default: paddle, and onnx where it can be written)"
+        "--format", nargs="+", choices=FILES, help="formats to export (default: paddle, and onnx if available)"
     )
     parser.add_argument(
-        "--bare", action="store_true", help="the networks alone: float32 (B, 3, h, w) in [0, 1] to 1 / depth"
+        "--bare", action="store_true", help="export the networks only: float32 (B, 3, h, w) in [0, 1] to 1 / depth"
     )
-    parser.add_argument("--fp16", action="store_true", help="weights in 16 bits: half the size")
+    parser.add_argument("--fp16", action="store_true", help="store weights as float16, half the size (default: off)")
     parser.add_argument(
-        "--images", nargs="+", metavar="INPUT", help="what to compare on: images or folders (default: built-in scenes)"
+        "--images", nargs="+", metavar="INPUT", help="images or folders to compare on (default: built-in scenes)"
     )
     for name in PREDICTOR_OPTIONS:
         add_argument(parser, PREDICT_FIELDS[name])
@@ -86,7 +88,7 @@ def _parse() -> Namespace:
 
 
 def _formats(asked: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the formats to write: those asked for, else all that can be written here."""
+    """Return the requested formats, or all that can be written on this machine."""
     from inference.export.model_writers import ONNX_NEEDS, can_write_onnx
 
     if asked:
@@ -98,7 +100,7 @@ def _formats(asked: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:
-    """uint8 (H, W, 3) images to compare on."""
+    """Load or render the images for the comparison, uint8 (H, W, 3) each."""
     if inputs is None:
         from tools.synthetic.render import PinholeCamera, StreetRenderer
         from tools.synthetic.street import Street
@@ -111,7 +113,7 @@ def _frames(inputs: Sequence[str] | None) -> list["np.ndarray"]:
 
 
 def _write(folder: Path, predictor: "DepthPredictor", info: ExportInfo) -> None:
-    """Writes the models; ONNX is made of Paddle's."""
+    """Write the models; the ONNX model is converted from the Paddle model."""
     from inference.export.model_writers import cast_weights_fp16, write_onnx, write_paddle
     from inference.export.traced_network import CoreModel, EndToEndModel
 
@@ -133,7 +135,11 @@ def _write(folder: Path, predictor: "DepthPredictor", info: ExportInfo) -> None:
 def _compare(
     folder: Path, kind: str, predictor: "DepthPredictor", frames: Sequence["np.ndarray"], info: ExportInfo
 ) -> None:
-    """Runs a model and prints how it agrees. Raises UserError where it does not."""
+    """Run an exported model and print its difference from the networks.
+
+    Raises:
+        UserError: the difference exceeds the tolerance.
+    """
     from inference.export.agreement import TOLERANCE, TOLERANCE_FP16, difference_of_resizing, difference_on_same_input
     from inference.export.engines import ENGINES
 
@@ -143,15 +149,13 @@ def _compare(
     difference = difference_on_same_input(run, predictor, frames, info.bare)
     if not difference <= tolerance:
         raise UserError(
-            f"The {kind} model's depth differs from the networks' by up to {difference:.1e} of it on the same input, "
-            f"more than {tolerance:.0e}: nothing is exported."
+            f"The {kind} model's depth has a relative difference of up to {difference:.1e} from the networks' on the "
+            f"same input (allowed: {tolerance:.0e}). Nothing was exported."
         )
-    print(f"{kind}: depth on the same resized input differs by up to {difference:.1e} of it (allowed: {tolerance:.0e})")
+    print(f"{kind}: maximum relative depth difference on the same input {difference:.1e} (allowed: {tolerance:.0e})")
     if not info.bare:
         mean, largest = difference_of_resizing(run, predictor, frames)
-        print(
-            f"{kind}: where it resizes itself, not Pillow and OpenCV, by {mean:.1e} on average, {largest:.1e} at most"
-        )
+        print(f"{kind}: with its own resizing instead of Pillow and OpenCV: mean {mean:.1e}, maximum {largest:.1e}")
 
 
 if __name__ == "__main__":

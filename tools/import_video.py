@@ -1,6 +1,8 @@
-"""Makes a data set of your own videos, to train on: ``python train.py --dataset folder --data_path DIR``.
+"""Create a training dataset from your own videos or image folders.
 
-``python tools/import_video.py VIDEO_OR_FOLDER ... --out DIR``. Exit status is 1 where some could not be imported.
+Example: python tools/import_video.py drive.mp4 --out my_data --camera camera.json
+
+Then train: python train.py --dataset folder --data_path my_data. Exit status: 1 if an input could not be imported.
 """
 
 import argparse
@@ -32,7 +34,7 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 def main() -> None:
-    """Imports what is named; the exit status is 1 where some of it could not be."""
+    """Import all inputs; exit with status 1 if one of them failed."""
     args = _parser().parse_args()
     inputs, settings = _checked(args)
     failed = 0
@@ -47,17 +49,17 @@ def main() -> None:
             size = plan.size
             _import(plan, settings.out / name)
         except DataError as error:
-            print(f"  left out: {error}", file=sys.stderr, flush=True)
+            print(f"  Skipping '{given.left}': {error}", file=sys.stderr, flush=True)
             failed += 1
     manifest = write_lists(settings.out)
     counts = manifest["lines"]
     print(
-        f"{len(manifest['sequences'])} sequences of {manifest['width']}x{manifest['height']} in {settings.out}: "
-        f"{counts['train']} lines to train on, {counts['val']} to validate on, {counts['test']} to test on\n"
+        f"{len(manifest['sequences'])} sequences of {manifest['width']}x{manifest['height']}: {counts['train']} lines "
+        f"for training, {counts['val']} for validation, {counts['test']} for testing. Saved to '{settings.out}'\n"
         f"To train: python train.py --dataset folder --data_path {settings.out}"
     )
     if failed:
-        print(f"{failed} of {len(inputs)} could not be imported.", file=sys.stderr)
+        print(f"{failed} of {len(inputs)} inputs could not be imported.", file=sys.stderr)
         raise SystemExit(1)
 
 
@@ -71,65 +73,67 @@ def _import(plan: ImportPlan, folder: Path) -> None:
         progress.close()
     across, down = record["field_of_view"]
     print(
-        f"  {folder}: {record['frames']} frames, {record['frames_still']} left out where nothing moves"
-        + (f", {record['frames_not_decoded']} not decoded" if record["frames_not_decoded"] else "")
-        + f", {record['breaks']} breaks; field of view as stored {across:.1f} x {down:.1f} degrees"
+        f"  {record['frames']} frames, {record['frames_still']} static frames skipped"
+        + (f", {record['frames_not_decoded']} not decodable" if record["frames_not_decoded"] else "")
+        + f", {record['breaks']} breaks; stored field of view {across:.1f} x {down:.1f} degrees"
         + (", undistorted" if record["lens"] == "undone" else "")
-        + (" (was there already)" if was_there else ""),
+        + (f". Already in '{folder}'" if was_there else f". Saved to '{folder}'"),
         flush=True,
     )
 
 
 def _parser() -> OptionParser:
     parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="video or folder of images")
+    parser.add_argument("--out", type=Path, required=True, help="dataset folder, new or to be extended")
+    parser.add_argument("--height", type=int, help=f"height of stored frames, a multiple of {MULTIPLE} pixels")
     parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="a video, or a folder of images"
+        "--width",
+        type=int,
+        help=f"width of stored frames, a multiple of {MULTIPLE} pixels (default: area of 640x192, aspect ratio kept)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the data set; more may be added later")
-    parser.add_argument("--height", type=int, help=f"of the stored frames, a multiple of {MULTIPLE}")
+    parser.add_argument("--camera", type=Path, metavar="FILE", help="camera file, JSON or YAML (docs/own_camera.md)")
+    parser.add_argument("--fov", type=float, metavar="DEGREES", help="horizontal FOV, degrees")
     parser.add_argument(
-        "--width", type=int, help="of the stored frames (default: as many pixels as 640x192, unsquashed)"
-    )
-    parser.add_argument(
-        "--camera", type=Path, metavar="FILE", help="JSON or YAML, of these cameras (docs/own_camera.md)"
-    )
-    parser.add_argument("--fov", type=float, metavar="DEGREES", help="field of view across the image's width")
-    parser.add_argument(
-        "--keep_distortion", action="store_true", help="keep the lens in the images and model it in training"
+        "--keep_distortion", action="store_true", help="store distorted frames and model the lens in training"
     )
     parser.add_argument(
-        "--right", nargs="+", type=Path, default=[], help="the right camera of each, of rectified pairs"
+        "--right", nargs="+", type=Path, default=[], help="right camera of each input, for rectified stereo pairs"
     )
-    parser.add_argument("--baseline", type=float, metavar="METRES", help="between the cameras of the pairs")
+    parser.add_argument("--baseline", type=float, metavar="METRES", help="baseline of the stereo pairs, metres")
     parser.add_argument(
-        "--depth", nargs="+", type=Path, default=[], help="a folder for each with its frames' depth, to evaluate on"
+        "--depth", nargs="+", type=Path, default=[], help="folder of depth maps for each input, for evaluation"
     )
     return parser
 
 
 def _checked(args: argparse.Namespace) -> tuple[list[ImportInput], ImportSettings]:
-    """Raises OptionsError where options make no sense together."""
+    """Check the options and derive inputs and settings.
+
+    Raises:
+        OptionsError: an option is out of range, or options contradict each other.
+    """
     if len({path.resolve() for path in args.inputs}) < len(args.inputs):
-        raise OptionsError("a source is named twice: its frames would be trained and tested on")
+        raise OptionsError("an input is named twice: its frames would be in both the training and the test split")
     for name in ("right", "depth"):
         if getattr(args, name) and len(getattr(args, name)) != len(args.inputs):
             raise OptionsError(f"--{name}: got {len(getattr(args, name))}, expected one for each of {len(args.inputs)}")
     if bool(args.right) != (args.baseline is not None):
-        raise OptionsError("--right and --baseline belong together: the other camera, and how far away it is")
+        raise OptionsError("--right and --baseline require each other. Pass both, or neither")
     if args.baseline is not None and args.baseline <= 0:
-        raise OptionsError(f"--baseline: got {args.baseline}, expected metres above 0")
+        raise OptionsError(f"--baseline: got {args.baseline}, expected more than 0 metres")
     if args.camera and args.fov is not None:
-        raise OptionsError("--camera and --fov both say what the camera is: choose one")
+        raise OptionsError("--camera and --fov exclude each other. Pass one of them")
     if args.fov is not None and not 1 < args.fov < 179:
-        raise OptionsError(f"--fov: got {args.fov}, expected degrees between 1 and 179")
+        raise OptionsError(f"--fov: got {args.fov}, expected between 1 and 179 degrees")
     if args.keep_distortion and not args.camera:
-        raise OptionsError("--keep_distortion needs the lens: give it by --camera")
+        raise OptionsError("--keep_distortion requires the distortion coefficients. Pass --camera")
     if (args.height is None) != (args.width is None):
-        raise OptionsError("--height and --width belong together")
+        raise OptionsError("--height and --width require each other. Pass both, or neither")
     for name in ("height", "width"):
         side = getattr(args, name)
         if side is not None and (side % MULTIPLE or side < LEAST_SIDE):
-            raise OptionsError(f"--{name}: got {side}, expected a multiple of {MULTIPLE} from {LEAST_SIDE} on")
+            raise OptionsError(f"--{name}: got {side}, expected a multiple of {MULTIPLE}, at least {LEAST_SIDE}")
     size = (args.height, args.width) if args.height else None
     rights, depths = (getattr(args, name) or [None] * len(args.inputs) for name in ("right", "depth"))
     inputs = [ImportInput(*paths) for paths in zip(args.inputs, rights, depths, strict=True)]

@@ -1,7 +1,8 @@
-"""Makes a driving world to train in: procedural streets with stereo, lidar and exact depth, as a KITTI raw tree.
+"""Render a synthetic driving dataset as a KITTI raw tree: procedural streets with stereo, lidar and exact depth.
 
-``python tools/make_synthetic.py --out data/synthetic --height 96 --width 320 --frames 800``, then
-``python train.py --data_path data/synthetic --split synthetic --eval_split synthetic ...``
+Example: python tools/make_synthetic.py --out data/synthetic --height 96 --width 320 --frames 800
+
+Then train: python train.py --data_path data/synthetic --split synthetic --eval_split synthetic ...
 """
 
 import argparse
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes that draw fill the cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rendering processes already use all cores
 
 from tqdm import tqdm
 
@@ -21,15 +22,18 @@ from tools.synthetic.world import SPLIT, World, generate
 
 
 def main() -> None:
-    """Parses the options and writes the world."""
+    """Parse the options and write the dataset."""
     parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write, new or empty")
-    parser.add_argument("--height", type=int, default=96, help="of the images (default %(default)s)")
-    parser.add_argument("--width", type=int, default=320, help="of the images (default %(default)s)")
-    parser.add_argument("--frames", type=int, default=800, help="stereo frames altogether (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another one, another world (default %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="output folder, new or empty")
+    parser.add_argument("--height", type=int, default=96, help="image height, pixels (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=320, help="image width, pixels (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=800, help="total number of stereo frames (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the streets (default: %(default)s)")
     parser.add_argument(
-        "--num_workers", type=int, default=os.cpu_count(), help="processes that draw; 0 draws in the main one"
+        "--num_workers",
+        type=int,
+        default=os.cpu_count(),
+        help="rendering processes; 0 renders in the main process (default: number of cores)",
     )
     args = parser.parse_args()
     if args.num_workers < 0:
@@ -39,17 +43,17 @@ def main() -> None:
     with tqdm(total=args.frames, unit=" frames", disable=None) as bar:
         written = generate(world, args.out, args.num_workers, bar.update)
     if not written:
-        print(f"{args.out} holds this world already.")
+        print(f"'{args.out}' already contains this dataset.")
         return
     seconds = time.monotonic() - started
-    lines = ", ".join(f"{len(world.split_lines(part))} to {verb}" for part, verb in _PARTS)
+    lines = ", ".join(f"{len(world.split_lines(part))} for {verb}" for part, verb in _PARTS)
     print(
         f"{args.frames} stereo frames of {args.width}x{args.height} in {len(world.drive_lengths)} streets in "
-        f"{seconds:.0f} s ({args.frames / seconds:.1f} a second): {args.out}\nsplit {SPLIT}: {lines}"
+        f"{seconds:.0f} s ({args.frames / seconds:.1f} frames/s). Saved to '{args.out}'\nsplit {SPLIT}: {lines}"
     )
 
 
-_PARTS = (("train", "train on"), ("val", "validate on"), ("test", "test on"))
+_PARTS = (("train", "training"), ("val", "validation"), ("test", "testing"))
 
 if __name__ == "__main__":
     run_script(main)

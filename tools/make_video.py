@@ -1,6 +1,8 @@
-"""Films the built-in driving world, as somebody's own camera would: videos, the true depth of each frame, the camera.
+"""Render videos of the synthetic streets, with the true depth of each frame and the camera file.
 
-``python tools/make_video.py --out data/videos``, then ``python tools/import_video.py data/videos/street_01.mp4 ...``
+Example: python tools/make_video.py --out data/videos --lens fisheye
+
+The videos serve as a user's own recordings for python tools/import_video.py data/videos/street_01.mp4 ...
 """
 
 import argparse
@@ -9,7 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes that draw fill the cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rendering processes already use all cores
 
 from tqdm import tqdm
 
@@ -22,18 +24,25 @@ from tools.video_import.camera_calibration import write_camera_file
 
 
 def main() -> None:
-    """Parses the options and films."""
+    """Parse the options and render the videos."""
     parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--out", type=Path, required=True, help="folder that gets the videos")
-    parser.add_argument("--videos", type=int, default=3, help="how many streets are filmed (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each (default %(default)s)")
-    parser.add_argument("--fps", type=int, default=30, help="frames a second (default %(default)s)")
-    parser.add_argument("--height", type=int, default=192, help="of the images (default %(default)s)")
-    parser.add_argument("--width", type=int, default=320, help="of the images (default %(default)s)")
-    parser.add_argument("--lens", choices=tuple(LENSES), default="none", help="of the camera (default %(default)s)")
-    parser.add_argument("--fov", type=float, help="horizontal FOV, degrees, without the lens (default: KITTI's, 81.5)")
-    parser.add_argument("--seed", type=int, default=0, help="another one, other streets (default %(default)s)")
-    parser.add_argument("--num_workers", type=int, default=os.cpu_count(), help="processes that draw; 0: the main one")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
+    parser.add_argument(
+        "--videos", type=int, default=3, help="number of videos, one street each (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=8.0, help="seconds per video (default: %(default)s)")
+    parser.add_argument("--fps", type=int, default=30, help="frames per second (default: %(default)s)")
+    parser.add_argument("--height", type=int, default=192, help="image height, pixels (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=320, help="image width, pixels (default: %(default)s)")
+    parser.add_argument("--lens", choices=tuple(LENSES), default="none", help="lens distortion (default: %(default)s)")
+    parser.add_argument("--fov", type=float, help="horizontal FOV before distortion, degrees (default: KITTI's, 81.5)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the streets (default: %(default)s)")
+    parser.add_argument(
+        "--num_workers",
+        type=int,
+        default=os.cpu_count(),
+        help="rendering processes; 0 renders in the main process (default: number of cores)",
+    )
     args = parser.parse_args()
     for name, least in (("videos", 1), ("seconds", 1), ("fps", 1), ("height", 32), ("width", 64), ("seed", 0)):
         if getattr(args, name) < least:
@@ -53,7 +62,8 @@ def main() -> None:
                 bar.update(1)
     write_camera_file(args.out / "camera.json", camera)
     print(
-        f"{args.videos} videos of {count} frames, their depth, and camera.json in {args.out}: {camera.describe()}\n"
+        f"{args.videos} videos of {count} frames with depth and camera.json ({camera.describe()}). "
+        f"Saved to '{args.out}'\n"
         f"To import: python tools/import_video.py {args.out}/*.mp4 --depth {args.out}/*_depth --out DIR "
         f"--camera {args.out}/camera.json"
     )

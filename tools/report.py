@@ -1,7 +1,6 @@
-"""Writes the report of a training run: one HTML file that can be read offline.
+"""Write the report of a training run: a single HTML file for offline reading.
 
-``python tools/report.py RUN_DIR [--weights FOLDER] [--frames N] [--out FILE] [OPTIONS]``: RUN_DIR is
-LOG_DIR/MODEL_NAME. OPTIONS are those of train.py, and replace the run's: ``--data_path``, ``--eval_split`` say.
+Example: python tools/report.py log_dir/mono_640x192 --frames 6 --out report.html
 """
 
 import argparse
@@ -16,10 +15,10 @@ from options import parse_options
 
 
 def main() -> None:
-    """Parses the command line, and writes the report."""
+    """Parse the command line and write the report."""
     own, others = _parser().parse_known_args()
     if own.frames < 1:
-        raise OptionsError(f"--frames: got {own.frames}, allowed: an integer of at least 1")
+        raise OptionsError(f"--frames: got {own.frames}, expected an integer of at least 1")
     given = parse_options(others)
     changes = {name: getattr(given, name) for name in given.explicitly_set}
     prepare_environment()
@@ -33,19 +32,22 @@ def main() -> None:
     path = own.out or own.run_dir / "report.html"
     with atomic_file(path) as stream:
         stream.write(page)
-    print(f"Report in {path} ({len(page) / 1e6:.1f} MB)")
+    print(f"Report of {len(page) / 1e6:.1f} MB. Saved to '{path}'")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="Writes the report of a training run: one HTML file that can be read offline.",
-        epilog="Further OPTIONS, as train.py has them, replace the run's: --data_path, --eval_split, --device.",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Options of train.py override those of the run: --data_path, --eval_split, --device, ...",
         allow_abbrev=False,
     )
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the run: LOG_DIR/MODEL_NAME; comes first")
+    parser.add_argument(
+        "run_dir", type=Path, metavar="RUN_DIR", help="folder of the run, LOG_DIR/MODEL_NAME; the first argument"
+    )
     parser.add_argument("--weights", type=Path, help="weights to show (default: RUN_DIR/models/weights_best)")
-    parser.add_argument("--frames", type=int, default=4, help="frames to show (default: 4)")
-    parser.add_argument("--out", type=Path, help="file to write (default: RUN_DIR/report.html)")
+    parser.add_argument("--frames", type=int, default=4, help="number of frames to show (default: 4)")
+    parser.add_argument("--out", type=Path, help="output file (default: RUN_DIR/report.html)")
     return parser
 
 

@@ -1,9 +1,11 @@
-"""What a training step costs at least: operations, bytes, and the time that a device and its links need for them.
+"""Compute a lower bound for the cost of a training step: operations, bytes, and time on a given device.
 
-``python tools/step_cost.py [--batch_size 12 ...]`` takes train.py's options, computes one small batch on the CPU, and
-counts the networks' convolutions, which are nearly all of the work. Limits of a device are given by hand.
+Example: python tools/step_cost.py --batch_size 12 --tflops 312 --bandwidth 2.0
+
+The command runs one small batch on the CPU and counts the networks' convolutions, which are nearly all of the work.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -15,28 +17,30 @@ from common.option_types import OptionParser
 from options import parse_options
 
 BYTES_OF_FLOAT = 4
-PASSES = 3  # forward, and a backward pass by inputs and one by weights, each as large
+PASSES = 3  # the forward pass and two backward passes (input and weight gradients) of equal cost
 
 
 def main() -> None:
-    """Parses the options and prints one line of JSON."""
+    """Parse the options and print one line of JSON."""
     parser = OptionParser(
-        description="Counts the operations and bytes of a training step, and the least time that they take.",
-        epilog="Further options are those of train.py, with the same meaning.",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="All options of train.py are accepted, see python train.py --help:\n"
+        "--batch_size, --height, --width, --depth_network, ...",
         allow_abbrev=False,
     )
+    parser.add_argument("--tflops", type=float, default=790, help="compute rate of a device, TFLOP/s (default: 790)")
     parser.add_argument(
-        "--tflops", type=float, default=790, help="the device's 1e12 operations a second (default: 790)"
+        "--bandwidth", type=float, default=4.3, help="memory bandwidth of a device, TB/s (default: 4.3)"
     )
-    parser.add_argument("--bandwidth", type=float, default=4.3, help="of its memory, TB/s (default: 4.3)")
-    parser.add_argument("--link", type=float, default=50, help="between devices, GB/s each way (default: 50)")
-    parser.add_argument("--devices", type=int, default=8, help="that share the gradients (default: 8)")
+    parser.add_argument("--link", type=float, default=50, help="link between devices, GB/s per direction (default: 50)")
+    parser.add_argument("--devices", type=int, default=8, help="devices in the all-reduce of gradients (default: 8)")
     own, others = parser.parse_known_args()
     opt = parse_options(others)
     prepare_environment()
     counted = count(opt.replace(batch_size=1))
     operations = PASSES * counted["operations"] * opt.batch_size
-    # Each activation is written and read once forward and once backward; each weight once forward, twice backward.
+    # Activations are written and read once per direction; weights are read once forward and twice backward.
     moved = 4 * counted["activation_bytes"] * opt.batch_size + PASSES * counted["parameter_bytes"]
     all_reduce = 2 * (own.devices - 1) / own.devices * counted["parameter_bytes"]
     line = {
@@ -57,7 +61,11 @@ def main() -> None:
 
 
 def count(opt) -> dict[str, int]:
-    """Operations (a product and a sum are two) and bytes of activations of a sample's forward pass, and of weights."""
+    """Count operations (a multiply-add counts as two) and activation bytes of one sample's forward pass.
+
+    Returns:
+        "operations", "activation_bytes" and "parameter_bytes".
+    """
     from paddle import nn
 
     from datasets.batch import prepare_batch

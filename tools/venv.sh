@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Prints a Python that has what the project needs, and installs it first if necessary.
+# Print the path of a Python with the project's requirements; install them if necessary.
 #
-#   tools/venv.sh [REQUIREMENTS]     default: requirements.txt
+# Usage: tools/venv.sh [REQUIREMENTS]     (default: requirements.txt)
 #
-# PYTHON, if set, is used as it is. Otherwise `python`, if Paddle is installed there and only requirements.txt is asked
-# for; otherwise .venv in the repository, which is created and kept up to date with the requirements. BOOTSTRAP_PYTHON
-# creates it; by default the first of python3, python3.13, python3.12, python3.11 and python3.10 that is a supported
-# version.
+# The first match is printed:
+#   1. PYTHON, if set; it is not checked.
+#   2. python, if Paddle is installed there and REQUIREMENTS is requirements.txt.
+#   3. .venv in the repository, which is created and updated to the requirements.
+# BOOTSTRAP_PYTHON creates .venv. Its default is the first supported version among python3, python3.13, python3.12,
+# python3.11 and python3.10.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 requirements=${1:-requirements.txt}
@@ -34,13 +36,13 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
             bootstrap=""
         done
         if [ -z "$bootstrap" ]; then
-            echo "error: Python 3.10 to 3.13 is needed. Found: $(IFS=";"; echo "${found[*]}" | sed 's/;/; /g')." \
-                "Install one of them, or name it: BOOTSTRAP_PYTHON=/path/to/python bash ..." >&2
+            echo "error: Python 3.10 to 3.13 not found. Found: $(IFS=";"; echo "${found[*]}" | sed 's/;/; /g')." \
+                "Install one of them, or pass its path: BOOTSTRAP_PYTHON=/path/to/python bash ..." >&2
             exit 1
         fi
         "$bootstrap" -m venv .venv >&2
     fi
-    echo "installing $requirements into .venv" >&2
+    echo "Installing $requirements into .venv" >&2
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
     echo "$wanted" > "$stamp"
 fi

@@ -1,4 +1,4 @@
-"""The doctor's command: its exit status, its JSON, and what it says to mistakes."""
+"""Test the dataset check command: exit status, JSON, error messages."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def check(*arguments, status=0):
     return done.stdout + done.stderr
 
 
-def test_the_sample_has_no_problems(stereo_drive, sample_lines, sample_view, tmp_path):
+def test_sample_has_no_problems(stereo_drive, sample_lines, sample_view, tmp_path):
     path = tmp_path / "new" / "findings.json"
     printed = check(
         *("--data_path", stereo_drive, "--split", "kitti_sample", "--use_stereo", "--num_workers", 2, "--json", path)
@@ -32,7 +32,7 @@ def test_the_sample_has_no_problems(stereo_drive, sample_lines, sample_view, tmp
     assert "files read in " in printed and "No problems found" in printed and str(path) in printed
     found = json.loads(path.read_text())
     assert found["healthy"] is True and found["counts"] == {} and found["findings"] == []
-    # What the lists ask for, counted anew.
+    # Count the files that the lists require.
     needed, lines = set(), {}
     for part in ("train", "val", "test"):
         listed = [line.split() for line in sample_lines[part]]
@@ -47,14 +47,14 @@ def test_the_sample_has_no_problems(stereo_drive, sample_lines, sample_view, tmp
     assert (view["height"], view["width"], view["drives"]) == (sample_view.height, sample_view.width, 1)
 
 
-def test_the_colour_sample_has_no_errors(kitti_sample_colour):
+def test_colour_sample_has_no_errors(kitti_sample_colour):
     printed = check("--data_path", kitti_sample_colour, "--split", "kitti_sample_colour", "--num_workers", 0)
     assert "No problems found" in printed
 
 
 @pytest.fixture
 def faulty(stereo_drive, sample_lines, tmp_path) -> Path:
-    """Frames 24 to 26: a line of the sample and its neighbours, the last of whose left images is cut off."""
+    """Copy frames 24 to 26, one line of the sample with its neighbours; the left image of frame 26 is truncated."""
     folder, number, _ = sample_lines["train"][0].split()
     for camera in ("image_02", "image_03"):
         (tmp_path / DRIVE / camera / "data").mkdir(parents=True)
@@ -73,7 +73,7 @@ def faulty(stereo_drive, sample_lines, tmp_path) -> Path:
     return tmp_path
 
 
-def test_a_fault_is_named_and_gives_status_1(faulty):
+def test_error_names_the_file_and_exits_with_status_1(faulty):
     path = faulty / "findings.json"
     printed = check("--data_path", faulty, "--split", "mine", "--num_workers", 0, "--json", path, status=1)
     cut = faulty / f"{DRIVE}/image_02/data/0000000026.jpg"
@@ -88,7 +88,7 @@ def test_a_fault_is_named_and_gives_status_1(faulty):
     assert damaged == {**expected, "frames": 1}
 
 
-def test_exported_ground_truth_takes_the_place_of_the_lidar(faulty):
+def test_exported_ground_truth_replaces_the_lidar(faulty):
     split = faulty / "splits/mine"
     (split / "test_files.txt").write_text(f"{DRIVE} 24 l\n")
     (split / "train_files.txt").unlink()
@@ -104,12 +104,12 @@ def test_exported_ground_truth_takes_the_place_of_the_lidar(faulty):
         (["--split", "nowhere"], ["Split 'nowhere' not found"]),
         (["--data_path", "nowhere", "--split", "SPLIT"], ["None of the 1 lines", "nowhere/2011_09_26", "--data_path"]),
         (["--png"], ["Omit --png"]),
-        (["--json", "/proc/none/findings.json"], ["--json: /proc/none/findings.json cannot be written"]),
-        (["--json", "tests"], ["--json: got the folder tests, allowed: a file"]),
+        (["--json", "/proc/none/findings.json"], ["--json: '/proc/none/findings.json' cannot be written"]),
+        (["--json", "tests"], ["--json: got the folder 'tests', expected a file"]),
         (["--use_stero"], ["unknown option --use_stero; the nearest is --use_stereo"]),
     ],
 )
-def test_mistakes_are_told_in_a_line(faulty, arguments, words):
+def test_errors_are_one_line(faulty, arguments, words):
     arguments = [faulty / "splits/mine" if word == "SPLIT" else word for word in arguments]
     printed = check("--data_path", faulty, "--split", "mine", *arguments, status=2)
     assert all(word in printed for word in words)

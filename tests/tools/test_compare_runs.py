@@ -1,4 +1,4 @@
-"""Two evaluations compared, by the command."""
+"""Test the command that compares two evaluations."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def compare(*arguments, status=0) -> str:
 
 @pytest.fixture
 def write(tmp_path):
-    """Name, frame -> abs_rel (None where skipped) -> the folder of an evaluation with these."""
+    """Write an evaluation folder from a name and frame -> abs_rel (None: skipped)."""
 
     def write(name, frames, split="eigen", **columns):
         folder = tmp_path / name / f"scores_{split}"
@@ -42,18 +42,18 @@ def test_frames_are_matched_by_name(write):
     a = write("a", {"d 1 l": 0.1, "d 2 l": 0.2, "d 3 l": 0.4, "d 4 l": 0.3})
     b = write("b", {"d 3 l": 0.5, "e 9 l": 9.0, "d 1 l": 0.2, "d 2 l": 0.3, "d 4 l": None})
     printed = compare(a, b / "scores_eigen")
-    assert "3 frames in both" in printed and "left out: 1 of A, 2 of B" in printed
+    assert "3 frames in both" in printed and "excluded: 1 of A, 2 of B" in printed
     row = next(line.split() for line in printed.splitlines() if line.startswith("abs_rel"))
-    # 0.7 / 3, 1 / 3, and a difference of 0.1 in each frame: 2 of 8 patterns of signs are as far from 0.
+    # Means 0.7 / 3 and 1 / 3, each frame differs by 0.1: 2 of 8 sign patterns have a mean as far from 0.
     assert row[:6] == ["abs_rel", "0.2333", "0.3333", "+0.1000", "+0.1000", "+0.1000"]
     assert float(row[6]) == pytest.approx(0.25, abs=0.02)
     assert compare(a, b) == printed
 
 
-def test_a_real_difference_is_told_from_noise(write):
+def test_real_difference_is_significant_and_noise_is_not(write):
     random = np.random.default_rng(0)
     base = dict.fromkeys((f"d {i} l" for i in range(60)), 0.0)
-    hard = random.uniform(0.05, 0.3, 60)  # frames differ far more than runs do
+    hard = random.uniform(0.05, 0.3, 60)  # frames differ much more than runs
     runs = [
         write(name, dict(zip(base, (hard + shift + random.normal(0, 0.01, 60)).tolist(), strict=True)))
         for name, shift in (("a", 0.0), ("same", 0.0), ("worse", 0.02))
@@ -76,21 +76,21 @@ def test_details_on_demand(write):
     ]
 
 
-def test_other_protocols_are_pointed_out(write):
+def test_note_names_different_protocols(write):
     runs = [write(name, {"d 1 l": 0.1}) for name in "ab"]
     for run, cap in zip(runs, (80.0, 50.0), strict=True):
         (run / "scores_eigen/summary.json").write_text(json.dumps({"protocol": {"crop": "eigen", "cap": cap}}))
-    assert "Note: A and B were scored differently: cap 80.0 and 50.0" in compare(*runs)
+    assert "different settings: cap 80.0 and 50.0" in compare(*runs)
     (runs[0] / "scores_eigen/summary.json").write_text("[]")
     assert "Note" not in compare(*runs)
 
 
-def test_what_cannot_be_compared(write, tmp_path):
+def test_incomparable_runs_are_rejected(write, tmp_path):
     a, b = write("a", {"d 1 l": 0.1}), write("b", {"e 1 l": 0.1})
     assert "no scored frame in common" in compare(a, b, status=2)
     assert "scores_SPLIT" in compare(a, tmp_path, status=2)
     write("a", {"d 1 l": 0.1}, split="other")
-    assert "several splits: name one of" in compare(a, b, status=2)
+    assert "several splits" in compare(a, b, status=2)
     assert "required: B" in compare(a, status=2)
     assert "cannot be read" in compare(b, tmp_path / "missing.csv", status=2)
     (tmp_path / "few.csv").write_text("frame,abs_rel\nd 1 l,1\n")

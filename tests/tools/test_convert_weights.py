@@ -1,4 +1,4 @@
-"""The command that converts weights: round trips to the bit, what the original needs, and nothing overwritten."""
+"""Test the conversion command: exact round trips, files for the original code, nothing overwritten."""
 
 import json
 import os
@@ -23,7 +23,7 @@ MODULES = {"encoder": "encoder18", "depth": "depth18", "pose_encoder": "pose_enc
 
 @pytest.fixture
 def convert(monkeypatch, capsys):
-    """Runs the script with these arguments in this process, checks its exit status, and gives what it printed."""
+    """Run the script in this process, check its exit status and return its output."""
 
     def run(*arguments, status=0):
         monkeypatch.setattr(sys, "argv", ["convert_weights.py", *map(str, arguments)])
@@ -45,7 +45,7 @@ def names(folder):
 
 @pytest.fixture
 def small(tmp_path):
-    """A folder of weights of a few numbers, with what else may lie there."""
+    """Write a weights folder with a few numbers and unrelated files."""
     folder = tmp_path / "w"
     folder.mkdir()
     write_pdparams(folder / "encoder.pdparams", {"encoder.bn1._mean": np.arange(3, dtype=np.float32)})
@@ -56,8 +56,8 @@ def small(tmp_path):
     return folder
 
 
-def test_round_trip_through_all_formats_is_equal_to_the_bit(convert, rule_arrays, tmp_path):
-    """What training keeps: encoders without classifier; the originals' keys in between."""
+def test_round_trip_through_all_formats_is_exact(convert, rule_arrays, tmp_path):
+    """Start from trained weights: encoders without a classifier. The intermediate files have the original's keys."""
     first = tmp_path / "first"
     first.mkdir()
     arrays = {role: to_paddle(rule_arrays(module)) for role, module in MODULES.items()}
@@ -84,7 +84,7 @@ def test_round_trip_through_all_formats_is_equal_to_the_bit(convert, rule_arrays
         assert load_file(folders[1] / f"{role}.safetensors").keys() == before.keys()
 
 
-def test_what_it_says(small, tmp_path):
+def test_summary(small, tmp_path):
     target = tmp_path / "new" / "st"
     command = [sys.executable, "tools/convert_weights.py", small, target, "--format", "safetensors"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -98,13 +98,13 @@ def test_what_it_says(small, tmp_path):
     assert lines[3:] == [
         "1024x320, with stereo pairs: weights.json",
         "Not converted: adam.pth, metrics.json",
-        f"Written to {target}",
+        f"Saved to '{target}'",
     ]
     assert names(target) == ["encoder.safetensors", "manifest.json", "pose.safetensors", "weights.json"]
 
 
-def test_the_recipe_saves_what_the_original_reads(convert, small, tmp_path):
-    """Run with a stand-in for PyTorch, which records what it is asked to save."""
+def test_printed_code_saves_files_for_the_original(convert, small, tmp_path):
+    """Run the code with a stand-in for PyTorch that records the saved objects."""
     printed = convert(small, tmp_path / "pt", "--format", "pytorch")
     recipe = printed[printed.index("import torch") :]
     assert len(recipe.strip().splitlines()) == 3
@@ -130,15 +130,15 @@ def test_the_recipe_saves_what_the_original_reads(convert, small, tmp_path):
     assert json.loads((tmp_path / "pose.pth").read_text())[0] == {"net.0.bias": [1, 1]}
 
 
-def test_weights_that_do_not_say_their_size(convert, small, tmp_path):
+def test_weights_without_a_size(convert, small, tmp_path):
     (small / "weights.json").unlink()
     printed = convert(small, tmp_path / "pt", "--format", "pytorch")
-    assert "the weights do not say for which size: 640x192 is usual" in printed
+    assert "640x192 is assumed" in printed
     assert "{'height': 192, 'width': 640}" in printed
     assert "weights.json" not in names(tmp_path / "pt")
 
 
-def test_a_single_file(convert, tmp_path):
+def test_single_file(convert, tmp_path):
     with h5py.File(tmp_path / "resnet.h5", "w") as file:
         file["bn1.running_mean"] = np.arange(3, dtype=np.float32)
         file["fc.weight"] = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -152,20 +152,20 @@ def test_a_single_file(convert, tmp_path):
     assert paddle["fc.weight"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-def test_nothing_is_overwritten_and_mistakes_are_told(convert, small, tmp_path):
+def test_nothing_is_overwritten_and_errors_are_reported(convert, small, tmp_path):
     file = small / "encoder.pdparams"
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.tex").touch()
     (tmp_path / "empty").mkdir()
     before = {path: path.read_bytes() for path in small.iterdir()}
     for arguments, message in (
-        ((small, small, "--format", "pdparams"), r"w exists and will not be replaced: name a new folder"),
-        ((small, tmp_path / "taken", "--format", "pdparams"), "taken exists and will not be replaced"),
-        ((file, file, "--format", "pdparams"), "encoder.pdparams exists and will not be replaced: name a new file"),
-        ((file, tmp_path / "x.pth", "--format", "pytorch"), "x.pth should end in .safetensors"),
-        ((tmp_path / "absent", tmp_path / "x", "--format", "pdparams"), "absent does not exist: a folder of weights"),
-        ((tmp_path / "empty", tmp_path / "x", "--format", "pdparams"), "empty holds no weights: files named after"),
-        ((small / "metrics.json", tmp_path / "x.pdparams", "--format", "pdparams"), "metrics.json cannot be read"),
+        ((small, small, "--format", "pdparams"), "w' exists and is not replaced. Choose a new folder"),
+        ((small, tmp_path / "taken", "--format", "pdparams"), "taken' exists and is not replaced"),
+        ((file, file, "--format", "pdparams"), "encoder.pdparams' exists and is not replaced. Choose a new file"),
+        ((file, tmp_path / "x.pth", "--format", "pytorch"), "expected .safetensors"),
+        ((tmp_path / "absent", tmp_path / "x", "--format", "pdparams"), "absent' not found"),
+        ((tmp_path / "empty", tmp_path / "x", "--format", "pdparams"), "empty' contains no weights"),
+        ((small / "metrics.json", tmp_path / "x.pdparams", "--format", "pdparams"), "metrics.json' cannot be read"),
         ((small, tmp_path / "x", "--format", "onnx"), "invalid choice: 'onnx'"),
         ((small, tmp_path / "x"), "the following arguments are required: --format"),
     ):
@@ -175,7 +175,7 @@ def test_nothing_is_overwritten_and_mistakes_are_told(convert, small, tmp_path):
     convert(small, tmp_path / "empty", "--format", "pdparams")
 
 
-def test_damaged_weights_leave_nothing(convert, small, tmp_path):
+def test_damaged_weights_write_no_files(convert, small, tmp_path):
     (small / "pose.pdparams").write_bytes(b"damaged")
-    assert "pose.pdparams cannot be read" in convert(small, tmp_path / "x", "--format", "safetensors", status=2)
+    assert "pose.pdparams' cannot be read" in convert(small, tmp_path / "x", "--format", "safetensors", status=2)
     assert names(tmp_path) == ["w"]

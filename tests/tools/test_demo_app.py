@@ -91,7 +91,7 @@ class Server:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
         self.url = f"http://127.0.0.1:{self.port}/"
         try:
-            wait_for(lambda: "The page is at" in self.log.read_text() or self.process.poll() is not None, "the server")
+            wait_for(lambda: "Serving http://" in self.log.read_text() or self.process.poll() is not None, "the server")
         except AssertionError:
             self.process.kill()
             raise

@@ -1,4 +1,4 @@
-"""The baselines' command on the real sample."""
+"""Test the baseline command on the real sample."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_baselines_of_the_sample(stereo_drive):
+def test_baselines_on_the_sample(stereo_drive):
     command = [sys.executable, "tools/evaluate_baselines.py", "--data_path", str(stereo_drive)]
     command += ["--split", "kitti_sample", "--eval_split", "kitti_sample"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Exported ground truth: the reference's numbers, and the metrics that come without it to the byte."""
+"""Test exported ground truth: the reference's numbers, and metrics identical to those without the export."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from options import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVE = "2011_09_26/2011_09_26_drive_0007_sync"
-PAIR = [f"{DRIVE} {frame} l" for frame in (278, 282)]  # of a drive that the tests write
+PAIR = [f"{DRIVE} {frame} l" for frame in (278, 282)]  # from a drive that the tests write
 
 
 def scan_of(root, line):
@@ -32,7 +32,7 @@ def export(*arguments, status=0):
 
 @pytest.fixture
 def make_split(tmp_path):
-    """Name, test lines -> a split's folder."""
+    """Write a split folder from a name and test lines."""
 
     def make(name, lines):
         folder = tmp_path / name
@@ -44,7 +44,7 @@ def make_split(tmp_path):
 
 
 @pytest.mark.parametrize(("axis", "num_workers"), [("legacy", 2), ("camera", 0)])
-def test_the_reference_numbers(stereo_drive, sample_lines, load_reference, make_split, axis, num_workers):
+def test_export_equals_the_reference(stereo_drive, sample_lines, load_reference, make_split, axis, num_workers):
     reference = load_reference("evaluation.npz")
     drive = sample_lines["test"][0].split()[0]
     scans = stereo_drive / drive / "velodyne_points/data"
@@ -54,7 +54,10 @@ def test_the_reference_numbers(stereo_drive, sample_lines, load_reference, make_
     split = make_split("eigen", [f"{drive} {frame} l" for frame in frames])
     options = ["--data_path", stereo_drive, "--split", split, "--num_workers", num_workers]
     printed = export(*options, *([] if axis == "legacy" else ["--gt_depth", axis]))
-    assert f"lidar ground truth of {len(frames)} frames, {axis} axis, in {split / 'gt_depths.npz'}" in printed
+    assert (
+        f"lidar ground truth of {len(frames)} frames, {axis} axis" in printed
+        and str(split / "gt_depths.npz") in printed
+    )
     with np.load(split / "gt_depths.npz", allow_pickle=False) as arrays:
         assert set(arrays) == {*map(str, range(len(frames))), "kind", "axis"}
         assert (arrays["kind"], arrays["axis"]) == ("lidar", axis)
@@ -67,7 +70,7 @@ def test_the_reference_numbers(stereo_drive, sample_lines, load_reference, make_
 
 
 def metrics(data_path, split, tmp_path, **changes) -> bytes:
-    """Of disparities that differ from frame to frame and within each; metrics.json as it is written."""
+    """Evaluate disparities that vary between and within frames; return the bytes of metrics.json."""
     lines = len((split / "test_files.txt").read_text().splitlines())
     np.save(tmp_path / "disps.npy", np.random.default_rng(0).uniform(0.02, 0.4, (lines, 24, 80)).astype(np.float32))
     settings = {"data_path": str(data_path), "eval_split": str(split), "ext_disp_to_eval": str(tmp_path / "disps.npy")}
@@ -76,7 +79,7 @@ def metrics(data_path, split, tmp_path, **changes) -> bytes:
 
 
 @pytest.mark.parametrize("axis", ["legacy", "camera"])
-def test_metrics_are_those_without_the_file(stereo_drive, sample_lines, make_split, tmp_path, capsys, axis):
+def test_metrics_equal_those_without_the_export(stereo_drive, sample_lines, make_split, tmp_path, capsys, axis):
     lines = sample_lines["test"]
     split = make_split("two", [line for line in lines if scan_of(stereo_drive, line).is_file()][:2])
     straight = metrics(stereo_drive, split, tmp_path, gt_depth=axis)
@@ -102,7 +105,7 @@ def test_improved_ground_truth_of_the_benchmark_split(make_split, tmp_path, caps
     assert f"improved ground truth of {split / 'gt_depths.npz'}, crop none" in capsys.readouterr().out
 
 
-def test_frames_without_ground_truth_are_named(make_split, tmp_path):
+def test_error_names_frames_without_ground_truth(make_split, tmp_path):
     split = make_split("eigen", PAIR)
     scan = tmp_path / DRIVE / "velodyne_points/data/0000000278.bin"
     scan.parent.mkdir(parents=True)
@@ -120,11 +123,11 @@ def test_frames_without_ground_truth_are_named(make_split, tmp_path):
     ("arguments", "message"),
     [
         (["--split", "nowhere"], "Split 'nowhere' not found"),
-        (["--dataset", "kitti_odom"], "--dataset kitti_odom has no depth"),
-        (["--out", "tests"], "--out: got the folder tests, allowed: a file"),
+        (["--dataset", "kitti_odom"], "--dataset kitti_odom has no ground truth"),
+        (["--out", "tests"], "--out: got the folder 'tests', expected a file"),
         (["--gt_dept", "camera"], "unknown option --gt_dept; the nearest is --gt_depth"),
     ],
 )
-def test_mistakes_are_told_in_a_line(make_split, tmp_path, arguments, message):
+def test_errors_are_one_line(make_split, tmp_path, arguments, message):
     split = make_split("eigen", PAIR)
     assert message in export("--data_path", tmp_path, "--split", split, *arguments, status=2)

@@ -1,4 +1,4 @@
-"""The scale of weights: found, stored, used; and what is refused."""
+"""Test the metric scale of weights: estimation, storage, use and errors."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from tools import set_scale
 
 ROOT = Path(__file__).resolve().parents[2]
 HEIGHT, WIDTH = 64, 128
-# What the tests predict: a road 1.5 scene units below the camera, and a wall behind.
+# Predicted scene: a road 1.5 scene units below the camera, and a wall behind it.
 FOCAL, HORIZON, WALL = 100.0, 20.0, 40.0
 
 
@@ -47,7 +47,7 @@ def image(tmp_path) -> Path:
 
 @pytest.fixture
 def road(monkeypatch):
-    """Lets every prediction be of the road."""
+    """Replace every prediction by the road."""
     slope = (np.arange(HEIGHT) - HORIZON) / FOCAL
     depth = np.minimum(1.5 / np.maximum(slope, 1e-3), WALL).astype(np.float32)
     depth = np.repeat(depth[:, np.newaxis], WIDTH, axis=1)
@@ -65,25 +65,25 @@ def set_it(monkeypatch, weights):
 
 @pytest.fixture
 def camera(tmp_path) -> Path:
-    """A file of its intrinsics."""
+    """Write the camera's intrinsics file."""
     path = tmp_path / "camera.txt"
     path.write_text(f"{FOCAL} {FOCAL} 64 {HORIZON}")
     return path
 
 
-def test_by_height_stored_with_the_weights_and_used(set_it, weights, image, camera, road, capsys):
+def test_scale_from_height_is_stored_and_used(set_it, weights, image, camera, road, capsys):
     set_it(image, "--camera_height", 3.0, "--intrinsics", camera)
     printed = capsys.readouterr().out
-    assert "A scene unit is 2 m by the road in 1 of 1 images" in printed and "do not agree" not in printed
+    assert "A scene unit is 2 m, from the road in 1 of 1 images" in printed and "disagree" not in printed
     info = read_weights_info(weights)
     assert info.metres_per_unit == pytest.approx(2.0, rel=1e-3)
     assert (info.height, info.width, info.use_stereo) == (HEIGHT, WIDTH, False)
-    assert check_manifest(weights)  # every file is as the manifest lists it
+    assert check_manifest(weights)  # the manifest matches all files
     assert DepthPredictor.from_folder(weights).scale == info.metres_per_unit
     assert DepthPredictor.from_folder(weights, scale=3.0).scale == 3.0
 
 
-def test_by_a_distance_and_the_learned_camera(set_it, weights, image, road):
+def test_scale_from_a_distance_and_the_learned_camera(set_it, weights, image, road):
     content = json.loads((weights / "weights.json").read_text())
     (weights / "manifest.json").unlink()
     (weights / "weights.json").write_text(json.dumps({**content, "intrinsics": [FOCAL, FOCAL, 64, HORIZON]}))
@@ -92,10 +92,10 @@ def test_by_a_distance_and_the_learned_camera(set_it, weights, image, road):
     assert not (weights / "manifest.json").exists()
 
 
-def test_released_weights_that_say_nothing_of_themselves(set_it, weights, image, road):
+def test_released_weights_without_info(set_it, weights, image, road):
     (weights / "manifest.json").unlink()
     (weights / "weights.json").unlink()
-    ray = np.sqrt(1 + 0.005**2 + 0.085**2)  # from the middle of the image, by a focal length of 100 pixels
+    ray = np.sqrt(1 + 0.005**2 + 0.085**2)  # pixel offset from the image centre / focal length of 100 pixels
     set_it(image, "--distance", 2 * 7.5 * ray, "--at", 64, 40, "--fov", 2 * np.degrees(np.arctan(0.64)))
     info = read_weights_info(weights)
     assert (info.height, info.width) == DEFAULT_SIZE
@@ -110,37 +110,37 @@ def test_released_weights_that_say_nothing_of_themselves(set_it, weights, image,
         (("--distance", 2), "--at X Y"),
         (("--camera_height", 1, "--at", 3, 4), "--at X Y"),
         (("--camera_height", 1), "--fov"),
-        (("--camera_height", 1, "--fov", 60, "--intrinsics", "kitti"), "choose one"),
+        (("--camera_height", 1, "--fov", 60, "--intrinsics", "kitti"), "--fov and --intrinsics"),
         (("--camera_height", 1, "--fov", 180), "below 180"),
         (("--camera_height", -1), "above 0"),
-        (("--distance", 2, "--at", WIDTH, 4, "--fov", 60), "outside"),
+        (("--distance", 2, "--at", WIDTH, 4, "--fov", 60), "--at: got"),
         (("--camara_height", 1), "camara_height"),
     ],
 )
-def test_what_cannot_be_meant_is_told(set_it, image, road, words, named):
+def test_option_errors(set_it, image, road, words, named):
     with pytest.raises(OptionsError, match=named):
         set_it(image, *words)
 
 
-@pytest.mark.parametrize("scales", [[1.0, 1.1, 1.7], [1.0, None, None]])  # one far off; a road in one of three
-def test_images_that_do_not_agree_are_told(set_it, image, camera, road, monkeypatch, capsys, scales):
+@pytest.mark.parametrize("scales", [[1.0, 1.1, 1.7], [1.0, None, None]])  # one outlier; a road in one of three images
+def test_note_on_disagreeing_images(set_it, image, camera, road, monkeypatch, capsys, scales):
     images = [Path(shutil.copy(image, image.with_name(f"{i}.png"))) for i in range(3)]
     left = iter(scales)
     monkeypatch.setattr(set_scale, "scale_from_height", lambda *_: next(left))
     set_it(*images, "--camera_height", 3.0, "--intrinsics", camera)
-    assert "Images do not agree" in capsys.readouterr().out
+    assert "estimates disagree" in capsys.readouterr().out
 
 
-def test_no_road_is_told_and_nothing_stored(set_it, weights, image, camera, monkeypatch):
+def test_missing_road_is_an_error_and_stores_nothing(set_it, weights, image, camera, monkeypatch):
     wall = np.full((HEIGHT, WIDTH), 3, np.float32)
     monkeypatch.setattr(DepthPredictor, "__call__", lambda self, image: Prediction(1 / wall, wall, True))
     before = (weights / "weights.json").read_bytes()
-    with pytest.raises(DataError, match="in none of the 1 images a road is found"):
+    with pytest.raises(DataError, match="no road found"):
         set_it(image, "--camera_height", 1.5, "--intrinsics", camera)
     assert (weights / "weights.json").read_bytes() == before
 
 
-def test_the_command_ends_without_a_traceback(weights, tmp_path):
+def test_missing_image_ends_without_a_traceback(weights, tmp_path):
     command = [sys.executable, "tools/set_scale.py", "--load_weights_folder", str(weights), str(tmp_path / "none.png")]
     done = subprocess.run([*command, "--camera_height", "1"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: there is no image or folder")

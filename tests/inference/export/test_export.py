@@ -77,8 +77,8 @@ def test_what_is_written_and_printed(exported):
     info = json.loads((folder / "export.json").read_text())
     assert (info["height"], info["width"], info["scale"], info["bare"], info["fp16"]) == (64, 96, 5.4, False, False)
     for kind in FORMATS:
-        assert f"{kind}: depth on the same resized input differs by up to " in printed
-        assert f"{kind}: where it resizes itself" in printed
+        assert f"{kind}: maximum relative depth difference on the same input " in printed
+        assert f"{kind}: with its own resizing" in printed
 
 
 @needs_paddle2onnx
@@ -139,7 +139,7 @@ def test_a_model_that_disagrees_is_refused(exported, capsys):
 @pytest.mark.slow
 def test_the_networks_alone_with_weights_in_16_bits(weights, tmp_path):
     printed = export(weights, tmp_path / "models", "--bare", "--fp16", "--format", "onnx").stdout
-    assert "(allowed: 1e-02)" in printed and "resizes itself" not in printed
+    assert "(allowed: 1e-02)" in printed and "own resizing" not in printed
     assert {path.name for path in (tmp_path / "models").iterdir()} == {"depth.onnx", "export.json", "manifest.json"}
     assert 27e6 < (tmp_path / "models/depth.onnx").stat().st_size < 30e6  # 14.3 M weights
     session = onnxruntime.InferenceSession(tmp_path / "models/depth.onnx", providers=["CPUExecutionProvider"])
@@ -176,7 +176,7 @@ def test_without_paddle2onnx_the_paddle_model_is_written_and_onnx_explained(monk
 
 def test_a_folder_that_holds_something_is_left_alone(weights, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    assert "will not be replaced" in export(weights, tmp_path, status=2).stderr
+    assert "is not replaced" in export(weights, tmp_path, status=2).stderr
     assert "--formt" in export(weights, tmp_path / "new", "--formt", "onnx", status=2).stderr
 
 
