@@ -30,7 +30,7 @@ def to_paddle(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     empty = _CLASSIFIER if not any(np.any(arrays.get(name, 1)) for name in _CLASSIFIER) else ()
     return {
-        _renamed(name, _BUFFERS): _turned(name, array)
+        _rename(name, _BUFFERS): _transpose_linear(name, array)
         for name, array in arrays.items()
         if name.rpartition(".")[2] != _COUNTER and name not in empty
     }
@@ -43,7 +43,7 @@ def to_pytorch(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     renamed = {}
     for name, array in arrays.items():
-        renamed[_renamed(name, _PYTORCH_BUFFERS)] = _turned(name, array)
+        renamed[_rename(name, _PYTORCH_BUFFERS)] = _transpose_linear(name, array)
         prefix, dot, last = name.rpartition(".")
         if last == "_variance":
             renamed[f"{prefix}{dot}{_COUNTER}"] = np.array(0, np.int64)
@@ -54,12 +54,12 @@ def to_pytorch(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return renamed
 
 
-def _renamed(name: str, buffers: Mapping[str, str]) -> str:
+def _rename(name: str, buffers: Mapping[str, str]) -> str:
     prefix, dot, last = name.rpartition(".")
     return prefix + dot + buffers.get(last, last)
 
 
-def _turned(name: str, array: np.ndarray) -> np.ndarray:
+def _transpose_linear(name: str, array: np.ndarray) -> np.ndarray:
     """Transpose the weight of a linear layer; return every other array unchanged."""
     is_linear = name.rpartition(".")[2] == "weight" and np.ndim(array) == 2
     return array.T if is_linear else array

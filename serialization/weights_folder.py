@@ -199,10 +199,10 @@ def roles_in(folder: Path) -> set[str]:
 
 
 def _existing(folder: str | Path) -> Path:
-    whole = resolve_complete_dir(Path(folder).absolute())
-    if not whole.is_dir():
+    complete = resolve_complete_dir(Path(folder).absolute())
+    if not complete.is_dir():
         raise WeightsError(f"weights folder '{folder}' not found.")
-    return whole
+    return complete
 
 
 def _file_of(folder: Path, role: str) -> Path:

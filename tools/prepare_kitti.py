@@ -26,7 +26,7 @@ from datasets.splits import PUBLISHED_SPLITS, find_split
 from tools.kitti import archives, published_splits
 from tools.kitti.archives import Archive
 from tools.kitti.download import HttpSource, LocalSource
-from tools.kitti.preparation import Preparation, disk_faults, merge_required_files, only_run
+from tools.kitti.preparation import Preparation, disk_errors, exclusive_run, merge_required_files
 from tools.kitti.required_files import required_files
 
 SHOWN = 5  # missing files listed per archive
@@ -40,7 +40,7 @@ def main() -> None:
         if getattr(args, name) < 1:
             raise OptionsError(f"--{name}: got {getattr(args, name)}, expected an integer of at least 1")
     signal.signal(signal.SIGINT, _stop_at_once)
-    with only_run(args.data_path), disk_faults(args.data_path):
+    with exclusive_run(args.data_path), disk_errors(args.data_path):
         missing = _prepare(args)
     if missing:
         _report_missing(missing)

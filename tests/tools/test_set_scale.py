@@ -143,4 +143,4 @@ def test_missing_road_is_an_error_and_stores_nothing(set_it, weights, image, cam
 def test_missing_image_ends_without_a_traceback(weights, tmp_path):
     command = [sys.executable, "tools/set_scale.py", "--load_weights_folder", str(weights), str(tmp_path / "none.png")]
     done = subprocess.run([*command, "--camera_height", "1"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: there is no image or folder")
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "none.png" in done.stderr

@@ -40,7 +40,7 @@ def convert_png(path: Path) -> None:
     path.unlink()
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Check by size and final bytes, without decoding, that a file exists and is not truncated."""
     try:
         with open(path, "rb") as stream:

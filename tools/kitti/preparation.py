@@ -10,7 +10,7 @@ from pathlib import Path
 from common.errors import DataError
 from tools.kitti.archives import Archive
 from tools.kitti.download import HttpSource, LocalSource, StoppedError
-from tools.kitti.jpeg_conversion import convert_png, is_whole
+from tools.kitti.jpeg_conversion import convert_png, is_complete
 from tools.kitti.required_files import RequiredFiles
 from tools.kitti.unpacking import DamagedArchiveError, StagingDir, in_parallel
 
@@ -27,14 +27,14 @@ LEFT_WITH_PNG, LEFT_WITH_JPG = 1.0, 0.75
 
 
 @contextmanager
-def only_run(data_path: Path) -> Iterator[None]:
+def exclusive_run(data_path: Path) -> Iterator[None]:
     """Lock a data folder against concurrent runs.
 
     Raises:
         DataError: another run holds the lock, or the folder cannot be created.
     """
     lock = data_path / STAGING_DIR / "lock"
-    with disk_faults(data_path):
+    with disk_errors(data_path):
         lock.parent.mkdir(parents=True, exist_ok=True)
         stream = open(lock, "w")  # noqa: SIM115
     with stream:
@@ -47,7 +47,7 @@ def only_run(data_path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def disk_faults(data_path: Path) -> Iterator[None]:
+def disk_errors(data_path: Path) -> Iterator[None]:
     """Convert file system errors in the block to ``DataError``.
 
     Raises:
@@ -141,7 +141,7 @@ class Preparation:
         needed = self._required[archive]
         unpacked = archive.parts <= self._work.parts(archive)
         wanted = needed.files if unpacked else needed.files | needed.scans
-        lacking = sorted(file for file in wanted if not is_whole(self._data_path / file))
+        lacking = sorted(file for file in wanted if not is_complete(self._data_path / file))
         there = not lacking and (unpacked or bool(wanted))
         return None if there else lacking
 
@@ -221,7 +221,7 @@ class Preparation:
     def _obtain(
         self, archive: Archive, size: int, on_bytes: Callable[[float], None], note: Callable[[str], None]
     ) -> None:
-        with disk_faults(self._data_path):
+        with disk_errors(self._data_path):
             try:
                 path, count = self._unpacked(archive, size, on_bytes)
             except DamagedArchiveError as fault:

@@ -28,9 +28,9 @@ def fetch(remote, tmp_path):
     """Fetch the file into tmp_path/into; return its path and the sum of the reported bytes."""
 
     def run():
-        told = []
-        path = remote.fetch(PATH, tmp_path / "into", SIZE, told.append)
-        return path, sum(told)
+        reported = []
+        path = remote.fetch(PATH, tmp_path / "into", SIZE, reported.append)
+        return path, sum(reported)
 
     return run
 
@@ -42,8 +42,8 @@ def _ranges(server):
 def test_file_is_downloaded_completely(remote, fetch, tmp_path):
     assert remote.size(PATH) == SIZE
     assert remote.read(PATH) == CONTENT
-    path, told = fetch()
-    assert path == tmp_path / "into" / "a_sync.zip" and path.read_bytes() == CONTENT and told == SIZE
+    path, reported = fetch()
+    assert path == tmp_path / "into" / "a_sync.zip" and path.read_bytes() == CONTENT and reported == SIZE
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -55,8 +55,8 @@ def test_complete_file_is_not_downloaded_again(server, fetch):
 
 def test_interrupted_connection_is_resumed(server, fetch, kit):
     server.faults[PATH] = [kit.cut_after(100_000), 503, kit.cut_after(0), kit.cut_after(70_000)]
-    path, told = fetch()
-    assert path.read_bytes() == CONTENT and told == SIZE
+    path, reported = fetch()
+    assert path.read_bytes() == CONTENT and reported == SIZE
     asked = _ranges(server)
     # Received data is kept in chunks of 65536 bytes.
     assert asked == [None, *["bytes=65536-"] * 3, "bytes=131072-"]
@@ -65,8 +65,8 @@ def test_interrupted_connection_is_resumed(server, fetch, kit):
 def test_partial_file_of_an_earlier_run_is_resumed(server, fetch, tmp_path):
     (tmp_path / "into").mkdir()
     (tmp_path / "into/a_sync.zip.part").write_bytes(CONTENT[:123_456])
-    path, told = fetch()
-    assert path.read_bytes() == CONTENT and told == SIZE
+    path, reported = fetch()
+    assert path.read_bytes() == CONTENT and reported == SIZE
     assert _ranges(server) == ["bytes=123456-"]
 
 
@@ -80,8 +80,8 @@ def test_too_long_part_is_restarted(server, fetch, tmp_path):
 def test_server_without_ranges_restarts_the_download(server, fetch, kit):
     server.ranges = False
     server.faults[PATH] = [kit.cut_after(100_000)]
-    path, told = fetch()
-    assert path.read_bytes() == CONTENT and told == SIZE
+    path, reported = fetch()
+    assert path.read_bytes() == CONTENT and reported == SIZE
 
 
 def test_attempts_stop_without_progress(server, fetch, kit, tmp_path):

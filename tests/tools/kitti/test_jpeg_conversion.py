@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.kitti.jpeg_conversion import convert_png, is_whole, png_to_jpg
+from tools.kitti.jpeg_conversion import convert_png, is_complete, png_to_jpg
 
 # Annex K of the JPEG standard, the tables of quality 50.
 LUMINANCE = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
@@ -50,11 +50,11 @@ def test_complete_and_truncated_files(tmp_path, kit):
     contents = {".png": png, ".jpg": png_to_jpg(png), ".bin": bytes(48), ".txt": b"P0: 1\n"}
     for suffix, content in contents.items():
         path = tmp_path / f"file{suffix}"
-        assert not is_whole(path)
+        assert not is_complete(path)
         path.write_bytes(content)
-        assert is_whole(path)
+        assert is_complete(path)
         path.write_bytes(b"")
-        assert not is_whole(path)
+        assert not is_complete(path)
     for suffix in (".png", ".jpg", ".bin"):
         (tmp_path / f"file{suffix}").write_bytes(contents[suffix][:-1])
-        assert not is_whole(tmp_path / f"file{suffix}")
+        assert not is_complete(tmp_path / f"file{suffix}")

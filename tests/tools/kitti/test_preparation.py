@@ -8,7 +8,7 @@ from PIL import Image
 import tools.kitti.download
 from common.errors import DataError
 from tools.kitti.download import HttpSource, LocalSource
-from tools.kitti.preparation import Preparation, disk_faults, merge_required_files, only_run
+from tools.kitti.preparation import Preparation, disk_errors, exclusive_run, merge_required_files
 from tools.kitti.required_files import required_files
 from tools.kitti.unpacking import StagingDir
 
@@ -288,13 +288,13 @@ def test_odometry_in_an_empty_folder(prepare, server, data, tmp_path, kit):
 
 
 def test_concurrent_runs_are_rejected(data):
-    with only_run(data), pytest.raises(DataError, match="Another run is preparing"), only_run(data):
+    with exclusive_run(data), pytest.raises(DataError, match="Another run is preparing"), exclusive_run(data):
         pass
-    with only_run(data):
+    with exclusive_run(data):
         pass
 
 
 def test_full_disk_is_reported(data):
     message = r"data': No space left on device.*run the same command again"
-    with pytest.raises(DataError, match=message), disk_faults(data):
+    with pytest.raises(DataError, match=message), disk_errors(data):
         Path("/dev/full").write_bytes(b"x")

@@ -104,12 +104,12 @@ def test_resumes_after_a_kill_at_any_moment(server, kit, tmp_path, moment):
     options += ("--source", server.root) if moment == "convert" else ("--server", server.url)
     if moment == "convert":
         _run(*options, "--png")
-    go_on = threading.Event()
+    released = threading.Event()
     half = (server.root / ZIP).stat().st_size // 2
 
     def hang(handler, due):
         handler.wfile.write(due[:half])
-        go_on.wait(60)
+        released.wait(60)
 
     server.faults[ZIP] = [hang] if moment == "download" else []
     begun = {
@@ -121,8 +121,8 @@ def test_resumes_after_a_kill_at_any_moment(server, kit, tmp_path, moment):
     _wait_until(begun[moment], process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    go_on.set()
-    came = sum(path.stat().st_size for path in data.glob("archives/*sync.zip.part"))
+    released.set()
+    received = sum(path.stat().st_size for path in data.glob("archives/*sync.zip.part"))
 
     if moment == "convert":
         for frame in range(40):  # each image is complete, as JPEG or PNG
@@ -137,19 +137,19 @@ def test_resumes_after_a_kill_at_any_moment(server, kit, tmp_path, moment):
     kit.assert_tree(data, archives)
     if moment == "download":
         asked = [asked for method, path, asked in server.requests if (method, path) == ("GET", ZIP)]
-        assert came > 0 and asked == [f"bytes={came}-"]
+        assert received > 0 and asked == [f"bytes={received}-"]
 
 
 def test_interrupted_command_prints_how_to_resume(small, server, kit):
     data, archives, options = small
-    go_on = threading.Event()
-    server.faults[ZIP] = [lambda handler, due: go_on.wait(60)]
+    released = threading.Event()
+    server.faults[ZIP] = [lambda handler, due: released.wait(60)]
     process = subprocess.Popen(_command(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _wait_until(lambda: any(method == "GET" and path == ZIP for method, path, _ in server.requests), process)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=10)  # without waiting for the server
-    go_on.set()
-    assert process.returncode == 130 and "run the same command again" in told.lower()
+    _, printed = process.communicate(timeout=10)  # without waiting for the server
+    released.set()
+    assert process.returncode == 130 and "run the same command again" in printed.lower()
     _run(*options, "--keep_archives")
     kept = {path.name for path in (data / "archives").iterdir()}
     assert kept == {path.rpartition("/")[2] for path in archives}
