@@ -1,5 +1,6 @@
 """Machine, versions and timing of a run: ``run.json`` in the run's folder."""
 
+import json
 import os
 import platform
 import statistics
@@ -45,6 +46,16 @@ class RunMetadata:
         self._waiting = 0.0
         self._validation = 0.0
         self._reported = (0, 0.0)  # steps and seconds of waiting at the last call of waiting_share
+
+    def resume(self, earlier: Mapping[str, float]) -> None:
+        """Continue the record of a resumed run: ``earlier``, and the original start time in ``run.json``, if any."""
+        self.earlier = earlier
+        try:
+            started = json.loads(self._path.read_text(encoding="utf-8"))["started"]
+        except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: the time of the resume is all there is
+            return
+        if isinstance(started, str):
+            self._facts["started"] = started
 
     def totals(self) -> dict[str, float]:
         """Return the number of steps and the seconds of the run so far."""

@@ -57,6 +57,30 @@ def test_waiting_share_covers_the_time_since_the_last_call(tmp_path, clock):
     assert shares == [4 / 10, 0.5 / 6.5] and metadata.waiting_share() == 0
 
 
+@pytest.mark.parametrize(
+    ("resumed", "content", "kept"),
+    [
+        (True, '{"started": "2020-01-01T00:00:00+00:00"}', True),
+        (False, '{"started": "2020-01-01T00:00:00+00:00"}', False),  # a new run in an old folder
+        (True, '{"started": 5}', False),
+        (True, "[]", False),
+        (True, "{", False),
+        (True, None, False),
+    ],
+)
+def test_resumed_run_keeps_its_start_time(tmp_path, resumed, content, kept):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    metadata = RunMetadata(tmp_path, 1)
+    if resumed:
+        metadata.resume({"steps": 7})
+    metadata.save(compiled=False, kernels=False)
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert content["steps"] == (7 if resumed else 0)
+    assert (content["started"] == "2020-01-01T00:00:00+00:00") == kept
+    assert kept or content["started"] > "2026"
+
+
 def test_versions_and_machine_are_recorded(tmp_path):
     RunMetadata(tmp_path, 1).save(compiled=False, kernels=True)
     content = json.loads((tmp_path / "run.json").read_text())
