@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def evaluate(opt: Options) -> dict[str, float] | None:
-    """Run the protocol, print the metrics, and write ``metrics.json`` and the folder ``scores_SPLIT``.
+    """Run the protocol, print the metrics, and write ``metrics_SPLIT.json`` and the folder ``scores_SPLIT``.
 
     Returns:
         The seven metrics; None with ``--no_eval``, and for the benchmark split, which only KITTI's server can score.

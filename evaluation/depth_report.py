@@ -12,7 +12,7 @@ from evaluation.ground_truth import BENCHMARK_SPLIT, GroundTruth, find_ground_tr
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.metrics.statistics import scale_consistency
 from evaluation.result_files import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
-from evaluation.result_tables import format_metrics_table, save_metrics
+from evaluation.result_tables import METRICS_FILE, format_metrics_table, save_metrics
 from evaluation.split_scores import SplitPrediction, score_frames
 from options import Options
 
@@ -22,7 +22,9 @@ EXTREMES = 3  # number of worst frames, and of best frames, to draw
 def report_disparities(
     opt: Options, dataset: MonoDataset, split_dir: Path, scaled_disps: np.ndarray
 ) -> dict[str, float] | None:
-    """Score disparities, print the metrics, and write ``metrics.json`` and the folder ``scores_SPLIT``.
+    """Score disparities, print the metrics, and write ``metrics_SPLIT.json`` and the folder ``scores_SPLIT``.
+
+    ``metrics.json`` is a copy of the latest ``metrics_SPLIT.json``.
 
     Args:
         dataset, split_dir: From ``build_test_dataset``.
@@ -52,9 +54,9 @@ def report_disparities(
     prediction = SplitPrediction(scaled_disps, protocol_from(opt, type(dataset), truth.kind))
     (result,), details = score_frames([prediction], truth, dataset, opt.num_workers, opt.eval_details)
     print(_describe(truth, prediction.protocol, result, count))
-    print(format_metrics_table(result.means))
-    save_metrics(output_dir / "metrics.json", result.means)
-    print(f"Saved metrics to {output_dir / 'metrics.json'}")
+    print(format_metrics_table(result.means, prediction.protocol))
+    path = save_metrics(output_dir, opt.eval_split_name, result.means, prediction.protocol)
+    print(f"Saved metrics to {path}, and to {METRICS_FILE}")
     _write_scores(opt, dataset, prediction, truth, result, details)
     return result.means
 
@@ -94,7 +96,7 @@ def _describe(truth: GroundTruth, protocol: DepthProtocol, result: DepthEvaluati
     """Summarise the comparison: frames, ground truth, protocol and scaling."""
     scaling = "median scaling" if protocol.median_scaling else f"depth scaled by {protocol.scale_factor:g}"
     text = f"{num_frames - len(result.skipped)} frames, {truth.kind} ground truth from {truth.source}, "
-    text += f"crop {protocol.crop}, cap {protocol.cap:g} m, {scaling}"
+    text += scaling
     if protocol.median_scaling:
         scale = scale_consistency(result.ratios)
         text += f"; ratios: median {scale['median']:.3f}, relative spread {scale['relative_std']:.3f}"

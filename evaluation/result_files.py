@@ -66,11 +66,12 @@ def result_files(
         "scale": scale_consistency(result.ratios) if protocol.median_scaling else None,
         "details": summarise(details),
     }
+    caption = f"{truth.kind} ground truth, {protocol.describe()}"
     files = {
         FRAMES_FILE: _frames_table(frames, {**columns, RATIO_COLUMN: result.ratios, **details}),
         SUMMARY_FILE: json.dumps(summary, indent=2, allow_nan=False) + "\n",
-        MARKDOWN_FILE: markdown_table(name, summary["metrics"]) + "\n",
-        LATEX_FILE: latex_table(name, summary["metrics"]) + "\n",
+        MARKDOWN_FILE: markdown_table(name, summary["metrics"], caption) + "\n",
+        LATEX_FILE: latex_table(name, summary["metrics"], caption) + "\n",
     }
     return files, summary
 

@@ -6,43 +6,63 @@ from typing import Any
 
 from common.atomic_files import write_json
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_protocol import DepthProtocol
 
+METRICS_FILE = "metrics.json"  # of the latest evaluation, of any split
 _COLUMN_WIDTH = 9
 
 
-def format_metrics_table(means: Mapping[str, float]) -> str:
-    """Format two aligned lines: names above values, with three decimals as in published tables."""
+def format_metrics_table(means: Mapping[str, float], protocol: DepthProtocol) -> str:
+    """Format three lines: crop and cap of the protocol, then names above aligned values with three decimals."""
     header = "".join(f"{name:>{_COLUMN_WIDTH}}" for name in METRIC_NAMES)
     values = "".join(f"{means[name]:>{_COLUMN_WIDTH}.3f}" for name in METRIC_NAMES)
-    return f"{header}\n{values}"
+    return f"{protocol.describe()}\n{header}\n{values}"
 
 
-def save_metrics(path: str | Path, means: Mapping[str, float]) -> None:
-    """Write the seven metrics by name as JSON, unrounded; replace an existing file atomically.
+def metrics_file(split: str) -> str:
+    """Return the name of the metrics file of one split."""
+    return f"metrics_{split}.json"
+
+
+def save_metrics(folder: Path, split: str, means: Mapping[str, float], protocol: DepthProtocol) -> Path:
+    """Write ``metrics_SPLIT.json``, and the same content as ``metrics.json``, the latest of any split.
+
+    Both contain the seven metrics by name, unrounded, then "split", "crop" and "cap". Existing files are replaced.
+
+    Returns:
+        The path of ``metrics_SPLIT.json``.
 
     Raises:
-        UserError: The file cannot be written.
+        UserError: A file cannot be written.
     """
-    write_json(Path(path), {name: float(means[name]) for name in METRIC_NAMES})
+    content: dict[str, Any] = {name: float(means[name]) for name in METRIC_NAMES}
+    content.update(split=split, crop=protocol.crop, cap=protocol.cap)
+    path = folder / metrics_file(split)
+    for target in (path, folder / METRICS_FILE):
+        write_json(target, content)
+    return path
 
 
-def markdown_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
+def markdown_table(name: str, metrics: Mapping[str, Mapping[str, Any]], caption: str) -> str:
     """Format a Markdown table: header, means, and their intervals.
 
     Args:
         name: Label of the row.
         metrics: Metric name -> "mean", "low", "high".
+        caption: Ground truth and protocol, for the first cell of the header.
     """
-    rows = [["", *METRIC_NAMES], ["---"] * (1 + len(METRIC_NAMES))]
+    rows = [[caption, *METRIC_NAMES], ["---"] * (1 + len(METRIC_NAMES))]
     rows += [[name.replace("|", "\\|"), *_means(metrics)], ["95 % interval", *_intervals(metrics)]]
-    return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def latex_table(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Format the same rows for a LaTeX ``tabular`` of eight columns; the header is a comment."""
+def latex_table(name: str, metrics: Mapping[str, Mapping[str, Any]], caption: str) -> str:
+    """Format the same rows for a LaTeX ``tabular`` of eight columns; caption and header are comments."""
     escaped = "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in name.replace("\\", "/"))
     rows = [[escaped, *_means(metrics)], [r"95\,\% interval", *_intervals(metrics, "--")]]
-    return "\n".join([f"% name & {' & '.join(METRIC_NAMES)}", *(" & ".join(row) + r" \\" for row in rows)])
+    return "\n".join(
+        [f"% {caption}", f"% name & {' & '.join(METRIC_NAMES)}", *(" & ".join(row) + r" \\" for row in rows)]
+    )
 
 
 def _means(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:

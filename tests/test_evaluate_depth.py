@@ -51,7 +51,32 @@ def case(tmp_path):
 def test_truth_times_a_constant_is_perfect_after_median_scaling(case, tmp_path):
     metrics = case.evaluate()
     assert metrics["abs_rel"] == pytest.approx(0, abs=1e-5) and metrics["a1"] == 1.0
-    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    saved = {**metrics, "split": "mine", "crop": "eigen", "cap": 80.0}
+    for name in ("metrics.json", "metrics_mine.json"):
+        assert json.loads((tmp_path / name).read_text()) == saved
+
+
+def test_each_split_keeps_its_metrics(case, tmp_path):
+    """Scoring another split leaves the first one's file, and ``metrics.json`` names the latest."""
+    case.evaluate()
+    first = (tmp_path / "metrics_mine.json").read_bytes()
+    case.split.rename(tmp_path / "other")
+    case.evaluate(case.disparities**0.5, eval_split=str(tmp_path / "other"), eval_crop="none")
+    assert (tmp_path / "metrics_mine.json").read_bytes() == first
+    latest = json.loads((tmp_path / "metrics.json").read_text())
+    assert (latest["split"], latest["crop"]) == ("other", "none")
+    assert latest == json.loads((tmp_path / "metrics_other.json").read_text())
+
+
+def test_every_table_states_crop_and_cap(case, tmp_path, capsys):
+    case.evaluate()
+    stated = "crop eigen (54% of the image), cap 80 m"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[printed.index(stated) + 1].split()[0] == "abs_rel"
+    for name in ("table.md", "table.tex"):
+        assert stated in (tmp_path / "scores_mine" / name).read_text()
+    case.evaluate(eval_crop="none", eval_max_depth=50.0)
+    assert "\ncrop none (all pixels), cap 50 m\n" in capsys.readouterr().out
 
 
 def test_scaling_by_a_factor(case):
@@ -216,7 +241,9 @@ def test_scores_by_weights_and_by_their_disparities_are_the_same_bytes(with_imag
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
     summary = json.loads((folders[0] / "summary.json").read_text())
     metrics = json.loads((tmp_path / "w/metrics.json").read_text())
-    assert {name: value["mean"] for name, value in summary["metrics"].items()} == pytest.approx(metrics, rel=1e-12)
+    assert {name: value["mean"] for name, value in summary["metrics"].items()} == pytest.approx(
+        {name: metrics[name] for name in summary["metrics"]}, rel=1e-12
+    )
     assert summary["details"]["aligned/abs_rel"]["mean"] <= 1 and "cloud/f_score" not in summary["details"]
 
 

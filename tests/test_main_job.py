@@ -98,8 +98,8 @@ def test_evaluation_prints_and_saves_the_seven_metrics(trained, stereo_drive):
         *("--eval_split", "kitti_sample"),
     )
     metrics = json.loads((weights / "metrics.json").read_text())
-    assert tuple(metrics) == METRIC_NAMES
-    assert all(np.isfinite(value) for value in metrics.values())
+    assert tuple(metrics) == (*METRIC_NAMES, "split", "crop", "cap")
+    assert all(np.isfinite(metrics[name]) for name in METRIC_NAMES)
     assert f"{metrics['abs_rel']:.3f}" in printed and "abs_rel" in printed
 
 
@@ -140,7 +140,7 @@ def test_main_job_script_trains_evaluates_and_resumes(stereo_drive, tmp_path):
     for stage, width in (("pretrain", 96), ("finetune", 128)):
         best = tmp_path / stage / "monodepthv2/models/weights_best"
         assert json.loads((best / "weights.json").read_text())["width"] == width
-        assert tuple(json.loads((best / "metrics.json").read_text())) == METRIC_NAMES
+        assert json.loads((best / "metrics_kitti_sample.json").read_text()).keys() >= set(METRIC_NAMES)
     assert "--resume auto" in run_job(status=2)
     assert run_job("--resume", "auto").count("Resuming from") == 2
 

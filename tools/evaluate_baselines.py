@@ -13,7 +13,7 @@ from common.environment import run_script
 from common.option_types import OptionParser
 from evaluation.result_tables import format_metrics_table
 from options import parse_options
-from tools.reporting.baseline_scores import open_test_split, score_baselines
+from tools.reporting.baseline_scores import baseline_protocol, open_test_split, score_baselines
 
 
 def main() -> None:
@@ -28,9 +28,10 @@ def main() -> None:
     _, others = parser.parse_known_args()
     opt = parse_options(others)
     test = open_test_split(opt)
+    protocol = baseline_protocol(opt, test)
     for name, result in score_baselines(opt, test).items():
         count = len(test.dataset) - len(result.skipped)
-        print(f"{name}, {count} frames, median scaling\n{format_metrics_table(result.means)}")
+        print(f"{name}, {count} frames, median scaling\n{format_metrics_table(result.means, protocol)}")
 
 
 if __name__ == "__main__":

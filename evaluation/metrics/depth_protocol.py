@@ -72,6 +72,12 @@ class DepthProtocol:
         max_depth = float("inf") if everything and cap == MAX_DEPTH else cap
         return cls(crop, min_depth, max_depth, median_scaling, scale_factor, cap)
 
+    def describe(self) -> str:
+        """Describe which pixels are scored: crop with its share of the image, and cap."""
+        crop = CROPS[self.crop]
+        share = "all pixels" if crop is None else f"{(crop[1] - crop[0]) * (crop[3] - crop[2]):.0%} of the image"
+        return f"crop {self.crop} ({share}), cap {self.cap:g} m"
+
     def to_depth(self, scaled_disp: np.ndarray, ratio: float = 1.0) -> np.ndarray:
         """Convert disparity to metric depth: scale, then clip.
 

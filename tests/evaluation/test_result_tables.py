@@ -6,6 +6,7 @@ import pytest
 
 from common.errors import UserError
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from evaluation.metrics.depth_protocol import DepthProtocol
 from evaluation.result_tables import (
     format_metrics_table,
     format_pose_tables,
@@ -18,7 +19,8 @@ MEANS = dict(zip(METRIC_NAMES, [0.1061234567891, 0.818, 4.75, 0.196, 0.874, 0.95
 
 
 def test_table_aligns_values_under_their_names():
-    header, values = format_metrics_table(MEANS).splitlines()
+    protocol, header, values = format_metrics_table(MEANS, DepthProtocol()).splitlines()
+    assert protocol == "crop eigen (54% of the image), cap 80 m"
     assert header.split() == list(METRIC_NAMES)
     assert values.split() == ["0.106", "0.818", "4.750", "0.196", "0.874", "0.957", "0.979"]
     for name, value in zip(header.split(), values.split(), strict=True):
@@ -26,30 +28,32 @@ def test_table_aligns_values_under_their_names():
 
 
 def test_json_holds_the_seven_unrounded(tmp_path):
-    path = tmp_path / "results" / "metrics.json"
-    save_metrics(path, {**MEANS, "ratio": 2.0})
-    save_metrics(path, {**MEANS, "ratio": 3.0})
-    assert json.loads(path.read_text()) == MEANS
-    assert [file.name for file in path.parent.iterdir()] == ["metrics.json"]
+    folder = tmp_path / "results"
+    save_metrics(folder, "a", {**MEANS, "ratio": 2.0}, DepthProtocol())
+    path = save_metrics(folder, "a", {**MEANS, "ratio": 3.0}, DepthProtocol("none", cap=50.0))
+    assert path == folder / "metrics_a.json"
+    for name in ("metrics.json", "metrics_a.json"):
+        assert json.loads((folder / name).read_text()) == {**MEANS, "split": "a", "crop": "none", "cap": 50.0}
+    assert sorted(file.name for file in folder.iterdir()) == ["metrics.json", "metrics_a.json"]
 
 
 def test_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"metrics\.json cannot be written"):
-        save_metrics(tmp_path / "file" / "metrics.json", MEANS)
+    with pytest.raises(UserError, match=r"metrics_a\.json cannot be written"):
+        save_metrics(tmp_path / "file", "a", MEANS, DepthProtocol())
 
 
 def test_rows_for_papers():
     metrics = {name: {"mean": mean, "low": mean - 0.01, "high": mean + 0.0104} for name, mean in MEANS.items()}
-    assert markdown_table("my|run", metrics).splitlines() == [
-        "| | abs_rel | sq_rel | rmse | rmse_log | a1 | a2 | a3 |",
+    assert markdown_table("my|run", metrics, "crop none").splitlines() == [
+        "| crop none | abs_rel | sq_rel | rmse | rmse_log | a1 | a2 | a3 |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         r"| my\|run | 0.106 | 0.818 | 4.750 | 0.196 | 0.874 | 0.957 | 0.979 |",
         "| 95 % interval | 0.096–0.117 | 0.808–0.828 | 4.740–4.760 | 0.186–0.206 | 0.864–0.884 | 0.947–0.967 "
         "| 0.969–0.989 |",
     ]
-    header, row, interval = latex_table("my_run", metrics).splitlines()
-    assert header.startswith("% name & abs_rel & ")
+    caption, header, row, interval = latex_table("my_run", metrics, "crop none").splitlines()
+    assert caption == "% crop none" and header.startswith("% name & abs_rel & ")
     assert row == r"my\_run & 0.106 & 0.818 & 4.750 & 0.196 & 0.874 & 0.957 & 0.979 \\"
     assert interval.startswith(r"95\,\% interval & 0.096--0.117 & ") and interval.count("&") == row.count("&") == 7
 

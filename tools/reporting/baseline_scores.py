@@ -15,7 +15,7 @@ from datasets.splits import find_split, read_split_lines
 from evaluation.baselines import constant_disparity, mean_disparity
 from evaluation.error_pictures import extreme_panels
 from evaluation.ground_truth import GroundTruth, build_test_dataset, find_ground_truth, protocol_from
-from evaluation.metrics.depth_protocol import DepthEvaluation
+from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.result_files import result_files
 from evaluation.split_scores import SplitPrediction, score_frames
 from inference.split_prediction import predict_frames
@@ -127,12 +127,17 @@ def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None
         CONSTANT: constant_disparity(size),
         MEAN_MAP: mean_disparity((train.ground_truth(line) for line in lines), size),
     }
-    protocol = protocol_from(opt, type(test.dataset), truth.kind, "median")
+    protocol = baseline_protocol(opt, test)
     predictions = [
         SplitPrediction(np.broadcast_to(disp, (len(test.dataset), *size)), protocol) for disp in baselines.values()
     ]
     results, _ = score_frames(predictions, truth, test.dataset, opt.num_workers)
     return dict(zip(baselines, results, strict=True))
+
+
+def baseline_protocol(opt: Options, test: EvalSplit) -> DepthProtocol:
+    """Build the protocol of the baselines and of ``MEDIAN_SCALED``."""
+    return protocol_from(opt, type(test.dataset), test.truth.kind, "median")
 
 
 def evenly_spaced(items: Sequence, count: int) -> list:

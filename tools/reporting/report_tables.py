@@ -22,6 +22,7 @@ from tools.reporting.baseline_scores import (
     STEREO_SCALED,
     EvalSplit,
     SplitScores,
+    baseline_protocol,
     score_baselines,
     score_weights,
 )
@@ -100,12 +101,14 @@ def score_run(run: RunFolder, test: EvalSplit) -> Scores:
         notes.append(f"Baselines unavailable: {error}")
     means = {name: result.means for name, result in {**baselines, **scores.rows}.items()}
     counted = scores.num_frames - len(scores.rows[MEDIAN_SCALED].skipped)
-    described = f"{counted} test frames of {test.name}, {test.truth.kind} ground truth. All rows are median-scaled"
+    described = f"{counted} test frames of {test.name}, {test.truth.kind} ground truth, "
+    described += f"{baseline_protocol(opt, test).describe()}. All rows are median-scaled"
     if opt.use_stereo:
         factor = dataset_class(opt.dataset).STEREO_SCALE_FACTOR
         described += f" except the last, which is stereo-scaled (depth times {factor:g})"
-    if run.metrics is not None:
-        notes.append(_compare_saved(run.metrics, scores.rows))
+    saved = run.metrics_of(test.name)
+    if saved is not None:
+        notes.append(_compare_saved(saved, scores.rows))
     trained_on = len(training_overlap(run.weights, test.dataset.lines, opt).seen)
     if trained_on:
         notes.append(
@@ -190,14 +193,14 @@ def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[MetricRow, ...]:
 
 
 def _compare_saved(saved: Mapping[str, float], rows: Mapping[str, DepthEvaluation]) -> str:
-    """Report which row, if any, equals ``metrics.json`` of evaluate_depth.py."""
+    """Report which row, if any, equals the saved metrics of evaluate_depth.py."""
     values = [saved[metric] for metric in METRIC_NAMES]
     for name, result in rows.items():
         if np.allclose(values, [result.means[metric] for metric in METRIC_NAMES], rtol=1e-3):
-            return f"Row “{name}” matches metrics.json of evaluate_depth.py."
+            return f"Row “{name}” matches the metrics that evaluate_depth.py saved."
     return (
-        f"metrics.json of evaluate_depth.py (abs_rel {saved['abs_rel']:.3f}) matches no row. It was produced with "
-        "different settings: another split or other options."
+        f"The metrics that evaluate_depth.py saved (abs_rel {saved['abs_rel']:.3f}) match no row. They were produced "
+        "with other options."
     )
 
 

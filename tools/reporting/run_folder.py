@@ -10,7 +10,7 @@ from typing import Any
 from common.atomic_files import resolve_complete_dir
 from common.errors import DataError
 from evaluation.metrics.depth_metrics import METRIC_NAMES
-from evaluation.result_tables import format_pose_tables
+from evaluation.result_tables import METRICS_FILE, format_pose_tables, metrics_file
 from options import Options
 from serialization.weights_folder import read_weights_info
 from training.metrics_writer import SCALARS_FILE
@@ -47,7 +47,6 @@ class RunFolder:
             ``load_weights_folder`` and the input size are those of the weights to show.
         scalars: Lines of ``scalars.jsonl`` in the order of steps; for a step logged twice, the later line.
         record: Content of ``run.json``; empty if it is missing.
-        metrics: Content of ``metrics.json`` next to the weights, from evaluate_depth.py; None if it is missing.
     """
 
     folder: Path
@@ -55,7 +54,6 @@ class RunFolder:
     options: Options
     scalars: tuple[dict[str, Any], ...]
     record: dict[str, Any]
-    metrics: dict[str, float] | None
 
     @property
     def name(self) -> str:
@@ -66,6 +64,18 @@ class RunFolder:
     def weights(self) -> Path:
         """Folder of the weights to show."""
         return Path(str(self.options.load_weights_folder))
+
+    def metrics_of(self, split: str) -> dict[str, float] | None:
+        """Read the metrics of a split that evaluate_depth.py saved next to the weights; None if there are none.
+
+        ``metrics.json`` of earlier versions does not name its split, and counts for any.
+        """
+        for name in (metrics_file(split), METRICS_FILE):
+            content = _read_object(self.weights / name)
+            complete = all(isinstance(content.get(metric), float) for metric in METRIC_NAMES)
+            if complete and content.get("split", split) == split:
+                return {metric: content[metric] for metric in METRIC_NAMES}
+        return None
 
 
 def read_run(folder: Path, weights: Path | None = None, changes: Mapping[str, Any] | None = None) -> RunFolder:
@@ -109,7 +119,6 @@ def read_run(folder: Path, weights: Path | None = None, changes: Mapping[str, An
         options,
         _read_scalars(folder / SCALARS_FILE),
         _read_object(folder / METADATA_FILE),
-        _read_metrics(weights / "metrics.json"),
     )
 
 
@@ -120,10 +129,15 @@ def _read_scalars(path: Path) -> tuple[dict[str, Any], ...]:
         try:
             line = json.loads(text)
             part, step = line["part"], line["step"]
+            if type(step) is not int:
+                continue
         except (ValueError, KeyError, TypeError):  # a killed process can leave an incomplete line
             continue
-        lines = [old for old in lines if old["step"] < step or (old["step"] == step and old["part"] != part)]
-        lines.append(line)
+        keep_from = len(lines)  # lines are in the order of steps: those to drop are at the end
+        while keep_from and lines[keep_from - 1]["step"] >= step:
+            keep_from -= 1
+        others = [old for old in lines[keep_from:] if old["step"] == step and old["part"] != part]
+        lines[keep_from:] = [*others, line]
     return tuple(lines)
 
 
@@ -134,12 +148,6 @@ def _read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _read_metrics(path: Path) -> dict[str, float] | None:
-    content = _read_object(path)
-    complete = all(isinstance(content.get(name), float) for name in METRIC_NAMES)
-    return {name: content[name] for name in METRIC_NAMES} if complete else None
 
 
 def read_trajectories(weights: Path) -> tuple[Trajectory, ...]:

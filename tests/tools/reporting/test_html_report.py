@@ -151,9 +151,11 @@ def test_metrics_json_is_matched_with_the_rows(copied_run):
     weights = copied_run / "models" / "weights_best"
     opt = read_run(copied_run).options.replace(eval_split="kitti_sample", num_workers=0, eval_mono=True)
     means = evaluate(opt)
-    assert f"Row “{MEDIAN_SCALED}” matches metrics.json" in build_report(read_run(copied_run), 1)
-    (weights / "metrics.json").write_text(json.dumps({**means, "abs_rel": 9.0}))
-    assert "(abs_rel 9.000) matches no row" in build_report(read_run(copied_run), 1)
+    built = build_report(read_run(copied_run), 1)
+    assert f"Row “{MEDIAN_SCALED}” matches the metrics that evaluate_depth.py saved" in built
+    assert "lidar ground truth, crop eigen (54% of the image), cap 80 m" in built
+    (weights / "metrics_kitti_sample.json").write_text(json.dumps({**means, "abs_rel": 9.0}))
+    assert "(abs_rel 9.000) match no row" in build_report(read_run(copied_run), 1)
 
 
 def test_point_clouds_of_prediction_and_ground_truth_are_limited_in_size(page):

@@ -1,10 +1,12 @@
 """Reading of run folders, and errors for missing files."""
 
 import json
+import time
 
 import pytest
 
 from common.errors import DataError, OptionsError
+from evaluation.metrics.depth_metrics import METRIC_NAMES
 from tools.reporting.run_folder import read_run
 
 
@@ -25,8 +27,39 @@ def test_resumed_run_overrides_steps_from_its_first_step_on(copied_run):
 
 
 def test_incomplete_and_foreign_lines_are_skipped(copied_run):
-    write_lines(copied_run, entry("train", 0), '{"part": "train", "st', "[1]", '{"step": 3}', entry("train", 1))
+    write_lines(
+        copied_run,
+        entry("train", 0),
+        '{"part": "train", "st',
+        "[1]",
+        '{"step": 3}',
+        entry("val", "0"),
+        entry("train", 1),
+    )
     assert [line["step"] for line in read_run(copied_run).scalars] == [0, 1]
+
+
+def test_long_logs_take_linear_time(copied_run):
+    """200,000 lines of a run that was resumed once take about a second, not quadratic minutes."""
+    steps = [*range(150_000), *range(100_000, 150_000)]
+    write_lines(copied_run, *(entry("train", step, i) for i, step in enumerate(steps)))
+    started = time.monotonic()
+    scalars = read_run(copied_run).scalars
+    assert time.monotonic() - started < 20
+    assert [line["step"] for line in scalars] == list(range(150_000))
+    assert scalars[99_999]["loss"] == 99_999 and scalars[100_000]["loss"] == 150_000
+
+
+def test_metrics_are_those_of_the_split(copied_run):
+    weights = copied_run / "models/weights_best"
+    run = read_run(copied_run)
+    for name, split, value in (("metrics_a", "a", 0.1), ("metrics_b", "b", 0.2), ("metrics", "b", 0.2)):
+        content = {**dict.fromkeys(METRIC_NAMES, value), "split": split}
+        (weights / f"{name}.json").write_text(json.dumps(content))
+    assert [run.metrics_of(split)["abs_rel"] for split in "ab"] == [0.1, 0.2]
+    assert run.metrics_of("c") is None
+    (weights / "metrics.json").write_text(json.dumps(dict.fromkeys(METRIC_NAMES, 0.3)))  # of an earlier version
+    assert run.metrics_of("c")["abs_rel"] == 0.3
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"abs_rel": 0.1}'])
@@ -34,7 +67,7 @@ def test_damaged_optional_files_are_ignored(copied_run, content):
     (copied_run / "run.json").write_text(content)
     (copied_run / "models/weights_best/metrics.json").write_text(content)
     run = read_run(copied_run)
-    assert run.metrics is None and "steps" not in run.record
+    assert run.metrics_of("eigen") is None and "steps" not in run.record
 
 
 def test_changes_override_options_and_the_size_is_that_of_the_weights(copied_run, change_options):
