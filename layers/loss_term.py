@@ -1,4 +1,4 @@
-"""What a term of the loss is."""
+"""The interface of loss terms."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol

@@ -1,4 +1,4 @@
-"""How each ``--pose_model_type`` builds its networks and what they see (paper, section 3.3 and supplementary)."""
+"""Pose models: the networks of each ``--pose_model_type`` and their inputs (paper, section 3.3 and supplementary)."""
 
 from collections.abc import Mapping, Sequence
 

@@ -15,7 +15,7 @@ from training.optimizer_step import AMP_TYPES
 
 
 class ForwardResult(NamedTuple):
-    """What a forward pass returns.
+    """Results of a forward pass.
 
     Attributes:
         losses: scalars by name; gradients flow back from "loss".
