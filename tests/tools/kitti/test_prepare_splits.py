@@ -90,5 +90,5 @@ def test_missing_published_split_names_the_command_to_get_it(tmp_path, monkeypat
     monkeypatch.setattr(datasets.splits, "REPOSITORY_SPLITS", tmp_path)
     with pytest.raises(DataError, match=r"python tools/prepare_splits\.py --split eigen_zhou$"):
         find_split("eigen_zhou", tmp_path)
-    with pytest.raises(DataError, match=r"come by: python tools/prepare_splits\.py --split NAME$"):
+    with pytest.raises(DataError, match=r"python tools/prepare_splits\.py --split NAME$"):
         find_split("mine", tmp_path)
