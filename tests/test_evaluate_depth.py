@@ -1,4 +1,4 @@
-"""The evaluator on splits made by hand: where ground truth comes from, and what it answers to bad input."""
+"""evaluate_depth.py on small handmade splits: source of the ground truth, scaling, and errors."""
 
 import json
 
@@ -18,12 +18,12 @@ NAMES = ("a/first 0 l", "a/second 5 r", "b/third 7 l")
 
 @pytest.fixture
 def case(tmp_path):
-    """A split of three frames with exported ground truth; options and disparities as asked for."""
+    """Split of three frames with exported ground truth; options and disparities are configurable."""
     random = np.random.default_rng(3)
     truths = random.uniform(2, 60, (3, *SIZE)).astype(np.float32)
 
     class Case:
-        """What a test may change before it evaluates."""
+        """Options, disparities and ground truth that a test may change before evaluating."""
 
         split = tmp_path / "mine"
         disparities = (1 / truths / 3).astype(np.float32)
@@ -48,7 +48,7 @@ def case(tmp_path):
     return case
 
 
-def test_truth_times_a_constant_is_perfect_after_median_scaling(case, tmp_path):
+def test_scaled_ground_truth_is_perfect_after_median_scaling(case, tmp_path):
     metrics = case.evaluate()
     assert metrics["abs_rel"] == pytest.approx(0, abs=1e-5) and metrics["a1"] == 1.0
     saved = {**metrics, "split": "mine", "crop": "eigen", "cap": 80.0}
@@ -86,7 +86,7 @@ def test_scaling_by_a_factor(case):
     assert stereo["abs_rel"] == pytest.approx(0, abs=1e-5)
 
 
-def test_improved_ground_truth_counts_every_pixel(case, capsys):
+def test_improved_ground_truth_is_scored_without_a_crop(case, capsys):
     case.export(kind="improved", axis="camera")
     case.evaluate()
     assert "crop none" in capsys.readouterr().out
@@ -123,7 +123,7 @@ def test_output_folder(case, tmp_path):
     assert (tmp_path / "out/metrics.json").is_file()
 
 
-def test_frames_without_ground_truth_are_counted_and_named(case, capsys):
+def test_frames_without_ground_truth_are_reported(case, capsys):
     depths = [np.zeros(SIZE, np.float32), *np.full((2, *SIZE), 5, np.float32)]
     case.export(depths=depths)
     case.evaluate()
@@ -140,8 +140,8 @@ def test_frames_without_ground_truth_are_counted_and_named(case, capsys):
         (np.full((3, 4, 6), np.nan, np.float32), [NAMES[0], "finite"]),
         (-np.ones((3, 4, 6), np.float32), [NAMES[0], "positive"]),
         (np.ones((3, 0, 6), np.float32), [NAMES[0], "(0, 6)"]),
-        (np.full((3, 4, 6), 1e-40, np.float32), [NAMES[0], "positive"]),  # one over it is infinite
-        (np.full((3, 4, 6), 1e40), [NAMES[0], "finite"]),  # in single precision it is not
+        (np.full((3, 4, 6), 1e-40, np.float32), [NAMES[0], "positive"]),  # 1 / value overflows float32
+        (np.full((3, 4, 6), 1e40), [NAMES[0], "finite"]),  # overflows float32
     ],
 )
 def test_bad_disparities(case, disparities, words):
@@ -166,7 +166,7 @@ def test_pickled_prediction_file_is_refused(case, tmp_path):
         case.evaluate(ext_disp_to_eval=str(path))
 
 
-def test_ground_truth_of_another_number_of_frames(case):
+def test_ground_truth_with_a_wrong_number_of_frames(case):
     case.export(depths=np.ones((2, *SIZE), np.float32))
     with pytest.raises(DataError, match=r"gt_depths\.npz contains 2 depth maps, .* 3 test frames"):
         case.evaluate()
@@ -183,13 +183,13 @@ def test_eigen_disparities_on_the_benchmark_frames(case, tmp_path):
         case.evaluate(all_frames[:4], eval_eigen_to_benchmark=True)
 
 
-def test_what_to_evaluate_must_be_said(monkeypatch):
+def test_weights_or_disparities_are_required(monkeypatch):
     monkeypatch.setattr("sys.argv", ["evaluate_depth.py", "--eval_mono"])
     with pytest.raises(OptionsError, match="load_weights_folder"):
         main()
 
 
-def test_stereo_scale_of_weights_without_one_is_pointed_out(case, tmp_path, capsys):
+def test_eval_stereo_with_monocular_weights_prints_a_note(case, tmp_path, capsys):
     networks = Monodepth.for_depth().networks()
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": False})
     for name in NAMES:
@@ -208,7 +208,7 @@ def test_stereo_scale_of_weights_without_one_is_pointed_out(case, tmp_path, caps
 
 @pytest.fixture
 def with_images(case, tmp_path):
-    """Options for weights of the networks' first values, and images of the case's frames, but no calibration."""
+    """Options for untrained weights, and images of the frames, without calibration."""
     save_weights(tmp_path / "w", Monodepth.for_depth().networks(), {"height": 64, "width": 96, "use_stereo": False})
     for name in NAMES:
         folder, frame, side = name.split()
@@ -221,7 +221,7 @@ def with_images(case, tmp_path):
     )
 
 
-def test_scores_by_weights_and_by_their_disparities_are_the_same_bytes(with_images, tmp_path):
+def test_weights_and_their_saved_disparities_give_identical_scores(with_images, tmp_path):
     by_weights = with_images.replace(save_pred_disps=True)
     evaluate(by_weights)
     disps = tmp_path / "w" / "disps_mine_split.npy"
@@ -247,14 +247,14 @@ def test_scores_by_weights_and_by_their_disparities_are_the_same_bytes(with_imag
     assert summary["details"]["aligned/abs_rel"]["mean"] <= 1 and "cloud/f_score" not in summary["details"]
 
 
-def test_an_image_that_is_missing_is_named_before_anything_is_predicted(with_images, tmp_path, capsys):
+def test_a_missing_image_is_reported_before_predicting(with_images, tmp_path, capsys):
     (tmp_path / "a/second/image_03/data/0000000005.jpg").unlink()
     with pytest.raises(DataError, match=rf"1 of the 3 test frames are missing, the first is '{NAMES[1]}'"):
         evaluate(with_images)
     assert "Predicting" not in capsys.readouterr().out
 
 
-def test_frames_that_were_trained_on_are_not_scored(with_images, case, tmp_path):
+def test_training_frames_are_not_scored(with_images, case, tmp_path):
     (case.split / "train_files.txt").write_text("a/first 1 l\n")
     (tmp_path / "opt.json").write_text(json.dumps(Options(split=str(case.split), data_path=str(tmp_path)).as_dict()))
     with pytest.raises(DataError, match="1 of the 3 frames to score"):  # as a neighbour
@@ -263,7 +263,7 @@ def test_frames_that_were_trained_on_are_not_scored(with_images, case, tmp_path)
     assert evaluate(with_images.replace(eval_trained_frames=True)) is not None
 
 
-def test_the_cap_is_an_option(case, capsys):
+def test_eval_max_depth_sets_the_cap(case, capsys):
     # No truth is as near as 1 m.
     with pytest.raises(DataError, match=r"0\.001 to 1 m"):
         case.evaluate(eval_max_depth=1.0)
@@ -271,7 +271,7 @@ def test_the_cap_is_an_option(case, capsys):
     assert "cap 50 m" in capsys.readouterr().out
 
 
-def test_eigen_disparities_need_the_benchmark_s_frames(case, tmp_path):
+def test_eigen_to_benchmark_needs_the_benchmark_split(case, tmp_path):
     (tmp_path / "splits/benchmark").mkdir(parents=True)
     (tmp_path / "splits/benchmark/test_files.txt").write_text("image 0\n")
     np.save(tmp_path / "splits/benchmark/eigen_to_benchmark_ids.npy", np.array([0, 2]))

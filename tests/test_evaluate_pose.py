@@ -1,4 +1,4 @@
-"""The odometry protocol: every pose model on the built-in world, closed forms, and what it answers to bad input."""
+"""evaluate_pose.py: every pose model on the synthetic world, closed-form cases, and errors."""
 
 import json
 import os
@@ -40,7 +40,7 @@ SIZE = (64, 96)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """One street of it."""
+    """Synthetic world with one street."""
     root = tmp_path_factory.mktemp("world")
     street, camera = Street((2, 0), NUM_FRAMES), PinholeCamera.like_kitti(32, 96)
     write_calibration(root / "2000_01_01", camera)
@@ -53,7 +53,7 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def save_model(tmp_path_factory):
-    """Pose model and input -> the model and its folder of weights; each made once."""
+    """Pose model type and input -> model and its weights folder, cached."""
     made = {}
 
     def save(pose_model_type="separate_resnet", pose_model_input="pairs") -> tuple[Monodepth, Path]:
@@ -75,7 +75,7 @@ def save_model(tmp_path_factory):
 
 @pytest.fixture
 def options(world, save_model, tmp_path):
-    """Options for the world's test drive, with changes."""
+    """Options for the test drive of the synthetic world."""
 
     def make(**changes) -> Options:
         settings = {"eval_split": DRIVE, "data_path": str(world), "eval_out_dir": str(tmp_path / "out")}
@@ -86,7 +86,7 @@ def options(world, save_model, tmp_path):
 
 
 def images_of(world) -> list[paddle.Tensor]:
-    """The drive's frames as the networks take them."""
+    """Frames of the drive as network inputs."""
     paths = sorted((world / DRIVE / "image_02/data").iterdir())
     arrays = [image_to_array(resize_lanczos(Image.open(path).convert("RGB"), *SIZE)) for path in paths]
     return [paddle.to_tensor(array[None].astype(np.float32) / 255) for array in arrays]
@@ -98,8 +98,8 @@ def truth_of(world) -> np.ndarray:
 
 @pytest.mark.parametrize("pose_model_input", ["pairs", "all"])
 @pytest.mark.parametrize("pose_model_type", ["separate_resnet", "shared", "posecnn"])
-def test_motions_are_those_of_the_model(world, save_model, options, pose_model_type, pose_model_input):
-    """One frame at a time, by the whole model, with both neighbours."""
+def test_predicted_motions_match_the_model(world, save_model, options, pose_model_type, pose_model_input):
+    """Compare with the complete model, frame by frame, with both neighbours."""
     model, folder = save_model(pose_model_type, pose_model_input)
     names = {"pose_model_type": pose_model_type, "pose_model_input": pose_model_input}
     opt = options(load_weights_folder=str(folder), **names)
@@ -115,12 +115,12 @@ def test_motions_are_those_of_the_model(world, save_model, options, pose_model_t
                 T[:3, 3] *= float((1 / disp_to_depth(outputs["disp/0"], 0.1, 100.0)[1]).mean())
         np.testing.assert_allclose(motions[frame], expected[1], rtol=1e-3, atol=1e-7)
         if frame == 1 and (pose_model_type, pose_model_input) != ("posecnn", "pairs"):
-            # What all frames at once tell of the first step backwards; of pairs, both ways are the same prediction,
-            # but for PoseCNN's scale, which is that of the frame that the motion starts from.
+            # The first motion is the inverse of the target's motion to frame -1. For PoseCNN on pairs the two differ in
+            # scale, which depends on the frame where the motion starts.
             np.testing.assert_allclose(motions[0], np.linalg.inv(expected[-1]), rtol=1e-3, atol=1e-7)
 
 
-def test_the_script_scores_saves_and_draws(world, save_model, tmp_path):
+def test_the_script_writes_metrics_trajectory_and_plot(world, save_model, tmp_path):
     folder, out = save_model()[1], tmp_path / "out"
     command = [sys.executable, "evaluate_pose.py", "--eval_split", DRIVE, "--data_path", world, "--num_workers", "1"]
     command += ["--load_weights_folder", folder, "--eval_out_dir", out, "--batch_size", "2", "--no_cuda"]
@@ -151,7 +151,7 @@ def test_the_script_scores_saves_and_draws(world, save_model, tmp_path):
 
 
 def test_scaling(world, options, monkeypatch):
-    """The true motions in scene units of 5.4 m."""
+    """Predict the true motions in scene units of 5.4 m."""
     motions = motions_between(np.stack(truth_of(world)))
     motions[:, :3, 3] /= 5.4
     monkeypatch.setattr(evaluate_pose, "predict_motions", lambda opt, dataset: motions)
@@ -163,7 +163,7 @@ def test_scaling(world, options, monkeypatch):
 
 
 def odometry(root: Path, num_frames: int, poses: int | None) -> Path:
-    """Sequence 09 of grey images, and of so many poses, a metre apart."""
+    """Sequence 09 with grey images and ``poses`` poses one metre apart."""
     folder = root / "sequences/09/image_2"
     folder.mkdir(parents=True)
     for frame in range(num_frames):
@@ -185,7 +185,7 @@ def test_an_odometry_sequence(options, tmp_path, monkeypatch):
     assert metrics["by_length"]["100"]["t_rel"] == pytest.approx(10.1)
 
 
-def test_without_truth_the_trajectory_alone(options, tmp_path):
+def test_no_eval_writes_only_the_trajectory(options, tmp_path):
     data = odometry(tmp_path / "data", 6, None)
     with pytest.raises(DataError, match=r"poses/09\.txt are missing"):
         evaluate(options(eval_split="odom_9", data_path=str(data)))
@@ -195,7 +195,7 @@ def test_without_truth_the_trajectory_alone(options, tmp_path):
     }
 
 
-def test_missing_frames_are_named(options, tmp_path):
+def test_missing_frames_are_reported(options, tmp_path):
     data = odometry(tmp_path / "data", 6, 8)
     with pytest.raises(DataError, match="9 has 6 images, but true poses of 8 frames"):
         evaluate(options(eval_split="odom_9", data_path=str(data)))
@@ -227,7 +227,7 @@ def test_weights_without_the_pose_model(options, save_model, tmp_path):
         evaluate(options(load_weights_folder=str(tmp_path / "none")))
 
 
-def test_a_mistyped_command_is_told_without_a_traceback(tmp_path):
+def test_a_mistyped_option_is_reported_without_a_traceback(tmp_path):
     command = [sys.executable, str(ROOT / "evaluate_pose.py"), "--eval_split", "odom_9"]
     done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and re.fullmatch(r"error: .*--load_weights_folder\n", done.stderr)
@@ -243,7 +243,7 @@ def test_a_mistyped_command_is_told_without_a_traceback(tmp_path):
         ({"pose_model_input": "all", "frame_ids": (0, -2, 2)}, r"frame_ids: got \(0, -2, 2\)"),
     ],
 )
-def test_options_that_make_no_sense(changes, words):
+def test_contradicting_options(changes, words):
     with pytest.raises(OptionsError, match=words):
         Options(load_weights_folder="W", **changes).check_for_pose_evaluation()
     Options(load_weights_folder="W").check_for_pose_evaluation()

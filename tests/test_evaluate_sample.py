@@ -1,4 +1,4 @@
-"""The real drives scored through every protocol: by weights, by the disparities that these give, and in plain NumPy."""
+"""Score real drives with every protocol: from weights, from their saved disparities, and in plain NumPy."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ EVERYWHERE = (0, 1, 0, 1)
 
 @pytest.fixture(scope="module")
 def tree(kitti_sample, tmp_path_factory) -> Path:
-    """The drive with improved ground truth, and its test frames as the splits that the protocols are named after."""
+    """Drive with improved ground truth, and its test frames as splits named like the protocols."""
     root = tmp_path_factory.mktemp("tree")
     lines = lines_of(kitti_sample, "kitti_sample")
     folder = lines[0].split()[0]
@@ -53,7 +53,7 @@ def tree(kitti_sample, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """Networks of random first values."""
+    """Untrained networks."""
     paddle.seed(8)
     folder = tmp_path_factory.mktemp("weights") / "w"
     save_weights(folder, Monodepth.for_depth().networks(), {"height": 64, "width": 192, "use_stereo": True})
@@ -62,7 +62,7 @@ def weights(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def score(weights, tmp_path_factory):
-    """Options -> the output folder of the evaluation by weights; and that of their disparities, if not of a file."""
+    """Evaluate weights and, unless given a file, their saved disparities; return the output folders."""
 
     def run(data: Path, ext: Path | None = None, **changes) -> tuple[Path, Path]:
         settings = {"data_path": str(data), "num_workers": 0, "device": "cpu", **changes}
@@ -85,14 +85,14 @@ def checked_evaluate(**settings) -> None:
 
 
 def lidar(root: Path, line: str, axis: str = "camera") -> np.ndarray:
-    """Depth of the frame of a split line."""
+    """Read the depth of the frame of a split line."""
     folder, frame, _ = line.split()
     drive = root / folder
     return lidar_to_depth(drive / f"velodyne_points/data/{int(frame):010d}.bin", drive.parent, 2, axis)
 
 
 def plain_metrics(disp, gt, crop=EVERYWHERE, low=0.0, high=np.inf, cap=80.0, factor=None) -> list[float]:
-    """The seven metrics in double precision, resized by another library; without a factor median-scaled."""
+    """Compute the seven metrics in float64 with another resizing library; without a factor, median-scaled."""
     resized = Image.fromarray(disp).resize(gt.shape[::-1], Image.Resampling.BILINEAR)
     top, bottom, left, right = (int(part * gt.shape[i // 2]) for i, part in enumerate(crop))
     window = slice(top, bottom), slice(left, right)
@@ -105,7 +105,7 @@ def plain_metrics(disp, gt, crop=EVERYWHERE, low=0.0, high=np.inf, cap=80.0, fac
 
 
 def rows(folder: Path, split: str) -> dict[str, list[float]]:
-    """Frame -> its metrics, of the table that evaluation wrote."""
+    """Read frame -> metrics from the written table."""
     with open(folder / f"scores_{split}/frames.csv", newline="") as stream:
         return {row["frame"]: [float(value) for value in list(row.values())[1:8]] for row in csv.DictReader(stream)}
 
@@ -117,7 +117,7 @@ def assert_scored(folder: Path, split: str, expected: dict[str, list[float]]) ->
 
 
 def assert_same(folders: tuple[Path, Path], split: str) -> None:
-    """To the bit, summaries but for the name of what was scored."""
+    """Compare bitwise, except the name of the prediction in summaries."""
     names = sorted(path.name for path in (folders[0] / f"scores_{split}").iterdir())
     assert names == sorted(path.name for path in (folders[1] / f"scores_{split}").iterdir())
     for name in {*names} - {"summary.json", "table.md", "table.tex"}:
@@ -132,7 +132,7 @@ def lines_of(root: Path, split: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def eigen(tree, score) -> tuple[Path, Path]:
-    """The Eigen protocol, median-scaled, with all details."""
+    """Output of the Eigen protocol with median scaling and details."""
     return score(tree, eval_mono=True, eval_details=True)
 
 
@@ -143,7 +143,7 @@ def test_eigen(tree, eigen):
     assert_scored(eigen[0], "eigen", dict(zip(lines, expected, strict=True)))
 
 
-def test_eigen_by_the_stereo_factor_post_processed(tree, score, eigen):
+def test_eigen_stereo_scaled_and_post_processed(tree, score, eigen):
     folders = score(tree, eval_stereo=True, post_process=True)
     assert_same(folders, "eigen")
     disps, lines = np.load(folders[0] / "disps_eigen_split.npy"), lines_of(tree, "eigen")
@@ -198,7 +198,7 @@ def test_crops_and_caps(tree, score, eigen, crop, cap, parts):
     assert_scored(folder, "eigen", expected)
 
 
-def test_the_colour_drive_along_the_camera_s_axis(kitti_sample_colour, score):
+def test_colour_drive_with_depth_along_the_camera_axis(kitti_sample_colour, score):
     split = "kitti_sample_colour"
     folders = score(kitti_sample_colour, eval_mono=True, eval_split=split, gt_depth="camera", eval_details=True)
     assert_same(folders, split)
@@ -211,7 +211,7 @@ def test_the_colour_drive_along_the_camera_s_axis(kitti_sample_colour, score):
 @pytest.mark.slow
 @pytest.mark.parametrize("pose_model_input", ["pairs", "all"])
 @pytest.mark.parametrize("pose_model_type", ["separate_resnet", "shared", "posecnn"])
-def test_the_colour_drive_s_trajectory(kitti_sample_colour, tmp_path, pose_model_type, pose_model_input):
+def test_colour_drive_trajectory(kitti_sample_colour, tmp_path, pose_model_type, pose_model_input):
     """The drive has no true poses."""
     names = {"pose_model_type": pose_model_type, "pose_model_input": pose_model_input}
     networks = Monodepth(scales=(0, 1, 2, 3), **names).networks()

@@ -1,4 +1,4 @@
-"""Options: defaults, precedence, types, refusals, and what is saved."""
+"""Options: defaults, precedence, types, validation and serialisation."""
 
 import dataclasses
 import json
@@ -65,7 +65,7 @@ def parse(line: str) -> Options:
 
 @pytest.fixture
 def config(tmp_path):
-    """Writes a config and returns its path as text."""
+    """Write a config and return its path."""
 
     def write(text: str, name: str = "experiment.yml") -> str:
         path = tmp_path / name
@@ -145,7 +145,7 @@ def test_base_is_relative_to_its_own_file(config):
     assert (options.seed, options.height) == (7, 96)
 
 
-def test_base_in_a_circle(config):
+def test_circular_base(config):
     config("base: experiment.yml\n", "other.yml")
     with pytest.raises(OptionsError, match="own base"):
         parse_options(["--config", config("base: other.yml\n")])
@@ -222,7 +222,7 @@ def test_missing_config(tmp_path, config):
         parse_options(["--config", config("base: missing.yml")])
 
 
-def test_values_that_a_config_may_hold(config):
+def test_valid_config_values(config):
     text = "learning_rate: 1e-4\nmax_depth: 80\nmax_steps: null\nload_weights_folder: null\nscales: [0, 2]\n"
     options = parse_options(["--config", config(text)])
     assert (options.learning_rate, options.max_depth, options.max_steps) == (1e-4, 80.0, None)
@@ -261,7 +261,7 @@ def test_values_that_a_config_may_hold(config):
         ("--eval_mono --eval_stereo", ["eval_mono", "eval_stereo"]),
     ],
 )
-def test_combinations_that_make_no_sense(line, words):
+def test_contradicting_options(line, words):
     with pytest.raises(OptionsError) as error:
         parse(line)
     for word in words:
@@ -279,11 +279,11 @@ def test_combinations_that_make_no_sense(line, words):
         "--learn_intrinsics --velocity_weight 0.05 --pose_model_type shared --models_to_load depth intrinsics",
     ],
 )
-def test_combinations_that_make_sense(line):
+def test_compatible_options(line):
     parse(line)
 
 
-def test_all_contradictions_are_named_at_once():
+def test_all_contradictions_are_reported_at_once():
     with pytest.raises(OptionsError) as error:
         parse("--height 100 --predictive_mask")
     assert "height" in str(error.value) and "disable_automasking" in str(error.value)
@@ -305,7 +305,7 @@ def test_all_contradictions_are_named_at_once():
         ),
     ],
 )
-def test_what_evaluation_refuses(line, words):
+def test_invalid_evaluation_options(line, words):
     options = parse(line)
     with pytest.raises(OptionsError) as error:
         options.check_for_evaluation()
@@ -324,7 +324,7 @@ def test_what_evaluation_refuses(line, words):
         "--eval_mono --disable_median_scaling --pred_depth_scale_factor 5.4 --load_weights_folder W",
     ],
 )
-def test_what_evaluation_takes(line):
+def test_valid_evaluation_options(line):
     parse(line).check_for_evaluation()
 
 
@@ -377,7 +377,7 @@ def test_as_dict_and_load(tmp_path):
         ('{"heigth": 96}', ["heigth", "height"]),
     ],
 )
-def test_load_refuses(tmp_path, text, words):
+def test_load_reports_invalid_files(tmp_path, text, words):
     path = tmp_path / "opt.json"
     if text is not None:
         path.write_text(text)
@@ -387,7 +387,7 @@ def test_load_refuses(tmp_path, text, words):
         assert word in str(error.value)
 
 
-def test_a_tool_tells_a_mistyped_option_before_what_is_missing():
+def test_a_mistyped_option_is_reported_before_a_missing_one():
     parser = OptionParser()
     parser.add_argument("--split", required=True)
     parser.add_argument("--source")
@@ -399,7 +399,7 @@ def test_a_tool_tells_a_mistyped_option_before_what_is_missing():
     assert parser.parse_args(["--split=eigen"]).split == "eigen"
 
 
-def test_num_layers_is_another_name_for_a_resnet(config):
+def test_num_layers_is_an_alias_of_depth_network(config):
     assert parse("--num_layers 50").depth_network == "resnet50"
     assert "depth_network" in parse("--num_layers 50").explicitly_set
     assert parse(f"--config {config('num_layers: 34')}").depth_network == "resnet34"

@@ -1,4 +1,4 @@
-"""Predicting images on disk: what is found, read and written, what is resumed, and what is refused."""
+"""predict.py: inputs, outputs, resuming and errors."""
 
 import json
 import shutil
@@ -30,13 +30,13 @@ KINDS = ("picture", "disp_npy", "depth_npy", "depth_png")
 
 
 def picture(height, width, channels=3, seed=0):
-    """Noise, so that a row or column out of place shows: uint8 (height, width, channels)."""
+    """Noise image, which reveals shifted rows or columns: uint8 (height, width, channels)."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Folders of the same random weights: "mono" without a scale, "stereo" with one; and "other" weights."""
+    """Weights folders: "mono" and "stereo" have the same random weights, without and with a scale; "other" differs."""
     root = tmp_path_factory.mktemp("weights")
     for seed, name, use_stereo in ((1, "mono", False), (1, "stereo", True), (2, "other", False)):
         paddle.seed(seed)
@@ -47,7 +47,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def images(tmp_path):
-    """A folder of images of odd sizes, and a file that is none."""
+    """Folder with images of odd sizes and a file that is not an image."""
     folder = tmp_path / "images"
     folder.mkdir()
     for seed, (name, size) in enumerate(SIZES.items()):
@@ -58,7 +58,7 @@ def images(tmp_path):
 
 @pytest.fixture
 def run(weights, tmp_path):
-    """Predicts the inputs into tmp_path/out; further words go to the command line. Returns what failed."""
+    """Predict inputs to tmp_path/out, with extra command-line arguments; return the failures."""
 
     def run(*words, use="mono", out="out"):
         folders = ["--load_weights_folder", str(weights / use), "--output_dir", str(tmp_path / out)]
@@ -75,7 +75,7 @@ def names(folder):
 # What is found
 
 
-def test_folders_are_sorted_naturally_and_each_image_comes_once(images):
+def test_folders_are_sorted_naturally_without_duplicates(images):
     (images / "._2.png").write_bytes(b"what some systems leave")
     found = find_files([str(images / "10.jpg"), str(images), str(images / "*.png")])
     assert [path.name for path in found] == ["10.jpg", "1.bmp", "2.png"]
@@ -83,7 +83,7 @@ def test_folders_are_sorted_naturally_and_each_image_comes_once(images):
     assert find_files([str(images.parent / "im*")]) == find_files([str(images)])
 
 
-def test_a_name_with_signs_of_patterns_is_a_name_first(images):
+def test_an_existing_file_name_is_not_treated_as_a_pattern(images):
     (images / "2.png").rename(images / "a[2].png")
     assert [path.name for path in find_files([str(images / "a[2].png")])] == ["a[2].png"]
 
@@ -108,7 +108,7 @@ def test_inputs_without_images(images, text, words):
 # What is read
 
 
-def test_images_are_turned_as_exif_says(tmp_path):
+def test_exif_orientation_is_applied(tmp_path):
     upright = picture(6, 4)
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show the stored image a quarter turn clockwise
@@ -116,7 +116,7 @@ def test_images_are_turned_as_exif_says(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), upright)
 
 
-def test_grey_of_8_and_16_bits_alpha_and_palettes(tmp_path):
+def test_image_modes_grey_16_bit_alpha_and_palette(tmp_path):
     grey = picture(5, 7, 1)[:, :, 0]
     threefold = np.repeat(grey[:, :, np.newaxis], 3, axis=2)
     Image.fromarray(grey).save(tmp_path / "8.png")
@@ -144,7 +144,7 @@ def test_unreadable_images_are_refused(tmp_path, monkeypatch):
 # What is written
 
 
-def test_all_kinds_hold_what_the_python_call_gives(run, images, weights, tmp_path):
+def test_all_outputs_match_the_python_api(run, images, weights, tmp_path):
     assert run(images, "--save", *KINDS, use="stereo") == []
     out = tmp_path / "out"
     endings = ("_depth.npy", "_depth.png", "_disp.npy", "_picture.png")
@@ -164,7 +164,7 @@ def test_all_kinds_hold_what_the_python_call_gives(run, images, weights, tmp_pat
             np.testing.assert_array_equal(np.asarray(png), np.hstack([image, colourise_disparity(disp)]))
 
 
-def test_16_bit_depth_ends_at_what_16_bits_hold_and_never_says_unknown(run, images, tmp_path):
+def test_16_bit_depth_saturates_and_is_never_unknown(run, images, tmp_path):
     run(images / "2.png", "--save", "depth_png", "--scale", "1e6", out="far")
     run(images / "2.png", "--save", "depth_png", "--scale", "1e-6", out="near")
     for out, value in (("far", 65535), ("near", 1)):
@@ -172,12 +172,12 @@ def test_16_bit_depth_ends_at_what_16_bits_hold_and_never_says_unknown(run, imag
             assert (np.asarray(png) == value).all()
 
 
-def test_only_the_picture_is_written_unless_asked(run, images, tmp_path):
+def test_only_the_picture_is_written_by_default(run, images, tmp_path):
     run(images / "2.png")
     assert names(tmp_path / "out") == ["2_picture.png", "predict.json"]
 
 
-def test_batches_make_no_difference(run, images, tmp_path):
+def test_batch_size_does_not_change_results(run, images, tmp_path):
     run(images, "--save", "disp_npy", "--batch_size", 1, out="one")
     run(images, "--save", "disp_npy", "--batch_size", 3, out="three")
     for stem in ("1", "2", "10"):
@@ -185,7 +185,7 @@ def test_batches_make_no_difference(run, images, tmp_path):
         np.testing.assert_allclose(one, three, rtol=1e-5)
 
 
-def test_depth_without_a_scale_is_in_scene_units_and_said_to_be(run, images, tmp_path, capsys):
+def test_depth_without_a_scale_is_reported_in_scene_units(run, images, tmp_path, capsys):
     run(images / "2.png", "--save", "disp_npy", "depth_npy")
     assert "scene units" in capsys.readouterr().out
     disp, depth = (np.load(tmp_path / f"out/2_{kind}.npy") for kind in ("disp", "depth"))
@@ -195,7 +195,7 @@ def test_depth_without_a_scale_is_in_scene_units_and_said_to_be(run, images, tmp
     assert "scene units" not in capsys.readouterr().out
 
 
-def test_the_dataset_of_the_weights_says_their_scale(run, images, tmp_path, monkeypatch):
+def test_scale_comes_from_the_dataset_of_the_weights(run, images, tmp_path, monkeypatch):
     monkeypatch.setattr(KITTIOdomDataset, "STEREO_SCALE_FACTOR", 7.0)
     run(images / "2.png", "--save", "disp_npy", "depth_npy", "--dataset", "kitti_odom", use="stereo")
     disp, depth = (np.load(tmp_path / f"out/2_{kind}.npy") for kind in ("disp", "depth"))
@@ -208,7 +208,7 @@ def test_16_bit_depth_without_a_scale_is_refused(run, images, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_options_of_the_network_reach_it(run, images, weights, tmp_path):
+def test_network_options_are_applied(run, images, weights, tmp_path):
     run(images / "2.png", "--save", "disp_npy", "--min_depth", 1, "--max_depth", 10, "--post_process")
     disp = np.load(tmp_path / "out/2_disp.npy")
     predictor = DepthPredictor.from_folder(weights / "mono", min_depth=1, max_depth=10)
@@ -222,7 +222,7 @@ def test_options_of_the_network_reach_it(run, images, weights, tmp_path):
         run(images / "2.png", "--num_layers", 50)
 
 
-def test_a_cloud_lies_where_intrinsics_say(run, images, tmp_path):
+def test_point_cloud_follows_the_intrinsics(run, images, tmp_path):
     run(images / "2.png", "--save", "ply", "depth_npy", "--fov", 90)
     vertex = PlyData.read(tmp_path / "out/2_cloud.ply")["vertex"]
     depth = np.load(tmp_path / "out/2_depth.npy")
@@ -231,8 +231,8 @@ def test_a_cloud_lies_where_intrinsics_say(run, images, tmp_path):
     np.testing.assert_allclose(vertex["x"].reshape(50, 70)[:, 69], 34.5 / 35 * depth[:, 69], rtol=1e-5)
 
 
-def test_without_a_road_the_cameras_height_says_nothing(run, images, tmp_path):
-    """The networks are random, and so is what they predict."""
+def test_camera_height_without_a_road_is_an_error(run, images, tmp_path):
+    """Random networks predict no road."""
     failures = run(images, "--save", "depth_mm", "--camera_height", 1.65, "--fov", 80)
     assert len(failures) == 3 and "no road found" in str(failures[0])
     assert names(tmp_path / "out") == ["predict.json"]
@@ -243,7 +243,7 @@ def test_without_a_road_the_cameras_height_says_nothing(run, images, tmp_path):
 
 @pytest.fixture
 def video(images):
-    """A video of seven frames, without sound, beside the images."""
+    """Video of seven frames without sound, next to the images."""
     writer = cv2.VideoWriter(str(images / "drive.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (96, 64))
     for i in range(7):
         writer.write(cv2.resize(picture(4, 6, seed=i), (96, 64)))
@@ -259,7 +259,7 @@ def frames_of(path):
     return frames
 
 
-def test_a_video_becomes_a_video_and_files_of_its_frames(run, video, weights, tmp_path):
+def test_a_video_gives_a_video_and_files_per_frame(run, video, weights, tmp_path):
     assert run(video.parent, "--save", "picture", "disp_npy", "--batch_size", 3) == []
     out, frames = tmp_path / "out", frames_of(video)
     assert {f"drive_frames/{i:06d}_disp.npy" for i in range(7)} | {"drive_picture.mp4", "2_picture.png"} < set(
@@ -275,7 +275,7 @@ def test_a_video_becomes_a_video_and_files_of_its_frames(run, video, weights, tm
     assert abs(written[3][:, :96].astype(int) - frames[3]).mean() < 10
 
 
-def test_a_video_is_resumed_by_frames_and_ends_where_it_shall(run, video, tmp_path, capsys):
+def test_a_video_resumes_per_frame_and_stops_at_max_frames(run, video, tmp_path, capsys):
     words = (video, "--save", "picture", "disp_npy", "--max_frames", 4)
     run(*words)
     out = tmp_path / "out"
@@ -294,14 +294,14 @@ def test_a_video_is_resumed_by_frames_and_ends_where_it_shall(run, video, tmp_pa
     assert "Skipping 1 of 1 images" in capsys.readouterr().out
 
 
-def test_a_broken_video_is_told_and_the_others_predicted(run, video, tmp_path):
+def test_a_damaged_video_is_reported_and_skipped(run, video, tmp_path):
     (video.parent / "broken.mp4").write_bytes(b"no video")
     (error,) = run(video.parent)
     assert "broken.mp4 cannot be read as a video" in str(error)
     assert {"drive_picture.mp4", "2_picture.png"} < set(names(tmp_path / "out"))
 
 
-def test_a_camera_is_predicted_as_long_as_is_asked(run, video, tmp_path, monkeypatch):
+def test_a_camera_is_predicted_for_max_frames(run, video, tmp_path, monkeypatch):
     opened, open_capture = [], cv2.VideoCapture
     monkeypatch.setattr(cv2, "VideoCapture", lambda number: opened.append(number) or open_capture(str(video)))
     run("camera:3", "--save", "picture", "depth_npy", "--max_frames", 3)
@@ -316,7 +316,7 @@ def test_a_camera_is_predicted_as_long_as_is_asked(run, video, tmp_path, monkeyp
         run("camera:77", out="other")
 
 
-def test_ctrl_c_ends_a_camera_and_leaves_a_whole_video(run, video, tmp_path, monkeypatch):
+def test_ctrl_c_ends_a_camera_with_a_complete_video(run, video, tmp_path, monkeypatch):
     class Capture:
         def __init__(self, number):
             self.frames = frames_of(video)[:2]
@@ -350,7 +350,7 @@ def test_ctrl_c_ends_a_camera_and_leaves_a_whole_video(run, video, tmp_path, mon
         ("drive.avi", ("--kernels", "off"), "off"),
     ],
 )
-def test_operators_are_compiled_where_it_is_worth_it(run, images, video, monkeypatch, name, words, mode):
+def test_operators_are_compiled_for_long_runs(run, images, video, monkeypatch, name, words, mode):
     asked = []
     monkeypatch.setattr("layers.kernels.ops.use_kernels", asked.append)
     path = video if name == video.name else images / name
@@ -358,19 +358,19 @@ def test_operators_are_compiled_where_it_is_worth_it(run, images, video, monkeyp
     assert asked == [mode]
 
 
-def test_images_of_several_folders_keep_them_apart(run, images, tmp_path):
+def test_outputs_keep_the_folder_structure(run, images, tmp_path):
     shutil.copytree(images, tmp_path / "more/images")
     run(images / "2.png", tmp_path / "more/images/2.png")
     assert names(tmp_path / "out") == ["images/2_picture.png", "more/images/2_picture.png", "predict.json"]
 
 
-def test_images_that_would_share_an_output_are_refused(run, images):
+def test_inputs_with_the_same_output_are_an_error(run, images):
     shutil.copy(images / "2.png", images / "2.TIFF")
     with pytest.raises(DataError, match=r"2\.png and .*2\.TIFF would both write .*2_"):
         run(images)
 
 
-def test_outputs_do_not_go_among_the_images(run, images):
+def test_output_dir_must_not_contain_inputs(run, images):
     with pytest.raises(DataError, match=r"--output_dir .*images contains input images"):
         run(images, out="images")
 
@@ -398,7 +398,7 @@ def test_a_run_resumes_where_it_stopped(run, images, tmp_path, capsys):
     assert np.load(out / "1_disp.npy").shape == SIZES["1.bmp"]
 
 
-def test_predictions_by_other_weights_are_not_resumed(run, images, tmp_path):
+def test_predictions_with_other_weights_are_not_resumed(run, images, tmp_path):
     run(images, "--save", "disp_npy")
     first = np.load(tmp_path / "out/2_disp.npy")
     with pytest.raises(DataError, match=r"different settings.*checksum of the weights: was .*--overwrite"):
@@ -409,7 +409,7 @@ def test_predictions_by_other_weights_are_not_resumed(run, images, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_damaged_record_is_told(run, images, tmp_path, content):
+def test_a_damaged_settings_file_is_an_error(run, images, tmp_path, content):
     run(images / "2.png")
     (tmp_path / "out/predict.json").write_text(content)
     with pytest.raises(DataError, match="--overwrite"):
@@ -418,10 +418,10 @@ def test_a_damaged_record_is_told(run, images, tmp_path, content):
     assert "post_process" in json.loads((tmp_path / "out/predict.json").read_text())
 
 
-# What goes wrong
+# Errors
 
 
-def test_broken_images_are_told_and_the_others_predicted(run, images, tmp_path, capsys):
+def test_damaged_images_are_reported_and_skipped(run, images, tmp_path, capsys):
     (images / "0.png").write_bytes(b"")
     (images / "3.jpg").write_bytes((images / "10.jpg").read_bytes()[:200])
     failures = run(images, "--batch_size", 2)
@@ -431,7 +431,7 @@ def test_broken_images_are_told_and_the_others_predicted(run, images, tmp_path, 
     assert names(tmp_path / "out") == ["10_picture.png", "1_picture.png", "2_picture.png", "predict.json"]
 
 
-def test_a_batch_of_broken_images_alone(run, images):
+def test_a_batch_with_only_damaged_images(run, images):
     (images / "0.png").write_bytes(b"")
     assert len(run(images, "--batch_size", 1)) == 1
 
@@ -461,12 +461,12 @@ def test_missing_weights(run, images):
         ("a.png", "--load_weights_folder DIR.*\n.*--output_dir DIR"),
     ],
 )
-def test_refused_options(words, message):
+def test_invalid_options(words, message):
     with pytest.raises(OptionsError, match=message):
         parse_predict_options(words.split())
 
 
-def test_inputs_may_stand_on_both_sides_of_options():
+def test_inputs_may_precede_and_follow_options():
     words = "a.png --load_weights_folder w b.png --output_dir o --scale 2 c.png"
     opt = parse_predict_options(words.split())
     assert opt.inputs == ("a.png", "b.png", "c.png") and opt.scale == 2.0

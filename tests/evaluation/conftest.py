@@ -1,4 +1,4 @@
-"""A house in a plane, and three frames of it."""
+"""Scene with a house in front of a plane, and three frames of it."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from datasets.splits import SplitLine
 
 @pytest.fixture
 def camera():
-    """K of the frames."""
+    """Intrinsics of the frames."""
     return np.array([[100.0, 0, 29.5], [0, 100.0, 19.5], [0, 0, 1]])
 
 
 @pytest.fixture
 def gt():
-    """A house at 10 m in a plane at 30 m, dense, but for a sky."""
+    """Dense depth of a house at 10 m in front of a plane at 30 m, with unknown sky."""
     depth = np.full((40, 60), 30, np.float32)
     depth[20:38, 20:40] = 10
     depth[:5] = 0
@@ -25,7 +25,7 @@ def gt():
 
 @pytest.fixture
 def perfect():
-    """Truth and a factor -> disparities of depth that many times the truth."""
+    """Disparities of the ground truth times a factor."""
 
     def make(truth: np.ndarray, factor: float) -> np.ndarray:
         return (1 / np.where(truth > 0, truth, 80) / factor).astype(np.float32)
@@ -35,7 +35,7 @@ def perfect():
 
 @pytest.fixture
 def dataset(tmp_path, camera):
-    """Three frames of KITTI's layout, with images, whose camera is ``camera``."""
+    """Three frames in KITTI layout, with images and intrinsics ``camera``."""
     lines = [SplitLine("day/drive", i, "l") for i in range(3)]
     folder = tmp_path / "day/drive/image_02/data"
     folder.mkdir(parents=True)

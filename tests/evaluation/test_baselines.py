@@ -1,4 +1,4 @@
-"""Baselines by hand, and the picture of a disparity."""
+"""Baselines by hand, and coloured disparity."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_mean_disparity_fills_between_sparse_points():
     np.testing.assert_allclose(mean, 0.2, rtol=1e-5)
 
 
-def test_mean_disparity_keeps_what_differs_by_place():
+def test_mean_disparity_varies_with_position():
     depth = np.full((60, 80), 4, np.float32)
     depth[30:] = 2
     mean = mean_disparity([depth], (60, 80))
@@ -29,7 +29,7 @@ def test_mean_disparity_keeps_what_differs_by_place():
     assert mean[29, 40] < mean[30, 40]
 
 
-def test_mean_disparity_takes_frames_of_other_sizes():
+def test_mean_disparity_resizes_frames_of_other_sizes():
     frames = [np.full((10, 10), 2, np.float32), np.full((20, 40), 2, np.float32)]
     np.testing.assert_allclose(mean_disparity(frames, (10, 10)), 0.5)
 

@@ -1,4 +1,4 @@
-"""The benchmark's archive, as KITTI's devkit describes it, and its images."""
+"""Submission archive and images of KITTI's depth prediction benchmark."""
 
 import io
 import zipfile
@@ -15,7 +15,7 @@ from options import Options
 
 @pytest.fixture
 def benchmark(tmp_path):
-    """Options and disparities for three frames of a benchmark."""
+    """Options and disparities for three benchmark frames."""
     split = tmp_path / "splits" / "benchmark"
     split.mkdir(parents=True)
     (split / "test_files.txt").write_text("image 0\nimage 1\nimage 499\n")
@@ -26,13 +26,13 @@ def benchmark(tmp_path):
 
 
 def depths(path):
-    """Name -> 16-bit values, of an archive of depth maps."""
+    """Read name -> 16-bit values from an archive of depth maps."""
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         return {name: np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in archive.namelist()}
 
 
-def test_depth_in_steps_of_a_256th_of_a_metre(benchmark, tmp_path, capsys):
+def test_depth_is_stored_in_metres_times_256(benchmark, tmp_path, capsys):
     assert evaluate(benchmark) is None
     found = depths(tmp_path / "benchmark_submission.zip")
     assert list(found) == ["0000000000.png", "0000000001.png", "0000000499.png"]
@@ -41,7 +41,7 @@ def test_depth_in_steps_of_a_256th_of_a_metre(benchmark, tmp_path, capsys):
     assert "benchmark_submission.zip" in capsys.readouterr().out and not (tmp_path / "metrics.json").exists()
 
 
-def test_the_same_bytes_again_and_nothing_by_halves(benchmark, tmp_path):
+def test_the_archive_is_reproducible_and_never_partial(benchmark, tmp_path):
     evaluate(benchmark)
     path = tmp_path / "benchmark_submission.zip"
     first = path.read_bytes()
@@ -56,14 +56,14 @@ def test_the_same_bytes_again_and_nothing_by_halves(benchmark, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["benchmark_submission.zip", "d.npy", "splits"]
 
 
-def test_there_is_nothing_to_take_a_median_of(benchmark):
+def test_median_scaling_needs_ground_truth(benchmark):
     with pytest.raises(OptionsError, match="--eval_split benchmark"):
         benchmark.replace(eval_stereo=False, eval_mono=True).check_for_evaluation()
     benchmark.check_for_evaluation()
 
 
 @pytest.mark.parametrize("folder", ["depth_selection/test_depth_prediction_anonymous", "."])
-def test_images_lie_where_the_archive_puts_them(tmp_path, folder):
+def test_images_are_found_in_the_archive_layout(tmp_path, folder):
     path = tmp_path / folder / "image" / "0000000012.png"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (1216, 352), (200, 0, 0)).save(path)
@@ -78,13 +78,13 @@ def test_images_lie_where_the_archive_puts_them(tmp_path, folder):
 @pytest.mark.parametrize(
     ("text", "words"), [(None, "not found"), ("\n", "is empty"), ("image 1\nimage x\n", "line 2: got 'image x'")]
 )
-def test_bad_lists(tmp_path, text, words):
+def test_invalid_lists(tmp_path, text, words):
     if text is not None:
         (tmp_path / "list.txt").write_text(text)
     with pytest.raises(DataError, match=words):
         read_benchmark_lines(tmp_path / "list.txt")
 
 
-def test_the_published_list(shared_splits):
+def test_published_list(shared_splits):
     lines = read_benchmark_lines(shared_splits / "benchmark" / "test_files.txt")
     assert [line.frame for line in lines] == list(range(500)) and {line.folder for line in lines} == {"image"}

@@ -1,4 +1,4 @@
-"""The example of docs/evaluation.md runs as it stands, next to a copy of evaluation/metrics/ alone."""
+"""The example of docs/evaluation.md runs unchanged with only a copy of evaluation/metrics/."""
 
 import re
 import shutil

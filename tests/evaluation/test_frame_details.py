@@ -1,4 +1,4 @@
-"""All details of a frame together, in closed cases, and the pictures of the worst and best."""
+"""Details of a frame in closed-form cases, and panels of the worst and best frames."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from evaluation.split_scores import SplitPrediction
 PROTOCOL = DepthProtocol()
 
 
-def test_truth_times_a_constant_is_perfect(gt, camera, perfect):
+def test_scaled_ground_truth_is_perfect(gt, camera, perfect):
     scores = details_of_frame(perfect(gt, 3), gt, PROTOCOL, 1 / 3, camera)
     for name in ("0-10m/abs_rel", "20-40m/rmse", "middle/abs_rel", "bottom/rmse", "aligned/abs_rel", "cloud/chamfer"):
         assert scores[name] == pytest.approx(0, abs=1e-4)
@@ -22,7 +22,7 @@ def test_truth_times_a_constant_is_perfect(gt, camera, perfect):
     assert np.isnan(scores["10-20m/abs_rel"]) and np.isnan(scores["top/abs_rel"])  # the crop leaves out the top
 
 
-def test_a_shift_of_disparity_is_what_alignment_undoes(gt, camera, perfect):
+def test_alignment_removes_a_disparity_shift(gt, camera, perfect):
     shifted = perfect(gt, 1) + np.float32(0.02)
     result = evaluate_depths(shifted[None], [gt], PROTOCOL)
     assert result.metrics[0, 0] > 0.05
@@ -30,7 +30,7 @@ def test_a_shift_of_disparity_is_what_alignment_undoes(gt, camera, perfect):
     assert scores["aligned/abs_rel"] < 1e-4 < scores["20-40m/abs_rel"] + scores["0-10m/abs_rel"]
 
 
-def test_the_ground_of_the_truth_is_apart_from_what_stands_on_it(perfect):
+def test_ground_is_separated_from_objects_above_it(perfect):
     rows, _ = np.indices((200, 60))
     K = np.array([[100.0, 0, 29.5], [0, 100, 80], [0, 0, 1]])
     depth = np.where(rows > 84, 165 / np.maximum(rows - 80, 1), 0).astype(np.float32)  # a road 1.65 m below
@@ -41,15 +41,15 @@ def test_the_ground_of_the_truth_is_apart_from_what_stands_on_it(perfect):
     assert scores["ground/abs_rel"] == pytest.approx(0, abs=1e-5) and scores["above/abs_rel"] == pytest.approx(0.5)
 
 
-def test_sparse_truth_has_no_edges_and_no_camera_no_cloud(gt, perfect):
+def test_no_edges_for_sparse_depth_and_no_cloud_without_intrinsics(gt, perfect):
     sparse = np.where(np.arange(60) % 10 == 0, gt, 0).astype(np.float32)
     scores = details_of_frame(perfect(gt, 1), sparse, PROTOCOL, 1.0, None)
     assert np.isnan(scores["edges/accuracy"]) and "cloud/f_score" not in scores and "ground/a1" not in scores
     assert scores["20-40m/abs_rel"] == pytest.approx(0, abs=1e-6)
 
 
-def test_metrics_over_all_distances_are_the_whole(gt):
-    """The parts' errors, weighted by their pixels, are the frame's own."""
+def test_metrics_by_distance_average_to_the_frame(gt):
+    """Pixel-weighted errors of the parts equal the error of the frame."""
     disp = np.random.default_rng(0).uniform(0.02, 0.2, (20, 30)).astype(np.float32)
     result = evaluate_depths(disp[None], [gt], PROTOCOL)
     scores = details_of_frame(disp, gt, PROTOCOL, float(result.ratios[0]), None)
@@ -59,14 +59,14 @@ def test_metrics_over_all_distances_are_the_whole(gt):
     assert total == pytest.approx(result.metrics[0, 0], rel=1e-4)
 
 
-def test_extremes():
+def test_extreme_frames():
     errors = np.array([0.3, np.nan, 0.1, 0.5, 0.2])
     assert extreme_frames(errors, 1) == {"worst": [3], "best": [2]}
     assert extreme_frames(errors, 2) == {"worst": [3, 0], "best": [2, 4]}
     assert extreme_frames(errors, 3) == {"worst": [3, 0, 4], "best": [2]}
 
 
-def test_a_panel_shows_the_error_where_it_is_scored(gt, perfect):
+def test_a_panel_shows_the_error_of_scored_pixels(gt, perfect):
     disp = perfect(gt, 1)
     disp[20:38, 30:40] /= 3  # half of the house is thrice too far
     image = np.full((40, 60, 3), 90, np.uint8)

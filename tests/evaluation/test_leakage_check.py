@@ -1,4 +1,4 @@
-"""Whether weights were trained on what they are scored on: by runs made by hand, of which the files alone matter."""
+"""Overlap of training and test frames, on handmade run folders."""
 
 import json
 
@@ -12,7 +12,7 @@ from options import Options
 
 @pytest.fixture
 def world(tmp_path):
-    """Split lists, runs and lines to score."""
+    """Split lists, run folders and lines to score."""
 
     class World:
         def split(self, name, train, test=()):
@@ -23,7 +23,7 @@ def world(tmp_path):
             return folder
 
         def run(self, name, **changes):
-            """The folder of a run's weights."""
+            """Create the weights folder of a run."""
             weights = tmp_path / "logs" / name / "models" / "weights_3"
             weights.mkdir(parents=True)
             opt = Options(**{"data_path": str(tmp_path), "split": "mine", **changes})
@@ -38,7 +38,7 @@ def world(tmp_path):
     return World()
 
 
-def test_targets_neighbours_and_the_other_camera_were_seen(world):
+def test_targets_neighbours_and_stereo_frames_count_as_seen(world):
     world.split("mine", ["a 10 l", "b 7 r"])
     world.split("other", ["a 30 l"], [f"a {i} l" for i in range(8, 13)] + ["a 10 r", "b 7 r", "b 7 l", "c 10 l"])
     video = world.run("video")
@@ -47,7 +47,7 @@ def test_targets_neighbours_and_the_other_camera_were_seen(world):
     assert world.overlap(stereo)[0] == ["a 10 l", "a 10 r", "b 7 r", "b 7 l"]
 
 
-def test_what_it_was_finetuned_from_counts_too(world):
+def test_frames_of_the_pretraining_run_count_as_seen(world):
     world.split("mine", ["a 10 l"])
     world.split("fine", ["b 10 l"])
     world.split("other", ["z 1 l"], ["a 10 l", "b 10 l", "c 10 l"])
@@ -64,7 +64,7 @@ def test_what_it_was_finetuned_from_counts_too(world):
     assert world.overlap(itself)[0] == ["a 10 l"]  # the data has moved: the lists lie where evaluation looks
 
 
-def test_a_checkpoint_carries_its_options(world):
+def test_a_checkpoint_contains_its_options(world):
     world.split("mine", ["a 10 l"])
     world.split("other", ["z 1 l"], ["a 10 l", "c 10 l"])
     weights = world.run("run")
@@ -74,7 +74,7 @@ def test_a_checkpoint_carries_its_options(world):
     assert world.overlap(checkpoint)[0] == ["a 10 l"]
 
 
-def test_odometry_and_raw_have_other_names_for_frames(world):
+def test_odometry_and_raw_frames_are_not_compared(world):
     world.split("mine", ["9 10 l"])
     world.split("other", ["z 1 l"], ["9 10 l"])
     odometry = world.run("odometry", dataset="kitti_odom")
@@ -82,7 +82,7 @@ def test_odometry_and_raw_have_other_names_for_frames(world):
     assert world.overlap(odometry, dataset="kitti_odom")[0] == ["9 10 l"]
 
 
-def test_refusal_names_a_frame_and_the_way_out(world, tmp_path, capsys):
+def test_error_names_a_frame_and_the_option(world, tmp_path, capsys):
     world.split("mine", ["a 10 l"])
     lines = read_split_lines(world.split("other", ["z 1 l"], ["c 10 l", "a 10 l"]), "test")
     opt = Options(data_path=str(tmp_path), load_weights_folder=str(world.run("run")))
@@ -96,7 +96,7 @@ def test_refusal_names_a_frame_and_the_way_out(world, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"of another version": 1}', '{"split": "removed"}'])
-def test_without_knowledge_there_is_one_line(world, tmp_path, capsys, content):
+def test_unknown_training_frames_print_one_note(world, tmp_path, capsys, content):
     lines = read_split_lines(world.split("other", ["z 1 l"], ["a 10 l"]), "test")
     released = tmp_path / "released" / "weights"
     released.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind, read by others' readers."""
+"""Result files of an evaluation, read with standard readers."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def written(tmp_path):
     return tmp_path, summary
 
 
-def test_each_frame_has_its_row(written):
+def test_each_frame_has_a_row(written):
     folder, _ = written
     with open(folder / "frames.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -55,7 +55,7 @@ def test_the_summary_is_strict_json(written):
     assert "0.200" in (folder / "table.md").read_text() and "w & 0.200" in (folder / "table.tex").read_text()
 
 
-def test_no_columns_no_summary():
+def test_summary_without_columns():
     assert summarise({}) == {}
 
 
@@ -71,7 +71,7 @@ def test_no_columns_no_summary():
         ("frame,abs_rel\n", "empty"),
     ],
 )
-def test_other_tables_are_refused(tmp_path, text, words):
+def test_invalid_tables_are_an_error(tmp_path, text, words):
     path = tmp_path / "frames.csv"
     if text is not None:
         path.write_text(text)

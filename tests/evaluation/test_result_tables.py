@@ -1,4 +1,4 @@
-"""How metrics are shown and saved."""
+"""Text, JSON, Markdown and LaTeX output of metrics."""
 
 import json
 
@@ -27,7 +27,7 @@ def test_table_aligns_values_under_their_names():
         assert header.index(name) + len(name) == values.index(value) + len(value)
 
 
-def test_json_holds_the_seven_unrounded(tmp_path):
+def test_json_contains_unrounded_metrics(tmp_path):
     folder = tmp_path / "results"
     save_metrics(folder, "a", {**MEANS, "ratio": 2.0}, DepthProtocol())
     path = save_metrics(folder, "a", {**MEANS, "ratio": 3.0}, DepthProtocol("none", cap=50.0))
@@ -37,13 +37,13 @@ def test_json_holds_the_seven_unrounded(tmp_path):
     assert sorted(file.name for file in folder.iterdir()) == ["metrics.json", "metrics_a.json"]
 
 
-def test_unwritable_place_is_named(tmp_path):
+def test_an_unwritable_path_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"metrics_a\.json cannot be written"):
         save_metrics(tmp_path / "file", "a", MEANS, DepthProtocol())
 
 
-def test_rows_for_papers():
+def test_markdown_and_latex_rows():
     metrics = {name: {"mean": mean, "low": mean - 0.01, "high": mean + 0.0104} for name, mean in MEANS.items()}
     assert markdown_table("my|run", metrics, "crop none").splitlines() == [
         "| crop none | abs_rel | sq_rel | rmse | rmse_log | a1 | a2 | a3 |",
@@ -58,7 +58,7 @@ def test_rows_for_papers():
     assert interval.startswith(r"95\,\% interval & 0.096--0.117 & ") and interval.count("&") == row.count("&") == 7
 
 
-def test_pose_tables_give_numbers_with_their_units():
+def test_pose_tables_show_units():
     numbers = {"ate_5": 0.01712, "ate_5_std": 0.0081, "ate_sim3": 7.12345, "ate_se3": 99.0, "scale": 31.0}
     by_length = {"100": {"t_rel": 2.5, "r_rel": 0.4, "segments": 12}}
     text = format_pose_tables({**numbers, "t_rel": 3.456, "r_rel": 0.789, "by_length": by_length})

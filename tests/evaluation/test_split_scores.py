@@ -1,4 +1,4 @@
-"""Frames scored together: what evaluation of each by itself gives, whoever does the work, and nothing kept."""
+"""Scores of a split equal those of single frames, with any number of processes and without keeping depth maps."""
 
 import weakref
 
@@ -24,7 +24,7 @@ def stand_in(number):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_predictions_side_by_side(dataset, monkeypatch, num_workers):
+def test_several_predictions_in_one_pass(dataset, monkeypatch, num_workers):
     monkeypatch.setattr("evaluation.split_scores.FEW_FRAMES", 0)  # processes, for three frames
     near = np.full((3, 20, 30), 1 / 5, np.float32)  # walls at 5 and, in units of 2 m, at 20 m
     predictions = [SplitPrediction(near, PROTOCOL), SplitPrediction(near / 2, STEREO)]
@@ -40,7 +40,7 @@ def test_predictions_side_by_side(dataset, monkeypatch, num_workers):
     assert details["20-40m/abs_rel"][2] == pytest.approx(0, abs=1e-6) and np.isnan(details["20-40m/abs_rel"][0])
 
 
-def test_without_calibration_there_is_no_cloud_and_no_ground(dataset, gt, perfect, tmp_path):
+def test_no_cloud_or_ground_scores_without_calibration(dataset, gt, perfect, tmp_path):
     (tmp_path / "day/calib_cam_to_cam.txt").unlink()
     prediction = SplitPrediction(np.stack([perfect(gt, 2)] * 3), PROTOCOL)
     _, details = score_frames([prediction], of([gt] * 3), dataset, 0, with_details=True)
@@ -49,7 +49,7 @@ def test_without_calibration_there_is_no_cloud_and_no_ground(dataset, gt, perfec
 
 
 def test_one_ground_truth_at_a_time(dataset, gt, perfect):
-    """What was made for one frame is gone when that of the next but one is made."""
+    """The depth map of a frame is freed before the second next one is read."""
     alive: list[weakref.ref] = []
 
     def make(_):
@@ -62,7 +62,7 @@ def test_one_ground_truth_at_a_time(dataset, gt, perfect):
     assert len(alive) == 3
 
 
-def test_a_frame_that_cannot_be_scored_is_named(dataset, gt, perfect):
+def test_a_frame_that_cannot_be_scored_is_reported(dataset, gt, perfect):
     disps = np.stack([perfect(gt, 2)] * 3)
     with pytest.raises(DataError, match="3 frames has valid ground truth"):
         score_frames([SplitPrediction(disps, PROTOCOL)], of([None, gt * 0, gt + 90], lambda depth: depth), dataset, 0)

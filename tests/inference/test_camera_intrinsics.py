@@ -14,7 +14,7 @@ def test_field_of_view():
     np.testing.assert_allclose(K, [[320.5, 0, 320], [0, 320.5, 50], [0, 0, 1]])
 
 
-def test_kittis():
+def test_kitti_intrinsics():
     K = make_intrinsics("kitti", None)((375, 1242))
     np.testing.assert_allclose(K, [[720.36, 0, 621], [0, 720, 187.5], [0, 0, 1]])
 
@@ -25,18 +25,18 @@ def test_numbers_in_a_file(tmp_path, text):
     np.testing.assert_array_equal(make_intrinsics(str(tmp_path / "K.txt"), None)((10, 20)), MATRIX)
 
 
-def test_kittis_calibration_files(tmp_path):
+def test_kitti_calibration_files(tmp_path):
     projection = "700 0 600 45 0 710 180 0 0 0 1 0"
     (tmp_path / "calib_cam_to_cam.txt").write_text(f"S_rect_02: 1240 376\nP_rect_02: {projection}\n")
     (tmp_path / "calib.txt").write_text(f"P2: {projection}\n")
     raw, odometry = (make_intrinsics(str(tmp_path / name), None) for name in ("calib_cam_to_cam.txt", "calib.txt"))
     np.testing.assert_array_equal(raw((376, 1240)), MATRIX)
     np.testing.assert_array_equal(odometry((376, 1240)), MATRIX)
-    # At half the size the borders stay where they are: c becomes (c + 0.5) / 2 - 0.5.
+    # At half the size, image borders map to borders: c becomes (c + 0.5) / 2 - 0.5.
     np.testing.assert_allclose(raw((188, 620)), [[350, 0, 299.75], [0, 355, 89.75], [0, 0, 1]])
 
 
-def test_a_camera_as_it_is_imported(tmp_path):
+def test_camera_file_of_an_imported_video(tmp_path):
     text = '{"fx": 700, "fy": 710, "cx": 600, "cy": 180'
     named, nameless = tmp_path / "named.json", tmp_path / "nameless.yml"
     named.write_text(text + ', "width": 1240, "height": 376}')
@@ -49,14 +49,14 @@ def test_a_camera_as_it_is_imported(tmp_path):
         make_intrinsics(str(named), None)((1240, 376))
 
 
-def test_a_lens_is_refused_before_anything_is_predicted(tmp_path):
+def test_distortion_is_an_error_before_predicting(tmp_path):
     (tmp_path / "K.json").write_text('{"fx": 700, "fy": 710, "cx": 600, "cy": 180, "distortion": [-0.3, 0.1, 0, 0]}')
     with pytest.raises(DataError, match=r"K\.json has distortion.*tools/import_video\.py"):
         make_intrinsics(str(tmp_path / "K.json"), None)
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "one two three four", "0 710 600 180", "700 0 600 0 710 180 0 0 2"])
-def test_what_is_no_camera_is_refused(tmp_path, text):
+def test_invalid_files_are_an_error(tmp_path, text):
     (tmp_path / "K.txt").write_text(text)
     with pytest.raises(DataError, match=r"K\.txt: got .*expected fx fy cx cy"):
         make_intrinsics(str(tmp_path / "K.txt"), None)

@@ -1,4 +1,4 @@
-"""Predicting: post-processing against the reference, and the predictor's own behaviour."""
+"""DepthPredictor, and post-processing against the reference."""
 
 import subprocess
 import sys
@@ -24,14 +24,14 @@ def predictor():
 
 @pytest.fixture
 def folder(predictor, tmp_path):
-    """The predictor's weights, saved; without a manifest, so that a test may change them."""
+    """Saved weights of the predictor, without a manifest, so that tests may edit them."""
     networks = predictor.model.networks()
     save_weights(tmp_path / "w", networks, {"height": 64, "width": 96, "use_stereo": False})
     (tmp_path / "w" / "manifest.json").unlink()
     return tmp_path / "w"
 
 
-def test_post_processing_is_the_reference(load_reference):
+def test_post_processing_matches_the_reference(load_reference):
     arrays = load_reference("evaluation.npz")
     disp = arrays["pred_disp"]
     result = post_process_disparity(disp, disp[:, :, ::-1] * 1.1)
@@ -51,7 +51,7 @@ def test_post_processing_of_a_mirror_image_mirrors_the_prediction(predictor):
     np.testing.assert_allclose(mirrored[:, :, ::-1], disps, rtol=1e-4)
 
 
-def test_folder_gives_weights_and_size(predictor, folder):
+def test_folder_defines_weights_and_size(predictor, folder):
     loaded = DepthPredictor.from_folder(folder)
     assert loaded.size == (64, 96)
     images = paddle.rand([1, 3, 64, 96])
@@ -72,7 +72,7 @@ def test_weights_trained_with_other_scales_predict(tmp_path):
     np.testing.assert_array_equal(loaded.predict({"color_aug/0/0": images}), own.predict({"color_aug/0/0": images}))
 
 
-def test_weights_of_a_part_are_refused(folder):
+def test_incomplete_weights_are_an_error(folder):
     path = folder / "depth.pdparams"
     arrays = read_pdparams(path)
     del arrays["decoder.10.conv.weight"]
@@ -81,7 +81,7 @@ def test_weights_of_a_part_are_refused(folder):
         DepthPredictor.from_folder(folder)
 
 
-def test_names_that_match_nothing_are_told_and_the_coarser_outputs_are_not(folder):
+def test_unexpected_parameters_are_reported_except_coarser_outputs(folder):
     assert DepthPredictor.from_folder(folder).left_out == ()
     path = folder / "encoder.pdparams"
     write_pdparams(path, {**read_pdparams(path), "stranger.weight": np.ones(3, np.float32)})
@@ -93,7 +93,7 @@ def noise(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_an_image_of_any_size_gives_disparity_and_depth_at_its_size(predictor):
+def test_images_of_any_size_are_predicted_at_their_size(predictor):
     image = noise(50, 131)
     prediction = predictor(image)
     # Resized by Lanczos to 64 x 96, predicted, and the disparity resized back linearly, pixel borders on borders.
@@ -130,7 +130,7 @@ def test_post_processing_of_an_image(predictor):
     "image",
     [np.zeros((4, 5)), np.zeros((4, 5, 3)), np.zeros((4, 5, 4), np.uint8), np.zeros((0, 5, 3), np.uint8), [[1, 2]]],
 )
-def test_other_arrays_are_refused(predictor, image):
+def test_invalid_arrays_are_an_error(predictor, image):
     with pytest.raises(DataError, match=r"uint8 \(height, width, 3\)"):
         predictor([image])
 
@@ -150,7 +150,7 @@ def test_depth_is_in_metres_where_the_scale_is_known(predictor, tmp_path):
         np.testing.assert_allclose(prediction.depth * prediction.scaled_disp, factor, rtol=1e-6)
 
 
-def test_the_checksum_is_that_of_the_parameters(folder):
+def test_checksum_depends_on_the_parameters(folder):
     before = DepthPredictor.from_folder(folder).checksum()
     assert DepthPredictor.from_folder(folder, height=128).checksum() == before
     path = folder / "depth.pdparams"
@@ -160,7 +160,7 @@ def test_the_checksum_is_that_of_the_parameters(folder):
     assert DepthPredictor.from_folder(folder).checksum() != before
 
 
-def test_the_package_gives_both_predictors_and_starts_without_paddle():
+def test_the_package_exports_both_predictors_without_importing_paddle():
     code = (
         "import sys, inference\n"
         "assert 'paddle' not in sys.modules\n"

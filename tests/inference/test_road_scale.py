@@ -1,4 +1,4 @@
-"""Depth in metres by the camera's height above the road."""
+"""Metric depth from the camera's height above the road."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ K = np.array([[180.0, 0, 159.5], [0, 180.0, 44.0], [0, 0, 1]])
 
 
 def street(height):
-    """A level road ``height`` scene units below the camera, and houses at 20 units."""
+    """Level road ``height`` scene units below the camera, and houses at 20 units."""
     slope = (np.indices((96, 320))[0] - K[1, 2]) / K[1, 1]
     depth = np.where(slope * 20 > height, height / np.maximum(slope, 1e-9), 20).astype(np.float32)
     return Prediction(1 / depth, depth, False)
@@ -29,7 +29,7 @@ def test_the_road_gives_the_scale(height):
     np.testing.assert_array_equal(metres.scaled_disp, prediction.scaled_disp)
 
 
-def test_without_a_road_a_video_keeps_its_scale_and_an_image_has_none():
+def test_without_a_road_a_video_keeps_its_scale_and_an_image_fails():
     steady, single = RoadScale(1.5, keep=True), RoadScale(1.5, keep=False)
     with pytest.raises(DataError, match=r"frame 0: no road.*--scale"):
         steady(WALL, K, "frame 0")

@@ -1,4 +1,4 @@
-"""Videos in and out, against OpenCV's reader and writer; colours and pace of a video by hand."""
+"""Videos against OpenCV's reader and writer; colour range and timing by hand."""
 
 import math
 
@@ -17,7 +17,7 @@ COLOURS = [(200, 30, 40), (20, 180, 60), (40, 60, 220)]  # RGB
 
 @pytest.fixture
 def drive(tmp_path):
-    """A video of three plain frames of 66x38 at 5 frames a second, written by OpenCV; with a tone."""
+    """Video of three plain 66x38 frames at 5 frames per second, written by OpenCV, with a tone."""
     silent, path = tmp_path / "silent.avi", tmp_path / "drive.mkv"
     writer = cv2.VideoWriter(str(silent), cv2.VideoWriter_fourcc(*"MJPG"), 5, (66, 38))
     for colour in COLOURS:
@@ -49,7 +49,7 @@ def test_frames_rate_and_sound_are_read(drive):
         assert not video.has_sound
 
 
-def test_what_is_no_video_is_told(tmp_path):
+def test_files_that_are_not_videos_are_an_error(tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"no video" * 100)
     for name, message in (("bad.mp4", "cannot be read as a video"), ("none.mp4", "not found")):
         with pytest.raises(DataError, match=rf"{name} {message}"), open_video(tmp_path / name):
@@ -71,7 +71,7 @@ def read(path):
     return frames, capture.get(cv2.CAP_PROP_FPS)
 
 
-def test_a_video_of_frames_beside_their_disparity(drive, tmp_path):
+def test_a_video_of_frames_next_to_their_disparity(drive, tmp_path):
     write(tmp_path / "out.mp4", drive, sizes=((37, 67),) * 3)  # odd sizes are filled up
     frames, rate = read(tmp_path / "out.mp4")
     assert rate == 5 and [frame.shape for frame in frames] == [(38, 134, 3)] * 3
@@ -90,7 +90,7 @@ def test_a_video_of_frames_beside_their_disparity(drive, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_silence_repeats_and_an_early_end_of_the_sound(drive, tmp_path):
+def test_repeated_frames_without_sound_and_sound_shorter_than_video(drive, tmp_path):
     write(tmp_path / "silent.mp4", times=2)
     assert len(read(tmp_path / "silent.mp4")[0]) == 6
     with av.open(str(tmp_path / "silent.mp4")) as container:
@@ -99,7 +99,7 @@ def test_silence_repeats_and_an_early_end_of_the_sound(drive, tmp_path):
     assert len(read(tmp_path / "short.mp4")[0]) == 1
 
 
-def test_a_video_that_fails_leaves_nothing(tmp_path):
+def test_a_failed_video_leaves_no_file(tmp_path):
     def fail():
         with atomic_file(tmp_path / "out.mp4") as stream, VideoWriter(stream, 5) as writer:
             writer.write(np.zeros((38, 66, 3), np.uint8), np.ones((38, 66), np.float32))
@@ -110,8 +110,8 @@ def test_a_video_that_fails_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_colour_scale_follows_slowly():
-    """At 10 frames a second the old scale weighs exp(-0.1) of the new one."""
+def test_the_colour_range_is_smoothed():
+    """At 10 frames per second, the previous range has weight exp(-0.1)."""
     colours = SteadyColours(10)
     first = np.linspace(1, 2, 201, dtype=np.float32)[np.newaxis]  # the 95th percentile is 1.95
     np.testing.assert_array_equal(colours(first)[0, [0, 190, 200]], magma([0, 255, 255]))
@@ -124,7 +124,7 @@ def magma(levels):
     return cv2.applyColorMap(np.array([levels], np.uint8), cv2.COLORMAP_MAGMA)[0, :, ::-1]
 
 
-def test_a_cameras_frames_are_repeated_as_time_goes():
+def test_camera_frames_are_repeated_in_real_time():
     seconds = iter([100.0, 100.0, 100.1, 100.5, 100.52])  # the first is when it begins
     clock = Clock(10, lambda: next(seconds))
     assert [clock.times() for _ in range(4)] == [1, 1, 4, 1]

@@ -1,4 +1,4 @@
-"""What is written of a result, read back by other libraries."""
+"""Written files, read back with other libraries."""
 
 import io
 
@@ -16,7 +16,7 @@ K = np.array([[2.0, 0, 1.0], [0, 4.0, 0.5], [0, 0, 1]])
 
 @pytest.fixture
 def written():
-    """Kind -> the bytes that are written of DEPTH, in metres or not."""
+    """Kind -> written bytes of DEPTH, metric or not."""
     image = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
 
     def written(kind, metric=True):

@@ -1,4 +1,4 @@
-"""The seven metrics in cases that can be worked out by hand; alignment where scale and shift are all that is wrong."""
+"""The seven metrics by hand, and alignment of predictions that differ only in scale and shift."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from evaluation.metrics.depth_metrics import METRIC_NAMES, align_disparity, compute_depth_metrics
 
 
-def test_truth_scores_perfectly():
+def test_ground_truth_has_no_error():
     gt = np.array([0.5, 1.0, 20.0, 79.0], np.float32)
     assert compute_depth_metrics(gt, gt) == dict(zip(METRIC_NAMES, [0, 0, 0, 0, 1, 1, 1], strict=True))
 
@@ -26,27 +26,27 @@ def test_values_by_hand():
     assert compute_depth_metrics(gt, pred) == pytest.approx(expected, rel=1e-12)
 
 
-def test_threshold_itself_does_not_count():
+def test_threshold_is_exclusive():
     metrics = compute_depth_metrics(np.array([1.0, 1.25]), np.array([1.25, 1.0]))
     assert (metrics["a1"], metrics["a2"]) == (0, 1)
 
 
-def test_scale_and_shift_are_undone():
+def test_alignment_removes_scale_and_shift():
     gt = np.random.default_rng(0).uniform(2, 60, 200)
     np.testing.assert_allclose(align_disparity(gt, (3 / gt + 0.7).astype(np.float32), 80), gt, rtol=1e-3)
     np.testing.assert_allclose(align_disparity(gt, 1 / gt, 80), gt, rtol=1e-9)
 
 
-def test_the_fit_is_that_of_numpy_polyfit():
+def test_fit_matches_numpy_polyfit():
     random = np.random.default_rng(1)
     gt, disp = random.uniform(2, 10, 50), random.uniform(0.1, 1, 50)
     scale, shift = np.polyfit(disp, 1 / gt, 1)
     np.testing.assert_allclose(align_disparity(gt, disp, 80), 1 / (scale * disp + shift), rtol=1e-9)
 
 
-def test_what_ends_behind_the_camera_is_far():
+def test_negative_aligned_disparity_becomes_the_cap():
     # The line through disparities 1, 2, 3 and one over depth 1/2, 1/4, 0.001 is below zero at its end.
     aligned = align_disparity(np.array([2.0, 4.0, 1000.0]), np.array([1.0, 2.0, 3.2]), 80)
     assert aligned[2] == 80 and (aligned > 0).all()
-    # A constant says nothing: the mean of one over depth.
+    # A constant disparity fits the mean of 1 / depth.
     np.testing.assert_allclose(align_disparity(np.array([2.0, 4.0]), np.ones(2), 80), 1 / 0.375)

@@ -1,4 +1,4 @@
-"""The depth protocol, against the original implementation and where the answer is known by hand."""
+"""The depth protocol against the reference implementation and by hand."""
 
 import time
 
@@ -18,7 +18,7 @@ def arrays(load_reference):
 
 @pytest.fixture(scope="module")
 def ground_truths(arrays, kitti_sample):
-    """The reference frames' depth along the lidar's forward axis."""
+    """Depth of the reference frames along the lidar's forward axis."""
     from datasets.kitti_calibration import lidar_to_depth
 
     for scans in sorted(kitti_sample.glob("*/*_sync/velodyne_points/data")):
@@ -45,8 +45,8 @@ def test_reference_metrics(arrays, ground_truths, stereo, eigen):
     assert list(result.means) == list(METRIC_NAMES) and result.skipped == ()
 
 
-def test_reference_tells_the_crops_apart(arrays, ground_truths):
-    """What the field calls the Eigen crop is Garg's: with Eigen's own the reference is not met."""
+def test_reference_distinguishes_the_crops(arrays, ground_truths):
+    """The published "Eigen crop" is Garg's; the crop of Eigen et al. does not reproduce the reference."""
     result = evaluate_depths(arrays["pred_disp"], ground_truths, DepthProtocol(crop="eigen_2014"))
     assert abs(result.means["abs_rel"] / arrays["metrics_stereo0_eigen1"][0] - 1) > 1e-4
 
@@ -94,12 +94,12 @@ def depths():
     return np.random.default_rng(0).uniform(2, 60, (3, 20, 60)).astype(np.float32)
 
 
-def test_truth_scores_perfectly(depths):
+def test_ground_truth_has_no_error(depths):
     result = evaluate_depths(1 / depths, list(depths), DepthProtocol(median_scaling=False))
     assert result.means == pytest.approx(PERFECT, abs=1e-5)
 
 
-def test_median_scaling_forgives_a_factor_and_stereo_scaling_applies_one(depths):
+def test_median_scaling_removes_a_factor_and_stereo_scaling_applies_one(depths):
     disps = 5.4 / depths  # depth in units of 5.4 m
     scaled = evaluate_depths(disps, list(depths), DepthProtocol())
     assert scaled.means == pytest.approx(PERFECT, abs=1e-5)
@@ -119,7 +119,7 @@ def test_clipping_comes_after_scaling():
     assert score.metrics[0] == pytest.approx((0 + 0 + 0.5) / 3)
 
 
-def test_disparity_is_what_is_resized():
+def test_disparity_is_resized_instead_of_depth():
     # Between disparities 1 and 1/3 bilinear resizing to twice the width gives 1, 5/6, 1/2, 1/3.
     disp = np.array([[1, 1 / 3]], np.float32)
     gt = np.array([[1, 1.2, 2, 3]], np.float32)
@@ -127,7 +127,7 @@ def test_disparity_is_what_is_resized():
     assert evaluate_frame(disp, gt, protocol).metrics[0] == pytest.approx(0, abs=1e-6)
 
 
-def test_frames_without_ground_truth_are_skipped_and_named(depths):
+def test_frames_without_ground_truth_are_skipped_and_reported(depths):
     truths = [depths[0], np.zeros((7, 9), np.float32), None]
     result = evaluate_depths(1 / depths, truths, DepthProtocol(), names=["a 1 l", "a 2 l", "a 3 l"])
     assert result.skipped == ("a 2 l", "a 3 l")
@@ -137,7 +137,7 @@ def test_frames_without_ground_truth_are_skipped_and_named(depths):
         evaluate_depths(1 / depths, [None] * 3, DepthProtocol())
 
 
-def test_wrong_input_is_named(depths):
+def test_wrong_input_is_reported(depths):
     disps, truths, names = 1 / depths, list(depths), ["a 1 l", "a 2 l", "a 3 l"]
     with pytest.raises(ValueError, match="3 frames, ground truth for 2"):
         evaluate_depths(disps, truths[:2], DepthProtocol())
@@ -154,7 +154,7 @@ def test_wrong_input_is_named(depths):
             evaluate_depths(damaged, truths, DepthProtocol(), names)
 
 
-def test_a_cap_of_50_metres_ends_truth_and_predictions():
+def test_a_cap_of_50_metres_limits_ground_truth_and_predictions():
     # Depths 10, 40, 100 of truths 10, 50.5, 49: the second does not count, the third is clipped to 50.
     disp = 1 / np.array([[10, 40, 100]], np.float32)
     gt = np.array([[10, 50.5, 49]], np.float32)
@@ -164,10 +164,10 @@ def test_a_cap_of_50_metres_ends_truth_and_predictions():
     assert DepthProtocol.choose("lidar", "auto", cap=50.0) == DepthProtocol(max_depth=50.0, cap=50.0)
 
 
-def test_a_tenth_of_the_eigen_test_takes_a_tenth_of_20_seconds():
+def test_70_frames_take_at_most_2_seconds():
     random = np.random.default_rng(0)
     gt = np.where(random.random((375, 1242)) < 20_000 / (375 * 1242), random.uniform(2, 85, (375, 1242)), 0)
     disps = np.broadcast_to(random.uniform(0.01, 1, (192, 640)).astype(np.float32), (70, 192, 640))
-    started = time.process_time()  # of this process: others' load does not count
+    started = time.process_time()  # CPU time of this process, independent of other load
     evaluate_depths(disps, [gt.astype(np.float32)] * 70, DepthProtocol())
     assert time.process_time() - started < 2

@@ -10,7 +10,7 @@ from evaluation.metrics.trajectories import chain_motions, motions_between
 
 
 def forward(steps) -> np.ndarray:
-    """Motions along z, as `snippet_errors` chains them."""
+    """Motions along z, as ``snippet_errors`` chains them."""
     motions = np.tile(np.eye(4), (len(steps), 1, 1))
     motions[:, 2, 3] = steps
     return motions
@@ -24,13 +24,13 @@ def straight(count: int, step: float = 1.0) -> np.ndarray:
 
 
 def yaw(degrees: float) -> np.ndarray:
-    """(4, 4), about y."""
+    """Rotation about y, (4, 4)."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[cos, 0, sin, 0], [0, 1, 0, 0], [-sin, 0, cos, 0], [0, 0, 0, 1]])
 
 
 def winding(count: int, seed: int = 0) -> np.ndarray:
-    """Poses of a drive of about a metre a frame, with turns and slopes, from the identity."""
+    """Poses of a drive with turns and slopes, about 1 m per frame, starting at the identity."""
     random = np.random.default_rng(seed)
     pose, poses = np.eye(4), [np.eye(4)]
     for _ in range(count - 1):
@@ -41,24 +41,24 @@ def winding(count: int, seed: int = 0) -> np.ndarray:
     return np.stack(poses)
 
 
-def test_snippet_errors_are_the_reference(load_reference):
+def test_snippet_errors_match_the_reference(load_reference):
     arrays = load_reference("evaluation.npz")
     errors = snippet_errors(arrays["pose_gt_local"], arrays["pose_pred_local"])
     np.testing.assert_allclose(errors, arrays["pose_ate"], rtol=1e-6)
 
 
-def test_scale_does_not_count():
+def test_snippet_errors_ignore_scale():
     np.testing.assert_allclose(snippet_errors(forward([1, 2, 1, 3, 1]), forward([3, 6, 3, 9, 3])), 0, atol=1e-12)
 
 
-def test_standing_still_at_the_end_by_hand():
+def test_a_stop_at_the_end_by_hand():
     """Truth at 0 1 2 3 4, prediction at 0 1 2 3 3: scale 26/23, squared errors (9 + 36 + 81 + 196) / 23^2."""
     (error,) = snippet_errors(forward([1, 1, 1, 1]), forward([1, 1, 1, 0]))
     assert error == pytest.approx(np.sqrt(9 + 36 + 81 + 196) / 23 / 5)
 
 
 def test_the_tail_by_hand():
-    """Of four, three and two poses: scales 11/9 and 3/2, and a prediction that stands still, which none can mend."""
+    """Snippets of four, three and two poses: scales 11/9 and 3/2, and a prediction without motion."""
     errors = snippet_errors(forward([1, 1, 1, 1]), forward([1, 1, 1, 0]), with_tail=True)
     assert errors[1:] == pytest.approx([np.sqrt(4 + 16 + 25) / 9 / 4, np.sqrt(0.5) / 3, 1 / 2])
 
@@ -69,7 +69,7 @@ def test_wrong_shapes():
 
 
 @pytest.mark.parametrize("align_scale", [True, False])
-def test_the_truth_has_no_error(align_scale):
+def test_ground_truth_has_no_error(align_scale):
     truth = winding(250)
     result = evaluate_poses(truth, motions_between(truth), align_scale=align_scale)
     errors = (result.ate_5, result.ate_5_std, result.ate_sim3, result.ate_se3, result.kitti.t_rel)
@@ -80,8 +80,8 @@ def test_the_truth_has_no_error(align_scale):
     np.testing.assert_allclose(result.aligned, truth[:, :3, 3], atol=1e-9)
 
 
-def test_the_truth_times_a_constant():
-    """Positions 0 .. 4 against 0 .. 12: after the best rigid motion each is off by twice its distance to the mean."""
+def test_scaled_ground_truth():
+    """Positions 0 .. 4 against 0 .. 12: after SE(3) alignment, each error is twice its distance to the mean."""
     truth, predicted = straight(5), motions_between(straight(5, step=3.0))
     result = evaluate_poses(truth, predicted, align_scale=True)
     assert result.ate_5 == pytest.approx(0, abs=1e-12) and result.ate_sim3 == pytest.approx(0, abs=1e-12)
@@ -92,22 +92,22 @@ def test_the_truth_times_a_constant():
 
 
 def test_segments_by_hand():
-    """121 frames, a metre apart: from frames 0 and 10, over 100 m, the first frame farther than that is 101 on."""
+    """121 frames, 1 m apart: 100 m segments start at frames 0 and 10 and end 101 frames later."""
     errors = segment_errors(straight(121), straight(121, step=3.0))
     assert list(errors) == [100]
     np.testing.assert_allclose(errors[100], [[202, 0], [202, 0]])
 
 
 def test_lengths_and_their_segments():
-    """From frame 0 alone 800 m are left, when frame 801 is the last; from every tenth frame up to 700 100 m."""
+    """With frame 801 as the last, 800 m fit only from frame 0, and 100 m from every tenth frame up to 700."""
     errors = segment_errors(straight(802), straight(802))
     assert {length: len(of_length) for length, of_length in errors.items()} == {
         100: 71, 200: 61, 300: 51, 400: 41, 500: 31, 600: 21, 700: 11, 800: 1
     }  # fmt: skip
 
 
-def test_a_known_turn_in_each_frame():
-    """A prediction that turns by 0.01 degrees a metre too much: 101 frames' worth on the 100 m, 201 on the 200 m."""
+def test_a_known_rotation_error_per_frame():
+    """The prediction turns 0.01 degrees per metre too much: 101 frames on 100 m, 201 on 200 m."""
     truth = straight(211)
     motions = np.linalg.inv(yaw(0.01)) @ motions_between(truth)
     result = evaluate_poses(truth, motions, align_scale=False)
@@ -118,7 +118,7 @@ def test_a_known_turn_in_each_frame():
 
 
 @pytest.mark.parametrize("with_scale", [True, False])
-def test_alignment_is_evos(with_scale):
+def test_alignment_matches_evo(with_scale):
     truth = winding(80)
     predicted = chain_motions(motions_between(winding(80, seed=1)))
     predicted[:, :3, 3] *= 3
@@ -134,7 +134,7 @@ def test_alignment_is_evos(with_scale):
     assert distance == pytest.approx(error.get_all_statistics()["rmse"]) and distance > 0.1
 
 
-def test_a_prediction_that_stands_still():
+def test_a_prediction_without_motion():
     result = evaluate_poses(straight(150), np.tile(np.eye(4), (149, 1, 1)), align_scale=True)
     assert result.ate_sim3 == pytest.approx(np.sqrt((150**2 - 1) / 12))  # all at the truth's mean
     assert result.by_length[100].t_rel == pytest.approx(101)
@@ -147,7 +147,7 @@ def test_motions_that_are_not_finite():
         evaluate_poses(straight(10), motions, align_scale=True)
 
 
-def test_numbers_for_json():
+def test_as_dict_is_json_compatible():
     truth = straight(121)
     numbers = evaluate_poses(truth, motions_between(truth), align_scale=False).as_dict()
     assert list(numbers) == ["ate_5", "ate_5_std", "ate_sim3", "ate_se3", "scale", "t_rel", "r_rel", "by_length"]

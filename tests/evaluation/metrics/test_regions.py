@@ -1,4 +1,4 @@
-"""Metrics by distance, third and ground, by hand."""
+"""Metrics by distance, image third and ground, by hand."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from evaluation.metrics.regions import metrics_by_distance, metrics_by_ground, m
 from evaluation.metrics.road_plane import RoadPlane
 
 
-def test_each_pixel_counts_at_its_true_distance():
+def test_pixels_are_grouped_by_true_distance():
     gt = np.array([5.0, 10.0, 15.0, 79.0, 90.0])
     pred = np.array([6.0, 10.0, 18.0, 79.0, 45.0])
     scores = metrics_by_distance(gt, pred)
@@ -18,7 +18,7 @@ def test_each_pixel_counts_at_its_true_distance():
     assert len(scores) == 4 * 7
 
 
-def test_each_pixel_counts_in_its_thirds():
+def test_pixels_are_grouped_by_thirds():
     rows, columns = np.array([0, 2, 3, 5, 6, 8]), np.array([0, 3, 4, 7, 8, 11])  # of 9 and 12
     gt = np.full(6, 10.0)
     pred = np.array([11.0, 13, 10, 10, 10, 15])
@@ -28,7 +28,7 @@ def test_each_pixel_counts_in_its_thirds():
     assert np.isnan(metrics_by_third(gt[:2], pred[:2], rows[:2], columns[:2], (9, 12))["bottom/rmse"])
 
 
-def test_the_ground_and_what_stands_on_it():
+def test_ground_and_above():
     x, z = (grid.ravel() for grid in np.meshgrid(np.arange(-5.0, 6), np.arange(5.0, 30)))
     road = np.stack([x, np.full_like(x, 1.65), z], axis=1)
     kerb, car = road[:10] - [0, 0.2, 0], road[100:120] - [0, 1, 0]

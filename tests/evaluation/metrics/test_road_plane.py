@@ -1,4 +1,4 @@
-"""The road's plane in depth maps whose camera height is known: by construction, and in the built-in world."""
+"""Road plane in depth maps with known camera height: constructed, and from the synthetic world."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SIZE = (96, 320)
 
 
 def plane_depth(height, pitch=0.0, roll=0.0, far=80.0):
-    """Depth of a plane below a camera that is pitched down and rolled, degrees; ``far`` above the horizon."""
+    """Depth of a plane below a camera pitched down and rolled, in degrees; ``far`` above the horizon."""
     pitch, roll = np.radians([pitch, roll])
     normal = np.array([np.sin(roll), np.cos(roll) * np.cos(pitch), np.cos(roll) * np.sin(pitch)])
     rows, columns = np.indices(SIZE)
@@ -23,7 +23,7 @@ def plane_depth(height, pitch=0.0, roll=0.0, far=80.0):
 
 
 @pytest.mark.parametrize(("height", "pitch", "roll"), [(1.65, 0, 0), (1.2, 8, 0), (2.5, -3, 4), (0.3, 15, -6)])
-def test_the_height_and_tilt_of_a_plane(height, pitch, roll):
+def test_height_and_tilt_of_a_plane(height, pitch, roll):
     depth, normal = plane_depth(height, pitch, roll)
     road = find_road(depth, K)
     assert road.height == pytest.approx(height, rel=1e-3) and road.support > 0.99
@@ -53,7 +53,7 @@ def test_no_road():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_built_in_world(seed):
+def test_synthetic_world(seed):
     street, camera = Street((11, seed), 3), PinholeCamera.like_kitti(*SIZE)
     depth = StreetRenderer(street, build_atlas(0), camera).render(1, street.poses[1]).depth
     assert find_road(depth, camera.K).height == pytest.approx(street.poses[1][2, 3], rel=0.05)

@@ -1,4 +1,4 @@
-"""Poses, motions, and files that evo reads."""
+"""Conversions between poses and motions, and text formats read by evo."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from evaluation.metrics.trajectories import chain_motions, kitti_format, motions
 
 @pytest.fixture(scope="module")
 def poses() -> np.ndarray:
-    """Any poses; the first is the identity, the second turns by a half turn, the third by nearly nothing."""
+    """Arbitrary poses; the second rotates by 180 degrees, the third by almost nothing."""
     random = np.random.default_rng(5)
     poses = np.tile(np.eye(4), (12, 1, 1))
     poses[1:, :3, 3] = random.normal(0, 10, (11, 3))
@@ -20,8 +20,8 @@ def poses() -> np.ndarray:
     return poses
 
 
-def test_motions_take_points_to_the_next_frame(poses):
-    """A point of the world, seen from both."""
+def test_motions_map_points_to_the_next_frame(poses):
+    """Compare a world point in both frames."""
     point = np.array([1.0, 2, 3, 1])
     seen = np.linalg.inv(poses) @ point
     np.testing.assert_allclose((motions_between(poses) @ seen[:-1, :, None])[..., 0], seen[1:], atol=1e-9)
@@ -32,14 +32,14 @@ def test_motions_chain_to_poses(poses):
 
 
 @pytest.mark.parametrize("frame_ids", [(1,), (-1,), (-1, 1), (1, -1, -2), (-2, -1, 1, 2), (-1, 1, 2, 3)])
-def test_motions_of_the_ends_come_from_the_nearest_target(poses, frame_ids):
+def test_motions_at_the_ends_come_from_the_nearest_target(poses, frame_ids):
     targets = range(max(0, -min(frame_ids)), len(poses) - max(0, *frame_ids, 0))
     to_neighbours = {f: np.stack([np.linalg.inv(poses[t + f]) @ poses[t] for t in targets]) for f in frame_ids}
     np.testing.assert_allclose(motions_along(to_neighbours), motions_between(poses), atol=1e-9)
 
 
-def test_the_nearest_target_is_taken():
-    """Each target gives another motion to the next frame: 10 times its number; backwards it gives nothing."""
+def test_the_nearest_target_is_used():
+    """Each target gives a different motion to the next frame, 10 times its number, and none backwards."""
     forward, backward = (np.tile(np.eye(4), (4, 1, 1)) for _ in range(2))
     forward[:, 0, 3] = 10 * np.arange(1, 5)  # targets 1 to 4
     np.testing.assert_array_equal(motions_along({-1: backward, 1: forward})[:, 0, 3], [0, 10, 20, 30, 40])

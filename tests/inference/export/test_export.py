@@ -1,4 +1,4 @@
-"""Exported models: run by their own runtimes, against the networks; resizing against Pillow and OpenCV."""
+"""Exported models in their runtimes against the networks; resizing against Pillow and OpenCV."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ SIZES = ((50, 70), (33, 101), (50, 70), (201, 300))  # (height, width); the netw
 
 
 def picture(height, width, seed=0):
-    """Smooth but for some noise: uint8 (height, width, 3)."""
+    """Smooth image with some noise: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
     smooth = cv2.resize(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8), (width, height)).astype(int)
     return (smooth + rng.integers(-20, 20, smooth.shape)).clip(0, 255).astype(np.uint8)
@@ -45,7 +45,7 @@ needs_paddle2onnx = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Random weights whose scale stereo pairs have set."""
+    """Random weights with a stereo scale."""
     paddle.seed(3)
     folder = tmp_path_factory.mktemp("weights") / "w"
     save_weights(folder, Monodepth.for_depth().networks(), {"height": 64, "width": 96, "use_stereo": True})
@@ -61,7 +61,7 @@ def export(weights, out, *words, status=0):
 
 @pytest.fixture(scope="module")
 def exported(weights, tmp_path_factory):
-    """A folder of exported models, and what was printed of them."""
+    """Folder of exported models, and the printed output."""
     root = tmp_path_factory.mktemp("exported")
     for i in range(2):
         Image.fromarray(picture(120, 400, seed=i)).save(root / f"{i}.png")
@@ -69,7 +69,7 @@ def exported(weights, tmp_path_factory):
     return root / "models", done.stdout
 
 
-def test_what_is_written_and_printed(exported):
+def test_files_and_printed_output(exported):
     folder, printed = exported
     found = {path.name for path in folder.iterdir()}
     onnx = {"depth.onnx"} if can_write_onnx() else set()
@@ -82,7 +82,7 @@ def test_what_is_written_and_printed(exported):
 
 
 @needs_paddle2onnx
-def test_onnx_runtime_takes_any_batch_and_size(exported, weights):
+def test_onnx_runtime_accepts_any_batch_and_image_size(exported, weights):
     session = onnxruntime.InferenceSession(exported[0] / "depth.onnx", providers=["CPUExecutionProvider"])
     (images,), (depth,) = session.get_inputs(), session.get_outputs()
     assert (images.name, images.type, images.shape) == ("images", "tensor(uint8)", ["batch", "height", "width", 3])
@@ -98,7 +98,7 @@ def test_onnx_runtime_takes_any_batch_and_size(exported, weights):
 
 
 @pytest.mark.parametrize("engine", ["inference", pytest.param("onnx", marks=needs_paddle2onnx)])
-def test_predict_by_an_engine(exported, weights, tmp_path, engine):
+def test_predict_with_an_engine(exported, weights, tmp_path, engine):
     (tmp_path / "images").mkdir()
     for i, size in enumerate(SIZES):
         Image.fromarray(picture(*size, seed=i)).save(tmp_path / f"images/{i}.png")
@@ -117,7 +117,7 @@ def test_predict_by_an_engine(exported, weights, tmp_path, engine):
 
 
 @needs_paddle2onnx
-def test_post_processing_by_an_engine(exported, weights):
+def test_post_processing_with_an_engine(exported, weights):
     image = picture(64, 96)  # of the networks' size, so that the order of blending and resizing does not matter
     depth = ExportedPredictor(exported[0], "onnx")(image, post_process=True).depth
     expected = DepthPredictor.from_folder(weights)(image, post_process=True).depth
@@ -125,7 +125,7 @@ def test_post_processing_by_an_engine(exported, weights):
     assert abs(DepthPredictor.from_folder(weights)(image).depth / expected - 1).max() > 1e-3
 
 
-def test_a_model_that_disagrees_is_refused(exported, capsys):
+def test_a_model_that_differs_from_the_networks_is_not_exported(exported, capsys):
     paddle.seed(4)
     other = DepthPredictor(Monodepth.for_depth(), (64, 96), scale=5.4)
     frames = [picture(80, 120), picture(64, 96)]
@@ -137,7 +137,7 @@ def test_a_model_that_disagrees_is_refused(exported, capsys):
 
 @needs_paddle2onnx
 @pytest.mark.slow
-def test_the_networks_alone_with_weights_in_16_bits(weights, tmp_path):
+def test_core_model_with_fp16_weights(weights, tmp_path):
     printed = export(weights, tmp_path / "models", "--bare", "--fp16", "--format", "onnx").stdout
     assert "(allowed: 1e-02)" in printed and "own resizing" not in printed
     assert {path.name for path in (tmp_path / "models").iterdir()} == {"depth.onnx", "export.json", "manifest.json"}
@@ -154,7 +154,7 @@ def test_the_networks_alone_with_weights_in_16_bits(weights, tmp_path):
 
 
 @needs_paddle2onnx
-def test_folders_without_a_whole_model_are_refused(exported, weights, tmp_path):
+def test_folders_without_a_complete_model_are_an_error(exported, weights, tmp_path):
     with pytest.raises(WeightsError, match=r"export\.json not found.*tools/export_model\.py"):
         ExportedPredictor(weights, "onnx")
     shutil.copytree(exported[0], tmp_path / "damaged")
@@ -167,21 +167,21 @@ def test_folders_without_a_whole_model_are_refused(exported, weights, tmp_path):
         ExportedPredictor(tmp_path / "damaged", "onnx")
 
 
-def test_without_paddle2onnx_the_paddle_model_is_written_and_onnx_explained(monkeypatch, capsys):
+def test_without_paddle2onnx_only_the_paddle_model_is_written(monkeypatch, capsys):
     monkeypatch.setattr("inference.export.model_writers.can_write_onnx", lambda: False)
     assert _formats(None) == ("paddle",) and _formats(["onnx"]) == ("onnx",)
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) == 1 and "Python 3.13" in printed and "requirements-export.txt" in printed
 
 
-def test_a_folder_that_holds_something_is_left_alone(weights, tmp_path):
+def test_a_non_empty_folder_is_not_overwritten(weights, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     assert "is not replaced" in export(weights, tmp_path, status=2).stderr
     assert "--formt" in export(weights, tmp_path / "new", "--formt", "onnx", status=2).stderr
 
 
 @pytest.mark.parametrize("size", [(375, 1242), (64, 96), (40, 200), (33, 50)])
-def test_resizing_in_the_graph_is_pillows_and_opencvs(size):
+def test_resizing_in_the_graph_matches_pillow_and_opencv(size):
     image = picture(*size)
     x = paddle.to_tensor(image).astype("float32").transpose([2, 0, 1])
     resized = resize_like_pillow(x, size, (64, 96)).numpy().transpose(1, 2, 0)
@@ -193,8 +193,8 @@ def test_resizing_in_the_graph_is_pillows_and_opencvs(size):
 
 
 @pytest.mark.parametrize("skipped", [0, 5])
-def test_phases_are_the_convolution_of_doubled_pixels(skipped):
-    """Against the sum over taps, by NumPy and in double precision."""
+def test_phases_match_the_convolution_of_doubled_pixels(skipped):
+    """Compare with the sum over taps in NumPy, float64."""
     rng = np.random.default_rng(skipped)
     block = ConvBlock(3 + skipped, 4)
     x, skip = rng.standard_normal((2, 3, 4, 5)), rng.standard_normal((2, skipped, 8, 10))
