@@ -34,7 +34,7 @@ def test_ground_is_separated_from_objects_above_it(perfect):
     rows, _ = np.indices((200, 60))
     K = np.array([[100.0, 0, 29.5], [0, 100, 80], [0, 0, 1]])
     depth = np.where(rows > 84, 165 / np.maximum(rows - 80, 1), 0).astype(np.float32)  # a road 1.65 m below
-    depth[60:97, 20:28] = 8  # what stands on it, down to 0.29 m above
+    depth[60:97, 20:28] = 8  # an object above the ground, from 0.29 m up
     disp = perfect(depth, 1)
     disp[60:97, 20:28] *= 2
     scores = details_of_frame(disp, depth, DepthProtocol("none", median_scaling=False), 1.0, K)

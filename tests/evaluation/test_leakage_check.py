@@ -61,7 +61,7 @@ def test_frames_of_the_pretraining_run_count_as_seen(world):
     (itself.parent / "opt.json").write_text(
         json.dumps(Options(data_path="gone", split="mine", load_weights_folder=str(itself)).as_dict())
     )
-    assert world.overlap(itself)[0] == ["a 10 l"]  # the data has moved: the lists lie where evaluation looks
+    assert world.overlap(itself)[0] == ["a 10 l"]  # the data moved; the lists are in the data_path of the evaluation
 
 
 def test_a_checkpoint_contains_its_options(world):

@@ -33,7 +33,7 @@ def test_rendered_depth_within_five_percent(seed):
 
 def test_distance_is_measured_along_the_ray():
     depth = np.full((64, 128), 4.0)
-    depth[30, 70] = 1000  # one odd pixel beside the measured one
+    depth[30, 70] = 1000  # an outlier next to the measured pixel
     # At (100, 20) the ray is (0.36, 0, 1): 4 units along the axis are 4 * 1.0628 away.
     assert scale_from_distance(depth, K, (100, 20), 4 * np.hypot(0.36, 1) * UNIT) == pytest.approx(UNIT)
     assert scale_from_distance(depth, K, (71, 30), 4 * np.sqrt(1 + 0.07**2 + 0.1**2)) == pytest.approx(1.0)

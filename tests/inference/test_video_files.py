@@ -115,7 +115,7 @@ def test_the_colour_range_is_smoothed():
     colours = SteadyColours(10)
     first = np.linspace(1, 2, 201, dtype=np.float32)[np.newaxis]  # the 95th percentile is 1.95
     np.testing.assert_array_equal(colours(first)[0, [0, 190, 200]], magma([0, 255, 255]))
-    second = np.where(first > 1.5, 9, first)  # something near appears: 95 % lie below 9
+    second = np.where(first > 1.5, 9, first)  # a near object appears: the 95th percentile becomes 9
     high = math.exp(-0.1) * 1.95 + (1 - math.exp(-0.1)) * 9
     np.testing.assert_array_equal(colours(second)[0, 100], magma([round(0.5 / (high - 1) * 255)])[0])
 

@@ -34,7 +34,7 @@ def test_noise_and_a_car_ahead():
     rng = np.random.default_rng(1)
     depth, normal = plane_depth(1.65, pitch=2)
     depth = depth * rng.normal(1, 0.02, SIZE)
-    depth[30:75, 120:200] = 7.0  # stands on the road, 40 % of the lower rows' middle
+    depth[30:75, 120:200] = 7.0  # a car: 40 % of the middle of the lower rows
     depth[rng.random(SIZE) < 0.1] = 0  # unknown
     road = find_road(depth, K)
     assert road.height == pytest.approx(1.65, rel=0.02)
