@@ -133,7 +133,7 @@ def test_image_modes_grey_16_bit_alpha_and_palette(tmp_path):
 
 def test_unreadable_images_are_refused(tmp_path, monkeypatch):
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
-    with pytest.raises(DataError, match=r"float\.tif holds floating-point"):
+    with pytest.raises(DataError, match=r"float\.tif.*floating-point"):
         read_image(tmp_path / "float.tif")
     Image.fromarray(picture(4, 4)).save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
