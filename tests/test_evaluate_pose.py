@@ -187,7 +187,7 @@ def test_an_odometry_sequence(options, tmp_path, monkeypatch):
 
 def test_no_eval_writes_only_the_trajectory(options, tmp_path):
     data = odometry(tmp_path / "data", 6, None)
-    with pytest.raises(DataError, match=r"poses/09\.txt are missing"):
+    with pytest.raises(DataError, match=r"poses/09\.txt not found"):
         evaluate(options(eval_split="odom_9", data_path=str(data)))
     assert evaluate(options(eval_split="odom_9", data_path=str(data), no_eval=True)) is None
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
