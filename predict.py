@@ -18,7 +18,7 @@ from common.errors import DataError, OptionsError
 from common.images import read_image
 from common.input_files import camera_number, find_files
 from common.progress import Progress
-from common.video import open_camera, open_video
+from common.video import TimedFrame, open_camera, open_video
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from inference.from_options import predictor_from
 from inference.jobs import Job, VideoJob, common_folder, open_output_dir, plan_jobs, plan_video
@@ -176,15 +176,15 @@ class _Run:
             # Outside the progress bar: a file that is not a video has no frame count.
             stack.enter_context(self._collect_failures())
             video = stack.enter_context(open_video(job.source))
-            print(f"{job.source.name}: {video.rate:g} frames per second")
+            print(f"{job.source.name}: {video.rate:.4g} frames per second")
             count = min(filter(None, (video.expected, self._opt.max_frames)), default=None)
             progress = stack.enter_context(self._progress(count, "frames"))
             writer = None
             if not job.has_video(self._since):
                 stream = stack.enter_context(atomic_file(job.video))
                 sound = job.source if video.has_sound else None
-                length = self._opt.max_frames and self._opt.max_frames / video.rate
-                writer = stack.enter_context(VideoWriter(stream, video.rate, sound, length))
+                cut_sound = self._opt.max_frames is not None
+                writer = stack.enter_context(VideoWriter(stream, video.rate, sound, cut_sound))
             self._frames(video.frames, job, writer, progress)
 
     def camera(self, number: int, output_dir: Path) -> None:
@@ -201,11 +201,11 @@ class _Run:
                 stream = stack.enter_context(atomic_file(job.video))
                 writer = stack.enter_context(VideoWriter(stream, CAMERA_RATE))
             with suppress(KeyboardInterrupt):
-                self._frames(frames, job, writer, progress, Clock())
+                self._frames((TimedFrame(pixels, None) for pixels in frames), job, writer, progress, Clock())
 
     def _frames(
         self,
-        frames: Iterator[np.ndarray],
+        frames: Iterator[TimedFrame],
         job: VideoJob,
         writer: VideoWriter | None,
         progress: Progress,
@@ -215,12 +215,12 @@ class _Run:
         numbered = enumerate(itertools.islice(frames, self._opt.max_frames))
         road = self._road(keep=True)
         while batch := list(itertools.islice(numbered, 1 if clock else self._opt.batch_size)):
-            waiting = [(i, image) for i, image in batch if writer or not job.frame(i).is_done(self._since)]
-            predictions = self._predict([image for _, image in waiting])
-            for (i, image), prediction in zip(waiting, predictions, strict=True):
+            waiting = [(i, frame) for i, frame in batch if writer or not job.frame(i).is_done(self._since)]
+            predictions = self._predict([frame.pixels for _, frame in waiting])
+            for (i, (image, seconds)), prediction in zip(waiting, predictions, strict=True):
                 job.frame(i).write(self._result(image, prediction, road, f"frame {i} of {job.source}"))
                 if writer:
-                    writer.write(image, prediction.scaled_disp, clock.times() if clock else 1)
+                    writer.write(image, prediction.scaled_disp, clock.times() if clock else 1, seconds=seconds)
             progress.update(len(batch))
 
     def _predict(self, images: Sequence[np.ndarray]) -> list["Prediction"]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import cv2
@@ -27,6 +28,9 @@ _OPTIONS = {"protocol_whitelist": "file"}
 _OPTIONS_OF = {"mov": {"enable_drefs": "0", "use_absolute_path": "0"}}
 _COUNTED = ("mov", "avi")  # formats that store the number of frames
 _LACKING_SECONDS = 1.0  # tolerance of the stated duration in other formats
+_BACKWARD_SECONDS = 1.0  # a larger step backwards is a clock that was reset, as in joined recordings
+_TICKS_PER_SECOND = 90_000  # at least, of written time stamps; the resolution of MPEG
+_MAX_DENOMINATOR = 1001  # of a written frame rate, as in 30000/1001; a tick must be a fraction of 32-bit integers
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
 
@@ -122,14 +126,21 @@ def turns(frame: av.VideoFrame) -> int:
     return round(frame.rotation / 90) % 4
 
 
+class TimedFrame(NamedTuple):
+    """A frame: its pixels, uint8 (H, W, 3) RGB, upright, and its time in seconds since the start of the video."""
+
+    pixels: np.ndarray
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Video:
     """An open video.
 
     Attributes:
-        frames: uint8 (H, W, 3), RGB, upright, all of the same size, at a constant rate. The iterator raises
-            ``DataError`` if the file is truncated.
-        rate: Frames per second.
+        frames: Frames of the same size, with ascending times. The iterator raises ``DataError`` if the file is
+            truncated.
+        rate: Frames per second; their average if the rate varies.
         expected: Number of frames according to the stated duration; None if the file states none.
         has_sound: Whether the file has a sound track that can be decoded.
     """
@@ -176,19 +187,20 @@ def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
-def _frames(container: InputContainer, stream: VideoStream, path: Path, rate: Fraction) -> Iterator[np.ndarray]:
-    packets, last = 0, 0.0
+def _frames(container: InputContainer, stream: VideoStream, path: Path, rate: Fraction) -> Iterator[TimedFrame]:
+    packets = 0
 
     def count() -> None:
         nonlocal packets
         packets += 1
 
-    number = 0
+    number, size, seconds = 0, None, 0.0
     try:
-        for pixels, last in _at_constant_rate(decode_frames(container, stream, count), float(rate)):  # noqa: B007
-            yield pixels
+        for frame, seconds in _timed(decode_frames(container, stream, count), stream, float(rate)):
+            size = size or (frame.width, frame.height)
+            yield TimedFrame(_pixels(frame, size), seconds)
             number += 1
-        fault = _breaks_off(container, stream, packets, last + 1 / float(rate))
+        fault = _breaks_off(container, stream, packets, seconds + 1 / float(rate))
     except (FFmpegError, OSError, MemoryError):
         fault = True
     if not number:
@@ -205,28 +217,28 @@ def _breaks_off(container: InputContainer, stream: VideoStream, packets: int, se
     return stated is not None and seconds < 0.9 * stated - _LACKING_SECONDS
 
 
-def _at_constant_rate(frames: Iterable[av.VideoFrame], rate: float) -> Iterator[tuple[np.ndarray, float]]:
-    """Repeat and drop frames, as FFmpeg does, to place frame n at n / rate seconds.
+def _timed(frames: Iterable[av.VideoFrame], stream: VideoStream, rate: float) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Yield each frame with its seconds since the start of the stream, in ascending order.
 
-    Yields:
-        The frame, uint8 (H, W, 3), RGB, upright, and its time in seconds since the first frame.
+    Frames without a time follow the previous one at the average rate, as do those of a clock that was reset.
     """
-    start = size = before = None
-    number, seconds = 0, 0.0
+    start = None if stream.start_time is None else float(stream.start_time * stream.time_base)
+    last = None
     for frame in frames:
-        if start is None:
-            start, size = frame.time, (frame.width, frame.height)
-        if frame.time is not None and start is not None:
+        following = 0.0 if last is None else last + 1 / rate
+        if frame.time is None:
+            seconds = following
+        else:
+            start = frame.time - following if start is None else start
             seconds = frame.time - start
-            ahead = seconds * rate - number
-            if ahead < -1.1:
-                continue
-            for _ in range(round(ahead) if ahead > 1.1 and before is not None else 0):
-                yield before, number / rate
-                number += 1
-        before = _pixels(frame, size)
-        yield before, seconds
-        number += 1
+            if last is None:
+                seconds = max(seconds, 0.0)
+            elif seconds < last - _BACKWARD_SECONDS:
+                start, seconds = frame.time - following, following
+            elif seconds <= last:
+                seconds = last + 1 / _TICKS_PER_SECOND
+        yield frame, seconds
+        last = seconds
 
 
 def _pixels(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
@@ -272,49 +284,56 @@ class Mp4Writer:
 
     Args:
         path: The file, with any extension.
-        rate: Frames per second.
+        rate: Frames per second; their average if the rate varies.
         crf: x264's constant rate factor; smaller means better quality.
         sound: Video whose first sound track is re-encoded as AAC; None for no sound.
-        length: Maximum duration of picture and sound in seconds; None for no limit.
+        cut_sound: End the sound with the picture, for a picture that ends before that of the sound's video.
     """
 
     def __init__(
-        self, path: Path, rate: float, crf: int = 15, sound: Path | None = None, length: float | None = None
+        self, path: Path, rate: float, crf: int = 15, sound: Path | None = None, cut_sound: bool = False
     ) -> None:
-        self._path, self._rate, self._crf = path, Fraction(rate).limit_denominator(100_000), crf
-        self._sound, self._length = sound, math.inf if length is None else length
+        self._path, self._crf = path, crf
+        self._rate = max(Fraction(rate).limit_denominator(_MAX_DENOMINATOR), Fraction(1, _MAX_DENOMINATOR))
+        self._sound, self._cut_sound = sound, cut_sound
         self._container = self._stream = None
         self._packets = (packet for packet in ())
         self._waiting: av.Packet | None = None
-        self._count = 0
+        # A multiple of the rate, so that a constant rate is written exactly.
+        self._ticks = math.ceil(_TICKS_PER_SECOND / self._rate)  # per frame
+        self._tick = 1 / (self._rate * self._ticks)  # seconds
+        self._next = 0  # time of the next frame in ticks, unless it has a time
 
-    def write(self, picture: np.ndarray) -> None:
-        """Add a frame, uint8 (H, W, 3), RGB. Odd sizes are padded, because 4:2:0 colour requires even ones.
+    def write(self, picture: np.ndarray, seconds: float | None = None) -> None:
+        """Add a frame. Odd sizes are padded, because 4:2:0 colour requires even ones.
+
+        Args:
+            picture: uint8 (H, W, 3), RGB.
+            seconds: Time since the start of the video, above that of the previous frame; None for the time that
+                follows from the rate.
 
         Raises:
             UserError: The file cannot be written.
         """
-        seconds = float(self._count / self._rate)
-        if seconds >= self._length:
-            return
         height, width = picture.shape[:2]
         picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)))
         with self._faults():
             if self._container is None:
                 self._open(picture.shape[1], picture.shape[0])
             frame = av.VideoFrame.from_ndarray(picture)
-            frame.pts, frame.time_base = self._count, 1 / self._rate
-            self._mux_sound(seconds)
+            place = self._next if seconds is None else round(seconds / self._tick)
+            frame.pts, frame.duration, frame.time_base = place, self._ticks, self._tick
+            self._mux_sound(float(place * self._tick))
             self._container.mux(self._stream.encode(frame))
-        self._count += 1
+        self._next = place + self._ticks
 
     def _open(self, width: int, height: int) -> None:
         self._container = av.open(f"file:{self._path}", "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._container.add_stream("libx264", rate=self._rate, options={"crf": str(self._crf)})
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.codec_context.time_base = 1 / self._rate
+        self._stream.codec_context.time_base = self._tick
         if self._sound is not None:
-            self._packets = _sound_packets(self._sound, self._container, self._length)
+            self._packets = _sound_packets(self._sound, self._container)
             self._waiting = next(self._packets, None)
 
     def _mux_sound(self, until: float) -> None:
@@ -341,7 +360,7 @@ class Mp4Writer:
                 return
             with self._faults():
                 self._container.mux(self._stream.encode())
-                self._mux_sound(math.inf)
+                self._mux_sound(float(self._next * self._tick) if self._cut_sound else math.inf)
                 self._container.close()
         finally:
             self._packets.close()
@@ -362,8 +381,8 @@ class Mp4Writer:
         return UserError(f"Video {self._path} cannot be written. Check the free space on the disk.")
 
 
-def _sound_packets(source: Path, target: av.container.OutputContainer, length: float) -> Iterator[av.Packet]:
-    """Add an AAC stream to the target and yield its packets; time 0 is the first frame of the source."""
+def _sound_packets(source: Path, target: av.container.OutputContainer) -> Iterator[av.Packet]:
+    """Add an AAC stream to the target and yield its packets; time 0 is the start of the source's picture."""
     with open_container(source) as container:
         track, picture = _sound_track(container), video_stream(container)
         if track is None:
@@ -371,7 +390,7 @@ def _sound_packets(source: Path, target: av.container.OutputContainer, length: f
         start = float((picture.start_time or 0) * picture.time_base)
         rate = track.rate if track.rate in _AAC_RATES else 48000
         stream = target.add_stream("aac", rate=rate, layout="mono" if track.channels == 1 else "stereo")
-        for frame in _sound_frames(container, track, start, length):
+        for frame in _sound_frames(container, track, start):
             yield from stream.encode(frame)
         yield from stream.encode(None)
 
@@ -381,10 +400,8 @@ def _sound_track(container: InputContainer) -> av.AudioStream | None:
     return next((track for track in container.streams.audio if track.codec_context is not None), None)
 
 
-def _sound_frames(
-    container: InputContainer, track: av.AudioStream, start: float, length: float
-) -> Iterator[av.AudioFrame]:
-    """Decode a track from second ``start``, for ``length`` seconds; skip damaged packets."""
+def _sound_frames(container: InputContainer, track: av.AudioStream, start: float) -> Iterator[av.AudioFrame]:
+    """Decode a track from second ``start``; skip damaged packets."""
     for packet in container.demux(track):
         try:
             frames = packet.decode()
@@ -392,8 +409,6 @@ def _sound_frames(
             continue
         for frame in frames:
             seconds = 0.0 if frame.time is None else frame.time - start
-            if seconds >= length:
-                return
             if seconds >= 0 and frame.pts is not None:
                 frame.pts -= round(start / frame.time_base)
                 yield frame

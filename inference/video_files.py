@@ -41,9 +41,9 @@ class VideoWriter:
 
     Args:
         stream: Empty file opened with ``atomic_file``; the video is written to its name.
-        rate: Frames per second.
+        rate: Frames per second; their average if the rate varies.
         sound: Video whose first audio track is copied; None for no sound.
-        length: Maximum length of picture and sound, seconds; None for no limit.
+        cut_sound: End the sound with the picture, for a picture that ends before that of the sound's video.
         colours: Function from disparity (H, W) to uint8 (H, W, 3); None uses ``SteadyColours``.
         below: Place the disparity below the frame instead of to its right.
     """
@@ -53,24 +53,32 @@ class VideoWriter:
         stream: BinaryIO,
         rate: float,
         sound: Path | None = None,
-        length: float | None = None,
+        cut_sound: bool = False,
         *,
         colours: Callable[[np.ndarray], np.ndarray] | None = None,
         below: bool = False,
     ) -> None:
-        self._writer = Mp4Writer(Path(stream.name), rate, sound=sound, length=length)
+        self._writer = Mp4Writer(Path(stream.name), rate, sound=sound, cut_sound=cut_sound)
         self._colours = colours or SteadyColours(rate)
         self._axis = 0 if below else 1
 
-    def write(self, image: np.ndarray, scaled_disp: np.ndarray, times: int = 1) -> None:
-        """Write a frame, uint8 (H, W, 3), with its disparity (H, W), ``times`` times.
+    def write(
+        self, image: np.ndarray, scaled_disp: np.ndarray, times: int = 1, *, seconds: float | None = None
+    ) -> None:
+        """Write a frame with its disparity.
+
+        Args:
+            image: uint8 (H, W, 3), RGB.
+            scaled_disp: Disparity (H, W).
+            times: Number of repetitions, at the rate.
+            seconds: Time since the start of the video; None for the time that follows from the rate.
 
         Raises:
             UserError: The file cannot be written.
         """
         picture = np.concatenate([image, self._colours(scaled_disp)], axis=self._axis)
-        for _ in range(times):
-            self._writer.write(picture)
+        for number in range(times):
+            self._writer.write(picture, None if number else seconds)
 
     def __enter__(self) -> "VideoWriter":
         return self

@@ -4,12 +4,14 @@ import resource
 import signal
 import subprocess
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from hostile import VICTIM_GREY, external_reference, playlists, write_video
 
+import common.video as video_module
 from common.errors import DataError, UserError
 from common.signatures import media_kind, video_format
 from common.video import Mp4Writer, open_container, open_video
@@ -25,7 +27,7 @@ CONTAINERS = {
 
 def greys(path) -> list[int]:
     with open_video(path) as video:
-        return [round(float(frame.mean())) for frame in video.frames]
+        return [round(float(frame.pixels.mean())) for frame in video.frames]
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
@@ -105,19 +107,68 @@ def test_truncated_video_reports_the_frames_read(tmp_path):
         greys(path)
 
 
-def test_variable_frame_rate_becomes_constant(tmp_path):
-    path = tmp_path / "video.mkv"
+TIMES = {  # of frames, seconds
+    "phone": [*np.arange(30) / 30, *(1 + np.arange(22) / 15), *(1 + 22 / 15 + np.arange(46) / 30)],
+    "dark": [*np.arange(20) / 10, *(2 + np.arange(120) / 60)],
+    "jitter": np.append(0, np.cumsum(np.random.default_rng(0).uniform(1 / 60, 1 / 12, 60))),
+    "still": [0, 0.1, 0.2, 3.0, 3.1],
+}
+
+
+def write_with_sound(path, times) -> None:
+    """Write a video with these frame times, and a tone as long as the picture."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
+        stream = container.add_stream("libx264", rate=30)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        for place, grey in ((0, 40), (1, 80), (4, 120), (5, 160)):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey, np.uint8))
-            frame.pts, frame.time_base = place, Fraction(1, 10)
+        stream.codec_context.time_base = Fraction(1, 90_000)
+        sound = container.add_stream("aac", rate=44_100, layout="mono")
+        seconds = np.arange(round((times[-1] + 0.03) * 44_100)) / 44_100
+        tone = np.sin(2 * np.pi * 440 * seconds).astype(np.float32)[np.newaxis]
+        tone = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        tone.sample_rate = 44_100
+        for frame in (tone, None):
+            container.mux(sound.encode(frame))
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 + number, np.uint8))
+            frame.pts, frame.time_base = round(time * 90_000), Fraction(1, 90_000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with open_video(path) as video:
-        assert video.rate == 10
-    np.testing.assert_allclose(greys(path), [40, 80, 80, 80, 120, 160], atol=4)
+
+
+def times_of(path) -> tuple[np.ndarray, float, float]:
+    """Return the times of the frames since the first one, and where picture and sound end, by PyAV directly."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    with av.open(str(path)) as container:
+        *_, last = container.decode(audio=0)
+    times = np.array([frame.time for frame in frames])
+    return times - times[0], times[-1], last.time + last.samples / last.sample_rate
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize("name", TIMES)
+def test_frames_keep_their_times(tmp_path, name, ending):
+    path, out = tmp_path / f"video.{ending}", tmp_path / "out.mp4"
+    write_with_sound(path, TIMES[name])
+    with open_video(path) as video, Mp4Writer(out, video.rate, sound=path) as writer:
+        for pixels, seconds in video.frames:
+            writer.write(pixels, seconds)
+    (expected, end, sound), (written, written_end, written_sound) = times_of(path), times_of(out)
+    np.testing.assert_allclose(written, expected, atol=1e-4)
+    assert written_end == pytest.approx(end, abs=1e-3) and written_sound == pytest.approx(sound, abs=0.05)
+    assert len(greys(out)) == len(TIMES[name])
+
+
+def test_damaged_clocks_ascend(tmp_path):
+    """Times that are missing, repeated, slightly wrong, or those of two joined recordings."""
+    path = write_video(tmp_path / "video.mkv", rate=10)
+    with open_container(path) as container:
+        stream = container.streams.video[0]
+        given = [0.0, None, 0.2, 0.2, 0.19, 0.4, 100.0, 0.0, 0.1]
+        timed = video_module._timed([SimpleNamespace(time=time) for time in given], stream, 10.0)
+        seconds = [second for _, second in timed]
+    np.testing.assert_allclose(seconds, [0, 0.1, 0.2, 0.2, 0.2, 0.4, 100, 100.1, 100.2], atol=1e-3)
+    assert (np.diff(seconds) > 0).all()
 
 
 def test_large_frames_are_rejected_before_decoding(tmp_path):
@@ -171,5 +222,5 @@ def test_no_external_program_is_started(tmp_path, monkeypatch):
     path = write_video(tmp_path / "video.mp4")
     with open_video(path) as video, Mp4Writer(tmp_path / "out.mp4", video.rate) as writer:
         for frame in video.frames:
-            writer.write(frame)
+            writer.write(frame.pixels)
     assert len(greys(tmp_path / "out.mp4")) == 3

@@ -40,7 +40,8 @@ def drive(tmp_path):
 
 def test_frames_rate_and_sound_are_read(drive):
     with open_video(drive) as video:
-        frames = list(video.frames)
+        frames, times = zip(*video.frames, strict=True)
+        np.testing.assert_allclose(times, [0, 0.2, 0.4], atol=1e-3)
         assert (video.rate, video.expected, video.has_sound) == (5, 3, True)
     for frame, colour in zip(frames, COLOURS, strict=True):
         assert frame.shape == (38, 66, 3) and frame.dtype == np.uint8
@@ -56,10 +57,10 @@ def test_files_that_are_not_videos_are_an_error(tmp_path):
             pass
 
 
-def write(path, sound=None, times=1, length=None, sizes=((38, 67),) * 3):
+def write(path, sound=None, times=1, cut_sound=False, sizes=((38, 67),) * 3):
     disp = np.linspace(0, 1, 67, dtype=np.float32)
-    with atomic_file(path) as stream, VideoWriter(stream, 5, sound, length) as writer:
-        for colour, size in zip(COLOURS, sizes, strict=True):
+    with atomic_file(path) as stream, VideoWriter(stream, 5, sound, cut_sound) as writer:
+        for colour, size in zip(COLOURS, sizes, strict=False):
             writer.write(np.full((*size, 3), colour, np.uint8), np.tile(disp, (size[0], 1)), times)
 
 
@@ -95,8 +96,12 @@ def test_repeated_frames_without_sound_and_sound_shorter_than_video(drive, tmp_p
     assert len(read(tmp_path / "silent.mp4")[0]) == 6
     with av.open(str(tmp_path / "silent.mp4")) as container:
         assert not container.streams.audio
-    write(tmp_path / "short.mp4", drive, length=0.2)
-    assert len(read(tmp_path / "short.mp4")[0]) == 1
+    for cut_sound, seconds in ((True, 0.2), (False, 0.6)):
+        write(tmp_path / "short.mp4", drive, cut_sound=cut_sound, sizes=((38, 67),))
+        assert len(read(tmp_path / "short.mp4")[0]) == 1
+        with av.open(str(tmp_path / "short.mp4")) as container:
+            *_, last = container.decode(audio=0)
+        assert last.time + last.samples / 44_100 == pytest.approx(seconds, abs=0.05)
 
 
 def test_a_failed_video_leaves_no_file(tmp_path):

@@ -131,5 +131,5 @@ def _write_video(path: Path, upload: Upload, disparities: Sequence[np.ndarray]) 
     """Write an MP4 of the frames above their colourised disparity, with one colour range for all frames."""
     colours = partial(colourise_disparity, ends=colour_range(np.stack(disparities)))
     with atomic_file(path) as stream, VideoWriter(stream, upload.rate, colours=colours, below=True) as writer:
-        for frame, disparity in zip(upload.frames, disparities, strict=True):
-            writer.write(frame, disparity)
+        for frame, disparity, seconds in zip(upload.frames, disparities, upload.times, strict=True):
+            writer.write(frame, disparity, seconds=seconds)

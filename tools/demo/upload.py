@@ -27,12 +27,14 @@ class Upload:
     Attributes:
         name: File name without suffix.
         frames: One or more RGB images, each uint8 (H, W, 3), all of the same size.
-        rate: Frames per second; None for an image.
+        times: Seconds from the start of the video to each frame; None for an image.
+        rate: Frames per second, on average; None for an image.
         sent_size: (width, height) of the file if the frames were resized, otherwise None.
     """
 
     name: str
     frames: list[np.ndarray]
+    times: list[float] | None
     rate: float | None
     sent_size: tuple[int, int] | None
 
@@ -54,18 +56,17 @@ def read_upload(path: Path, max_megabytes: int, max_frames: int) -> Upload:
     try:
         kind = media_kind(path)
         if kind == "video":
-            frames, rate, sent_size = _read_video(path, max_frames)
-            return Upload(path.stem, frames, rate, sent_size)
+            return _read_video(path, max_frames)
         if kind == "image":
             image, sent_size = _resized(read_image(path, max_pixels=MAX_IMAGE_PIXELS), LONGEST_SIDE)
-            return Upload(path.stem, [image], None, sent_size)
+            return Upload(path.stem, [image], None, None, sent_size)
     except DataError as error:
         # The readers' messages contain the path on the server; visitors see only the file name.
         raise DataError(str(error).replace(str(path), path.name)) from None
     raise DataError(f"{path.name} is not an image or a video in a supported format. Upload a JPEG, PNG or MP4 file.")
 
 
-def _read_video(path: Path, max_frames: int) -> tuple[list[np.ndarray], float, tuple[int, int] | None]:
+def _read_video(path: Path, max_frames: int) -> Upload:
     too_long = f"{path.name} is too long: more than {max_frames} frames. Upload a shorter video, or use predict.py."
     with open_video(path, max_pixels=MAX_VIDEO_PIXELS) as video:
         if video.expected:
@@ -75,10 +76,12 @@ def _read_video(path: Path, max_frames: int) -> tuple[list[np.ndarray], float, t
             if video.expected > max_frames + video.rate / 2:
                 raise DataError(too_long)
         one_more = itertools.islice(video.frames, max_frames + 1)
-        frames, sent_sizes = zip(*(_resized(frame, LONGEST_VIDEO_SIDE) for frame in one_more), strict=True)
+        frames, sent_sizes, times = zip(
+            *((*_resized(pixels, LONGEST_VIDEO_SIDE), seconds) for pixels, seconds in one_more), strict=True
+        )
     if len(frames) > max_frames:
         raise DataError(too_long)
-    return list(frames), video.rate, sent_sizes[0]
+    return Upload(path.stem, list(frames), list(times), video.rate, sent_sizes[0])
 
 
 def _resized(image: np.ndarray, longest: int) -> tuple[np.ndarray, tuple[int, int] | None]:
