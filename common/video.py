@@ -27,6 +27,7 @@ MAX_PIXELS = 1 << 26  # per frame: 8192x8192
 _OPTIONS = {"protocol_whitelist": "file"}
 _OPTIONS_OF = {"mov": {"enable_drefs": "0", "use_absolute_path": "0"}}
 _COUNTED = ("mov", "avi")  # formats that store the number of frames
+_REORDERING = ("h264", "hevc")  # codecs whose times in AVI are unknown if frames are reordered
 _LACKING_SECONDS = 1.0  # tolerance of the stated duration in other formats
 _BACKWARD_SECONDS = 1.0  # a larger step backwards is a clock that was reset, as in joined recordings
 _TICKS_PER_SECOND = 90_000  # at least, of written time stamps; the resolution of MPEG
@@ -119,6 +120,16 @@ def decode_frames(
         except FFmpegError:  # the decoder can continue with the next packet
             continue
         yield from (frame for frame in frames if not frame.is_corrupt)
+
+
+def has_reliable_times(container: InputContainer, stream: VideoStream) -> bool:
+    """Return whether the frames have time stamps that ascend in the order of presentation.
+
+    AVI stores only the order of decoding. FFmpeg derives the times of H.264 and HEVC from it, which are wrong where
+    frames are reordered (B-frames). Decoding all frames in order still gives them in the order of presentation.
+    """
+    context = stream.codec_context
+    return container.format.name != "avi" or context.name not in _REORDERING or not context.has_b_frames
 
 
 def turns(frame: av.VideoFrame) -> int:
@@ -223,19 +234,19 @@ def _timed(frames: Iterable[av.VideoFrame], stream: VideoStream, rate: float) ->
     Frames without a time follow the previous one at the average rate, as do those of a clock that was reset.
     """
     start = None if stream.start_time is None else float(stream.start_time * stream.time_base)
+    is_timed = has_reliable_times(stream.container, stream)
     last = None
     for frame in frames:
         following = 0.0 if last is None else last + 1 / rate
-        if frame.time is None:
+        if frame.time is None or not is_timed:
             seconds = following
         else:
-            start = frame.time - following if start is None else start
+            if start is None or (last is None and frame.time - start < 2 / rate):
+                start = frame.time  # the delay of reordering; a longer one is lost frames before the first key frame
             seconds = frame.time - start
-            if last is None:
-                seconds = max(seconds, 0.0)
-            elif seconds < last - _BACKWARD_SECONDS:
+            if last is not None and seconds < last - _BACKWARD_SECONDS:
                 start, seconds = frame.time - following, following
-            elif seconds <= last:
+            elif last is not None and seconds <= last:
                 seconds = last + 1 / _TICKS_PER_SECOND
         yield frame, seconds
         last = seconds

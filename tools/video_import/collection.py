@@ -190,6 +190,9 @@ def describe_plan(plan: ImportPlan) -> Iterator[str]:
     text = f"{len(source)} frames of {width}x{height}"
     if not isinstance(source, ImageFolderSource):
         text += f" in {source.times[-1]:.1f} s"
+    if source.stated_rate:
+        text += " (no reliable time stamps: decoded in order, timed by the stated "
+        text += f"{source.stated_rate:g} frames per second)"
     if source.rotation:
         text += f", rotated by {source.rotation} degrees to be upright"
     yield text

@@ -55,6 +55,8 @@ def choose_stride(source: Source) -> Stride:
     moving = [row for row in rows if max(row.values()) > STATIC_MOTION]
     while moving:
         chosen, by_stride = _nearest_stride(moving)
+        if chosen is None:
+            raise DataError(f"{source.path} is damaged: most frames cannot be decoded. Copy it again.")
         # A position counts as static if the camera starts to move only after the chosen stride.
         moving_on = [row for row in moving if row.get(chosen, np.inf) > STATIC_MOTION]
         if len(moving_on) == len(moving):
@@ -66,17 +68,21 @@ def choose_stride(source: Source) -> Stride:
     )
 
 
-def _nearest_stride(rows: list[dict[int, float]]) -> tuple[int, dict[int, float]]:
-    """Find the stride with the median motion nearest to the target by ratio, and the medians up to it."""
+def _nearest_stride(rows: list[dict[int, float]]) -> tuple[int | None, dict[int, float]]:
+    """Find the stride with the median motion nearest to the target by ratio, and the medians up to it.
+
+    Strides that were measured at less than half of the positions do not count: at the end, or where frames are damaged.
+    """
     by_stride: dict[int, float] = {}
     for stride in STRIDES:
         motions = [row[stride] for row in rows if stride in row]
         if len(motions) < (len(rows) + 1) // 2:
-            break
+            continue
         by_stride[stride] = float(np.median(motions))
         if by_stride[stride] >= TARGET_MOTION:
             break
-    return min(by_stride, key=lambda stride: abs(np.log(max(by_stride[stride], 1e-9) / TARGET_MOTION))), by_stride
+    distances = {stride: abs(np.log(max(motion, 1e-9) / TARGET_MOTION)) for stride, motion in by_stride.items()}
+    return min(distances, key=distances.get, default=None), by_stride
 
 
 def _sample_frames(frames: int) -> list[int]:

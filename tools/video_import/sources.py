@@ -13,7 +13,7 @@ from common.errors import DataError
 from common.image_motion import small_grey
 from common.images import read_image
 from common.input_files import find_images
-from common.video import decode_frames, open_container, turns, video_stream
+from common.video import decode_frames, has_reliable_times, open_container, turns, video_stream
 
 
 class SourceFrame(NamedTuple):
@@ -32,6 +32,7 @@ class Source:
         size: (height, width) of the upright frames.
         rotation: Counterclockwise rotation in degrees that makes the frames upright.
         pixel_aspect: Width of a pixel divided by its height.
+        stated_rate: Frames per second that the times are computed from; None if the frames have time stamps.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Source:
     size: tuple[int, int]
     rotation = 0
     pixel_aspect = 1.0
+    stated_rate: float | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -107,17 +109,33 @@ class ImageFolderSource(Source):
 
 
 class VideoSource(Source):
-    """A video file. Frames are rotated by its display matrix, and have their own time stamps, not a frame rate."""
+    """A video file. Frames are rotated by its display matrix, and have their own time stamps, not a frame rate.
+
+    Without reliable time stamps, frames are identified by their position in the order of presentation, and always
+    decoded from the start of the file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with open_container(self.path) as container:
             stream = video_stream(container)
+            is_timed = has_reliable_times(container, stream)
             # Time stamps come from the packets, which need no decoding.
-            stamps = {_stamp(packet) for packet in container.demux(stream) if packet.size and not packet.is_discard}
-            self._stamps = np.array(sorted(stamps - {None}), dtype=np.int64)
-            self.times = (self._stamps - self._stamps[:1]) * float(stream.time_base)
+            packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+            stamps = [_stamp(packet) for packet in packets]
+            if is_timed and None not in stamps:
+                self._stamps = np.array(sorted(set(stamps)), dtype=np.int64)
+                self.times = (self._stamps - self._stamps[:1]) * float(stream.time_base)
+            else:
+                rate = stream.average_rate or stream.guessed_rate
+                if not rate:
+                    raise DataError(f"Video {path} has neither time stamps nor a frame rate. Convert it to MP4.")
+                self.stated_rate = float(rate)
+                self._stamps = np.arange(len(stamps))
+                self.times = self._stamps / self.stated_rate
             self.pixel_aspect = float(stream.sample_aspect_ratio or 1)
+        self._in_order: Iterator[tuple[int, av.VideoFrame]] = iter(())
+        self._next = len(stamps)  # position of the next frame of ``_in_order``
         first = next(self.read(range(len(self.times))), None)
         if first is None:
             raise DataError(f"Video {path} is damaged or truncated. Copy it again.")
@@ -136,13 +154,27 @@ class VideoSource(Source):
         wanted = {int(self._stamps[index]): index for index in indices}
         if not wanted:
             return
-        frames = self._decode(min(wanted), max(wanted))
-        for frame in frames:
-            index = wanted.get(frame.pts if frame.pts is not None else frame.dts)
+        decode = self._decode if self.stated_rate is None else self._decode_in_order
+        for stamp, frame in decode(min(wanted), max(wanted)):
+            index = wanted.get(stamp)
             if index is not None:
                 yield SourceFrame(index, self._upright(frame, grey_width))
 
-    def _decode(self, first: int, last: int) -> Iterator[av.VideoFrame]:
+    def _decode_in_order(self, first: int, last: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode the frames between two positions; continue after the previous call where possible."""
+        if self._next > first:
+            self._in_order, self._next = enumerate(self._all_frames()), 0
+        for position, frame in self._in_order:
+            self._next = position + 1
+            yield position, frame
+            if position >= last:
+                return
+
+    def _all_frames(self) -> Iterator[av.VideoFrame]:
+        with open_container(self.path) as container:
+            yield from decode_frames(container, video_stream(container))
+
+    def _decode(self, first: int, last: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode the frames between two time stamps, starting at the key frame before the first."""
         for seek in (True, False):
             with open_container(self.path) as container:
@@ -155,11 +187,13 @@ class VideoSource(Source):
                 begun = False
                 for frame in decode_frames(container, stream):
                     stamp = frame.pts if frame.pts is not None else frame.dts
+                    if stamp is None:
+                        continue
                     if seek and not begun and stamp > first:  # the index is wrong: decode from the start
                         break
                     begun = True
                     if stamp >= first:
-                        yield frame
+                        yield stamp, frame
                     if stamp >= last:
                         return
                 if begun:

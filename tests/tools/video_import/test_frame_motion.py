@@ -1,11 +1,13 @@
 """Stride and selected frames of videos with known motion."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from common.errors import DataError
 from tools.video_import.frame_motion import choose_stride, select_frames
-from tools.video_import.sources import open_source
+from tools.video_import.sources import Source, SourceFrame, open_source
 
 
 @pytest.mark.parametrize(("pixels", "stride"), [(3.5, 1), (1.74, 2), (1.16, 3), (0.58, 6)])
@@ -30,6 +32,24 @@ def test_static_video_is_an_error(tmp_path, pan, write_video):
     path = write_video(tmp_path / "video.mp4", pan([0.0] * 40))
     with pytest.raises(DataError, match=r"video\.mp4.*static"):
         choose_stride(open_source(path))
+
+
+class DamagedSource(Source):
+    """A source of which each read decodes the first requested frame and one more, at a different stride each time."""
+
+    path, times, reads = Path("damaged.avi"), np.arange(300) / 30, 0
+
+    def read(self, indices, grey_width=None):
+        texture = np.random.default_rng(0).integers(0, 256, (64, 192), dtype=np.uint8)
+        self.reads += 1
+        other = indices[1 + self.reads % (len(indices) - 1)]
+        yield SourceFrame(indices[0], texture)
+        yield SourceFrame(other, np.roll(texture, 1, axis=1))
+
+
+def test_mostly_undecodable_video_is_an_error():
+    with pytest.raises(DataError, match=r"damaged\.avi is damaged: most frames"):
+        choose_stride(DamagedSource())
 
 
 def test_frames_are_selected_at_a_constant_interval():

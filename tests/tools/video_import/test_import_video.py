@@ -76,6 +76,23 @@ def test_stride_follows_from_the_motion(tmp_path, video, run):
     np.testing.assert_allclose(dataset_of(out)[0]["K/0"][:2, :3], [[96, 0, 95.5], [0, 96, 31.5]], rtol=1e-6)
 
 
+def test_videos_without_time_stamps_are_imported_with_the_others(tmp_path, video, run, pan, write_video):
+    """H.264 with B-frames in AVI; and raw H.264, which is refused."""
+    avi, raw, out = tmp_path / "dash.avi", tmp_path / "raw.h264", tmp_path / "data"
+    frames = pan(3.5 * i for i in range(60))
+    for path in (avi, raw):
+        write_video(path, frames)
+    status, printed = run(avi, raw, video, "--out", out, "--fov", 90, "--height", 64, "--width", 192)
+    assert status == 1 and "1 of 3" in printed
+    assert "dash.avi" in printed and "no reliable time stamps: decoded in order" in printed
+    rows = table_of(out / "dash")
+    assert [int(row["source_frame"]) for row in rows] == list(range(60))
+    for number in (0, 13, 59):
+        with Image.open(out / "dash" / "left" / f"{number:010d}.jpg") as image:
+            assert np.argmin([abs(np.asarray(image).astype(int) - frame).mean() for frame in frames]) == number
+    assert len(table_of(out / "drive")) == 30
+
+
 def test_parts_share_no_frame(tmp_path, video, run):
     out = tmp_path / "data"
     assert run(video, "--out", out)[0] == 0

@@ -1,11 +1,13 @@
 """Frames of videos and folders: rotation, time stamps and damage."""
 
+import av
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from common.errors import DataError
+from common.video import open_video
 from tools.video_import.sources import open_source
 
 
@@ -82,3 +84,44 @@ def test_images_of_a_folder_are_in_natural_order(tmp_path):
     Image.fromarray(np.zeros((5, 8, 3), np.uint8)).save(tmp_path / "11.png")
     with pytest.raises(DataError, match=r"11\.png is 8x5"):
         frames_of(open_source(tmp_path))
+
+
+def numbered(path, codec: str, options: dict[str, str], count: int = 40) -> None:
+    """Write a video whose frame n has a bar of brightness 6 n at its top, above a moving texture."""
+    texture = cv2.blur(np.random.default_rng(0).integers(0, 256, (96, 400, 3), dtype=np.uint8), (9, 9))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for number in range(count):
+            pixels = texture[:, 2 * number : 2 * number + 128].copy()
+            pixels[:16] = 6 * number
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "is_timed"),
+    [
+        ("a.avi", "libx264", {"bf": "3", "b_strategy": "0"}, False),
+        ("a.avi", "libx264", {"bf": "0"}, True),
+        ("a.avi", "mpeg4", {"bf": "2", "qmin": "2", "qmax": "3"}, True),
+        ("a.ts", "libx264", {"bf": "3"}, True),
+        ("a.flv", "libx264", {"bf": "3"}, True),
+        ("a.mp4", "libx264", {"bf": "3"}, True),
+        ("a.mkv", "mpeg4", {"bf": "2", "qmin": "2", "qmax": "3"}, True),
+    ],
+)
+def test_frames_come_in_the_order_of_presentation(tmp_path, name, codec, options, is_timed):
+    path = tmp_path / name
+    numbered(path, codec, options)
+    source = open_source(path)
+    assert len(source) == 40 and source.stated_rate == (None if is_timed else 25)
+    np.testing.assert_allclose(source.times, np.arange(40) / 25, atol=0.002)
+    for indices in (range(40), range(3, 40, 5), [7, 8], [20, 39], [1, 20]):
+        frames = list(source.read(indices))
+        assert [frame.index for frame in frames] == list(indices)
+        np.testing.assert_allclose([frame.pixels[2:12].mean() / 6 for frame in frames], indices, atol=0.6)
+    with open_video(path) as video:
+        brightness, times = zip(*((pixels[2:12].mean(), seconds) for pixels, seconds in video.frames), strict=True)
+    np.testing.assert_allclose(np.array(brightness) / 6, range(40), atol=0.6)
+    np.testing.assert_allclose(times, np.arange(40) / 25, atol=0.002)
