@@ -6,6 +6,7 @@ Example:
 
 from pathlib import Path
 
+from common.command_help import DEPTH_EVALUATION
 from common.environment import prepare_environment, run_script
 from evaluation.depth_report import report_disparities
 from evaluation.disparity_files import benchmark_ids, read_disparities
@@ -17,7 +18,7 @@ from options import Options, parse_options
 
 def main() -> None:
     """Parse the options and evaluate."""
-    opt = parse_options(description=__doc__)
+    opt = parse_options(description=__doc__, command=DEPTH_EVALUATION)
     opt.check_for_evaluation()
     prepare_environment()
     evaluate(opt)

@@ -4,6 +4,7 @@ Example:
     python evaluate_pose.py --eval_split odom_9 --load_weights_folder DIR --data_path DIR
 """
 
+from common.command_help import POSE_EVALUATION
 from common.environment import prepare_environment, run_script
 from evaluation.metrics.pose_metrics import PoseEvaluation
 from evaluation.odometry import open_sequence, report_motions
@@ -13,7 +14,7 @@ from options import Options, parse_options
 
 def main() -> None:
     """Parse the options and evaluate."""
-    opt = parse_options(description=__doc__)
+    opt = parse_options(description=__doc__, command=POSE_EVALUATION)
     opt.check_for_pose_evaluation()
     prepare_environment()
     evaluate(opt)

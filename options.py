@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from common.command_help import EPILOG, CommandHelp
 from common.errors import OptionsError
 from common.option_rules import contradictions, evaluation_problems, pose_evaluation_problems
 from common.option_types import (
@@ -272,18 +273,21 @@ class Options:
 OPTION_FIELDS = {field.name: field for field in dataclasses.fields(Options) if field.metadata}
 
 
-def parse_options(argv: Sequence[str] | None = None, description: str | None = None) -> Options:
+def parse_options(
+    argv: Sequence[str] | None = None, description: str | None = None, command: CommandHelp | None = None
+) -> Options:
     """Parse the command line, on top of the file given by ``--config``.
 
     Args:
         argv: Command line; None reads ``sys.argv``.
         description: Text at the top of ``--help``: what the command does, and an example.
+        command: Options that ``--help`` lists; None lists all.
 
     Raises:
         OptionsError: An option or key is unknown (the message names the nearest), a value is not allowed, or the config
             cannot be read.
     """
-    namespace, unknown = _parser(description).parse_known_args(sys.argv[1:] if argv is None else list(argv))
+    namespace, unknown = _parser(description, command).parse_known_args(sys.argv[1:] if argv is None else list(argv))
     if unknown:
         refuse_unknown(unknown, [*(f"--{name}" for name in OPTION_FIELDS), "--no_cuda"])
     values = {name: value for name, value in vars(namespace).items() if value is not None}
@@ -296,11 +300,12 @@ def parse_options(argv: Sequence[str] | None = None, description: str | None = N
     return Options(**values, explicitly_set=explicitly_set)
 
 
-def _parser(description: str | None) -> OptionParser:
+def _parser(description: str | None, command: CommandHelp | None) -> OptionParser:
     """Build the parser from the fields of ``Options``."""
     parser = OptionParser(
         usage="%(prog)s [--OPTION VALUE ...]",
         description=description,
+        epilog=EPILOG if command else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -309,9 +314,17 @@ def _parser(description: str | None) -> OptionParser:
         title = field.metadata["group"]
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
-        add_argument(groups[title], field)
+        add_argument(
+            groups[title],
+            field,
+            default_text="the weights' own" if command and field.name in command.from_weights else None,
+            shown=command is None or command.shows(field.name, title),
+        )
+    shown = command is None or command.shows("device", "run")
     groups["run"].add_argument(
-        "--no_cuda", action="store_const", const="cpu", dest="device", help="the same as --device cpu"
+        "--no_cuda",
+        **{"action": "store_const", "const": "cpu", "dest": "device"},
+        help="the same as --device cpu" if shown else argparse.SUPPRESS,
     )
     return parser
 

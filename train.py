@@ -4,13 +4,14 @@ Example:
     python train.py --config configs/monodepthv2/mdp.yml --data_path DIR --log_dir DIR
 """
 
+from common.command_help import TRAINING
 from common.environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
 from options import parse_options
 
 
 def main() -> None:
     """Parse the options and train."""
-    opt = parse_options(description=__doc__)
+    opt = parse_options(description=__doc__, command=TRAINING)
     prepare_environment()
     with ended_by_ctrl_c():
         from trainer import Trainer

@@ -75,18 +75,27 @@ def value_type(field: dataclasses.Field) -> type:
     return (get_args(field.type) or (field.type,))[0]
 
 
-def add_argument(group: Any, field: dataclasses.Field) -> None:
-    """Add the option to a group of an argument parser; it is None unless the command line sets it."""
+def add_argument(group: Any, field: dataclasses.Field, *, default_text: str | None = None, shown: bool = True) -> None:
+    """Add the option to a group of an argument parser; it is None unless the command line sets it.
+
+    Args:
+        group: The group, or the parser.
+        field: Definition of the option.
+        default_text: Default as shown in the help; None shows the option's own.
+        shown: Whether the help lists the option.
+    """
     how: dict[str, Any] = {"type": value_type(field), "choices": field.metadata["choices"]}
     if value_type(field) is bool:
         how = {"action": argparse.BooleanOptionalAction}
     elif isinstance(field.default, tuple):
         how["nargs"] = "+"
     text, default = field.metadata["text"], field.default
-    if default is not None:
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-        text += f" (default: {'off' if default is False else shown})"
-    group.add_argument(f"--{field.name}", help=text, **how)
+    if default_text is None and default is not None:
+        default_text = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        default_text = "off" if default is False else default_text
+    if default_text is not None:
+        text = f"{text.partition(' (default:')[0]} (default: {default_text})"
+    group.add_argument(f"--{field.name}", help=text if shown else argparse.SUPPRESS, **how)
     alias: Alias | None = field.metadata["alias"]
     if alias is not None:
         first, value = next(iter(alias.values.items()))
@@ -94,7 +103,9 @@ def add_argument(group: Any, field: dataclasses.Field) -> None:
             f"--{alias.name}",
             **{"action": _AliasAction, "values": alias.values, "dest": field.name},
             **{"type": type(first), "choices": tuple(alias.values)},
-            help=f"alias of --{field.name}: --{alias.name} {first} is --{field.name} {value}",
+            help=f"alias of --{field.name}: --{alias.name} {first} is --{field.name} {value}"
+            if shown
+            else argparse.SUPPRESS,
         )
 
 

@@ -77,7 +77,7 @@ def options_of(script: str) -> frozenset[str]:
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
         documented = result.stdout
     found = frozenset(re.findall(r"--\w[\w-]*", documented))
-    return found | options_of("train.py") if script in PASSING_OPTIONS_ON else found
+    return found | options_of("options.py") if script in PASSING_OPTIONS_ON else found
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,18 @@
 """evaluate_depth.py on small handmade splits: source of the ground truth, scaling, and errors."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from common.command_help import DEPTH_EVALUATION
 from common.errors import DataError, OptionsError
 from evaluate_depth import evaluate, main
 from networks.monodepth import Monodepth
-from options import Options
+from options import OPTION_FIELDS, Options
 from serialization.weights_folder import save_weights
 
 SIZE = (40, 60)
@@ -245,6 +248,21 @@ def test_weights_and_their_saved_disparities_give_identical_scores(with_images, 
         {name: metrics[name] for name in summary["metrics"]}, rel=1e-12
     )
     assert summary["details"]["aligned/abs_rel"]["mean"] <= 1 and "cloud/f_score" not in summary["details"]
+
+
+def test_options_that_are_read_are_those_in_the_help(with_images, tmp_path, monkeypatch):
+    """Except ``seed``, for a loader that does not shuffle, and ``kitti_mean_intrinsics``, without intrinsics."""
+    read = set()
+
+    def get(self, name):
+        if name in OPTION_FIELDS and "option" not in Path(sys._getframe(1).f_code.co_filename).name:
+            read.add(name)
+        return object.__getattribute__(self, name)
+
+    monkeypatch.setattr(Options, "__getattribute__", get)
+    evaluate(with_images)
+    shown = {name for name, field in OPTION_FIELDS.items() if DEPTH_EVALUATION.shows(name, field.metadata["group"])}
+    assert read - {"seed", "kitti_mean_intrinsics"} <= shown and "batch_size" in read
 
 
 def test_a_missing_image_is_reported_before_predicting(with_images, tmp_path, capsys):

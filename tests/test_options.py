@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,29 @@ def test_help_shows_groups_options_and_defaults(capsys):
     text = " ".join(shown.split())
     assert "(default: 0 -1 1)" in text
     assert "eigen and garg are the same crop" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "some", "others", "limit"),
+    [
+        ("train.py", "learning_rate use_stereo resume gt_depth no_cuda", "eval_split eval_crop", 200),
+        ("evaluate_depth.py", "eval_crop depth_network num_layers no_cuda", "learning_rate frame_ids resume", 130),
+        ("evaluate_pose.py", "pose_network frame_ids no_eval no_cuda", "eval_crop post_process learning_rate", 110),
+        ("tools/evaluate_baselines.py", "split eval_split eval_crop", "no_cuda load_weights_folder height", 70),
+    ],
+)
+def test_each_command_shows_its_options(command, some, others, limit):
+    """With a summary and an example. All options are accepted nevertheless."""
+    done = subprocess.run(
+        [sys.executable, command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    shown = set(re.findall(r"--(\w+)", done.stdout.partition("\noptions:")[2]))
+    assert set(some.split()) <= shown and not shown & set(others.split())
+    assert done.stdout.count("\n") < limit and f"python {command} --" in done.stdout
+    text = " ".join(done.stdout.split())
+    own = {name for name in ("height", "width", "depth_network", "min_depth", "max_depth") if name in shown}
+    assert text.count("(default: the weights' own)") >= len(own) or command == "train.py"
+    assert ("(default: 192)" in text) == (command == "train.py")
 
 
 def test_commands_of_the_predecessor(monkeypatch):

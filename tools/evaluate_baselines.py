@@ -3,14 +3,13 @@
 Example: python tools/evaluate_baselines.py --split eigen_zhou --eval_split eigen --data_path kitti_data
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.command_help import BASELINES
 from common.environment import run_script
-from common.option_types import OptionParser
 from evaluation.result_tables import format_metrics_table
 from options import parse_options
 from tools.reporting.baseline_scores import baseline_protocol, open_test_split, score_baselines
@@ -18,15 +17,7 @@ from tools.reporting.baseline_scores import baseline_protocol, open_test_split, 
 
 def main() -> None:
     """Print the seven metrics of both baselines, by the protocol of evaluate_depth.py with median scaling."""
-    parser = OptionParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All options of train.py are accepted, see python train.py --help:\n"
-        "--data_path, --split, --eval_split, --num_workers, ...",
-        allow_abbrev=False,
-    )
-    _, others = parser.parse_known_args()
-    opt = parse_options(others)
+    opt = parse_options(description=__doc__, command=BASELINES)
     test = open_test_split(opt)
     protocol = baseline_protocol(opt, test)
     for name, result in score_baselines(opt, test).items():
