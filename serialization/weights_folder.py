@@ -202,7 +202,21 @@ def _existing(folder: str | Path) -> Path:
     complete = resolve_complete_dir(Path(folder).absolute())
     if not complete.is_dir():
         raise WeightsError(f"weights folder '{folder}' not found.")
+    if not roles_in(complete):
+        _refuse_run_folder(Path(folder))
     return complete
+
+
+def _refuse_run_folder(folder: Path) -> None:
+    """Suggest the weights of a run if ``folder`` is the run's: results would otherwise be written into the run."""
+    for models in (folder / "models", folder):
+        found = {path.name: path for path in models.glob("weights_*") if roles_in(path)}
+        if found:
+            latest = max(found.values(), key=lambda path: path.stat().st_mtime)
+            raise WeightsError(
+                f"'{folder}' is the folder of a run, expected one of its {len(found)} weights folders. "
+                f"Pass '{found.get('weights_best', latest)}'."
+            )
 
 
 def _file_of(folder: Path, role: str) -> Path:

@@ -15,6 +15,7 @@ from serialization.safetensors_file import write_safetensors
 from serialization.weights_folder import (
     WeightsInfo,
     load_weights,
+    read_weights,
     read_weights_info,
     replace_weights_info,
     save_weights,
@@ -49,6 +50,19 @@ def test_round_trip(tmp_path):
     reports = load_weights(folder, others, ("encoder", "depth"))
     assert_same(networks, others)
     assert reports["depth"].matched == ("weight", "bias")
+
+
+@pytest.mark.parametrize("given", ["", "models"])
+@pytest.mark.parametrize("best", [True, False])
+def test_run_folder_suggests_its_weights(tmp_path, given, best):
+    run = tmp_path / "run"
+    for name in ("weights_0", "weights_1", *(["weights_best"] if best else [])):
+        save_weights(run / "models" / name, small_networks(0), INFO)
+    expected = run / "models" / ("weights_best" if best else "weights_1")
+    for read in (read_weights_info, lambda folder: read_weights(folder, ["encoder"])):
+        with pytest.raises(WeightsError, match=r"folder of a run.*weights folders.*Pass ") as error:
+            read(run / given)
+        assert str(error.value).endswith(f"'{expected}'.")
 
 
 def test_paddle_loads_saved_files(tmp_path):
