@@ -6,9 +6,10 @@ Example:
 
 from pathlib import Path
 
+from common.atomic_files import check_writable
 from common.command_help import DEPTH_EVALUATION
 from common.environment import prepare_environment, run_script
-from evaluation.depth_report import report_disparities
+from evaluation.depth_report import output_folder, report_disparities
 from evaluation.disparity_files import benchmark_ids, read_disparities
 from evaluation.ground_truth import IMPROVED_SPLIT, build_test_dataset
 from evaluation.leakage_check import check_leakage
@@ -32,10 +33,12 @@ def evaluate(opt: Options) -> dict[str, float] | None:
 
     Raises:
         DataError: Images, disparities or ground truth are missing or damaged, or do not match the split.
+        UserError: The output folder is not writable.
         WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
     if opt.eval_eigen_to_benchmark and opt.eval_split == "eigen":
         opt = opt.replace(eval_split=IMPROVED_SPLIT)
+    check_writable(output_folder(opt))
     dataset, split_dir = build_test_dataset(opt)
     if opt.ext_disp_to_eval:
         scaled_disps = read_disparities(Path(opt.ext_disp_to_eval), len(dataset.lines), benchmark_ids(opt))

@@ -4,6 +4,9 @@ Example:
     python evaluate_pose.py --eval_split odom_9 --load_weights_folder DIR --data_path DIR
 """
 
+from pathlib import Path
+
+from common.atomic_files import check_writable
 from common.command_help import POSE_EVALUATION
 from common.environment import prepare_environment, run_script
 from evaluation.metrics.pose_metrics import PoseEvaluation
@@ -28,8 +31,10 @@ def evaluate(opt: Options) -> PoseEvaluation | None:
 
     Raises:
         DataError: Images or true poses are missing or damaged.
+        UserError: The output folder is not writable.
         WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
+    check_writable(Path(opt.eval_out_dir or str(opt.load_weights_folder)))
     sequence = open_sequence(opt)
     return report_motions(opt, sequence, predict_motions(opt, sequence.dataset))
 

@@ -7,6 +7,7 @@ the next save removes the leftovers of a killed one. Only one process at a time 
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,17 @@ def write_json(path: Path, content: Any) -> None:
     """
     with atomic_file(path) as stream:
         stream.write(json.dumps(content, indent=2).encode() + b"\n")
+
+
+def check_writable(folder: Path) -> None:
+    """Check, before the work starts, that files can be written in ``folder``; it need not exist, and is not created.
+
+    Raises:
+        UserError: A file cannot be created in it, or the folder itself cannot.
+    """
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    with _named_faults(folder), tempfile.TemporaryFile(dir=existing):
+        pass
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def report_disparities(
         DataError: Disparities or ground truth are damaged, or no ground truth is valid.
         UserError: A file cannot be written.
     """
-    output_dir, count = _output_dir(opt), len(dataset.lines)
+    output_dir, count = output_folder(opt), len(dataset.lines)
     if opt.save_pred_disps:
         path = output_dir / f"disps_{opt.eval_split_name}_split.npy"
         with atomic_file(path) as stream:
@@ -70,7 +70,7 @@ def _write_scores(
     details: dict[str, np.ndarray],
 ) -> None:
     """Write the folder ``scores_SPLIT``, with ``--eval_details`` also its panels, and print a summary."""
-    folder = _output_dir(opt) / f"scores_{opt.eval_split_name}"
+    folder = output_folder(opt) / f"scores_{opt.eval_split_name}"
     if opt.eval_details:
         panels = extreme_panels(dataset, prediction, truth, result, EXTREMES)
         print(f"Saved {write_panels(folder, panels)} panels of the worst and best frames to {folder}")
@@ -85,7 +85,7 @@ def _write_scores(
     )
 
 
-def _output_dir(opt: Options) -> Path:
+def output_folder(opt: Options) -> Path:
     """Return ``--eval_out_dir``, else the folder of the weights or of the disparity file."""
     if opt.eval_out_dir:
         return Path(opt.eval_out_dir)

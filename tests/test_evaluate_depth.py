@@ -1,7 +1,11 @@
 """evaluate_depth.py on small handmade splits: source of the ground truth, scaling, and errors."""
 
+import io
 import json
+import os
+import pickle
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +13,9 @@ import pytest
 from PIL import Image
 
 from common.command_help import DEPTH_EVALUATION
-from common.errors import DataError, OptionsError
+from common.errors import DataError, OptionsError, UserError
 from evaluate_depth import evaluate, main
+from evaluation.disparity_files import benchmark_ids
 from networks.monodepth import Monodepth
 from options import OPTION_FIELDS, Options
 from serialization.weights_folder import save_weights
@@ -154,12 +159,63 @@ def test_bad_disparities(case, disparities, words):
         assert word in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not an array", b"\x93NUMPY\x01\x00"])
-def test_damaged_prediction_file(case, tmp_path, content):
-    path = tmp_path / "damaged.npy"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"damaged\.npy cannot be read"):
-        case.evaluate(ext_disp_to_eval=str(path))
+def npy_header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def archive() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, disps=np.ones((3, 4, 6), np.float32))
+    return stream.getvalue()
+
+
+WRONG_KINDS = {
+    "empty": (b"", "not a .npy file"),
+    "text": (b"not an array", "not a .npy file"),
+    "cut off": (b"\x93NUMPY\x01\x00", "cannot be read"),
+    "archive": (archive(), r"an .npz or .zip archive; save one of its arrays"),
+    "pickle": (pickle.dumps([1]), "a pickle"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    "huge": (npy_header("{'descr': '<f4', 'fortran_order': False, 'shape': (99999, 99999, 99999)}"), "cannot be read"),
+    "overflow": (npy_header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**30}, 3, 4)}}"), "cannot be"),
+    "nested": (npy_header("(" * 9000 + ")" * 9000), "cannot be read"),
+    "folder": (None, "it is a folder or device"),
+    "pipe": (None, "it is a folder or device"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_KINDS)
+@pytest.mark.parametrize("option", ["--ext_disp_to_eval", "--eval_eigen_to_benchmark"])
+def test_wrong_kinds_of_files_take_one_sentence(case, tmp_path, monkeypatch, kind, option):
+    """For disparities, and for the list published with the benchmark split; within bounded time and memory."""
+    content, words = WRONG_KINDS[kind]
+    path = tmp_path / "wrong.npy"
+    if option == "--eval_eigen_to_benchmark":
+        path = tmp_path / "eigen_to_benchmark_ids.npy"
+        monkeypatch.setattr("evaluation.disparity_files.find_split", lambda *_: tmp_path)
+    if content is not None:
+        path.write_bytes(content)
+    else:
+        (Path.mkdir if kind == "folder" else os.mkfifo)(path)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=words) as error:
+        if option == "--ext_disp_to_eval":
+            case.evaluate(ext_disp_to_eval=str(path))
+        else:
+            benchmark_ids(Options(eval_eigen_to_benchmark=True))
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert str(error.value).startswith(f"{option} {path} cannot be read: ") and len(str(error.value)) < 600
+    assert "Pass " in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["file/out", "file", "/proc/out"])
+def test_unwritable_output_is_reported_before_the_work(with_images, tmp_path, monkeypatch, place):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("evaluate_depth.predict_frames", lambda *_: pytest.fail("predicted before the check"))
+    with pytest.raises(UserError, match="cannot be written"):
+        evaluate(with_images.replace(eval_out_dir=str(tmp_path / place)))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name == "out") == []
 
 
 def test_pickled_prediction_file_is_refused(case, tmp_path):

@@ -16,7 +16,7 @@ from evo.tools.file_interface import read_kitti_poses_file, read_tum_trajectory_
 from PIL import Image
 
 import evaluate_pose
-from common.errors import DataError, OptionsError, WeightsError
+from common.errors import DataError, OptionsError, UserError, WeightsError
 from common.registry import POSE_MODELS, load
 from datasets.transforms import image_to_array, resize_lanczos
 from evaluate_pose import evaluate
@@ -247,3 +247,10 @@ def test_contradicting_options(changes, words):
     with pytest.raises(OptionsError, match=words):
         Options(load_weights_folder="W", **changes).check_for_pose_evaluation()
     Options(load_weights_folder="W").check_for_pose_evaluation()
+
+
+def test_unwritable_output_is_reported_before_the_work(options, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("evaluate_pose.predict_motions", lambda *_: pytest.fail("predicted before the check"))
+    with pytest.raises(UserError, match="cannot be written"):
+        evaluate(options(eval_out_dir=str(tmp_path / "file/out")))

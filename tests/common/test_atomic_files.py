@@ -1,10 +1,11 @@
 """Atomic files and folders: complete or absent, wherever the writer stops."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from common.atomic_files import atomic_file, atomic_folder, resolve_complete_dir
+from common.atomic_files import atomic_file, atomic_folder, check_writable, resolve_complete_dir
 from common.errors import UserError
 
 
@@ -80,3 +81,12 @@ def test_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="best cannot be written"):
         fill(tmp_path / "file" / "best", "one")
+
+
+def test_writability_is_checked_without_a_trace(tmp_path):
+    check_writable(tmp_path / "new" / "folder")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/new")):
+        with pytest.raises(UserError, match=f"{folder} cannot be written"):
+            check_writable(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
