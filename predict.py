@@ -163,7 +163,9 @@ class _Run:
                 readable: list[tuple[Job, np.ndarray]] = []
                 for job in batch:
                     with self._collect_failures(progress):
-                        readable.append((job, read_image(job.source)))
+                        image = read_image(job.source)
+                        self._K(image)  # implausible intrinsics are refused before the prediction
+                        readable.append((job, image))
                 predictions = self._predict([image for _, image in readable])
                 for (job, image), prediction in zip(readable, predictions, strict=True):
                     with self._collect_failures(progress):
@@ -216,6 +218,8 @@ class _Run:
         road = self._road(keep=True)
         while batch := list(itertools.islice(numbered, 1 if clock else self._opt.batch_size)):
             waiting = [(i, frame) for i, frame in batch if writer or not job.frame(i).is_done(self._since)]
+            if waiting:
+                self._K(waiting[0][1].pixels)  # implausible intrinsics are refused before the prediction
             predictions = self._predict([frame.pixels for _, frame in waiting])
             for (i, (image, seconds)), prediction in zip(waiting, predictions, strict=True):
                 job.frame(i).write(self._result(image, prediction, road, f"frame {i} of {job.source}"))
@@ -232,8 +236,11 @@ class _Run:
     def _result(
         self, image: np.ndarray, prediction: "Prediction", road: RoadScale | None, name: Path | str
     ) -> PredictedImage:
-        K = None if self._intrinsics is None else self._intrinsics(image.shape[:2])
+        K = self._K(image)
         return PredictedImage(image, road(prediction, K, str(name)) if road else prediction, K)
+
+    def _K(self, image: np.ndarray) -> np.ndarray | None:
+        return None if self._intrinsics is None else self._intrinsics(image.shape[:2])
 
     @contextmanager
     def _progress(self, total: int | None, unit: str) -> Iterator[Progress]:

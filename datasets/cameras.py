@@ -169,7 +169,9 @@ def _check(camera: Camera, what: str) -> None:
     """
     (height, width), (fx, fy), (cx, cy) = camera.size, np.diag(camera.K)[:2].tolist(), camera.K[:2, 2].tolist()
     about = f"{camera.origin}, for {what} of {width}x{height}: "
-    if not np.isfinite(camera.K).all() or min(fx, fy) <= 0:
+    if not np.isfinite(camera.K).all():
+        raise DataError(f"{about}got fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g}, expected finite numbers of pixels.")
+    if min(fx, fy) <= 0:
         raise DataError(f"{about}focal lengths: got {fx:g} and {fy:g}, expected positive numbers of pixels.")
     if max(fx, fy) < NORMALISED:
         raise DataError(

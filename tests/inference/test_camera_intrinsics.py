@@ -22,7 +22,7 @@ def test_kitti_intrinsics():
 @pytest.mark.parametrize("text", ["700 710 600 180", "700, 0, 600\n0, 710, 180\n0, 0, 1\n"])
 def test_numbers_in_a_file(tmp_path, text):
     (tmp_path / "K.txt").write_text(text)
-    np.testing.assert_array_equal(make_intrinsics(str(tmp_path / "K.txt"), None)((10, 20)), MATRIX)
+    np.testing.assert_array_equal(make_intrinsics(str(tmp_path / "K.txt"), None)((376, 1240)), MATRIX)
 
 
 def test_kitti_calibration_files(tmp_path):
@@ -65,3 +65,38 @@ def test_invalid_files_are_an_error(tmp_path, text):
 def test_a_missing_file():
     with pytest.raises(DataError, match=r"none\.txt cannot be read"):
         make_intrinsics("none.txt", None)
+
+
+IMPLAUSIBLE = {  # fx fy cx cy, for images of 1240x376
+    "normalised": ((0.58, 1.92, 0.5, 0.5), "fractions of the image, not pixels"),
+    "infinite": (("inf", 710, 600, 180), "finite|expected 4 numbers"),
+    "infinite principal point": ((700, 710, "inf", 180), "finite|expected 4 numbers"),
+    "nan": ((700, 710, 600, "nan"), "finite|expected 4 numbers"),
+    "principal point outside": ((700, 710, 1300, 180), "outside the image"),
+    "principal point as a fraction": ((700, 710, 0.5, 0.5), "fraction of the image"),
+    "swapped": ((700, 710, 188, 620), "swapped"),
+    "millimetres": ((24, 24, 600, 180), "FOV"),
+}
+
+
+@pytest.mark.parametrize("ending", ["txt", "9.txt", "json", "yml", "calib.txt", "calib_cam_to_cam.txt"])
+@pytest.mark.parametrize("name", IMPLAUSIBLE)
+def test_all_files_are_validated_alike(tmp_path, name, ending):
+    values, message = IMPLAUSIBLE[name]
+    fx, fy, cx, cy = values
+    projection = f"{fx} 0 {cx} 0 0 {fy} {cy} 0 0 0 1 0"
+    numbers = {"inf": "Infinity", "nan": "NaN"} if ending == "json" else {"inf": ".inf", "nan": ".nan"}
+    named = ", ".join(
+        f'"{key}": {numbers.get(value, value)}' for key, value in zip(("fx", "fy", "cx", "cy"), values, strict=True)
+    )
+    path = tmp_path / (ending if ending.startswith("calib") else f"K.{ending}")
+    path.write_text(
+        {
+            "txt": f"{fx} {fy} {cx} {cy}",
+            "9.txt": f"{fx} 0 {cx} 0 {fy} {cy} 0 0 1",
+            "calib.txt": f"P2: {projection}\n",
+            "calib_cam_to_cam.txt": f"S_rect_02: 1240 376\nP_rect_02: {projection}\n",
+        }.get(ending, f"{{{named}}}")
+    )
+    with pytest.raises(DataError, match=message):
+        make_intrinsics(str(path), None)((376, 1240))
