@@ -33,6 +33,7 @@ from inference.predict_options import PREDICT_FIELDS
 
 if TYPE_CHECKING:  # this imports Paddle, too slow for --help and option errors
     from inference.depth_predictor import DepthPredictor
+    from serialization.weights_folder import WeightsInfo
 
 WIDEST_SPREAD = 1.5  # 90th / 10th percentile of the scales; above it, a single factor is unreliable
 
@@ -46,8 +47,9 @@ def main() -> None:
     if args.distance is not None and len(paths) != 1:
         raise OptionsError(f"--distance: got {len(paths)} images, expected one")
     prepare_environment()
-    from serialization.weights_folder import WeightsInfo, replace_weights_info
+    from serialization.weights_folder import WeightsInfo, read_weights_info, replace_weights_info
 
+    _check_stored(read_weights_info(args.load_weights_folder), args)
     set_device(args.device)
     # A scale of 1 metre per scene unit makes the predictor return scene units.
     predictor = predictor_from(args, scale=1.0)
@@ -56,6 +58,26 @@ def main() -> None:
     info = predictor.info or WeightsInfo(*predictor.size, use_stereo=False)
     replace_weights_info(args.load_weights_folder, dataclasses.replace(info, metres_per_unit=scale))
     print(f"Saved to '{Path(args.load_weights_folder) / 'weights.json'}'. predict.py now predicts metres.")
+
+
+def _check_stored(info: "WeightsInfo | None", args: argparse.Namespace) -> None:
+    """Print the scale that the weights have already.
+
+    Raises:
+        OptionsError: They have one, and ``--overwrite`` is not given.
+    """
+    stored = None
+    if info is not None and info.metres_per_unit is not None:
+        stored = f"{info.metres_per_unit:.4g} m per scene unit"
+    elif info is not None and info.use_stereo:
+        stored = "the scale of the stereo pairs that they were trained on (use_stereo)"
+    if stored and not args.overwrite:
+        raise OptionsError(
+            f"'{args.load_weights_folder}' already has a scale: {stored}. Pass --overwrite to replace it, or copy the "
+            "folder first to keep both."
+        )
+    if stored:
+        print(f"Replacing the stored scale: {stored}.")
 
 
 def _scale(args: argparse.Namespace, path: Path, predictor: "DepthPredictor", camera: Intrinsics) -> float | None:
@@ -141,6 +163,7 @@ def _parser() -> OptionParser:
     parser.add_argument("--at", type=int, nargs=2, metavar=("X", "Y"), help="pixel; 0 0 is the top left one")
     parser.add_argument("--fov", type=_positive, metavar="DEGREES", help="horizontal FOV, degrees")
     parser.add_argument("--intrinsics", metavar="FILE", help="intrinsics file in the format of predict.py, or kitti")
+    parser.add_argument("--overwrite", action="store_true", help="replace the scale that the weights have already")
     for name in ("depth_network", "min_depth", "max_depth", "device"):
         add_argument(parser, PREDICT_FIELDS[name])
     parser.set_defaults(device=PREDICT_FIELDS["device"].default)

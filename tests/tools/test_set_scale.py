@@ -92,6 +92,23 @@ def test_scale_from_a_distance_and_the_learned_camera(set_it, weights, image, ro
     assert not (weights / "manifest.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("stored", "named"), [({"metres_per_unit": 5.25}, "5.25 m per scene unit"), ({"use_stereo": True}, "stereo pairs")]
+)
+def test_scale_is_replaced_only_on_request(set_it, weights, image, camera, road, capsys, stored, named):
+    path = weights / "weights.json"
+    (weights / "manifest.json").unlink()
+    path.write_text(json.dumps({**json.loads(path.read_text()), **stored}))
+    words, before = (image, "--camera_height", 3.0, "--intrinsics", camera), path.read_bytes()
+    with pytest.raises(OptionsError, match=f"already has a scale: .*{named}.*--overwrite"):
+        set_it(*words)
+    assert path.read_bytes() == before
+    set_it(*words, "--overwrite")
+    printed = capsys.readouterr().out
+    assert "Replacing the stored scale" in printed and named in printed
+    assert read_weights_info(weights).metres_per_unit == pytest.approx(2.0, rel=1e-3)
+
+
 def test_released_weights_without_info(set_it, weights, image, road):
     (weights / "manifest.json").unlink()
     (weights / "weights.json").unlink()
