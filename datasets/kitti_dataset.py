@@ -1,11 +1,13 @@
 """KITTI in three layouts: raw with lidar, raw with improved ground truth, and odometry."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
 from common.errors import DataError
 from datasets.depth_maps import read_depth_map
+from datasets.frame_times import FrameTimes, read_frame_times
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
 from datasets.kitti_poses import oxts_poses, read_poses, read_speed
 from datasets.mono_dataset import MonoDataset
@@ -79,6 +81,12 @@ class KITTIRawDataset(_KITTIDataset):
             )
         calib_dir = self.calibration_folder(SplitLine(folder, 0, "l"))
         return oxts_poses(measured, calib_dir, CAMERAS["l"])
+
+    def frame_times(self, folder: str) -> FrameTimes | None:
+        """Read the times of the left camera's frames, else those of GPS and IMU, which differ by milliseconds."""
+        drive = Path(self.data_path, folder)
+        paths = [drive / part / "timestamps.txt" for part in (f"image_0{CAMERAS['l']}", "oxts")]
+        return next((read_frame_times(path) for path in paths if path.is_file()), None)
 
     def calibration_folder(self, line: SplitLine) -> str:
         """Return the folder of the day: the first component of the line's folder."""
@@ -165,6 +173,11 @@ class KITTIOdomDataset(_KITTIDataset):
                 "Or pass --no_eval to predict the trajectory without ground truth."
             )
         return read_poses(path)
+
+    def frame_times(self, folder: str) -> FrameTimes | None:
+        """Read ``times.txt`` of the sequence."""
+        path = Path(self.calibration_folder(SplitLine(folder, 0, "l")), "times.txt")
+        return read_frame_times(path) if path.is_file() else None
 
     def calibration_folder(self, line: SplitLine) -> str:
         """Return the folder of the sequence; sequence numbers have two digits."""

@@ -21,6 +21,7 @@ the stereo pair. Scale S has 1 / 2**S of the input size. ``datasets.batch.prepar
 of models and losses.
 """
 
+import bisect
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ import numpy as np
 
 from common.errors import DataError, UserError
 from datasets.frame_cache import FrameCache
+from datasets.frame_times import FrameTimes
 from datasets.splits import SplitLine
 from datasets.transforms import (
     ColourJitter,
@@ -43,7 +45,7 @@ from datasets.transforms import (
 
 LISTS = ("depth_gt", "name")  # remain lists in a batch: the size of the ground truth differs between frames
 OTHER_SIDE = {"l": "r", "r": "l"}
-REPLACEABLE = {"lines", "height", "width", "frame_ids", "cache"}
+REPLACEABLE = {"lines", "height", "width", "frame_ids", "cache", "sequence"}
 
 
 class MonoDataset:
@@ -108,6 +110,7 @@ class MonoDataset:
         self.mean_intrinsics = mean_intrinsics
         self.seed = seed
         self.cache = cache
+        self.sequence: tuple[int, ...] = ()
         self._check_cache()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -121,7 +124,7 @@ class MonoDataset:
         super().__setattr__(name, value)
 
     def replace(self, **changes: Any) -> "MonoDataset":
-        """Copy the dataset with other ``lines``, ``height``, ``width``, ``frame_ids`` or ``cache``.
+        """Copy the dataset with other ``lines``, ``height``, ``width``, ``frame_ids``, ``cache`` or ``sequence``.
 
         Raises:
             TypeError: Another attribute is given.
@@ -131,7 +134,7 @@ class MonoDataset:
             raise TypeError(f"got {', '.join(changes)}; replaceable: {', '.join(sorted(REPLACEABLE))}")
         other = copy.copy(self)
         for name, value in changes.items():
-            vars(other)[name] = tuple(value) if name in ("lines", "frame_ids") else value
+            vars(other)[name] = tuple(value) if name in ("lines", "frame_ids", "sequence") else value
         other._check_cache()
         return other
 
@@ -186,6 +189,14 @@ class MonoDataset:
         """
         raise NotImplementedError
 
+    def frame_times(self, folder: str) -> FrameTimes | None:
+        """Read the recording times of a folder's frames; None if the dataset does not have them.
+
+        Raises:
+            DataError: The times are damaged.
+        """
+        return None
+
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
         """List the calibration entries that ``intrinsics`` reads.
 
@@ -206,11 +217,21 @@ class MonoDataset:
         return {}
 
     def frame_paths(self, line: SplitLine) -> list[str]:
-        """Return the paths of the line's images, in the order of ``frame_ids``."""
-        return [
-            self.image_path(line, 0, OTHER_SIDE[line.side]) if frame == "s" else self.image_path(line, frame, line.side)
-            for frame in self.frame_ids
-        ]
+        """Return the paths of the line's images, in the order of ``frame_ids``.
+
+        With ``sequence``, the ascending frame numbers of the only folder, neighbours are counted in it: a gap in the
+        numbers is skipped.
+        """
+        paths = []
+        for frame in self.frame_ids:
+            if frame == "s":
+                paths.append(self.image_path(line, 0, OTHER_SIDE[line.side]))
+                continue
+            if self.sequence:
+                place = bisect.bisect_left(self.sequence, line.frame)
+                frame = self.sequence[place + frame] - line.frame
+            paths.append(self.image_path(line, frame, line.side))
+        return paths
 
     @property
     def sample_bytes(self) -> int:

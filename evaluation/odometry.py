@@ -1,5 +1,6 @@
 """Odometry protocol: find the frames and true poses of a sequence, and report predicted motions."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from evaluation.metrics.trajectories import chain_motions, kitti_format, tum_for
 from evaluation.result_tables import format_pose_tables
 from options import Options
 
-FRAME_SECONDS = 0.1  # KITTI records 10 frames per second
+FRAME_SECONDS = 0.1  # assumed without recorded times: KITTI records 10 frames per second
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,39 +29,64 @@ class OdometrySequence:
         dataset: Dataset with all frames as its lines, in order.
         folder: Folder of the sequence, as in a split line.
         true_poses: (N, 4, 4), T_world_from_camera, starting at the identity; None with ``--no_eval``.
+        seconds: (N,), times of the frames.
     """
 
     dataset: MonoDataset
     folder: str
     true_poses: np.ndarray | None
+    seconds: np.ndarray
 
 
 def open_sequence(opt: Options) -> OdometrySequence:
     """Find the frames of ``--eval_split`` and, without ``--no_eval``, their true poses.
 
     Raises:
-        DataError: Frames or true poses are missing, or their numbers differ.
+        DataError: Frames or true poses are missing, or their numbers differ; or recorded times are damaged.
     """
     odometry = re.fullmatch(r"odom_(\d+)", opt.eval_split)
     dataset = dataset_from(opt, [], kind=dataset_class("kitti_odom" if odometry else opt.dataset))
     folder = odometry[1] if odometry else opt.eval_split.strip("/")
-    dataset = dataset.replace(lines=sequence_lines(dataset, folder))
+    lines = sequence_lines(dataset, folder, complete=not opt.no_eval)
+    frames = [line.frame for line in lines]
+    dataset = dataset.replace(lines=lines, sequence=frames)
+    seconds = _frame_seconds(dataset, folder, frames)
     if opt.no_eval:
-        return OdometrySequence(dataset, folder, None)
+        return OdometrySequence(dataset, folder, None, seconds)
     truth = dataset.poses(folder)
     if len(truth) != len(dataset.lines):
         raise DataError(
             f"{folder} has {len(dataset.lines)} images, but true poses of {len(truth)} frames. Motion is scored over a "
             "complete sequence. Copy both again."
         )
-    return OdometrySequence(dataset, folder, np.linalg.inv(truth[0]) @ truth)  # start at the identity, like predictions
+    return OdometrySequence(
+        dataset, folder, np.linalg.inv(truth[0]) @ truth, seconds
+    )  # at the identity, like predictions
 
 
-def sequence_lines(dataset: MonoDataset, folder: str) -> list[SplitLine]:
-    """List all frames of a sequence, starting at 0.
+def _frame_seconds(dataset: MonoDataset, folder: str, frames: list[int]) -> np.ndarray:
+    """Return the times of the frames, since frame 0, and print where they come from."""
+    times = dataset.frame_times(folder)
+    if times is not None and frames[-1] < len(times.seconds):
+        print(f"Times of the trajectory (TUM format): {times.source}")
+        return times.seconds[frames]
+    reason = "no recorded times found"
+    if times is not None:
+        reason = f"{times.source} has {len(times.seconds)} lines, fewer than {frames[-1] + 1} frames"
+    print(f"Note: {reason}. The times of the trajectory (TUM format) assume {1 / FRAME_SECONDS:g} frames per second.")
+    return np.array(frames) * FRAME_SECONDS
+
+
+def sequence_lines(dataset: MonoDataset, folder: str, *, complete: bool) -> list[SplitLine]:
+    """List all frames of a sequence, ascending.
+
+    Args:
+        dataset: Dataset with the images.
+        folder: Folder of the sequence, as in a split line.
+        complete: Require all frames from 0 to the last, as true poses have them.
 
     Raises:
-        DataError: The folder contains no images or too few, or a frame in between is missing.
+        DataError: The folder contains no images or too few, or a frame is missing although ``complete``.
     """
     images = Path(dataset.image_path(SplitLine(folder, 0, "l"), 0, "l")).parent
     frames = {int(path.stem) for path in images.glob(f"*{dataset.extension}") if path.stem.isdecimal()}
@@ -70,12 +96,20 @@ def sequence_lines(dataset: MonoDataset, folder: str) -> list[SplitLine]:
             "odometry (odom_9, odom_10), or the folder of a drive in --data_path (DATE/DRIVE). Pass --png to read "
             ".png images."
         )
-    lines = [SplitLine(folder, frame, "l") for frame in range(max(frames) + 1)]
-    missing = [dataset.image_path(line, 0, "l") for line in lines if line.frame not in frames]
-    if missing:
+    missing = max(frames) + 1 - len(frames)
+    if missing and complete:
+        first = next(frame for frame in range(max(frames)) if frame not in frames)
         raise DataError(
-            f"{len(missing)} of the {len(lines)} frames of {folder} are missing, the first is {missing[0]}. "
-            "Motion is predicted over a complete sequence. Copy it again."
+            f"{missing} of the {max(frames) + 1} frames of {folder} are missing, the first is "
+            f"{dataset.image_path(SplitLine(folder, first, 'l'), 0, 'l')}. Motion is scored over a complete sequence. "
+            "Copy it again, or pass --no_eval to predict the trajectory of the others."
+        )
+    lines = [SplitLine(folder, frame, "l") for frame in sorted(frames)]
+    gaps = sum(after.frame > before.frame + 1 for before, after in itertools.pairwise(lines))
+    if gaps:
+        print(
+            f"Note: the frame numbers of {folder} have {gaps} gaps. Motion across a gap is predicted from the frame "
+            "before it to the frame after it."
         )
     if len(lines) <= SNIPPET_MOTIONS:
         raise DataError(f"{folder} has {len(lines)} frames; expected at least {SNIPPET_MOTIONS + 1}, one snippet.")
@@ -101,7 +135,9 @@ def report_motions(opt: Options, sequence: OdometrySequence, motions: np.ndarray
     if truth is None:
         poses = chain_motions(motions)
         poses[:, :3, 3] *= scale_factor
-        _write_trajectory(output_dir, name, poses, {"predicted": poses[:, :3, 3]}, "in predicted units")
+        _write_trajectory(
+            output_dir, name, poses, sequence.seconds, {"predicted": poses[:, :3, 3]}, "in predicted units"
+        )
         return None
     align_scale = not (opt.eval_stereo or opt.disable_median_scaling)
     with as_data_error():
@@ -112,19 +148,21 @@ def report_motions(opt: Options, sequence: OdometrySequence, motions: np.ndarray
     write_json(path, {"sequence": sequence.folder, "frames": len(truth), **result.as_dict()})
     print(f"Saved metrics to {path}")
     lines = {"truth": truth[:, :3, 3], "predicted, aligned": result.aligned}
-    _write_trajectory(output_dir, name, result.poses, lines, "in metres")
+    _write_trajectory(output_dir, name, result.poses, sequence.seconds, lines, "in metres")
     return result
 
 
-def _write_trajectory(folder: Path, name: str, poses: np.ndarray, lines: dict[str, np.ndarray], unit: str) -> None:
+def _write_trajectory(
+    folder: Path, name: str, poses: np.ndarray, seconds: np.ndarray, lines: dict[str, np.ndarray], unit: str
+) -> None:
     """Write the predicted poses in KITTI and TUM format, and plot trajectories.
 
     Args:
         poses: (N, 4, 4), T_world_from_camera.
+        seconds: (N,), times of the frames.
         lines: Trajectories to plot, label -> positions (N, 3) with x right and z forward.
         unit: Unit of the plot, for its title.
     """
-    seconds = np.arange(len(poses)) * FRAME_SECONDS
     for ending, text in (("kitti", kitti_format(poses)), ("tum", tum_format(poses, seconds))):
         with atomic_file(folder / f"trajectory_{name}_{ending}.txt") as stream:
             stream.write(text.encode())

@@ -208,6 +208,100 @@ def test_missing_frames_are_reported(options, tmp_path):
         evaluate(options(eval_split="eigen"))
 
 
+def raw_drive(root: Path, frames, monkeypatch) -> dict:
+    """Images of a drive; frame N is N grey levels bright. Options; motions are not predicted but 1 m per image."""
+    folder = root / "day/drive/image_02/data"
+    folder.mkdir(parents=True)
+    for frame in frames:
+        Image.new("RGB", (48, 16), (frame,) * 3).save(folder / f"{frame:010d}.jpg")
+    T = np.eye(4)
+    T[2, 3] = -1
+    monkeypatch.setattr(evaluate_pose, "predict_motions", lambda opt, dataset: np.tile(T, (len(dataset) - 1, 1, 1)))
+    return {"eval_split": "day/drive", "data_path": str(root), "no_eval": True}
+
+
+@pytest.mark.parametrize("frames", [range(100, 107), [0, 1, 2, 5, 6, 9], [100, 101, 150, 151, 152]])
+def test_no_eval_accepts_any_start_and_gaps(options, tmp_path, monkeypatch, capsys, frames):
+    """Neighbours are the next images; without recorded times, the frame number gives the time."""
+    frames = list(frames)
+    changes = raw_drive(tmp_path / "data", frames, monkeypatch)
+    sequence = open_sequence(options(**changes))
+    inner = sequence.dataset.replace(lines=sequence.dataset.lines[1:-1], frame_ids=(0, -1, 1))
+    paths = [[int(Path(path).stem) for path in inner.frame_paths(line)] for line in inner.lines]
+    assert paths == [list(of) for of in zip(frames[1:-1], frames, frames[2:], strict=False)]
+    evaluate(options(**changes))
+    times = read_tum_trajectory_file(tmp_path / "out/trajectory_drive_tum.txt").timestamps
+    np.testing.assert_allclose(times, 0.1 * np.array(frames))
+    printed = capsys.readouterr().out
+    assert "assume 10 frames per second" in printed and ("gaps" in printed) == (frames[-1] - frames[0] >= len(frames))
+    with pytest.raises(DataError, match=r"are missing.*--no_eval"):
+        evaluate(options(**{**changes, "no_eval": False}))
+
+
+def test_motions_across_gaps_use_the_next_image(world, options, tmp_path):
+    """Predict with the real loader and networks: a renumbered drive has the motions of the original."""
+    folder = tmp_path / "data" / DRIVE / "image_02/data"
+    folder.mkdir(parents=True)
+    for new, path in zip(
+        (100, 101, 103, 110, 111, 112), sorted((world / DRIVE / "image_02/data").iterdir()), strict=True
+    ):
+        (folder / f"{new:010d}.jpg").write_bytes(path.read_bytes())
+    motions = []
+    for data in (world, tmp_path / "data"):
+        opt = options(data_path=str(data), no_eval=True)
+        motions.append(predict_motions(opt, open_sequence(opt).dataset))
+    np.testing.assert_array_equal(*motions)
+
+
+@pytest.mark.parametrize("part", ["image_02", "oxts"])
+def test_tum_times_are_recorded_times(options, tmp_path, monkeypatch, capsys, part):
+    changes = raw_drive(tmp_path / "data", range(2, 8), monkeypatch)
+    path = tmp_path / "data/day/drive" / part / "timestamps.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"2011-09-26 13:02:{25 + 0.1037 * i:012.9f}\n" for i in range(8)))
+    evaluate(options(**changes))
+    times = read_tum_trajectory_file(tmp_path / "out/trajectory_drive_tum.txt").timestamps
+    np.testing.assert_allclose(times, 0.1037 * np.arange(2, 8), atol=1e-6)
+    assert f"Times of the trajectory (TUM format): {path}" in capsys.readouterr().out
+    path.write_text("2011-09-26 13:02:25\n")  # fewer lines than frames
+    evaluate(options(**changes))
+    assert "timestamps.txt has 1 lines, fewer than 8 frames" in capsys.readouterr().out
+
+
+def test_times_of_odometry(options, tmp_path, monkeypatch):
+    data = odometry(tmp_path / "data", 6, None)
+    (data / "sequences/09/times.txt").write_text("".join(f"{0.2 * i:e}\n" for i in range(6)))
+    monkeypatch.setattr(evaluate_pose, "predict_motions", lambda opt, dataset: np.tile(np.eye(4), (5, 1, 1)))
+    evaluate(options(eval_split="odom_9", data_path=str(data), no_eval=True))
+    times = read_tum_trajectory_file(tmp_path / "out/trajectory_odom_9_tum.txt").timestamps
+    np.testing.assert_allclose(times, 0.2 * np.arange(6), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "line 1"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"0\n1\n1\n", "line 3"),
+        (b"0\nnan\n2\n", "line 2"),
+        (b"0\n\n2\n", "cannot be read"),
+        (b"inf\n1\n", "line 1|line 2"),
+        (b"2011-09-26 13:02:26\n2011-09-26 13:02:25\n", "line 2"),
+        (b"2011-09-26 13:02:26\nNaT\n", "line 2"),
+        (b"2011-99-26 13:02:26\n", "cannot be read"),
+        (b"0\n" + b"9" * 5000 + b"\n", "line 2"),
+        (b"0\n1\x00\n", "cannot be read"),
+    ],
+)
+def test_damaged_times_are_refused_before_the_work(options, tmp_path, monkeypatch, content, words):
+    changes = raw_drive(tmp_path / "data", range(6), monkeypatch)
+    (tmp_path / "data/day/drive/image_02/timestamps.txt").write_bytes(content)
+    with pytest.raises(DataError, match=words) as error:
+        open_sequence(options(**changes))
+    assert "timestamps.txt" in str(error.value) and "Copy the file again" in str(error.value)
+    assert len(str(error.value)) < 500
+
+
 def test_too_few_frames(options, tmp_path):
     data = odometry(tmp_path / "data", 4, 4)
     with pytest.raises(DataError, match=r"9 has 4 frames.* at least 5"):
