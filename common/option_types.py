@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-import yaml
-
 from common.errors import OptionsError
+from common.text_files import abbreviate, fault_of, printable, read_text
+from common.yaml_files import parse_yaml
 
 Fields = Mapping[str, dataclasses.Field]  # option name -> definition
+LONGEST_NAME = 60  # characters of a name to search for and to show
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,12 +149,20 @@ def refuse_unknown(words: list[str], known: Iterable[str]) -> NoReturn:
     if flag is None:
         raise OptionsError(f"unexpected argument {words[0]}: no option accepts it (--help lists all options)")
     flag = flag.split("=")[0]
-    raise OptionsError(f"unknown option {flag}; the nearest is {nearest(flag, known)} (--help lists all options)")
+    raise OptionsError(
+        f"unknown option {_shown_name(flag)}; the nearest is {nearest(flag, known)} (--help lists all options)"
+    )
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return the entry of ``names`` with the spelling closest to ``name``."""
-    return difflib.get_close_matches(name, list(names), n=1, cutoff=0.0)[0]
+    return difflib.get_close_matches(name[:LONGEST_NAME], list(names), n=1, cutoff=0.0)[0]
+
+
+def _shown_name(name: Any) -> str:
+    """Show an unknown name as it is written, unless it is long or unprintable."""
+    is_plain = isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME
+    return name if is_plain else abbreviate(name)
 
 
 def checked(field: dataclasses.Field, value: Any, where: str = "") -> Any:
@@ -172,10 +181,12 @@ def checked(field: dataclasses.Field, value: Any, where: str = "") -> Any:
     if not isinstance(field.default, tuple):
         return _checked_item(field, value, where)
     if not isinstance(value, list | tuple) or not value:
-        raise OptionsError(f"{where}{field.name}: got {value!r}, allowed: a list, each value {_allowed(field)}")
+        raise OptionsError(
+            f"{where}{field.name}: got {abbreviate(value)}, allowed: a list, each value {_allowed(field)}"
+        )
     items = tuple(_checked_item(field, item, where) for item in value)
     if len(set(items)) != len(items):
-        raise OptionsError(f"{where}{field.name}: got {value!r}, allowed: each value once")
+        raise OptionsError(f"{where}{field.name}: got {abbreviate(value)}, allowed: each value once")
     return items
 
 
@@ -183,7 +194,7 @@ def _checked_item(field: dataclasses.Field, value: Any, where: str) -> Any:
     about, kind = field.metadata, value_type(field)
     item = value
     if kind is float and type(item) in (int, str):
-        with suppress(ValueError):  # YAML parses 1e-4, without a decimal point, as text
+        with suppress(ValueError, OverflowError):  # YAML parses 1e-4, without a decimal point, as text
             item = float(item)
     # Not isinstance, which accepts True as an integer.
     fits = type(item) is kind and item != "" and (kind is not float or math.isfinite(item))
@@ -191,7 +202,7 @@ def _checked_item(field: dataclasses.Field, value: Any, where: str) -> Any:
     fits = fits and (about["at_least"] is None or item >= about["at_least"])
     fits = fits and (about["above"] is None or item > about["above"])
     if not fits:
-        raise OptionsError(f"{where}{field.name}: got {value!r}, allowed: {_allowed(field)}")
+        raise OptionsError(f"{where}{field.name}: got {abbreviate(value)}, allowed: {_allowed(field)}")
     return item
 
 
@@ -222,7 +233,9 @@ def checked_mapping(fields: Fields, content: Any, source: str) -> dict[str, Any]
     content = dict(_without_aliases(fields, content, source))
     for name in content:
         if name not in fields:
-            raise OptionsError(f"{source}: unknown key {name}; the nearest is {nearest(str(name), fields)}")
+            raise OptionsError(
+                f"{source}: unknown key {_shown_name(name)}; the nearest is {nearest(str(name), fields)}"
+            )
     return {name: checked(fields[name], value, f"{source}: ") for name, value in content.items()}
 
 
@@ -236,7 +249,9 @@ def _without_aliases(fields: Fields, content: Mapping, source: str) -> Iterator[
         field = aliases[name]
         values = field.metadata["alias"].values
         if type(value) is bool or not isinstance(value, (int, str)) or value not in values:
-            raise OptionsError(f"{source}: {name}: got {value!r}, allowed: one of {', '.join(map(str, values))}")
+            raise OptionsError(
+                f"{source}: {name}: got {abbreviate(value)}, allowed: one of {', '.join(map(str, values))}"
+            )
         yield field.name, values[value]
 
 
@@ -256,9 +271,9 @@ def read_config(fields: Fields, path: Path, above: tuple[Path, ...] = ()) -> dic
     if resolved in above:
         raise OptionsError(f"{path} is its own base: {' -> '.join(map(str, (*above, resolved)))}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OptionsError(f"cannot read the config {path}: {error}") from error
+        content = parse_yaml(read_text(path))
+    except (OSError, ValueError) as error:
+        raise OptionsError(f"the config {printable(path)} {fault_of(error)}") from error
     if content is None:  # an empty file
         content = {}
     base = content.pop("base", None) if isinstance(content, dict) else None
@@ -266,5 +281,5 @@ def read_config(fields: Fields, path: Path, above: tuple[Path, ...] = ()) -> dic
     if base is None:
         return values
     if not isinstance(base, str):
-        raise OptionsError(f"{path}: base: got {base!r}, allowed: a path relative to this file's folder")
+        raise OptionsError(f"{path}: base: got {abbreviate(base)}, allowed: a path relative to this file's folder")
     return {**read_config(fields, path.parent / base, (*above, resolved)), **values}

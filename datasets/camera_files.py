@@ -8,13 +8,16 @@ import numpy as np
 import yaml
 
 from common.errors import DataError
-from datasets.cameras import BROWN, FISHEYE, Camera
+from common.text_files import abbreviate, fault_of, printable, read_text
+from common.yaml_files import parse_yaml
+from datasets.cameras import BROWN, FISHEYE, Camera, checked_intrinsics, checked_size
 
 MODELS = {
     **dict.fromkeys(("pinhole", "none", "brown", "radtan", "plumb_bob", "rational_polynomial", "opencv"), BROWN),
     **dict.fromkeys(("fisheye", "equidistant", "equi", "kannala_brandt", "kannala-brandt", "opencv_fisheye"), FISHEYE),
 }
 DISTORTION_KEYS = ("distortion", "distortion_coeffs", "distortion_coefficients", "dist_coeffs", "D")
+MAX_FOUND = 200  # characters of the names shown in a message
 EXPECTED = (
     "Expected fx, fy, cx, cy in pixels, width, height, and optionally model (brown, fisheye) and distortion; or a file "
     "of OpenCV, ROS (camera_matrix, dist_coeffs) or Kalibr (intrinsics, distortion_coeffs, resolution)."
@@ -46,12 +49,10 @@ def read_camera_file(path: Path, size: tuple[int, int]) -> Camera:
 
 def _entries(path: Path) -> Mapping[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
         # JSON is valid YAML except for tabs; OpenCV's first line is invalid YAML.
-        content = yaml.load(text.replace("\t", " ").replace("%YAML:1.0", "%YAML 1.1"), _Loader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} cannot be read ({reason}). {EXPECTED}") from error
+        content = parse_yaml(read_text(path).replace("\t", " ").replace("%YAML:1.0", "%YAML 1.1"), _Loader)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} {fault_of(error)}. {EXPECTED}") from error
     if isinstance(content, Mapping) and isinstance(content.get("cam0"), Mapping):
         content = content["cam0"]
     if not isinstance(content, Mapping):
@@ -65,30 +66,32 @@ def _numbers(value: Any, counts: tuple[int, ...], name: str, path: Path) -> np.n
         value = value.get("data")
     try:
         numbers = np.array(value, dtype=float).ravel()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.array([np.nan])
     if not np.isfinite(numbers).all() or len(numbers) not in counts:
         expected = " or ".join(map(str, counts))
-        raise DataError(f"{path}: {name}: got {value!r}, expected {expected} numbers.")
+        raise DataError(f"{path}: {name}: got {abbreviate(value)}, expected {expected} numbers.")
     return numbers
 
 
 def _intrinsics(entries: Mapping[str, Any], path: Path) -> np.ndarray:
     for name in ("camera_matrix", "K"):
         if name in entries:
-            return _numbers(entries[name], (9,), name, path).reshape(3, 3)
+            return checked_intrinsics(_numbers(entries[name], (9,), name, path).reshape(3, 3), str(path))
     if "intrinsics" in entries:
         model = str(entries.get("camera_model", "pinhole"))
         if model != "pinhole":
-            raise DataError(f"{path}: camera_model: got {model}, expected pinhole. Calibrate with a pinhole model.")
+            raise DataError(
+                f"{path}: camera_model: got {abbreviate(model)}, expected pinhole. Calibrate with a pinhole model."
+            )
         fx, fy, cx, cy = _numbers(entries["intrinsics"], (4,), "intrinsics", path)
     elif {"fx", "fy", "cx", "cy"} <= set(entries):
         values = [entries[name] for name in ("fx", "fy", "cx", "cy")]
         fx, fy, cx, cy = _numbers(values, (4,), "fx, fy, cx, cy", path)
     else:
-        found = ", ".join(map(str, entries)) or "nothing"
-        raise DataError(f"{path}: found {found}. {EXPECTED}")
-    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+        found = ", ".join(name if isinstance(name, str) else abbreviate(name) for name in entries)
+        raise DataError(f"{path}: found {printable(found[:MAX_FOUND]) or 'nothing'}. {EXPECTED}")
+    return checked_intrinsics(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), str(path))
 
 
 def _distortion(entries: Mapping[str, Any], path: Path) -> np.ndarray:
@@ -99,7 +102,7 @@ def _distortion(entries: Mapping[str, Any], path: Path) -> np.ndarray:
         return distortion
     model = str(entries.get("distortion_model", entries.get("model", "brown"))).lower()
     if model not in MODELS:
-        raise DataError(f"{path}: distortion model: got {model}, allowed: {', '.join(MODELS)}.")
+        raise DataError(f"{path}: distortion model: got {abbreviate(model)}, allowed: {', '.join(MODELS)}.")
     counts = (0, 4) if MODELS[model] == FISHEYE else (0, 4, 5, 8)
     coefficients = _numbers(entries[name], counts, name, path)
     distortion[0] = MODELS[model]
@@ -118,6 +121,4 @@ def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
         if name is None:
             return None
         width, height = _numbers(entries[name], (2,), f"{name} (width, height)", path)
-    if min(width, height) < 1:
-        raise DataError(f"{path}: width and height: got {width:g} and {height:g}, expected at least 1.")
-    return int(height), int(width)
+    return checked_size(width, height, str(path))

@@ -18,6 +18,7 @@ NORMALISED = 5.0  # a focal length below this is not in pixels
 MARGIN = 0.1  # fraction of the image at each border that cannot contain the principal point
 SAME_SHAPE = 0.01  # relative difference of aspect ratios; allows for cropping by a few pixels
 EXACT = 0.05  # pixels, error of undistorting and distorting again
+MAX_PIXELS = 100_000_000  # of an image; arrays of its size are allocated
 WIDEST_ANGLE = 85.0  # degrees from the optical axis, as in ``layers.camera_models``
 WIDEST_STRAIGHT = 120.0  # degrees, horizontal FOV; beyond it, few pixels are left for the image centre
 
@@ -30,6 +31,34 @@ def field_of_view(pixels: float, focal: float) -> float:
 def focal_length(pixels: float, degrees: float) -> float:
     """Compute the focal length in pixels from an image dimension in pixels and its FOV in degrees."""
     return pixels / 2 / math.tan(math.radians(degrees) / 2)
+
+
+def checked_size(width: float, height: float, where: str) -> tuple[int, int]:
+    """Validate an image size of a calibration file, and return it as (height, width).
+
+    Raises:
+        DataError: It is not that of an image.
+    """
+    if not (width >= 1 and height >= 1 and width * height <= MAX_PIXELS):  # False for NaN
+        raise DataError(
+            f"{where}: image size: got {width:g} x {height:g}, expected at least 1 x 1 and at most {MAX_PIXELS} pixels."
+        )
+    return int(height), int(width)
+
+
+def checked_intrinsics(K: np.ndarray, where: str) -> np.ndarray:
+    """Validate the intrinsics (3, 3) of a calibration file, and return them.
+
+    Raises:
+        DataError: A number is not finite, or a focal length is not positive.
+    """
+    fx, fy = np.diag(K)[:2].tolist()
+    if not np.isfinite(K).all() or min(fx, fy) <= 0 or np.linalg.matrix_rank(K) < 3:
+        raise DataError(
+            f"{where}: intrinsics with focal lengths {fx:g} and {fy:g}: expected positive numbers of pixels, and an "
+            "invertible matrix. Copy the file again."
+        )
+    return K
 
 
 @dataclass(frozen=True)

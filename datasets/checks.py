@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import DataError
+from common.text_files import list_folder
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 
@@ -33,7 +34,7 @@ def check_split(dataset: MonoDataset, part: str, log_dir: str | Path | None = No
         Kept lines, and lines dropped because the image of a frame is missing.
 
     Raises:
-        DataError: No line is left.
+        DataError: No line is left, or a folder cannot be read.
     """
     listing = FolderListing()
     kept, dropped = [], []
@@ -57,15 +58,15 @@ class FolderListing:
         self._names: dict[str, frozenset[str]] = {}
 
     def holds(self, path: str) -> bool:
-        """Return whether the file exists."""
+        """Return whether the file exists.
+
+        Raises:
+            DataError: Its folder cannot be read.
+        """
         folder, _, name = path.rpartition(os.sep)
         names = self._names.get(folder)
         if names is None:
-            try:
-                names = frozenset(os.listdir(folder))
-            except (FileNotFoundError, NotADirectoryError):
-                names = frozenset()
-            self._names[folder] = names
+            names = self._names[folder] = frozenset(list_folder(folder))
         return name in names
 
 

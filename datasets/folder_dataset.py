@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import DataError
+from datasets.cameras import checked_intrinsics, checked_size
 from datasets.depth_maps import read_depth_map
 from datasets.frame_table import FRAMES, Speeds, displacement, read_speeds
 from datasets.kitti_calibration import read_calibration_file
@@ -65,13 +66,17 @@ def read_camera(path: str | Path) -> FolderCamera:
     values = {}
     for key, count in ENTRIES.items():
         value = entries.get(key)
-        if not isinstance(value, np.ndarray) or value.size != count:
+        if not isinstance(value, np.ndarray) or value.size != count or not np.isfinite(value).all():
             raise DataError(f"{path}: expected a line '{key}:' with {count} numbers. Import the sequence again.")
         values[key] = value
-    width, height = values["S"].astype(int).tolist()
     baseline = entries.get("baseline")
+    if baseline is not None and not (isinstance(baseline, np.ndarray) and baseline.size == 1 and baseline[0] > 0):
+        raise DataError(f"{path}: baseline: expected a number of metres above 0. Import the sequence again.")
     return FolderCamera(
-        values["K"].reshape(3, 3), (height, width), values["D"], None if baseline is None else float(baseline[0])
+        checked_intrinsics(values["K"].reshape(3, 3), str(path)),
+        checked_size(*values["S"].tolist(), str(path)),
+        values["D"],
+        None if baseline is None else float(baseline[0]),
     )
 
 
@@ -116,8 +121,9 @@ class FolderDataset(MonoDataset):
     @cached_property
     def _bends(self) -> bool:
         """Whether any sequence of the dataset, in any part of the split, was imported with its distortion."""
-        files = Path(self.data_path).glob(f"*/{CALIBRATION}")
-        return any(self.camera(file.parent.name).distortion.any() for file in files)
+        folders = {file.parent.name for file in Path(self.data_path).glob(f"*/{CALIBRATION}")}
+        folders |= {line.folder for line in self.lines}  # absolute ones may be elsewhere
+        return any(self.camera(folder).distortion.any() for folder in folders)
 
     def baseline(self, line: SplitLine) -> float:
         """Return the baseline of the sequence in scene units.

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from common.errors import DataError
+from common.text_files import abbreviate, read_data_text
 from datasets.kitti_dataset import KITTIRawDataset
-from datasets.splits import SplitLine
+from datasets.splits import SplitLine, is_frame_number
 
 # Layout of data_depth_selection.zip, or the same folder without its parents.
 _FOLDERS = ("depth_selection/test_depth_prediction_anonymous", "test_depth_prediction_anonymous", "")
@@ -40,15 +41,16 @@ def read_benchmark_lines(path: Path) -> list[SplitLine]:
     Raises:
         DataError: The list is missing, empty, or has a malformed line.
     """
-    if not path.is_file():
-        raise DataError(f"Split list {path} not found. Run: python tools/prepare_splits.py --split benchmark")
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    content = read_data_text(path, "Split list", "Run: python tools/prepare_splits.py --split benchmark")
+    for number, text in enumerate(content.splitlines(), start=1):
         fields = text.split()
         if not fields:
             continue
-        if len(fields) != 2 or not (fields[1].isascii() and fields[1].isdigit()):
-            raise DataError(f"{path}, line {number}: got '{text.strip()}', expected 'image N', for example 'image 12'.")
+        if len(fields) != 2 or not (fields[0].isprintable() and is_frame_number(fields[1])):
+            raise DataError(
+                f"{path}, line {number}: got {abbreviate(text.strip())}, expected 'image N', for example 'image 12'."
+            )
         lines.append(SplitLine(fields[0], int(fields[1]), "l"))
     if not lines:
         raise DataError(f"Split list {path} is empty: expected lines of the form 'image N'.")

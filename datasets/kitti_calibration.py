@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
+from common.text_files import abbreviate, read_data_text
+from datasets.cameras import checked_intrinsics, checked_size
+from datasets.lidar_scans import read_scan
 
 FORWARD_AXES = ("legacy", "camera")
-BYTES_PER_POINT = 16  # float32 x, y, z, reflectance
 
 
 def read_calibration_file(path: str | Path) -> dict[str, np.ndarray | str]:
@@ -23,14 +25,11 @@ def read_calibration_file(path: str | Path) -> dict[str, np.ndarray | str]:
     Raises:
         DataError: The file is missing or cannot be read.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        fault = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise DataError(
-            f"Calibration file {path} {fault}. Unpack the KITTI archive of that day or sequence there (*_calib.zip). "
-            "For training alone, --kitti_mean_intrinsics is sufficient."
-        ) from error
+    remedy = (
+        "Unpack the KITTI archive of that day or sequence there (*_calib.zip). "
+        "For training alone, --kitti_mean_intrinsics is sufficient."
+    )
+    text = read_data_text(path, "Calibration file", remedy)
     entries: dict[str, np.ndarray | str] = {}
     for line in text.splitlines():
         key, colon, value = line.partition(":")
@@ -55,7 +54,7 @@ def rectified_intrinsics(calib_dir: str | Path, camera: int) -> tuple[np.ndarray
     path = Path(calib_dir) / "calib_cam_to_cam.txt"
     entries = read_calibration_file(path)
     projection = _numbers(entries, f"P_rect_0{camera}", 12, path).reshape(3, 4)
-    return projection[:, :3], _rectified_size(entries, camera, path)
+    return checked_intrinsics(projection[:, :3], str(path)), _rectified_size(entries, camera, path)
 
 
 def odometry_intrinsics(sequence_dir: str | Path, camera: int) -> np.ndarray:
@@ -68,7 +67,8 @@ def odometry_intrinsics(sequence_dir: str | Path, camera: int) -> np.ndarray:
         DataError: The file or its entry is missing.
     """
     path = Path(sequence_dir) / "calib.txt"
-    return _numbers(read_calibration_file(path), f"P{camera}", 12, path).reshape(3, 4)[:, :3]
+    projection = _numbers(read_calibration_file(path), f"P{camera}", 12, path).reshape(3, 4)
+    return checked_intrinsics(projection[:, :3], str(path))
 
 
 def lidar_to_depth(velodyne_path: str | Path, calib_dir: str | Path, camera: int, forward_axis: str) -> np.ndarray:
@@ -93,7 +93,8 @@ def lidar_to_depth(velodyne_path: str | Path, calib_dir: str | Path, camera: int
     """
     if forward_axis not in FORWARD_AXES:
         raise ValueError(f"forward_axis: got {forward_axis!r}, allowed {FORWARD_AXES}")
-    points = _read_points(Path(velodyne_path))  # (N, 4)
+    points = read_scan(Path(velodyne_path)).astype(np.float64)  # (N, 4)
+    points[:, 3] = 1  # homogeneous
     projection, (height, width) = _lidar_to_image(Path(calib_dir), camera)
 
     points = points[points[:, 0] >= 0]
@@ -129,23 +130,6 @@ def imu_to_camera(calib_dir: str | Path, camera: int) -> np.ndarray:
     return T_reference_to_camera @ R_rect @ _rigid(lidar, lidar_path) @ _rigid(imu, imu_path)
 
 
-def _read_points(path: Path) -> np.ndarray:
-    """Read homogeneous lidar points (N, 4): forward, left, up in metres, and 1 instead of the reflectance."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        fault = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise DataError(f"Lidar scan {path} {fault}.") from error
-    if not content or len(content) % BYTES_PER_POINT:
-        raise DataError(
-            f"Lidar scan {path} is empty or truncated: got {len(content)} bytes, "
-            f"expected a multiple of {BYTES_PER_POINT} (float32 x, y, z, reflectance). Copy it again."
-        )
-    points = np.frombuffer(content, dtype="<f4").reshape(-1, 4).astype(np.float64)
-    points[:, 3] = 1
-    return points
-
-
 def _lidar_to_image(calib_dir: Path, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Compute the projection (3, 4) from lidar points to pixels of a rectified camera, and its image size."""
     cameras_path, lidar_path = calib_dir / "calib_cam_to_cam.txt", calib_dir / "calib_velo_to_cam.txt"
@@ -173,12 +157,16 @@ def _reference_rectification(cameras: dict[str, np.ndarray | str], path: Path) -
 
 def _rectified_size(entries: dict[str, np.ndarray | str], camera: int, path: Path) -> tuple[int, int]:
     width, height = _numbers(entries, f"S_rect_0{camera}", 2, path)
-    return int(height), int(width)
+    return checked_size(width, height, str(path))
 
 
 def _numbers(entries: dict[str, np.ndarray | str], key: str, count: int, path: Path) -> np.ndarray:
     value = entries.get(key)
     if not isinstance(value, np.ndarray) or value.size != count:
-        got = "no such line" if value is None else f"'{value}'"
+        got = (
+            "no such line" if value is None else abbreviate(value.tolist() if isinstance(value, np.ndarray) else value)
+        )
         raise DataError(f"{path}: expected the entry '{key}:' with {count} numbers, got {got}.")
+    if not np.isfinite(value).all():
+        raise DataError(f"{path}: the entry '{key}:' contains numbers that are not finite. Copy the file again.")
     return value

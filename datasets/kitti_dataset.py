@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
+from common.text_files import list_folder
 from datasets.depth_maps import read_depth_map
 from datasets.frame_times import FrameTimes, read_frame_times
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
@@ -74,7 +75,7 @@ class KITTIRawDataset(_KITTIDataset):
         exact, measured = os.path.join(drive, "poses.txt"), os.path.join(drive, "oxts", "data")
         if os.path.isfile(exact):
             return read_poses(exact)
-        if not (os.path.isdir(measured) and os.listdir(measured)):
+        if not list_folder(measured):
             raise DataError(
                 f"Ground-truth poses of {folder} not found: expected {exact} or files in {measured}. Download the "
                 "drive's archive of KITTI raw, or pass --no_eval to predict the trajectory without ground truth."
@@ -89,8 +90,11 @@ class KITTIRawDataset(_KITTIDataset):
         return next((read_frame_times(path) for path in paths if path.is_file()), None)
 
     def calibration_folder(self, line: SplitLine) -> str:
-        """Return the folder of the day: the first component of the line's folder."""
-        return os.path.join(self.data_path, line.folder.split("/")[0])
+        """Return the folder of the day: the first component of the line's folder, or the parent if it is absolute."""
+        drive = os.path.normpath(line.folder)
+        is_elsewhere = os.path.isabs(drive) or drive.startswith(os.pardir)
+        day = os.path.dirname(drive) if is_elsewhere else drive.split(os.sep)[0]
+        return os.path.join(self.data_path, day)
 
     def read_intrinsics(self, folder: str, camera: int) -> tuple[np.ndarray, tuple[int, int]]:
         """Read the intrinsics from ``calib_cam_to_cam.txt``."""
@@ -165,7 +169,9 @@ class KITTIOdomDataset(_KITTIDataset):
         Raises:
             DataError: The file is missing or damaged.
         """
-        path = os.path.join(self.data_path, "poses", f"{folder.zfill(2)}.txt")
+        sequence = self.calibration_folder(SplitLine(folder, 0, "l"))  # ROOT/sequences/NN
+        parent, name = os.path.split(sequence.rstrip(os.sep))
+        path = os.path.join(os.path.dirname(parent), "poses", f"{name}.txt")
         if not os.path.isfile(path):
             raise DataError(
                 f"Ground-truth poses {path} not found; KITTI provides them for sequences 00 to 10. Run: "

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
+from common.text_files import abbreviate, read_data_text, read_text
 from datasets.kitti_calibration import imu_to_camera
 
 EARTH_RADIUS = 6378137.0  # metres, as in KITTI's development kit
@@ -22,11 +23,7 @@ def read_poses(path: str | Path) -> np.ndarray:
     Raises:
         DataError: The file is missing or empty, or a line is malformed.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        fault = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise DataError(f"Pose file {path} {fault}.") from error
+    lines = read_data_text(path, "Pose file", "Copy it again.").splitlines()
     rows = [_numbers(line, 12, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
         raise DataError(f"Pose file {path} is empty, expected 12 numbers per line. Copy it again.")
@@ -52,7 +49,8 @@ def oxts_poses(folder: str | Path, calib_dir: str | Path, camera: int) -> np.nda
     gap = next((frame for frame, path in enumerate(paths) if int(path.stem) != frame), None)
     if gap is not None:
         raise DataError(f"{folder} has {len(paths)} files, but none for frame {gap}. Copy the folder again.")
-    fields = np.array([_numbers(path.read_text(encoding="ascii", errors="replace"), 30, str(path)) for path in paths])
+    texts = [read_data_text(path, "OXTS file", "Copy the folder again.") for path in paths]
+    fields = np.array([_numbers(text, 30, str(path)) for path, text in zip(paths, texts, strict=True)])
     scale = np.cos(np.radians(fields[0, LATITUDE])) * EARTH_RADIUS
     poses = np.tile(np.eye(4), (len(fields), 1, 1))
     poses[:, 0, 3] = scale * np.radians(fields[:, LONGITUDE])
@@ -66,7 +64,7 @@ def oxts_poses(folder: str | Path, calib_dir: str | Path, camera: int) -> np.nda
 def read_speed(path: str | Path) -> float | None:
     """Read the forward speed in m/s from an OXTS file; None if the file is missing or malformed."""
     try:
-        return float(Path(path).read_text(encoding="ascii").split()[FORWARD_VELOCITY])
+        return float(read_text(path).split()[FORWARD_VELOCITY])
     except (OSError, ValueError, IndexError):
         return None
 
@@ -87,5 +85,5 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) != count or not np.isfinite(numbers).all():
-        raise DataError(f"{where}: expected {count} numbers, got '{text.strip()[:60]}'. Copy the file again.")
+        raise DataError(f"{where}: expected {count} numbers, got {abbreviate(text.strip())}. Copy the file again.")
     return numbers

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import DataError
+from common.text_files import abbreviate, fault_of, read_data_text
 
 REPOSITORY_SPLITS = Path(__file__).resolve().parent.parent / "splits"
+MAX_DIGITS = 19  # of a frame number: enough for a time in ns
 PUBLISHED_SPLITS = ("eigen_zhou", "eigen_full", "eigen", "eigen_benchmark", "benchmark", "odom")
 
 # Some published lists contain the camera number instead of the side.
@@ -40,7 +42,7 @@ def find_split(name_or_path: str | Path, data_path: str | Path) -> Path:
     The candidates are, in this order: a path, ``splits/NAME`` in the repository, and ``DATA_PATH/splits/NAME``.
 
     Raises:
-        DataError: None of the candidates contains split lists.
+        DataError: None of the candidates contains split lists, or one cannot be read.
     """
     candidates = [
         Path(name_or_path),
@@ -48,8 +50,11 @@ def find_split(name_or_path: str | Path, data_path: str | Path) -> Path:
         Path(data_path) / "splits" / name_or_path,
     ]
     for folder in candidates:
-        if _holds_split(folder):
-            return folder
+        try:
+            if _holds_split(folder):
+                return folder
+        except OSError as error:
+            raise DataError(f"Split folder {folder} {fault_of(error)}. Change its permissions.") from error
     looked_at = "\n".join(f"  {folder}" for folder in dict.fromkeys(candidates))
     raise DataError(
         f"Split '{name_or_path}' not found. Searched for train_files.txt or test_files.txt in:\n{looked_at}\n"
@@ -80,7 +85,7 @@ def read_split_lines(split_dir: str | Path, part: str) -> list[SplitLine]:
             (``test_files_09.txt``).
 
     Raises:
-        DataError: The file is missing or empty, or a line is not ``folder frame side``.
+        DataError: The file is missing, unreadable or empty, or a line is not ``folder frame side``.
     """
     stem, _, suffix = part.partition("_")
     path = Path(split_dir) / (f"{stem}_files_{suffix}.txt" if suffix else f"{stem}_files.txt")
@@ -88,7 +93,7 @@ def read_split_lines(split_dir: str | Path, part: str) -> list[SplitLine]:
         present = ", ".join(sorted(file.name for file in path.parent.glob("*_files*.txt")))
         known = f"Found in that folder: {present}." if present else _how_to_get(path.parent.name)
         raise DataError(f"Split list {path} not found. {known}")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_data_text(path, "Split list", "Change its permissions, or copy it again.")
     lines = [_parse_line(line, path, number) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:
         raise DataError(f"Split list {path} is empty: expected lines of the form 'folder frame side'.")
@@ -99,9 +104,14 @@ def _parse_line(line: str, path: Path, number: int) -> SplitLine:
     fields = line.split()
     if len(fields) == 3:
         folder, frame, side = fields
-        if frame.isascii() and frame.isdigit() and side in SIDES:
+        if folder.isprintable() and is_frame_number(frame) and side in SIDES:
             return SplitLine(folder, int(frame), SIDES[side])
     raise DataError(
-        f"{path}, line {number}: got '{line.strip()}', expected 'folder frame side' "
+        f"{path}, line {number}: got {abbreviate(line.strip())}, expected 'folder frame side' "
         "with a frame number and side l or r, for example '2011_09_26/2011_09_26_drive_0001_sync 5 l'."
     )
+
+
+def is_frame_number(text: str) -> bool:
+    """Return whether a text is a frame number of a split line."""
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
+from common.text_files import read_text
 from datasets.camera_files import read_camera_file
 from datasets.cameras import Camera, rescale_and_validate
 from datasets.kitti_calibration import odometry_intrinsics, rectified_intrinsics
@@ -73,7 +74,7 @@ def read_intrinsics(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
         DataError: The file cannot be read, or contains none of these.
     """
     try:
-        words = path.read_text(encoding="utf-8", errors="replace").replace(",", " ").split()
+        words = read_text(path).replace(",", " ").split()
     except OSError as error:
         raise DataError(f"--intrinsics {path} cannot be read: {error.strerror}.") from error
     if path.name == RAW_CALIBRATION:

@@ -17,6 +17,7 @@ from paddle import nn
 
 from common.atomic_files import atomic_folder, resolve_complete_dir, write_json
 from common.errors import WeightsError
+from common.text_files import read_text
 from serialization.formats import FORMATS, WeightsFormat, any_of, read_arrays
 from serialization.manifest import check_manifest, update_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
@@ -172,7 +173,7 @@ def read_weights_info(folder: str | Path) -> WeightsInfo | None:
     check_manifest(folder, [INFO_FILE])
     if path.is_file():
         try:
-            return _parse_info(json.loads(path.read_text(encoding="utf-8")), path)
+            return _parse_info(json.loads(read_text(path)), path)
         except (OSError, ValueError, RecursionError) as fault:
             raise WeightsError(
                 f"'{path}' is damaged ({fault}). Fix it, or remove it and pass --height and --width."

@@ -228,7 +228,7 @@ def test_wrong_value_on_the_command_line(argv):
         ("scales: [0, 0]", ["scales", "once"]),
         ("base: [a.yml]", ["base", "path"]),
         ("- height", ["list"]),
-        ("height: [", ["cannot read"]),
+        ("height: [", ["cannot be read"]),
     ],
 )
 def test_wrong_config(config, text, words):

@@ -30,7 +30,7 @@ def test_speeds_are_empty_without_column_or_file(tmp_path):
         assert read_speeds(tmp_path / "frames.csv") == {}
 
 
-@pytest.mark.parametrize("row", ["x,0.1,3", "1,0.1,fast", "1,,3"])
+@pytest.mark.parametrize("row", ["x,0.1,3", "1,0.1,fast", "1,,3", "1.5,0,3", "1,nan,3", "1,inf,3", "1,0.1,3e999"])
 def test_malformed_row_is_reported(tmp_path, row):
     path = tmp_path / "frames.csv"
     path.write_text(f"number,seconds,speed\n{row}\n")
@@ -46,3 +46,59 @@ def test_folder_dataset_reads_speeds_from_its_table(tmp_path):
     dataset = FolderDataset(str(tmp_path), [], height=32, width=32, frame_ids=(0, -1, 1), train=False)
     assert dataset.displacement(SplitLine("known", 1, "l"), -1) == pytest.approx(0.5)
     assert dataset.displacement(SplitLine("unknown", 1, "l"), -1) is None
+
+
+TABLE = "number,source_frame,seconds,motion,kept,speed\n3,9,0.3,,1,10\n4,12,0.5,0.01,1,12.5\n5,15,0.9,0.02,0,\n"
+SAVED = {
+    "byte order mark": "\ufeff" + TABLE,
+    "windows": TABLE.replace("\n", "\r\n"),
+    "semicolons": TABLE.replace(",", ";"),
+    "semicolons and decimal commas": TABLE.replace(",", ";").replace(".", ","),
+    "tabs": TABLE.replace(",", "\t"),
+    "capitals": TABLE.title(),
+    "spaces": TABLE.replace(",", " , "),
+    "quotes": '"' + TABLE.replace(",", '","').replace("\n", '"\n"')[:-1],
+    "blank lines": TABLE.replace("\n", "\n\n"),
+    "without empty cells at the end": TABLE.replace(",0,\n", ",0\n"),
+    "with empty cells at the end": TABLE.replace("\n", ",,\n"),
+    "floats": TABLE.replace(",1,", ",1.0,").replace("\n4,", "\n4.0,"),
+    "another order": "speed,number,kept,seconds\n10,3,1,0.3\n12.5,4,1,0.5\n,5,0,0.9\n",
+}
+
+
+@pytest.mark.parametrize("way", SAVED)
+def test_tables_saved_by_other_programs(tmp_path, way):
+    path = tmp_path / "frames.csv"
+    path.write_text(SAVED[way], encoding="utf-8", newline="")
+    assert kept_numbers(path) == [3, 4]
+    assert read_speeds(path) == {3: (0.3, 10.0), 4: (0.5, 12.5), 5: (0.9, None)}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,2\n", r"got columns \['a', 'b'\], expected also number"),
+        ("number|kept\n1|1\n", "expected also number"),
+        ("PK\x03\x04\0\0\n", "expected also number"),
+        ("number,kept\n1,yes\n", "line 2: kept: got 'yes', expected an integer"),
+        ("number,kept\n" + "9" * 5000 + ",1\n", "line 2: number: got str of length 5000"),
+    ],
+)
+def test_other_tables_are_reported(tmp_path, content, words):
+    path = tmp_path / "frames.csv"
+    path.write_text(content)
+    with pytest.raises(DataError, match=words):
+        kept_numbers(path)
+    path.unlink()
+    with pytest.raises(DataError, match="not found"):
+        kept_numbers(path)
+
+
+def test_unknown_times_are_empty_and_required_for_speeds(tmp_path):
+    path = tmp_path / "frames.csv"
+    write_frame_table(path, [FrameRow(0, 0, None, None), FrameRow(1, 3, None, 0.01)], kept={0, 1})
+    assert path.read_text() == "number,source_frame,seconds,motion,kept\n0,0,,,1\n1,3,,0.01000,1\n"
+    assert kept_numbers(path) == [0, 1] and read_speeds(path) == {}
+    path.write_text("number,source_frame,seconds,motion,kept,speed\n0,0,,,1,\n1,3,,0.01,1,12\n")
+    with pytest.raises(DataError, match=r"line 3: has a speed, but no time.*--fps.*seconds"):
+        read_speeds(path)

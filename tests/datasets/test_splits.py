@@ -4,6 +4,7 @@ import pytest
 
 import datasets.splits
 from common.errors import DataError
+from datasets.kitti_benchmark import read_benchmark_lines
 from datasets.splits import SplitLine, find_split, read_split_lines
 
 
@@ -72,3 +73,28 @@ def test_splits_of_the_sample(kitti_sample):
     lines = read_split_lines(split, "train")
     text = (split / "train_files.txt").read_text().split("\n")
     assert [str(line) for line in lines] == [" ".join(line.split()) for line in text if line.strip()]
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16"]  # utf-16 writes a byte order mark
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_lists_of_any_system_keep_every_line(tmp_path, encoding):
+    (tmp_path / "train_files.txt").write_bytes("day/drive 4 l\r\nday/straße 5 r\r\n".encode(encoding))
+    assert read_split_lines(tmp_path, "train") == [SplitLine("day/drive", 4, "l"), SplitLine("day/straße", 5, "r")]
+    (tmp_path / "test_files.txt").write_bytes("image 4\r\nimage 5\r\n".encode(encoding))
+    assert [line.frame for line in read_benchmark_lines(tmp_path / "test_files.txt")] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    "bad", ["day/dr\0ive 5 l", f"day/drive {'9' * 5000} l", "day/\ufeffdrive 5 l", "\x1b[2Jday 5 l"]
+)
+def test_hostile_lines_are_reported_in_one_printable_sentence(tmp_path, bad):
+    _write(tmp_path, "train_files.txt", f"day/drive 4 l\n{bad}\n")
+    with pytest.raises(DataError, match=r"train_files\.txt, line 2: got ") as error:
+        read_split_lines(tmp_path, "train")
+    assert len(str(error.value)) < 400 and str(error.value).isprintable()
+    _write(tmp_path, "test_files.txt", f"image 4\n{bad.rpartition(' ')[0]}\n")
+    with pytest.raises(DataError, match=r"test_files\.txt, line 2: got ") as error:
+        read_benchmark_lines(tmp_path / "test_files.txt")
+    assert len(str(error.value)) < 400 and str(error.value).isprintable()

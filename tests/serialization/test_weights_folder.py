@@ -214,3 +214,9 @@ def test_invalid_scale_and_camera_are_rejected(tmp_path, name, value):
     (tmp_path / "weights.json").write_text(json.dumps({**INFO, name: value}))
     with pytest.raises(WeightsError, match="metres_per_unit"):
         read_weights_info(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_info_with_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "weights.json").write_bytes(json.dumps(INFO).encode(encoding))
+    assert read_weights_info(tmp_path).as_dict() == INFO

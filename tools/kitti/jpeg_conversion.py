@@ -7,7 +7,7 @@ from pathlib import Path
 from common.atomic_files import atomic_file
 from common.errors import DataError
 from common.images import load_image
-from datasets.kitti_calibration import BYTES_PER_POINT
+from datasets.lidar_scans import BYTES_PER_POINT
 
 JPG = {"quality": 92, "subsampling": "4:2:0"}
 _ENDS = {".jpg": b"\xff\xd9", ".png": b"\x00\x00\x00\x00IEND\xaeB`\x82"}

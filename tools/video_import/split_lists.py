@@ -10,6 +10,7 @@ from typing import Any
 
 from common.atomic_files import atomic_file, write_json
 from common.errors import DataError
+from common.text_files import list_folder
 from datasets.frame_table import FRAMES, kept_numbers
 from datasets.splits import SplitLine
 from tools.video_import.frame_motion import TARGET_MOTION
@@ -35,7 +36,7 @@ def write_lists(out: Path) -> dict[str, Any]:
     Raises:
         DataError: If no sequence is complete, or the manifest cannot be read.
     """
-    folders = sorted(out.iterdir()) if out.is_dir() else []
+    folders = [out / name for name in list_folder(out)]
     records = {folder.name: record for folder in folders if (record := _record_of(folder))}
     if not records:
         raise DataError(f"{out} contains no complete sequence. Nothing was imported.")
@@ -50,7 +51,8 @@ def write_lists(out: Path) -> dict[str, Any]:
     lines: dict[str, list[SplitLine]] = {part: [] for part in PARTS}
     for name, record in records.items():
         numbers = kept_numbers(out / name / FRAMES)
-        targets = [number for number in numbers if {number - 1, number + 1} <= set(numbers)]
+        present = set(numbers)
+        targets = [number for number in numbers if {number - 1, number + 1} <= present]
         parts = known.get(name) or _split(targets, new.index(name), len(new))
         sequences[name] = {**record, "parts": parts}
         for part, (first, last) in parts.items():
