@@ -13,6 +13,7 @@ import struct
 import tempfile
 import time
 import uuid
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -89,7 +90,7 @@ class FrameCache:
 class DiskCache(FrameCache):
     """Cache with one memory-mapped file per frame: ``folder/WIDTHxHEIGHT/PATH.frame``.
 
-    Files are replaced atomically and never modified.
+    Files are replaced atomically and never modified. A checksum reveals corrupted frames; they are decoded again.
 
     Args:
         height: Height of the frames.
@@ -101,8 +102,8 @@ class DiskCache(FrameCache):
         UserError: The folder cannot be written.
     """
 
-    HEADER = struct.Struct("<8s5q")  # file kind, channels, original height and width, version
-    KIND = b"frame v1"
+    HEADER = struct.Struct("<8s5qQ")  # file kind, channels, original height and width, version, checksum
+    KIND = b"frame v2"
 
     def __init__(self, height: int, width: int, folder: str | Path, spare_bytes: float = SPARE_BYTES) -> None:
         super().__init__(height, width, spare_bytes)
@@ -111,8 +112,9 @@ class DiskCache(FrameCache):
         try:
             self._unfinished.mkdir(parents=True, exist_ok=True)
             for path in self._unfinished.iterdir():
-                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:  # left by a killed process
-                    path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # another run has just renamed it
+                    if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:  # left by a killed process
+                        path.unlink()
             with tempfile.TemporaryFile(dir=self._unfinished):
                 pass
         except OSError as error:
@@ -141,17 +143,21 @@ class DiskCache(FrameCache):
         try:
             with open(self._path(path), "rb") as file:
                 memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            kind, channels, height, width, *made_from = self.HEADER.unpack_from(memory)
+            kind, channels, height, width, *made_from, checksum = self.HEADER.unpack_from(memory)
         except (OSError, ValueError, struct.error):  # missing, empty or truncated
             return None
         shape = (channels, self.height, self.width)
         if kind != self.KIND or tuple(made_from) != version or len(memory) != self.HEADER.size + math.prod(shape):
             return None
-        return Frame(np.frombuffer(memory, np.uint8, offset=self.HEADER.size).reshape(shape), (height, width))
+        pixels = np.frombuffer(memory, np.uint8, offset=self.HEADER.size)
+        if _checksum(pixels) != checksum:
+            return None
+        return Frame(pixels.reshape(shape), (height, width))
 
     def _keep(self, path: str, version: Version, frame: Frame) -> None:
         unfinished, final = self._unfinished / uuid.uuid4().hex, self._path(path)
-        header = self.HEADER.pack(self.KIND, len(frame.pixels), *frame.original_size, *version)
+        checksum = _checksum(frame.pixels.reshape(-1))
+        header = self.HEADER.pack(self.KIND, len(frame.pixels), *frame.original_size, *version, checksum)
         try:
             unfinished.write_bytes(header + frame.pixels.tobytes())
             os.makedirs(os.path.dirname(final), exist_ok=True)
@@ -218,6 +224,17 @@ class RamCache(FrameCache):
         record = self._record(path)
         record["version"], record["original_size"] = version, frame.original_size
         record["channels"] = channels  # written last: marks the frame as complete
+
+
+def _checksum(pixels: np.ndarray) -> int:
+    """Compute the CRC-32 of the sums of every kilobyte, as words of 64 bits.
+
+    It reveals any single changed word, and kilobytes that were zeroed or exchanged. The CRC-32 of all bytes takes 20
+    times as long, which slows down loading of cached grey frames by 5 %.
+    """
+    whole = pixels.size // 1024 * 1024
+    sums = pixels[:whole].view(np.uint64).reshape(-1, 128).sum(axis=1)
+    return zlib.crc32(pixels[whole:], zlib.crc32(sums))
 
 
 def _version(path: str) -> Version | None:

@@ -327,3 +327,51 @@ def test_caches_by_name(make_dataset, tmp_path):
     assert not (tmp_path / "cache").exists()
     disk = build_cache("disk", dataset, str(tmp_path / "cache"))
     assert type(disk) is DiskCache and (disk.height, disk.width) == (32, 64) and (tmp_path / "cache").is_dir()
+
+
+CORRUPTIONS = {
+    "bit": lambda pixels: pixels[:700] + bytes([pixels[700] ^ 1]) + pixels[701:],
+    "zeroed block": lambda pixels: pixels[:1024] + bytes(1024) + pixels[2048:],
+    "exchanged blocks": lambda pixels: pixels[1024:2048] + pixels[:1024] + pixels[2048:],
+    "last byte": lambda pixels: pixels[:-1] + bytes([pixels[-1] ^ 128]),
+}
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+@pytest.mark.parametrize("size", [(32, 64), (33, 65)])
+def test_corrupted_frames_are_decoded_again(paths, tmp_path, decoded, corruption, size):
+    cache = DiskCache(*size, tmp_path / "cache", spare_bytes=0)
+    cache.load(paths[0])
+    (entry,) = entries(tmp_path)
+    content = entry.read_bytes()
+    start = cache.HEADER.size
+    entry.write_bytes(content[:start] + CORRUPTIONS[corruption](content[start:]))
+    assert_same(cache.load(paths[0]), load_frame(paths[0], *size))
+    assert decoded == [paths[0], paths[0]] and entry.read_bytes() == content
+
+
+def test_entries_without_checksum_are_replaced(paths, tmp_path, make_cache):
+    cache = make_cache("disk")
+    cache.load(paths[0])
+    (entry,) = entries(tmp_path)
+    whole = entry.read_bytes()
+    entry.write_bytes(b"frame v1" + whole[8 : cache.HEADER.size - 8] + whole[cache.HEADER.size :])
+    assert_same(cache.load(paths[0]), load_frame(paths[0], HEIGHT, WIDTH))
+    assert entry.read_bytes() == whole
+
+
+def test_file_renamed_by_another_run_during_creation(make_cache, tmp_path, monkeypatch):
+    make_cache("disk")
+    unfinished = tmp_path / f"cache/{WIDTH}x{HEIGHT}/.unfinished"
+    for name in ("a", "b"):
+        (unfinished / name).write_bytes(b"")
+    stat = Path.stat
+
+    def renamed_before_stat(path, **kwargs):
+        if path == unfinished / "a":
+            path.unlink(missing_ok=True)
+        return stat(path, **kwargs)
+
+    monkeypatch.setattr(Path, "stat", renamed_before_stat)
+    make_cache("disk")
+    assert [path.name for path in unfinished.iterdir()] == ["b"]
