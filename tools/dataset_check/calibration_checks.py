@@ -12,6 +12,9 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from tools.dataset_check.findings import Finding
 
+# Images of another day of KITTI differ by up to 1.3 %. Those cropped for the depth benchmark change shape by 4.3 %,
+# those resized to 1024x320 by 3.4 %.
+DOWNSCALED, SAME_SHAPE = 0.95, 0.04
 FIELD_OF_VIEW = 20, 150  # degrees, horizontal: from a telephoto lens to beyond any rectilinear lens
 
 
@@ -74,34 +77,43 @@ def _fault(value: np.ndarray | str | None, entry: str, count: int) -> str | None
     return None if np.isfinite(value).all() else f"entry {entry} contains numbers that are not finite"
 
 
-def view_of(use: CalibrationUse, image_size: tuple[int, int] | None) -> CameraView | Finding | None:
-    """Compute the view of a camera, or report what is wrong with its calibration.
+def view_of(use: CalibrationUse, image_size: tuple[int, int] | None) -> tuple[CameraView | None, Finding | None]:
+    """Compute the view of a camera, and report what is wrong with its calibration.
 
     Args:
         use: A camera with complete calibration files.
         image_size: (height, width) of the drive's images; None if no image could be decoded.
 
     Returns:
-        The view or a finding; None if neither the calibration nor an image states a size.
+        The view, a finding, or both; each None otherwise. Neither if neither calibration nor image states a size.
     """
-    K, size = use.dataset.intrinsics(use.line, use.line.side)
+    about = next(iter(use.files)), str(use.line), use.part
+    try:
+        K, size = use.dataset.intrinsics(use.line, use.line.side)
+    except DataError as error:
+        return None, Finding("calibration_implausible", *about, str(error))
     size = size or image_size
     if size is None:
-        return None
+        return None, None
     (height, width), (fx, fy), (cx, cy) = size, np.diag(K)[:2].tolist(), K[:2, 2].tolist()
-    about = next(iter(use.files)), str(use.line), use.part
-    if min(fx, fy, height, width) <= 0:
-        detail = f"focal lengths {fx:g} and {fy:g} pixels, size {width}x{height}"
-        return Finding("calibration_implausible", *about, detail)
     angles = field_of_view(width, fx), field_of_view(height, fy)
     at_size = f"at {width}x{height}"
     if not FIELD_OF_VIEW[0] <= angles[0] <= FIELD_OF_VIEW[1]:
         detail = f"focal length {fx:g} pixels {at_size}: horizontal FOV {angles[0]:.0f} degrees"
-        return Finding("calibration_implausible", *about, detail)
+        return None, Finding("calibration_implausible", *about, detail)
     if not (0 < cx < width and 0 < cy < height):
         detail = f"principal point ({cx:g}, {cy:g}) outside the image {at_size}"
-        return Finding("calibration_implausible", *about, detail)
+        return None, Finding("calibration_implausible", *about, detail)
+    view = CameraView(size, (fx, fy), angles)
     if image_size not in (None, size):
         detail = f"calibrated for {width}x{height}, the images of {use.line.folder} are {image_size[1]}x{image_size[0]}"
-        return Finding("calibration_size", *about, detail)
-    return CameraView(size, (fx, fy), angles)
+        if not _is_downscaled(image_size, size):
+            return None, Finding("calibration_size", *about, detail)
+        return view, Finding("images_downscaled", *about, detail)
+    return view, None
+
+
+def _is_downscaled(size: tuple[int, int], original: tuple[int, int]) -> bool:
+    """Whether images (height, width) were downscaled rather than cropped or taken by another camera."""
+    down, across = size[0] / original[0], size[1] / original[1]
+    return max(down, across) < DOWNSCALED and abs(across / down - 1) <= SAME_SHAPE

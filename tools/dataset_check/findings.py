@@ -65,6 +65,11 @@ KINDS = {
         "calibrations for images of another size",
         "The file belongs to another day, or the images were resized or cropped. Download both again.",
     ),
+    "images_downscaled": FindingKind(
+        False,
+        "calibrations for larger images of the same shape",
+        "The images were downscaled: training, evaluation and prediction rescale the calibration. Nothing to do.",
+    ),
     "stereo_swapped": FindingKind(
         True,
         "drives with swapped left and right cameras",
@@ -73,8 +78,8 @@ KINDS = {
     ),
     "depth_damaged": FindingKind(
         True,
-        "ground truth files that are empty, truncated or do not match the image",
-        f"Validation or evaluation stops there. {_AGAIN}",
+        "ground truth files that are empty, truncated, in another format or do not match the image",
+        f"Validation or evaluation stops there. {_AGAIN} Convert lidar scans of other tools to KITTI's format.",
     ),
     "test_depth_missing": FindingKind(
         True,

@@ -155,9 +155,9 @@ def _views(
     drives: dict[CameraView, set[str]] = defaultdict(set)
     faults = []
     for (drive, _), use in cameras.items():
-        seen = view_of(use, sizes.get(drive))
-        if isinstance(seen, CameraView):
-            drives[seen].add(drive)
-        elif seen is not None:
-            faults.append(seen)
+        view, fault = view_of(use, sizes.get(drive))
+        if view is not None:
+            drives[view].add(drive)
+        if fault is not None:
+            faults.append(fault)
     return {view: len(its_drives) for view, its_drives in drives.items()}, faults

@@ -135,6 +135,32 @@ def test_implausible_calibrations(tree, key, line, kind, words):
     assert [words in finding.detail for finding in tree.check().findings if finding.kind == kind] == [True]
 
 
+@pytest.mark.parametrize(
+    ("size", "kind"),
+    [
+        ((192, 640), "images_downscaled"),
+        ((320, 1024), "images_downscaled"),
+        ((188, 621), "images_downscaled"),
+        ((352, 1216), "calibration_size"),  # cropped, as for the depth benchmark
+        ((370, 1226), "calibration_size"),  # of another day
+        ((375, 600), "calibration_size"),
+    ],
+)
+def test_images_of_another_size_than_the_calibration(tree, size, kind):
+    height, width = size
+    tree.edit_calibration(
+        "calib_cam_to_cam.txt", lambda line: f"{line.split(':')[0]}: 1242 375\n" if "S_rect" in line else line
+    )
+    for path in (tree.root / DRIVE).glob("image_0*/data/*.jpg"):
+        with Image.open(path) as image:
+            image.resize((width, height)).save(path)
+    tree.lists["val"] = tree.lists["test"] = []
+    result = tree.check()
+    assert {finding.kind for finding in result.findings} == {kind}
+    assert all("1242x375" in finding.detail and f"{width}x{height}" in finding.detail for finding in result.findings)
+    assert result.passed == (kind == "images_downscaled") == bool(result.views)
+
+
 def test_swapped_stereo_cameras(tree):
     folders = [tree.root / DRIVE / name for name in ("image_02", "aside", "image_03")]
     for i in (0, 2, 1):
