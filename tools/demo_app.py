@@ -45,15 +45,19 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before Gradio is imported
     prepare_environment()
     set_device(options.device)
-    _ = predictors[predictors.folders[0]]  # load now: errors appear at the start instead of at the first upload
+    _ = predictors[predictors.names[0]]  # load now: errors appear at the start instead of at the first upload
     with ended_by_ctrl_c():
         page_module = _import_interface()
+    from starlette.middleware import Middleware
+
     from tools.demo.examples import draw_examples
+    from tools.demo.host_check import HostCheck
     from tools.demo.visitors import Visitors
 
     print("Drawing examples ...", flush=True)
     examples = draw_examples(folder / "examples")
-    page = page_module.Page(predictors, Visitors(folder / "visitors"), examples, options).build()
+    visitors = Visitors(folder / "visitors")
+    page = page_module.Page(predictors, visitors, examples, options).build()
     stop = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stop.set())
@@ -61,6 +65,7 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
         **{"server_name": options.host, "server_port": options.port, "prevent_thread_lock": True, "quiet": True},
         **{"max_file_size": int(options.max_megabytes * 1e6), "ssr_mode": False, "share": False, "run_history": False},
         **{"theme": page_module.THEME, "css": (ROOT / "tools/demo/demo_page.css").read_text(), "footer_links": []},
+        app_kwargs={"middleware": [Middleware(HostCheck, options.host, options.allowed_hosts)]},
         head=f"<script>{(ROOT / 'tools/demo/pointer.js').read_text()}</script>",
     )
     if options.host not in ("127.0.0.1", "localhost", "::1"):
@@ -69,7 +74,8 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
         f"Serving http://{options.host}:{options.port}/. Press Ctrl-C to stop and delete all uploads.",
         flush=True,
     )
-    stop.wait()
+    while not stop.wait(page_module.CLEANING_SECONDS):
+        visitors.sweep()
     page.close(verbose=False)
 
 

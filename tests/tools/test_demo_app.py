@@ -1,5 +1,7 @@
 """``tools/demo_app.py``: command line, and the page in a headless browser."""
 
+import http.client
+import json
 import shutil
 import signal
 import socket
@@ -322,3 +324,45 @@ def test_server_listens_on_localhost_and_cleans_up_on_sigterm(weights, tmp_path)
     assert server.process.wait(timeout=WAIT) == 0
     assert not list(tmp_path.glob("depth_page_*"))
     assert "Traceback" not in server.log.read_text()
+
+
+def request(server, path: str, host: str = "localhost", body: dict | None = None) -> http.client.HTTPResponse:
+    """Send a request with this ``Host`` header."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT)
+    content = None if body is None else json.dumps(body)
+    connection.request("POST" if body else "GET", path, content, {"Host": host, "Content-Type": "application/json"})
+    return connection.getresponse()
+
+
+@pytest.mark.slow
+def test_foreign_host_names_are_refused_and_paths_hidden(server, weights):
+    for host, status in (("localhost", 200), (f"127.0.0.1:{server.port}", 200), ("foreign.example", 403)):
+        response = request(server, "/", host)
+        assert response.status == status and str(weights).encode() not in response.read()
+
+
+@pytest.mark.slow
+def test_queue_reports_its_state_and_does_not_block_the_page(server):
+    """Two visitors select the example video: the second is told its place, and then the start of its prediction."""
+    config = json.loads(request(server, "/config").read())
+    select = next(d["id"] for d in config["dependencies"] if d["targets"][0][1] == "select")
+    for visitor in ("first", "second"):
+        data = {"data": ["stereo", 81.5], "event_data": {"index": 3, "value": None, "selected": True}}
+        joined = request(
+            server,
+            "/gradio_api/queue/join",
+            body={**data, "fn_index": select, "session_hash": visitor, "trigger_id": 1},
+        )
+        assert joined.status == 200
+    messages = []
+    for line in request(server, "/gradio_api/queue/data?session_hash=second"):
+        if line.startswith(b"data:"):
+            messages.append(json.loads(line[5:]))
+            if messages[-1]["msg"] == "estimation":
+                started = time.monotonic()
+                assert request(server, "/").status == 200 and time.monotonic() - started < 10
+            if messages[-1]["msg"] == "process_completed":
+                break
+    kinds = [message["msg"] for message in messages]
+    assert kinds.index("estimation") < kinds.index("process_starts") and messages[-1]["success"]
+    assert isinstance(messages[kinds.index("estimation")]["rank"], int)

@@ -25,6 +25,9 @@ class PageOptions:
 
     host: str = _page("127.0.0.1", "address to listen on; 0.0.0.0 accepts connections from other machines")
     port: int = _page(7860, "port to listen on", at_least=1)
+    allowed_hosts: tuple[str, ...] = _page(
+        (), "further host names of the page, for example behind a proxy; requests under other names are refused"
+    )
     load_weights_folder: tuple[str, ...] = _page(
         (), "weights folders offered in the menu; if omitted, all in weights/ and the best of each run in logs/"
     )

@@ -15,10 +15,14 @@ from tools.demo.weights_menu import Predictors
 
 HERE = Path(__file__).resolve().parent
 TITLE = "Depth from a single image"
-HELP = "Bright is near, dark is far. Results are deleted when you leave, uploads after about ten minutes."
+HELP = (
+    "Bright is near, dark is far. Results are deleted when you leave or after an hour, uploads after "
+    "about ten minutes. Predictions run one at a time: the upload field shows your place in the queue."
+)
 FIELD_OF_VIEW = 81.5  # degrees, horizontal: KITTI's camera
 # The default theme downloads its fonts; system fonts keep the page offline.
 THEME = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+MAX_WAITING = 50  # predictions in the queue; further ones are refused with a message
 CLEANING_SECONDS, UPLOAD_SECONDS = 60, 600  # interval between clean-ups, and maximum age of an upload
 
 
@@ -51,7 +55,7 @@ class Page:
                 **{"interactive": False, "buttons": [], "elem_id": "examples"},
             )
             with gr.Row():
-                weights = gr.Dropdown(self._predictors.folders, label="Weights", min_width=280, elem_id="weights")
+                weights = gr.Dropdown(self._predictors.names, label="Weights", min_width=280, elem_id="weights")
                 field_of_view = gr.Slider(
                     30, 130, FIELD_OF_VIEW, step=0.5, label="Horizontal field of view (degrees)", min_width=280
                 )
@@ -74,6 +78,7 @@ class Page:
                 "outputs": outputs,
                 "concurrency_limit": 1,
                 "concurrency_id": "predict",
+                "show_progress_on": [sent],  # place in the queue and progress; the results may be hidden
                 "api_visibility": "private",
             }
             sent.upload(self.show_sent, [sent, *settings], **queued)
@@ -81,7 +86,7 @@ class Page:
             weights.input(self.show_again, settings, **queued)
             field_of_view.release(self.show_again, settings, **queued)
             blocks.unload(self.forget)
-        return blocks
+        return blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
 
     def show_sent(self, sent: str, weights: str, field_of_view: float, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         """Predict the depth of an upload."""
@@ -115,7 +120,7 @@ class Page:
             upload = read_upload(source, self._options.max_megabytes, self._options.max_frames)
             result = predict_upload(self._predictors[weights], upload, source.parent, field_of_view, progress)
         except UserError as error:
-            return _nothing(str(error))
+            return _nothing(self._predictors.without_paths(str(error)))
         except OSError:  # the disk is full, or the visitor left and their folder was deleted
             return _nothing("The result could not be written. Upload the file again, or try another one.")
         finally:

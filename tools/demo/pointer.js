@@ -49,5 +49,11 @@
     label.style.top = `${Math.max(event.clientY - 34, 4)}px`;
   }
 
+  // Hide the depth of the previous picture, also if the pointer does not move.
+  new MutationObserver(() => {
+    const holder = document.getElementById("depth");
+    if (label && !label.hidden && (!holder || holder.dataset.depth !== cached.text)) label.hidden = true;
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   for (const name of ["pointermove", "pointerdown"]) document.addEventListener(name, showDepth, true);
 })();

@@ -35,27 +35,53 @@ def _can_predict(folder: Path) -> bool:
     return all(any(folder.glob(f"{role}.*")) for role in NEEDED)
 
 
+def menu_names(folders: Sequence[str]) -> list[str]:
+    """Name weights folders without the server's paths: by their last components, as many as make them distinct.
+
+    Weights of a run include the run's name: RUN/models/weights_best.
+    """
+    parts = [Path(folder).absolute().parts for folder in folders]
+    names = []
+    for own in parts:
+        count = 3 if own[-2:-1] == ("models",) else 1
+        while count < len(own) and sum(other[-count:] == own[-count:] for other in set(parts)) > 1:
+            count += 1
+        names.append("/".join(own[-count:]))
+    return list(dict.fromkeys(names))
+
+
 class Predictors:
-    """Predictors by weights folder, each loaded on first use.
+    """Predictors by their names in the menu, each loaded on first use.
 
     Args:
-        folders: Weights folders, as shown in the menu; the first is the default.
+        folders: Weights folders; the first is the default.
         options: Device and network of the predictors.
+
+    Attributes:
+        names: Names in the menu, in the order of ``folders``.
     """
 
     def __init__(self, folders: Sequence[str], options: PageOptions) -> None:
-        self.folders = list(folders)
+        distinct = list({Path(folder).absolute(): folder for folder in folders}.values())
+        self.names = menu_names(distinct)
+        self._folders = dict(zip(self.names, distinct, strict=True))
         self._options = options
         self._loaded: dict[str, DepthPredictor] = {}
 
-    def __getitem__(self, folder: str) -> "DepthPredictor":
-        """Return the predictor of one of the ``folders``.
+    def __getitem__(self, name: str) -> "DepthPredictor":
+        """Return the predictor of one of the ``names``.
 
         Raises:
-            WeightsError: The folder is not in ``folders``, or its weights are damaged or do not fit the network.
+            WeightsError: The name is not in ``names``, or its weights are damaged or do not fit the network.
         """
-        if folder not in self.folders:  # the browser can send any string
+        if name not in self._folders:  # the browser can send any string
             raise WeightsError("These weights are not in the menu. Select weights from the menu.")
-        if folder not in self._loaded:
-            self._loaded[folder] = predictor_from(self._options, load_weights_folder=folder)
-        return self._loaded[folder]
+        if name not in self._loaded:
+            self._loaded[name] = predictor_from(self._options, load_weights_folder=self._folders[name])
+        return self._loaded[name]
+
+    def without_paths(self, message: str) -> str:
+        """Replace the paths of the folders in a message to a visitor by their names."""
+        for name, folder in self._folders.items():
+            message = message.replace(str(Path(folder).absolute()), name).replace(folder, name)
+        return message

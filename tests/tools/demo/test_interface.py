@@ -26,7 +26,7 @@ def visitor(name):
 
 
 def show(page, path, name="x", weights=0):
-    folder = page._predictors.folders[weights]
+    folder = page._predictors.names[weights]
     return dict(zip(NAMES, page.show_sent(str(path), folder, 80, visitor(name), lambda share: None), strict=True))
 
 
@@ -50,7 +50,7 @@ def test_files_are_deleted_if_the_visitor_leaves_during_prediction(page, photo, 
     def leave(share):
         page.forget(visitor("x"))
 
-    outputs = page.show_sent(str(photo), page._predictors.folders[0], 80, visitor("x"), leave)
+    outputs = page.show_sent(str(photo), page._predictors.names[0], 80, visitor("x"), leave)
     assert not outputs[NAMES.index("shown")].visible and not list((tmp_path / "visitors").iterdir())
 
 
@@ -65,15 +65,15 @@ def test_full_disk_is_reported(page, clip, monkeypatch):
 
 def test_changing_weights_predicts_the_same_file_again(page, photo):
     show(page, photo)
-    again = page.show_again(page._predictors.folders[1], 80, visitor("x"), lambda share: None)
+    again = page.show_again(page._predictors.names[1], 80, visitor("x"), lambda share: None)
     assert "scene units" in again[NAMES.index("summary")]
-    nothing = page.show_again(page._predictors.folders[1], 80, visitor("without upload"), lambda share: None)
+    nothing = page.show_again(page._predictors.names[1], 80, visitor("without upload"), lambda share: None)
     assert not nothing[NAMES.index("shown")].visible and not nothing[NAMES.index("message")].visible
 
 
 def test_example_is_predicted(page):
     chosen = SimpleNamespace(index=1)
-    outputs = page.show_example(page._predictors.folders[0], 80, chosen, visitor("x"), lambda share: None)
+    outputs = page.show_example(page._predictors.names[0], 80, chosen, visitor("x"), lambda share: None)
     assert outputs[NAMES.index("video")].visible and "clip" in outputs[NAMES.index("summary")]
 
 

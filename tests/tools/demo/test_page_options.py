@@ -10,6 +10,7 @@ def test_defaults_listen_on_localhost_only():
     opt = parse_page_options([])
     assert (opt.host, opt.port, opt.load_weights_folder) == ("127.0.0.1", 7860, ())
     assert (opt.max_megabytes, opt.max_frames, opt.depth_network, opt.device) == (100, 150, None, "auto")
+    assert opt.allowed_hosts == ()
     given = parse_page_options(["--host", "0.0.0.0", "--port", "80", "--load_weights_folder", "a", "b"])
     assert (given.host, given.port, given.load_weights_folder) == ("0.0.0.0", 80, ("a", "b"))
 

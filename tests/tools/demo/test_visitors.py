@@ -50,3 +50,35 @@ def test_sweep_deletes_folders_of_visitors_who_left(tmp_path):
     (gone.parent / "late.png").write_text("written after they left")
     visitors.sweep()
     assert held(root) == ["one.png"] and here.is_file()
+
+
+def test_folders_have_a_maximum_age(tmp_path, monkeypatch):
+    """A visitor whose browser crashed never says that they left."""
+    now = [0.0]
+    monkeypatch.setattr("tools.demo.visitors.time.monotonic", lambda: now[0])
+    (tmp_path / "one.png").write_text("1")
+    root = tmp_path / "visitors"
+    visitors = Visitors(root, max_seconds=100)
+    visitors.begin("old", tmp_path / "one.png")
+    now[0] = 60
+    visitors.begin("new", tmp_path / "one.png")
+    visitors.sweep()
+    assert len(held(root)) == 2
+    now[0] = 101
+    visitors.sweep()
+    assert len(held(root)) == 1 and visitors.begin("old") is None and visitors.begin("new") is not None
+
+
+def test_folders_have_a_maximum_total_size(tmp_path):
+    """The oldest are deleted; the newest is in use and stays, whatever its size."""
+    root = tmp_path / "visitors"
+    visitors = Visitors(root, max_bytes=2500)
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(bytes(1000))
+        visitors.begin(name, tmp_path / f"{name}.png")
+        visitors.sweep()
+    assert held(root) == ["b.png", "c.png"]
+    (tmp_path / "d.png").write_bytes(bytes(9000))
+    visitors.begin("d", tmp_path / "d.png")
+    visitors.sweep()
+    assert held(root) == ["d.png"]

@@ -28,8 +28,25 @@ def test_missing_weights_are_reported_with_remedies(tmp_path):
 def test_only_weights_in_the_menu_are_loaded(page_weights):
     mono, stereo = (str(page_weights / name) for name in ("mono", "stereo"))
     predictors = Predictors([mono], PageOptions())
-    assert predictors[mono] is predictors[mono]
-    with pytest.raises(WeightsError, match="not in the menu"):
-        _ = predictors[stereo]
-    with pytest.raises(WeightsError, match="--depth_network"):
-        _ = Predictors([mono], PageOptions(depth_network="resnet50"))[mono]
+    assert predictors["mono"] is predictors["mono"]
+    for name in ("stereo", mono, stereo):
+        with pytest.raises(WeightsError, match="not in the menu"):
+            _ = predictors[name]
+    with pytest.raises(WeightsError, match="--depth_network") as error:
+        _ = Predictors([mono], PageOptions(depth_network="resnet50"))["mono"]
+    assert str(page_weights) not in predictors.without_paths(str(error.value))
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/srv/w/mono", "/srv/w/stereo/"], ["mono", "stereo"]),
+        (["/srv/a/w", "/srv/b/w"], ["a/w", "b/w"]),
+        (["/srv/logs/run/models/weights_best", "weights/w"], ["run/models/weights_best", "w"]),
+        (["/x/r/models/w", "/y/r/models/w"], ["x/r/models/w", "y/r/models/w"]),
+        (["../other/w"], ["w"]),
+        (["w", "./w"], ["w"]),
+    ],
+)
+def test_menu_shows_no_server_paths(folders, names):
+    assert Predictors(folders, PageOptions()).names == names
