@@ -11,6 +11,8 @@ from paddle import nn
 from common.atomic_files import resolve_complete_dir
 from common.errors import UserError, WeightsError
 from serialization.checkpoint import STATE_FILE, check_checkpoint
+from serialization.weights_folder import INFO_FILE
+from training.run_lock import check_not_running
 
 FOLDER = "checkpoints"
 # .step_N.old: a checkpoint that a save was replacing when the process was killed.
@@ -85,6 +87,22 @@ class Checkpoints:
             os.replace(self.path(old), leaving)
             shutil.rmtree(leaving, ignore_errors=True)
 
+    def check_newest(self, step: int) -> None:
+        """Check that no other process has saved checkpoints that this run has not done.
+
+        Args:
+            step: steps that this run has done.
+
+        Raises:
+            UserError: there are some.
+        """
+        steps = self.steps()
+        if steps and steps[0] > step:
+            raise UserError(
+                f"another run has saved checkpoints up to step {steps[0]} in {self.folder} meanwhile. Pass --resume "
+                "auto to continue it, or start another run with --model_name or --log_dir."
+            )
+
     def clear_leftovers(self) -> None:
         """Remove the partly written or partly removed checkpoints of a killed process."""
         for path in self.folder.glob(".step_*.tmp"):
@@ -101,9 +119,11 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
 
     Raises:
         WeightsError: the folder is not a checkpoint or a run, or the checkpoint is damaged.
-        UserError: ``resume`` is None, but ``run_dir`` already contains a run.
+        UserError: ``resume`` is None, but ``run_dir`` already contains a run, or another process trains there.
     """
     own = Checkpoints(run_dir, keep=1)
+    if resume in (None, "auto"):
+        check_not_running(run_dir)
     if resume == "auto":
         return own.latest_valid()
     if resume is None:
@@ -115,14 +135,24 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
         if found is not None:
             return found
     if not (folder / STATE_FILE).is_file():
+        found = "this folder contains no checkpoint" if folder.is_dir() else "folder not found"
         raise WeightsError(
-            f"--resume {resume}: "
-            + ("folder not found" if not folder.is_dir() else "this folder contains no checkpoint")
-            + f". Pass the folder of a checkpoint (with {STATE_FILE}) or of a run (with {FOLDER}/step_N), or auto for "
-            "the newest checkpoint of this run."
+            f"--resume {resume}: {found}. Pass the folder of a checkpoint (with {STATE_FILE}) or of a run (with "
+            f"{FOLDER}/step_N), or auto for the newest checkpoint of this run.{_hint(folder)}"
         )
     check_checkpoint(folder)
     return folder
+
+
+def _hint(folder: Path) -> str:
+    """Return what to do with a folder of a run or of weights, such as ``RUN/models/weights_best``; empty for others."""
+    hint = ""
+    run = next((parent for parent in list(folder.absolute().parents)[:2] if (parent / FOLDER).is_dir()), None)
+    if run:
+        hint += f" To resume its run: --resume {run}."
+    if (folder / INFO_FILE).is_file():
+        hint += f" To start a new run from its weights: --load_weights_folder {folder}."
+    return hint
 
 
 def _refuse_to_mix(own: Checkpoints, run_dir: Path) -> None:

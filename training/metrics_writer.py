@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from common.atomic_files import atomic_file
-from common.errors import UserError
+from common.atomic_files import atomic_file, write_error
 
 # VisualDL writes in a thread. On a full disk the thread dies, and waiting for it would block forever.
 _VISUALDL_SECONDS = 10
@@ -65,7 +64,7 @@ class MetricsWriter:
             self._lines.write(json.dumps(line) + "\n")
             self._lines.flush()
         except OSError as fault:
-            raise UserError(f"{self._path} cannot be written: {fault.strerror or fault}.") from fault
+            raise write_error(self._path, fault) from fault
 
     def close(self) -> None:
         """Flush and close all files; ignore errors and time out on a full disk."""

@@ -7,6 +7,7 @@ from common.errors import DataError, OptionsError
 from options import OPTION_FIELDS, Options
 from serialization.checkpoint import OPTIONS_FILE, RunState
 from training.checkpoints import FOLDER, check_no_newer
+from training.run_lock import check_not_running
 
 # Options that may differ from the original run. Of the evaluation options, validation uses only gt_depth.
 MAY_CHANGE = {
@@ -49,7 +50,7 @@ def resumed_options(opt: Options, checkpoint: Path) -> Options:
 
 
 def check_resumable(opt: Options, checkpoint: Path, state: RunState, samples: int) -> None:
-    """Check that a run can continue from a checkpoint in the same order of samples, and has no newer checkpoints.
+    """Check that a run can continue from a checkpoint in the same order of samples, and is neither newer nor in use.
 
     Args:
         opt: options of the resumed run.
@@ -59,8 +60,9 @@ def check_resumable(opt: Options, checkpoint: Path, state: RunState, samples: in
 
     Raises:
         DataError: the split has another number of samples.
-        UserError: the run's folder has newer checkpoints.
+        UserError: the run's folder has newer checkpoints, or another process trains there.
     """
+    check_not_running(opt.run_dir)
     if state.samples != samples:
         raise DataError(
             f"split {opt.split_name} has {samples} usable training lines, but had {state.samples} when {checkpoint} "

@@ -106,6 +106,25 @@ def test_resume_accepts_a_run_a_checkpoint_or_auto(run_dir, tmp_path):
             find_checkpoint(str(wrong), empty)
 
 
+def test_resume_of_a_folder_within_a_run_names_the_run_and_the_weights(run_dir, tmp_path):
+    weights = run_dir / "models" / "weights_best"
+    released = tmp_path / "deeper" / "than" / "released"
+    for folder in (weights, released):
+        folder.mkdir(parents=True)
+        (folder / "weights.json").write_text("{}")
+    run, load = f" --resume {run_dir}.", "--load_weights_folder"
+    for folder, expected, absent in (
+        (weights, (run, f"{load} {weights}."), ()),
+        (run_dir / "models", (run,), (load,)),
+        (released, (f"{load} {released}.",), (run,)),
+        (tmp_path / "deeper", (), (load,)),
+    ):
+        with pytest.raises(WeightsError) as caught:
+            find_checkpoint(str(folder), tmp_path / "new")
+        assert all(words in str(caught.value) for words in expected)
+        assert not any(words in str(caught.value) for words in absent)
+
+
 def test_a_weights_folder_is_not_a_checkpoint(run_dir):
     folder = run_dir / "checkpoints" / "step_10"
     (folder / OPTIMIZER_FILE).unlink()
