@@ -11,7 +11,8 @@ import paddle
 from paddle import Tensor, nn
 
 from common.atomic_files import write_json
-from common.errors import DataError, Stopped, TrainingError, UserError
+from common.errors import DataError, OutputError, Stopped, TrainingError, UserError
+from common.folder_lock import FolderLock
 from datasets.batch import prepare_batch, split_batch
 from datasets.splits import fingerprint
 from layers.kernels.ops import use_kernels
@@ -26,6 +27,7 @@ from training.forward_pass import ForwardPass, ForwardResult
 from training.metrics_writer import drop_scalars_from
 from training.optimizer_step import OptimizerStep, check_amp
 from training.resume import check_resumable, resumed_options
+from training.run_lock import check_still_there, lock_run
 from training.run_metadata import RunMetadata
 from training.setup import (
     Components,
@@ -80,6 +82,7 @@ class Trainer:
         self.best: float = math.inf
         self.intrinsics: tuple[float, ...] | None = None
         self.kernels = False
+        self._lock: FolderLock | None = None
 
     @classmethod
     def from_options(cls, opt: Options, context: DistributedContext | None = None) -> "Trainer":
@@ -93,7 +96,8 @@ class Trainer:
             DataError: the split cannot be used, or the processes read different data.
             WeightsError: the initial weights or the checkpoint cannot be used.
             OptionsError: the options contradict those of the run to resume.
-            UserError: the device does not support the options, or the run's folder already contains a run.
+            UserError: the device does not support the options, the run's folder already contains a run, or another
+                process trains there.
         """
         context = context or DistributedContext()
         check_amp(opt.amp)
@@ -171,17 +175,27 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite, or the watchdog ends the run.
-            UserError: the run's folder cannot be written, or its disk has too little free space.
+            UserError: another process trains in the run's folder, the folder cannot be written or was deleted during
+                training, its disk has too little free space, or standard output is closed.
             Stopped: SIGTERM or Ctrl-C was received; a checkpoint has been saved.
         """
-        if self.context.is_main:
-            self._prepare_folder()
-            drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.samples_done)
-        sizes = [len(loader.dataset) for loader in (self.train_loader, self.val_loader)]
-        print(describe_run(self.opt, self.model, *sizes, self.total_steps, self.context.size), flush=True)
+        with contextlib.ExitStack() as stack:
+            if self.context.is_main:
+                self._lock = stack.enter_context(lock_run(self.opt.run_dir))
+                self._prepare_folder()
+            sizes = [len(loader.dataset) for loader in (self.train_loader, self.val_loader)]
+            print(describe_run(self.opt, self.model, *sizes, self.total_steps, self.context.size), flush=True)
+            started, first_step = time.monotonic(), self.step
+            self._train()
+        if self.intrinsics:
+            print(describe_intrinsics(self.intrinsics, self.opt.height, self.opt.width))
+        minutes = (time.monotonic() - started) / 60
+        print(f"{self.step - first_step} steps in {minutes:.1f} min. Best weights: {self.models_dir / 'weights_best'}")
+
+    def _train(self) -> None:
+        """Run the remaining epochs; where the run ends early, save what can be saved and say how to resume."""
         done = self.epoch * len(self.train_loader) * self.global_batch_size + self.samples_done
         self.logger.open(done, done + (self.total_steps - self.step) * self.global_batch_size)
-        started, first_step = time.monotonic(), self.step
         command = training_command(self.context)
         try:
             with self.stop:
@@ -193,10 +207,10 @@ class Trainer:
             self._save_checkpoint()
             message = f"Stopped after step {self.step} of {self.total_steps}."
             raise Stopped(stop.signum, message + self.checkpoints.resume_hint(command)) from None
-        except DataError as error:
+        except (DataError, OutputError) as error:
             if self.context.size == 1:  # with several, the others are in a step that all must finish together
                 self._save_checkpoint()
-            raise DataError(f"{error}{self.checkpoints.resume_hint(command)}") from error
+            raise type(error)(f"{error}{self.checkpoints.resume_hint(command)}") from error
         except TrainingError:  # no resume hint: it would recur
             raise
         except UserError as error:
@@ -205,17 +219,15 @@ class Trainer:
             self.logger.close()
             self.train_loader.close()
             self.val_loader.close()
-        if self.intrinsics:
-            print(describe_intrinsics(self.intrinsics, self.opt.height, self.opt.width))
-        minutes = (time.monotonic() - started) / 60
-        print(f"{self.step - first_step} steps in {minutes:.1f} min. Best weights: {self.models_dir / 'weights_best'}")
 
     def _prepare_folder(self) -> None:
+        self.checkpoints.check_newest(self.step)  # another process may have trained since the checkpoint was found
         try:
             write_json(self.models_dir / OPTIONS_FILE, self.opt.as_dict())
         except UserError as error:
             raise UserError(f"the run cannot start: {error} Pass another --log_dir.") from error
         self.checkpoints.clear_leftovers()
+        drop_scalars_from(self.opt.run_dir, self.step, keep_validation=not self.samples_done)
         epochs_left = self.opt.num_epochs - self.epoch
         if self.opt.max_steps:
             epochs_left = min(epochs_left, math.ceil((self.total_steps - self.step) / len(self.train_loader)))
@@ -234,10 +246,11 @@ class Trainer:
             seed_everything(self.opt.seed, self.step, self.context.rank)
             with self.metadata.step():
                 batch, result = self._run_step(raw)
-            scalars = self.optimizer_step.scalars()
-            self.logger.step(self.step, self.total_steps - 1, batch, result, self.compute_loss, scalars)
+            # Counted before it is logged: if the output is closed, the checkpoint that is saved contains this step.
+            step, last = self.step, self.total_steps - 1
             self.step += 1
             self.samples_done += self.global_batch_size
+            self.logger.step(step, last, batch, result, self.compute_loss, self.optimizer_step.scalars())
             if self.step == self.total_steps:
                 break
             if self.step % self.opt.checkpoint_frequency == 0 and self.steps_left_of_epoch:
@@ -345,6 +358,8 @@ class Trainer:
             ),
         )
         self.metadata.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
+        if self._lock is not None:
+            check_still_there(self._lock, self.opt.run_dir)
 
     def _save(self, name: str) -> None:
         if self.context.is_main:

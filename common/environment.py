@@ -1,4 +1,4 @@
-"""Environment of the scripts: settings before Paddle is imported, device selection, and exit codes.
+"""Environment of the scripts: settings before Paddle is imported, device selection, output and exit codes.
 
 Scripts call ``prepare_environment`` before they import any module that imports Paddle.
 """
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common.errors import Stopped, UserError
+from common.output import safe_output
 
 # Messages and warnings of Paddle that are irrelevant to users; all others are passed on.
 _NOISE = (
@@ -146,14 +147,16 @@ def set_device(name: str) -> str:
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's ``main`` and translate expected exceptions into exit codes without a traceback.
 
-    An error that the user can fix prints its message and exits with code 2. A signal exits with 128 plus its number, as
+    An error that the user can fix prints its message and exits with code 2; so does a closed or full standard output.
+    Characters that the output's encoding lacks are replaced. A signal exits with 128 plus its number, as
     shells do: 130 for Ctrl-C, 143 for SIGTERM.
 
     Raises:
         SystemExit: ``main`` raised ``UserError``, ``Stopped`` or ``KeyboardInterrupt``.
     """
     try:
-        main()
+        with safe_output():
+            main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -27,6 +27,10 @@ class TrainingError(UserError):
     """Training cannot continue, for example because the loss is not finite."""
 
 
+class OutputError(UserError):
+    """Standard output was closed, or its disk is full."""
+
+
 class Stopped(Exception):  # noqa: N818  (no error)
     """A signal stopped the program, after it saved its state.
 

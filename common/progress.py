@@ -22,8 +22,10 @@ class Progress:
 
     def __init__(self, total: int | None, unit: str = "samples", seconds: float = math.inf, done: int = 0) -> None:
         self._on_terminal = sys.stdout.isatty()
-        # Without a terminal, tqdm only counts; ``update`` prints its line.
-        self._sink = None if self._on_terminal else open(os.devnull, "w")  # noqa: SIM115
+        # Without a terminal, tqdm only counts; ``update`` prints its line. From the encoding, tqdm chooses the bar's
+        # characters.
+        encoding = getattr(sys.stdout, "encoding", None)
+        self._sink = None if self._on_terminal else open(os.devnull, "w", encoding=encoding)  # noqa: SIM115
         stream = self._sink or sys.stdout
         self._bar = tqdm(
             total=total, initial=done, unit=f" {unit}", bar_format=_FORMAT, file=stream, dynamic_ncols=True

@@ -36,7 +36,7 @@ def init_distributed(timeout: float) -> DistributedContext:
     context = DistributedContext(dist.get_rank(), size, timeout)
     context.connect(os.environ["PADDLE_MASTER"].rpartition(":")[0], _first_value)
     if not context.is_main:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115  (to the end of the process)
     return context
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import DataError, OptionsError, Stopped, UserError, WeightsError
+from common.errors import DataError, OptionsError, OutputError, Stopped, UserError, WeightsError
 from options import OPTION_FIELDS
 from trainer import Trainer
 from training.checkpoints import find_checkpoint
@@ -31,6 +31,26 @@ def assert_same_run(first: Path, second: Path, checkpoint: str) -> None:
     expected, got = contents(first, checkpoint), contents(second, checkpoint)
     assert got.keys() == expected.keys()
     assert [name for name in expected if got[name] != expected[name]] == []
+
+
+@pytest.mark.parametrize("when", ["step", "validation"])
+def test_a_closed_output_loses_nothing(tiny_options, run, tmp_path, monkeypatch, when):
+    """An epoch has 12 steps: the output closes at the sixth loss, or at the result of the first validation."""
+    run(model_name="whole", max_steps=13)
+    trainer = Trainer.from_options(tiny_options(model_name="closed", max_steps=13, checkpoint_frequency=100))
+    report = getattr(trainer.logger, when)
+
+    def fail(step, *arguments):
+        report(step, *arguments)
+        if step >= 5:
+            raise OutputError("the program that read the output has ended.")
+
+    monkeypatch.setattr(trainer.logger, when, fail)
+    with pytest.raises(OutputError, match=r"(?s)has ended.*To resume: python train.py --resume \S+") as caught:
+        trainer.train()
+    assert str(caught.value).endswith("step_6" if when == "step" else "step_12")
+    run(model_name="closed", max_steps=13, resume="auto")
+    assert_same_run(tmp_path / "whole", tmp_path / "closed", "step_13")
 
 
 @pytest.mark.parametrize(
