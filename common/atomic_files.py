@@ -4,7 +4,6 @@ A process killed at any moment leaves the old version or the new one, never a pa
 the next save removes the leftovers of a killed one. Only one process at a time may write a path.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -14,20 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from common.errors import UserError
-
-_ADVICE = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), " Free disk space, or write to another disk."),
-    errno.EFBIG: " Raise the limit on file sizes (ulimit -f).",
-    **dict.fromkeys((errno.EACCES, errno.EPERM), " Change its permissions, or write to another folder."),
-    errno.EROFS: " Write to another folder.",
-    errno.ENOENT: " Its folder was deleted or moved at that moment; do not change it while a program writes there.",
-}
-
-
-def write_error(path: Path, fault: OSError) -> UserError:
-    """Return the error that says why a file or folder cannot be written, and what to do."""
-    return UserError(f"{path} cannot be written: {fault.strerror or fault}.{_ADVICE.get(fault.errno, '')}")
+from common.errors import write_error
 
 
 @contextmanager

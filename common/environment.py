@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from common.errors import Stopped, UserError
+from common.errors import SYSTEM_FAULTS, Stopped, UserError
 from common.output import safe_output
 
 # Messages and warnings of Paddle that are irrelevant to users; all others are passed on.
@@ -147,18 +147,25 @@ def set_device(name: str) -> str:
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's ``main`` and translate expected exceptions into exit codes without a traceback.
 
-    An error that the user can fix prints its message and exits with code 2; so does a closed or full standard output.
-    Characters that the output's encoding lacks are replaced. A signal exits with 128 plus its number, as
-    shells do: 130 for Ctrl-C, 143 for SIGTERM.
+    An error that the user can fix prints its message and exits with code 2; so do a closed standard output, a missing
+    permission and a full disk, wherever they are found. Characters that the output's encoding lacks are replaced. A
+    signal exits with 128 plus its number, as shells do: 130 for Ctrl-C, 143 for SIGTERM.
 
     Raises:
-        SystemExit: ``main`` raised ``UserError``, ``Stopped`` or ``KeyboardInterrupt``.
+        SystemExit: ``main`` raised ``UserError``, an ``OSError`` of ``SYSTEM_FAULTS``, ``Stopped`` or
+            ``KeyboardInterrupt``.
     """
     try:
         with safe_output():
             main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as fault:
+        if fault.errno not in SYSTEM_FAULTS:
+            raise
+        where = fault.filename or "a file"
+        print(f"error: {where} cannot be used: {fault.strerror}. {SYSTEM_FAULTS[fault.errno]}", file=sys.stderr)
         raise SystemExit(2) from None
     except Stopped as stop:
         print(stop, file=sys.stderr)

@@ -3,6 +3,7 @@
 Scripts print these errors without a traceback and exit. Any other exception is a bug and keeps its traceback.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,6 +43,23 @@ class Stopped(Exception):  # noqa: N818  (no error)
     def __init__(self, signum: int, message: str = "") -> None:
         super().__init__(message)
         self.signum = signum
+
+
+# Faults of the system that the user can fix, and what to do.
+SYSTEM_FAULTS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free disk space, or write to another disk."),
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f).",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "Change its permissions, or pass another path."),
+    errno.EROFS: "Write to another folder.",
+}
+
+
+def write_error(path: object, fault: OSError) -> UserError:
+    """Return the error that says why a file or folder cannot be written, and what to do."""
+    advice = SYSTEM_FAULTS.get(fault.errno, "")
+    if fault.errno == errno.ENOENT:
+        advice = "Its folder was deleted or moved at that moment. Do not change it while a program writes there."
+    return UserError(f"{path} cannot be written: {fault.strerror or fault}. {advice}".rstrip())
 
 
 @contextmanager

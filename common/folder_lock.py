@@ -15,8 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from common.atomic_files import write_error
-from common.errors import UserError
+from common.errors import UserError, write_error
 
 try:
     import fcntl

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from common.atomic_files import atomic_file, write_error
+from common.atomic_files import atomic_file
+from common.errors import write_error
 
 # VisualDL writes in a thread. On a full disk the thread dies, and waiting for it would block forever.
 _VISUALDL_SECONDS = 10
