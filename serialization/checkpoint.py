@@ -122,12 +122,31 @@ def read_state(folder: Path) -> RunState:
     except (OSError, ValueError, RecursionError) as fault:
         raise WeightsError(f"'{path}' cannot be read: {fault}.") from fault
     names = {field.name for field in dataclasses.fields(RunState)}
-    if not isinstance(content, dict) or set(content) != names:
+    if not isinstance(content, dict):
+        raise WeightsError(f"'{path}' is damaged: expected an object, got {type(content).__name__}. Copy it again.")
+    if set(content) != names:
         raise WeightsError(
             f"'{path}' was written by another version of this project: expected {', '.join(sorted(names))}, found "
-            f"{', '.join(map(str, content))}. Resume with the version that wrote it."
+            f"{', '.join(content)[:200]}. Resume with the version that wrote it."
         )
+    wrong = [name for name, value in content.items() if not _fits(name, value)]
+    if wrong:
+        found = ", ".join(f"{name} should not be {type(content[name]).__name__}" for name in wrong)
+        raise WeightsError(f"'{path}' is damaged: {found}. Copy the checkpoint again, or resume from another one.")
     return RunState(**content)
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Return whether a value has the type of a field of ``RunState``."""
+    if name in ("step", "epoch", "samples_done", "samples"):
+        return type(value) is int and value >= 0
+    if name in ("best", "loss_scale"):
+        return value is None or type(value) in (int, float)
+    if name in ("compiled", "kernels"):
+        return type(value) is bool
+    if name == "seconds":
+        return isinstance(value, dict) and all(type(number) in (int, float) for number in value.values())
+    return isinstance(value, dict)
 
 
 def restore_checkpoint(

@@ -58,7 +58,7 @@ class StagingDir:
         """List the drives or sequences that were unpacked from an archive."""
         try:
             return frozenset(json.loads(self._record(archive.name).read_text(encoding="utf-8"))["parts"])
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):  # missing or damaged
             return frozenset()
 
     def left_over(self) -> list[str]:

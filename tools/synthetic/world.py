@@ -100,9 +100,12 @@ def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], N
         Whether the world was written.
 
     Raises:
-        DataError: If the folder contains anything else, or a worker process exited unexpectedly.
+        DataError: If the folder contains anything else or is a file, or a worker process exited unexpectedly.
+        UserError: If the folder cannot be written.
     """
     manifest = {"version": VERSION, **asdict(world)}
+    if out.is_file():
+        raise DataError(f"{out} is a file. Expected a new or empty folder as --out.")
     if out.exists() and any(out.iterdir()):
         _check_existing(out, manifest)
         return False
@@ -122,10 +125,12 @@ def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], N
 def _check_existing(out: Path, manifest: dict) -> None:
     try:
         found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = None
     if found != manifest:
-        what = f"another world ({found})" if found else "files other than a world"
+        # Values of a damaged manifest may be of any type and length.
+        is_world = isinstance(found, dict) and {*map(type, found.values())} == {int} and found.keys() == manifest.keys()
+        what = f"another world ({found})" if is_world else "files other than a world"
         raise DataError(
             f"{out} contains {what}. Expected an empty folder or this world ({manifest}). Choose another --out."
         )

@@ -164,6 +164,13 @@ def _bad_data(content):
     return _corrupt(content, info.header_offset + 30 + name_length + extra_length + info.compress_size // 2)
 
 
+@pytest.mark.parametrize("record", ["[]", "{}", "3", "null", '{"parts": 3}', '{"parts": [[1]]}', "[" * 9999, "\0"])
+def test_a_damaged_record_counts_as_not_unpacked(work, data, record):
+    (data / ".work").mkdir()
+    (data / ".work" / f"{ARCHIVE.name}.json").write_text(record)
+    assert work.parts(ARCHIVE) == frozenset()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
