@@ -52,7 +52,7 @@ def predict(opt: PredictOptions) -> list[DataError]:
         UserError: Nothing can be predicted: no images, weights that do not fit, or an unwritable output folder.
     """
     cameras = [text for text in opt.inputs if camera_number(text) is not None]
-    sources = find_files([text for text in opt.inputs if text not in cameras])
+    sources = find_files([text for text in opt.inputs if text not in cameras], print)
     output_dir = Path(opt.output_dir)
     jobs = plan_jobs(sources, output_dir, opt.save)
     intrinsics = make_intrinsics(opt.intrinsics, opt.fov)

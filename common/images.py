@@ -13,7 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,8 +21,10 @@ import numpy as np
 from PIL import Image
 
 from common.errors import DataError
-from common.signatures import HEAD_BYTES, IMAGE_NAMES, image_format
+from common.signatures import HEAD_BYTES, IMAGE_NAMES, image_format, open_file, unsupported_format, video_format
 
+MAX_SIDE = 65_535  # JPEG's limit; longer sides come from defects or attacks, and overflow the resizing functions
+MULTIPLE = {"GIF": "animation", "WEBP": "animation", "PNG": "animation", "TIFF": "multi-page image"}
 MAX_PIXELS = 178_956_970  # Pillow's limit for decompression bombs; 0.5 GB as RGB
 # Exceptions that Pillow's decoders raise for damaged content.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, OverflowError)
@@ -67,15 +69,18 @@ def open_image(source: ImageSource, *, what: str = "Image", max_pixels: int = MA
     is_path = isinstance(source, (str, os.PathLike))
     name = f"{what} {source}" if is_path else f"The {what.lower()}"
     try:
-        with open(source, "rb") if is_path else nullcontext(source) as stream, _identify(stream, name) as image:
+        with _opened(source, name) as stream, _identify(stream, name) as image:
+            if max(image.size) > MAX_SIDE:
+                raise DataError(
+                    f"{name} is too large: got {image.width}x{image.height} pixels, allowed: sides up to {MAX_SIDE}. "
+                    "Crop or resize it."
+                )
             if image.width * image.height > max_pixels:
                 raise DataError(
                     f"{name} is too large: got {image.width}x{image.height} pixels, allowed: {max_pixels / 1e6:.0f} "
                     "million. Resize it."
                 )
             yield image
-    except FileNotFoundError:
-        raise DataError(f"{name} not found.") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} is too large: it has too many pixels. Resize it.") from error
     except MemoryError as error:
@@ -85,6 +90,22 @@ def open_image(source: ImageSource, *, what: str = "Image", max_pixels: int = MA
         raise DataError(f"{name} cannot be read ({reason}): it is damaged or truncated. Copy it again.") from error
 
 
+@contextmanager
+def _opened(source: ImageSource, name: str) -> Iterator[BinaryIO]:
+    """Open a path; pass on a stream."""
+    if not isinstance(source, (str, os.PathLike)):
+        yield source
+        return
+    try:
+        stream = open_file(source)
+    except FileNotFoundError:
+        raise DataError(f"{name} not found.") from None
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error.strerror}).") from error
+    with stream:
+        yield stream
+
+
 def _identify(stream: BinaryIO, name: str) -> Image.Image:
     """Open the image with the decoder that matches its signature."""
     head = stream.read(HEAD_BYTES)
@@ -92,6 +113,11 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
         raise DataError(f"{name} cannot be read: the file is empty. Copy it again.")
     found = image_format(head)
     if found is None:
+        known = unsupported_format(head, Path(getattr(stream, "name", None) or "FILE").name)
+        if known:
+            raise DataError(f"{name} {known}. Supported are {IMAGE_NAMES}.")
+        if video_format(head):
+            raise DataError(f"{name} is a video, expected an image.")
         raise DataError(f"{name} is not a {IMAGE_NAMES} file. Convert it to one of these formats.")
     stream.seek(0)
     try:
@@ -114,6 +140,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
         DataError: The image is missing, has an unsupported format, is damaged, truncated, too large or floating-point.
     """
     with open_image(source, max_pixels=max_pixels) as image:
+        _refuse_multiple(image, source)
         image.load()
         return _to_8_bits(_turned(image, _turn(image)), source)
 
@@ -141,12 +168,35 @@ def load_small_grey(path: str | Path, width: int, least_height: int = 1) -> tupl
         DataError: As in ``load_image``.
     """
     with open_image(path) as image:
+        _refuse_multiple(image, path)
         turn = _turn(image)
         size = image.size[::-1] if turn in _SIDEWAYS else image.size
         small = width, max(least_height, round(size[1] * width / size[0]))
         image.draft("L", small[::-1] if turn in _SIDEWAYS else small)
         grey = _to_8_bits(_turned(image, turn), path).convert("L")
         return size[::-1], np.asarray(grey.resize(small, Image.Resampling.BOX))
+
+
+def _refuse_multiple(image: Image.Image, source: ImageSource) -> None:
+    """Refuse animations and multi-page images, of which all frames but one would be lost.
+
+    Phones store JPEGs with a preview or a gain map, and TIFFs may contain thumbnails; these count as one image.
+    """
+    what = MULTIPLE.get(image.format)
+    if what is None or not getattr(image, "is_animated", False):
+        return
+    size = image.size
+    image.seek(1)
+    is_thumbnail = image.format == "TIFF" and image.size != size
+    image.seek(0)
+    if is_thumbnail:
+        return
+    name = Path(source).name if isinstance(source, (str, os.PathLike)) else "FILE"
+    stem = name.rpartition(".")[0] or name
+    how = f"magick {name} {stem}_%06d.png" if image.format == "TIFF" else f"ffmpeg -i {name} {stem}.mp4"
+    raise DataError(
+        f"Image {source} is a {image.format} {what}, expected a single image. Convert it, for example: {how}"
+    )
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -4,10 +4,13 @@ Decoders may try only the format detected here. The tables exclude formats that 
 files (HLS and DASH playlists, SDP, concatenation scripts).
 """
 
+import errno
+import os
 import re
+import stat
 import struct
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 HEAD_BYTES = 1024  # bytes read to detect a format
 
@@ -39,6 +42,48 @@ _LARGEST_BRANDS = 4096  # bytes, upper limit of an ftyp box
 # Brands of still images, which use the same container.
 _IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"jp2 ")
 
+# Formats that are not read: name and conversion -> signature.
+_RAW_STREAM = "ffmpeg -i FILE -c copy OUT.mp4"
+_UNSUPPORTED = {
+    ("a raw H.264 stream without time stamps", _RAW_STREAM): re.compile(rb"\0?\0\0\x01[\x09\x27\x47\x67]"),
+    ("a raw H.265 stream without time stamps", _RAW_STREAM): re.compile(rb"\0?\0\0\x01[\x40\x46]\x01"),
+    ("a JPEG 2000 image", "magick FILE OUT.png"): re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
+    ("a JPEG XL image", "magick FILE OUT.png"): re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "),
+    ("a Photoshop document", "magick 'FILE[0]' OUT.png"): re.compile(rb"8BPS"),
+    ("an OpenEXR image", "magick FILE OUT.png"): re.compile(rb"v/1\x01"),
+}
+
+
+def open_file(path: str | os.PathLike) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises:
+        OSError: The file cannot be opened, or is a pipe or device, which could block or never end.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return open(path, "rb")
+
+
+def unsupported_format(head: bytes, name: str) -> str | None:
+    """Describe content that is neither a supported image nor a supported video, and how to convert it.
+
+    Args:
+        head: First bytes of the file.
+        name: Name of the file, for the example of a conversion.
+
+    Returns:
+        The end of a sentence that begins with the name of the file, and the conversion; None for unknown content.
+    """
+    found = next((about for about, pattern in _UNSUPPORTED.items() if pattern.match(head)), None)
+    if head[:2] == b"\0\0" and head[4:8] == b"ftyp" and head[8:12] in _IMAGE_BRANDS:
+        found = f"an {'AVIF' if head[8:11] == b'avi' else 'HEIC'} image", "magick FILE OUT.jpg"
+    if found is None:
+        return None
+    stem = name.rpartition(".")[0] or name
+    return f"is {found[0]}. Convert it, for example: {found[1].replace('FILE', name).replace('OUT', stem)}"
+
 
 def image_format(head: bytes) -> str | None:
     """Return Pillow's name of the image format, or None if it is not in ``IMAGES``."""
@@ -60,7 +105,7 @@ def media_kind(path: Path) -> Literal["image", "video"] | None:
     Raises:
         OSError: The file cannot be read.
     """
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(HEAD_BYTES)
     if image_format(head):
         return "image"

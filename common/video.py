@@ -20,7 +20,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from common.errors import DataError, UserError
-from common.signatures import HEAD_BYTES, VIDEO_NAMES, video_format
+from common.signatures import HEAD_BYTES, VIDEO_NAMES, image_format, open_file, unsupported_format, video_format
 
 MAX_PIXELS = 1 << 26  # per frame: 8192x8192
 # Demuxer options that prevent FFmpeg from opening other files. Some are its defaults, set in case these change.
@@ -81,7 +81,7 @@ def _damage(path: Path) -> Iterator[None]:
 
 def _demuxer(path: Path) -> str:
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
         raise DataError(f"Video {path} not found.") from None
@@ -91,7 +91,11 @@ def _demuxer(path: Path) -> str:
         raise DataError(f"Video {path} cannot be read as a video: the file is empty. Copy it again.")
     demuxer = video_format(head)
     if demuxer is None:
-        raise DataError(f"Video {path} cannot be read as a video: its content is not {VIDEO_NAMES}. Convert it.")
+        known = unsupported_format(head, path.name)
+        if known:
+            raise DataError(f"Video {path} cannot be read as a video: it {known}. Supported are {VIDEO_NAMES}.")
+        what = "it is an image" if image_format(head) else f"its content is not {VIDEO_NAMES}"
+        raise DataError(f"Video {path} cannot be read as a video: {what}. Convert it.")
     return demuxer
 
 

@@ -42,7 +42,7 @@ def main() -> None:
     """Parse the command line, predict depth and store the scale."""
     args = _parser().parse_args()
     _check(args)
-    paths = find_images(args.images)
+    paths = find_images(args.images, print)
     given = make_intrinsics(args.intrinsics, args.fov)
     if args.distance is not None and len(paths) != 1:
         raise OptionsError(f"--distance: got {len(paths)} images, expected one")

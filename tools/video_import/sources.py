@@ -82,7 +82,7 @@ class ImageFolderSource(Source):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.images = find_images([str(path)])
+        self.images = find_images([str(path)], lambda note: print(f"  {note}"))
         self.times = np.arange(len(self.images), dtype=float)
         self.size = read_image(self.images[0]).shape[:2]
 
