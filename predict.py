@@ -5,23 +5,24 @@ Example:
 """
 
 import itertools
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.atomic_files import atomic_file
+from common.atomic_files import atomic_file, check_writable
 from common.environment import prepare_environment, run_script, set_device
-from common.errors import DataError, OptionsError
+from common.errors import DataError, OptionsError, Stopped
 from common.images import read_image
 from common.input_files import camera_number, find_files
 from common.progress import Progress
 from common.video import TimedFrame, open_camera, open_video
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from inference.from_options import predictor_from
-from inference.jobs import Job, VideoJob, common_folder, open_output_dir, plan_jobs, plan_video
+from inference.jobs import PICTURE, Job, VideoJob, open_output_dir, plan_jobs, plan_video
 from inference.predict_options import PredictOptions, parse_predict_options
 from inference.road_scale import RoadScale
 from inference.video_files import CAMERA_RATE, Clock, VideoWriter
@@ -50,26 +51,33 @@ def predict(opt: PredictOptions) -> list[DataError]:
 
     Raises:
         UserError: Nothing can be predicted: no images, weights that do not fit, or an unwritable output folder.
+        Stopped: Ctrl-C.
     """
     cameras = [text for text in opt.inputs if camera_number(text) is not None]
     sources = find_files([text for text in opt.inputs if text not in cameras], print)
     output_dir = Path(opt.output_dir)
     jobs = plan_jobs(sources, output_dir, opt.save)
     intrinsics = make_intrinsics(opt.intrinsics, opt.fov)
+    check_writable(output_dir)
     predictor = _load(opt)
-    since = open_output_dir(output_dir, _settings(opt, predictor, sources), opt.overwrite)
+    has_videos = bool(cameras) or any(isinstance(job, VideoJob) for job in jobs)
+    since = open_output_dir(output_dir, _settings(opt, predictor, has_videos), jobs, opt.overwrite)
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
         print(f"Skipping {len(jobs) - len(waiting)} of {len(jobs)} images: already predicted")
     if opt.engine == "paddle":
         _choose_kernels(opt, sum(isinstance(job, Job) for job in waiting), len(waiting) + len(cameras))
     run = _Run(opt, predictor, intrinsics, since)
-    run.images([job for job in waiting if isinstance(job, Job)])
-    for job in waiting:
-        if isinstance(job, VideoJob):
-            run.video(job)
-    for text in dict.fromkeys(cameras):
-        run.camera(camera_number(text), output_dir)
+    try:
+        run.images([job for job in waiting if isinstance(job, Job)])
+        for job in waiting:
+            if isinstance(job, VideoJob):
+                run.video(job)
+        for text in dict.fromkeys(cameras):
+            run.camera(camera_number(text), output_dir)
+    except KeyboardInterrupt:
+        how = "Run the same command without --overwrite" if opt.overwrite else "Run the same command"
+        raise Stopped(signal.SIGINT, f"Stopped at {run.place}. {how} to resume.") from None
     count = len(jobs) + len(cameras)
     what = "images" if all(isinstance(job, Job) for job in jobs) and not cameras else "images and videos"
     print(f"Saved predictions of {count - len(run.failures)} {what} to {output_dir}")
@@ -117,20 +125,29 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
     return predictor
 
 
-def _settings(opt: PredictOptions, predictor: "DepthPredictor | ExportedPredictor", sources: Sequence[Path]) -> dict:
-    """Collect everything that a prediction depends on, as JSON-compatible values."""
-    return {
-        "folder of the images": str(common_folder(sources)) if sources else "",
+def _settings(
+    opt: PredictOptions, predictor: "DepthPredictor | ExportedPredictor", has_videos: bool
+) -> dict[str, dict[str, Any]]:
+    """Collect everything that the outputs of each kind depend on, as JSON-compatible values."""
+    network = {
         "checksum of the weights": predictor.checksum(),
         "engine": opt.engine,
         "height and width": list(predictor.size),
         "least and greatest depth": list(predictor.depth_range),
-        "metres in a scene unit": predictor.scale,
-        "camera height": opt.camera_height,
-        "intrinsics or field of view": opt.intrinsics or opt.fov,
-        "frames of a video": opt.max_frames,
         "post_process": opt.post_process,
     }
+    scale = {"metres in a scene unit": predictor.scale, "camera height": opt.camera_height}
+    camera = {"intrinsics or field of view": opt.intrinsics or opt.fov}
+    settings = {}
+    for kind in opt.save:
+        writer = WRITERS[kind]
+        settings[kind] = {
+            **network,
+            **(scale if writer.has_depth else {}),
+            **(camera if writer.needs_intrinsics or (writer.has_depth and opt.camera_height) else {}),
+            **({"frames of a video": opt.max_frames} if kind == PICTURE and has_videos else {}),
+        }
+    return settings
 
 
 class _Run:
@@ -141,6 +158,7 @@ class _Run:
 
     Attributes:
         failures: Errors of the images and videos that could not be read or predicted.
+        place: What is being predicted.
     """
 
     def __init__(
@@ -152,6 +170,7 @@ class _Run:
     ) -> None:
         self._opt, self._predictor, self._intrinsics, self._since = opt, predictor, intrinsics, since
         self.failures: list[DataError] = []
+        self.place = "the start"
 
     def images(self, jobs: Sequence[Job]) -> None:
         """Predict images."""
@@ -159,6 +178,7 @@ class _Run:
             return
         with self._progress(len(jobs), "images") as progress:
             for start in range(0, len(jobs), self._opt.batch_size):
+                self.place = f"image {start + 1} of {len(jobs)}"
                 batch = jobs[start : start + self._opt.batch_size]
                 readable: list[tuple[Job, np.ndarray]] = []
                 for job in batch:
@@ -217,6 +237,7 @@ class _Run:
         numbered = enumerate(itertools.islice(frames, self._opt.max_frames))
         road = self._road(keep=True)
         while batch := list(itertools.islice(numbered, 1 if clock else self._opt.batch_size)):
+            self.place = f"frame {batch[0][0]} of {job.source.name}"
             waiting = [(i, frame) for i, frame in batch if writer or not job.frame(i).is_done(self._since)]
             if waiting:
                 self._K(waiting[0][1].pixels)  # implausible intrinsics are refused before the prediction

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.atomic_files import atomic_file
+from common.atomic_files import atomic_file, write_json
 from common.errors import DataError
 from common.input_files import is_video
 from inference.writers import WRITERS, PredictedImage
@@ -19,9 +19,16 @@ VIDEO_ENDING = "_picture.mp4"
 
 @dataclass(frozen=True)
 class Job:
-    """One image or frame, and its output files by kind."""
+    """One image or frame.
+
+    Attributes:
+        source: Image file, or the video or camera of the frame.
+        stem: Path of the outputs, without their suffixes.
+        outputs: Kind -> output file.
+    """
 
     source: Path
+    stem: Path
     outputs: Mapping[str, Path]
 
     def is_done(self, since: int) -> bool:
@@ -62,7 +69,7 @@ class VideoJob:
 
     def frame(self, index: int) -> Job:
         """Return the job of a frame, counted from 0."""
-        return Job(self.source, {kind: self.folder / f"{index:06d}{WRITERS[kind].ending}" for kind in self.kinds})
+        return image_job(self.source, self.folder / f"{index:06d}", self.kinds)
 
     def has_video(self, since: int) -> bool:
         """Return whether no video is requested, or it exists and is not older than ``since``."""
@@ -105,7 +112,7 @@ def plan_jobs(sources: Sequence[Path], output_dir: Path, kinds: Sequence[str]) -
                 f"{other} and {source} would both write {stem}_*. Predict them in two runs with separate --output_dir, "
                 "using patterns such as '*.png'."
             )
-        jobs.append(plan_video(source, stem, kinds) if is_video(source) else _plan_image(source, stem, kinds))
+        jobs.append(plan_video(source, stem, kinds) if is_video(source) else image_job(source, stem, kinds))
     folders = {(output_dir / path.relative_to(root)).parent for path in sources}
     taken = folders & {path.parent for path in sources}
     if taken:
@@ -116,8 +123,9 @@ def plan_jobs(sources: Sequence[Path], output_dir: Path, kinds: Sequence[str]) -
     return jobs
 
 
-def _plan_image(source: Path, stem: Path, kinds: Sequence[str]) -> Job:
-    return Job(source, {kind: stem.with_name(stem.name + WRITERS[kind].ending) for kind in kinds})
+def image_job(source: Path, stem: Path, kinds: Sequence[str]) -> Job:
+    """Plan the outputs of an image or frame."""
+    return Job(source, stem, {kind: stem.with_name(stem.name + WRITERS[kind].ending) for kind in kinds})
 
 
 def plan_video(source: Path, stem: Path, kinds: Sequence[str]) -> VideoJob:
@@ -126,38 +134,83 @@ def plan_video(source: Path, stem: Path, kinds: Sequence[str]) -> VideoJob:
     return VideoJob(source, stem, tuple(kind for kind in kinds if kind != PICTURE), video)
 
 
-def open_output_dir(output_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> int:
-    """Record the settings of the predictions in a folder, to prevent a resume with different settings.
+def open_output_dir(
+    output_dir: Path,
+    settings: Mapping[str, Mapping[str, Any]],
+    jobs: Sequence[Job | VideoJob],
+    overwrite: bool,
+) -> int:
+    """Record inputs and settings of the predictions in a folder, to prevent a resume with different ones.
 
-    The record is older than every prediction made with it and, with ``overwrite``, newer than every existing file. An
-    interrupted run with ``overwrite`` therefore resumes like any other.
+    New inputs and kinds are added to the record. It counts as older than every prediction made with it and, with
+    ``overwrite``, as newer than every existing file. An interrupted run with ``overwrite`` therefore resumes like any
+    other.
 
     Args:
         output_dir: Output folder; created if missing.
-        settings: JSON-compatible values.
-        overwrite: Replace the recorded settings.
+        settings: Kind -> everything that its outputs depend on, as JSON-compatible values.
+        jobs: The planned predictions.
+        overwrite: Replace the record.
 
     Returns:
         Modification time of the record (``st_mtime_ns``); older outputs do not count as done.
 
     Raises:
-        DataError: The predictions in the folder were produced with different settings.
+        DataError: The predictions in the folder were produced with different settings, or from other inputs.
     """
     path = output_dir / RECORD
-    if path.is_file() and not overwrite:
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read ({error}). Delete its folder, or pass --overwrite.") from error
-        if held != settings:
-            held = held if isinstance(held, Mapping) else {}
-            changed = [name for name in settings if held.get(name) != settings[name]]
-            details = "; ".join(f"{name}: was {held.get(name)}, now {settings[name]}" for name in changed)
+    old = None if overwrite or not path.is_file() else _read_record(path)
+    record = old or {"settings": {}, "inputs": {}}
+    inputs = {str(job.stem.relative_to(os.path.abspath(output_dir))): str(job.source) for job in jobs}
+    _check_settings(output_dir, record["settings"], settings)
+    for stem, source in inputs.items():
+        if record["inputs"].get(stem, source) != source:
             raise DataError(
-                f"{output_dir} was produced with different settings ({details}). Choose another --output_dir, or pass "
-                "--overwrite to predict again."
+                f"{output_dir / stem}_* was produced from {record['inputs'][stem]}, not from {source}. Choose another "
+                "--output_dir, or pass --overwrite to predict again."
             )
-    if overwrite or not path.is_file():
-        with atomic_file(path) as stream:
-            stream.write(json.dumps(settings, indent=2).encode() + b"\n")
+    kinds = {kind: {**record["settings"].get(kind, {}), **values} for kind, values in settings.items()}
+    new = {"settings": {**record["settings"], **kinds}, "inputs": {**record["inputs"], **inputs}}
+    if new != old:
+        before = path.stat() if old else None
+        write_json(path, new)
+        if before:  # the existing predictions are not older than the extended record
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     return path.stat().st_mtime_ns
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Delete its folder, or pass --overwrite.") from error
+    parts = [record.get(name) for name in ("settings", "inputs")] if isinstance(record, Mapping) else []
+    if not parts or not all(isinstance(part, Mapping) for part in parts):
+        raise DataError(
+            f"{path} is damaged, or of an earlier version. Choose another --output_dir, or pass --overwrite to predict "
+            "again."
+        )
+    if not all(isinstance(values, Mapping) for values in parts[0].values()):
+        raise DataError(f"{path} is damaged. Choose another --output_dir, or pass --overwrite to predict again.")
+    return record
+
+
+def _check_settings(
+    output_dir: Path, held: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Compare the settings of each kind that exists already.
+
+    Raises:
+        DataError: A setting differs.
+    """
+    changed = {
+        name: f"{name}: was {held[kind][name]}, now {value}"
+        for kind, values in settings.items()
+        for name, value in values.items()
+        if name in held.get(kind, {}) and held[kind][name] != value
+    }
+    if changed:
+        raise DataError(
+            f"{output_dir} was produced with different settings ({'; '.join(changed.values())}). Choose another "
+            "--output_dir, or pass --overwrite to predict again."
+        )

@@ -56,12 +56,14 @@ class Writer:
         write: Writes a result to a stream.
         needs_metres: Whether the format requires metric depth.
         needs_intrinsics: Whether the format requires K.
+        has_depth: Whether the format contains depth, which depends on the scale, and not only disparity.
     """
 
     ending: str
     write: Callable[[BinaryIO, PredictedImage], None]
     needs_metres: bool = False
     needs_intrinsics: bool = False
+    has_depth: bool = True
 
 
 def write_picture(stream: BinaryIO, result: PredictedImage) -> None:
@@ -102,8 +104,8 @@ def write_ply(stream: BinaryIO, result: PredictedImage) -> None:
 
 
 WRITERS = {
-    "picture": Writer("_picture.png", write_picture),
-    "disp_npy": Writer("_disp.npy", write_disp_npy),
+    "picture": Writer("_picture.png", write_picture, has_depth=False),
+    "disp_npy": Writer("_disp.npy", write_disp_npy, has_depth=False),
     "depth_npy": Writer("_depth.npy", write_depth_npy),
     "depth_png": Writer("_depth.png", write_depth_png, needs_metres=True),
     "depth_mm": Writer("_depth_mm.png", write_depth_mm, needs_metres=True),

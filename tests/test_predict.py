@@ -14,7 +14,7 @@ from PIL import Image
 from plyfile import PlyData
 
 from common.colormap import colourise_disparity
-from common.errors import DataError, OptionsError, UserError, WeightsError
+from common.errors import DataError, OptionsError, Stopped, UserError, WeightsError
 from common.images import read_image
 from common.input_files import find_files
 from datasets.kitti_dataset import KITTIOdomDataset
@@ -408,14 +408,79 @@ def test_predictions_with_other_weights_are_not_resumed(run, images, tmp_path):
     assert not np.allclose(np.load(tmp_path / "out/2_disp.npy"), first)
 
 
-@pytest.mark.parametrize("content", ["{", "[]"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"settings": 1, "inputs": {}}', '{"settings": {"picture": 1}, "inputs": {}}']
+)
 def test_a_damaged_settings_file_is_an_error(run, images, tmp_path, content):
     run(images / "2.png")
     (tmp_path / "out/predict.json").write_text(content)
     with pytest.raises(DataError, match="--overwrite"):
         run(images / "2.png")
     run(images / "2.png", "--overwrite")
-    assert "post_process" in json.loads((tmp_path / "out/predict.json").read_text())
+    assert "post_process" in json.loads((tmp_path / "out/predict.json").read_text())["settings"]["picture"]
+
+
+def test_inputs_and_kinds_are_added_to_a_folder(run, images, video, tmp_path):
+    """The commands of docs/prediction.md, one after the other, into one folder."""
+    run(images / "2.png")
+    run(images / "2.png", "--save", "ply", "--fov", 70)
+    run(images / "10.jpg", images / "1.bmp")
+    run(images / "2.png", "--save", "depth_npy", "--scale", 2)
+    run(video, "--max_frames", 2)
+    run(images / "1.bmp", "--save", "disp_npy", "--scale", 3)  # which does not affect disparity
+    expected = ["10_picture.png", "1_disp.npy", "1_picture.png", "2_cloud.ply", "2_depth.npy", "2_picture.png"]
+    assert names(tmp_path / "out") == sorted([*expected, "drive_picture.mp4", "predict.json"])
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    run(images / "2.png", images / "10.jpg", images / "1.bmp")
+    run(images / "2.png", "--save", "ply", "--fov", 70)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "changed"),
+    [
+        ("ply --fov 70", "ply --fov 60", "field of view: was 70.0, now 60.0"),
+        ("depth_npy --scale 2", "picture depth_npy --scale 3", "scene unit: was 2.0, now 3.0"),
+        ("picture", "picture --post_process", "post_process: was False, now True"),
+    ],
+)
+def test_settings_of_a_kind_do_not_change(run, images, first, then, changed):
+    run(images / "2.png", "--save", *first.split())
+    with pytest.raises(DataError, match=f"different settings .*{changed}"):
+        run(images / "2.png", "--save", *then.split())
+
+
+def test_another_image_of_the_same_name_is_refused(run, images, tmp_path):
+    shutil.copytree(images, tmp_path / "more")
+    run(images / "2.png")
+    with pytest.raises(DataError, match=r"2_\* was produced from .*images/2\.png, not from .*more/2\.png"):
+        run(tmp_path / "more/2.png")
+
+
+def test_ctrl_c_says_where_it_stopped_and_how_to_resume(run, images, video, tmp_path, monkeypatch):
+    predicted, predict_batch = [], DepthPredictor.__call__
+
+    def interrupt(self, batch, **settings):
+        predicted.append(len(batch))
+        if len(predicted) in (2, 5):
+            raise KeyboardInterrupt
+        return predict_batch(self, batch, **settings)
+
+    monkeypatch.setattr(DepthPredictor, "__call__", interrupt)
+    words = (images, "--batch_size", 2, "--save", "disp_npy")
+    with pytest.raises(Stopped, match=r"^Stopped at image 3 of 3\. Run the same command to resume\.$") as stop:
+        run(*words)
+    assert stop.value.signum == 2 and names(tmp_path / "out") == ["1_disp.npy", "2_disp.npy", "predict.json"]
+    with pytest.raises(Stopped, match=r"^Stopped at frame 2 of drive\.avi\."):
+        run(*words)
+    assert run(*words) == []
+    assert sum(predicted) == 2 + 1 + 1 + 2 + 2 + 2 + 2 + 1  # of which two batches were interrupted
+
+
+def test_an_unwritable_folder_is_told_before_the_weights_are_loaded(run, images, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/out"):
+        run(images, use="nowhere", out="file/out")
 
 
 # Errors

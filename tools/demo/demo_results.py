@@ -14,7 +14,7 @@ from PIL import Image
 from common.atomic_files import atomic_file
 from common.colormap import colour_range, colourise_disparity
 from inference.camera_intrinsics import make_intrinsics
-from inference.jobs import Job
+from inference.jobs import image_job
 from inference.video_files import VideoWriter
 from inference.writers import WRITERS, PredictedImage
 from tools.demo.upload import Upload
@@ -77,7 +77,7 @@ def predict_upload(
     middle = len(predictions) // 2
     image, prediction = upload.frames[middle], predictions[middle]
     kinds = [kind for kind in FILES if prediction.metric or not WRITERS[kind].needs_metres]
-    job = Job(folder, {kind: folder / f"{upload.name}{WRITERS[kind].ending}" for kind in kinds})
+    job = image_job(folder, folder / upload.name, kinds)
     job.write(PredictedImage(image, prediction))
     pair = folder / "input.png", folder / "disparity.png"
     for path, pixels in zip(pair, (image, colourise_disparity(prediction.scaled_disp)), strict=True):
