@@ -6,6 +6,7 @@ Then train: python train.py --dataset folder --data_path my_data. Exit status: 1
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -98,6 +99,9 @@ def _parser() -> OptionParser:
         "--keep_distortion", action="store_true", help="store distorted frames and model the lens in training"
     )
     parser.add_argument(
+        "--fps", type=float, metavar="RATE", help="frames per second of image folders (default: unknown)"
+    )
+    parser.add_argument(
         "--right", nargs="+", type=Path, default=[], help="right camera of each input, for rectified stereo pairs"
     )
     parser.add_argument("--baseline", type=float, metavar="METRES", help="baseline of the stereo pairs, metres")
@@ -122,6 +126,10 @@ def _checked(args: argparse.Namespace) -> tuple[list[ImportInput], ImportSetting
         raise OptionsError("--right and --baseline require each other. Pass both, or neither")
     if args.baseline is not None and args.baseline <= 0:
         raise OptionsError(f"--baseline: got {args.baseline}, expected more than 0 metres")
+    if args.fps is not None and not 0 < args.fps < math.inf:
+        raise OptionsError(f"--fps: got {args.fps}, expected more than 0 frames per second")
+    if args.fps is not None and not any(path.is_dir() for path in args.inputs):
+        raise OptionsError("--fps is for folders of images; videos have time stamps. Omit it")
     if args.camera and args.fov is not None:
         raise OptionsError("--camera and --fov exclude each other. Pass one of them")
     if args.fov is not None and not 1 < args.fov < 179:
@@ -137,7 +145,7 @@ def _checked(args: argparse.Namespace) -> tuple[list[ImportInput], ImportSetting
     size = (args.height, args.width) if args.height else None
     rights, depths = (getattr(args, name) or [None] * len(args.inputs) for name in ("right", "depth"))
     inputs = [ImportInput(*paths) for paths in zip(args.inputs, rights, depths, strict=True)]
-    return inputs, ImportSettings(args.out, size, args.camera, args.fov, args.keep_distortion, args.baseline)
+    return inputs, ImportSettings(args.out, size, args.camera, args.fov, args.keep_distortion, args.baseline, args.fps)
 
 
 if __name__ == "__main__":

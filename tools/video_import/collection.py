@@ -36,6 +36,7 @@ class ImportSettings:
         view: Horizontal FOV in degrees; None to use the EXIF data of images, or else a guess.
         keep_distortion: Keep the distortion in the images.
         baseline: Distance in metres between the cameras of a stereo pair.
+        fps: Frames per second of folders of images; None if unknown.
     """
 
     out: Path
@@ -44,6 +45,7 @@ class ImportSettings:
     view: float | None = None
     keep_distortion: bool = False
     baseline: float | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, i
     Raises:
         DataError: If the source cannot be imported.
     """
-    source = open_source(given.left)
-    right = open_source(given.right) if given.right else None
+    source = open_source(given.left, settings.fps)
+    right = open_source(given.right, settings.fps) if given.right else None
     if right and (len(right), right.size) != (len(source), source.size):
         raise DataError(
             f"{given.right} has {len(right)} frames of {right.size[1]}x{right.size[0]}, but {given.left} has "
@@ -188,7 +190,7 @@ def describe_plan(plan: ImportPlan) -> Iterator[str]:
     source, stride = plan.left, plan.stride
     height, width = source.size
     text = f"{len(source)} frames of {width}x{height}"
-    if not isinstance(source, ImageFolderSource):
+    if source.has_times:
         text += f" in {source.times[-1]:.1f} s"
     if source.stated_rate:
         text += " (no reliable time stamps: decoded in order, timed by the stated "

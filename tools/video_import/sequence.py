@@ -60,7 +60,7 @@ class ImportPlan:
 
     @property
     def interval(self) -> float:
-        """Seconds between selected frames; for a folder of images, the stride."""
+        """Seconds between selected frames; the stride where times are unknown."""
         return self.stride.frames * float(np.median(np.diff(self.left.times)))
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,6 +80,8 @@ class ImportPlan:
             "size": list(self.size),
             "baseline": self.baseline,
             "stride": self.stride.frames,
+            # None also in records of earlier versions, which did not know the option.
+            "fps": self.left.fps if isinstance(self.left, ImageFolderSource) else None,
         }
 
 
@@ -158,7 +160,10 @@ def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
     if (folder / ROWS).is_file():
         with open(folder / ROWS, encoding="utf-8", newline="") as stream:
             whole = [line for line in stream if line.endswith("\n")]  # without a truncated last one
-        rows = [FrameRow(int(a), int(b), float(c), float(d) if d else None) for a, b, c, d in csv.reader(whole)]
+        rows = [
+            FrameRow(int(a), int(b), float(c) if c else None, float(d) if d else None)
+            for a, b, c, d in csv.reader(whole)
+        ]
         (folder / ROWS).write_text("".join(whole), encoding="utf-8", newline="")
     for name in (*([FOLDERS["l"]]), *([FOLDERS["r"]] if plan.right else []), *(["depth"] if plan.depths else [])):
         (folder / name).mkdir(exist_ok=True)
@@ -187,7 +192,8 @@ def _write_frames(
                 _store_depth(plan.depths[frame.index], folder / "depth" / f"{name}.png", plan.left.size, undistorter)
             follows = before is not None and before[0] == number - 1
             motion = measure_motion(before[1], grey) if follows else None
-            yield FrameRow(number, frame.index, float(plan.left.times[frame.index]), motion)
+            seconds = float(plan.left.times[frame.index]) if plan.left.has_times else None
+            yield FrameRow(number, frame.index, seconds, motion)
         before = number, grey
 
 
@@ -223,17 +229,16 @@ def _record(
     if plan.camera.has_distortion:
         lens = "kept" if plan.keep_distortion else "undone"
     steps = np.diff(source.times)
-    has_times = not isinstance(source, ImageFolderSource)
     motions = [row.motion for row in rows if row.motion is not None and row.number in kept]
     return {
         "plan": plan.as_dict(),
         "source_frames": len(source),
         "source_size": list(source.size),
         "turned_degrees": source.rotation,
-        "frames_per_second": 1 / float(np.median(steps)) if has_times else None,
-        "frame_rate_varies": bool(has_times and np.ptp(steps) > 0.1 * np.median(steps)),
+        "frames_per_second": 1 / float(np.median(steps)) if source.has_times else None,
+        "frame_rate_varies": bool(source.has_times and np.ptp(steps) > 0.1 * np.median(steps)),
         "stride": plan.stride.frames,
-        "seconds_apart": plan.interval if has_times else None,
+        "seconds_apart": plan.interval if source.has_times else None,
         "motion": float(np.median(motions)) if motions else None,
         "motion_by_stride": {str(stride): motion for stride, motion in plan.stride.by_stride.items()},
         "places_measured": plan.stride.samples[0],

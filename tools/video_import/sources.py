@@ -28,7 +28,8 @@ class Source:
 
     Attributes:
         path: The file or folder.
-        times: (N,) seconds from the first frame; for images, which have no times, their indices.
+        times: (N,) seconds from the first frame; their indices where the times are unknown.
+        has_times: Whether the times are known.
         size: (height, width) of the upright frames.
         rotation: Counterclockwise rotation in degrees that makes the frames upright.
         pixel_aspect: Width of a pixel divided by its height.
@@ -37,6 +38,7 @@ class Source:
 
     path: Path
     times: np.ndarray
+    has_times = True
     size: tuple[int, int]
     rotation = 0
     pixel_aspect = 1.0
@@ -63,27 +65,33 @@ class Source:
         raise NotImplementedError
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, fps: float | None = None) -> Source:
     """Open a folder of images or a video; videos are recognised by their content.
+
+    Args:
+        path: The folder or video.
+        fps: Frames per second of the images; None if unknown. Videos have their own times.
 
     Raises:
         DataError: If the path does not exist, is not a video, or has fewer than two frames.
     """
     if not path.exists():
         raise DataError(f"{path} not found.")
-    source: Source = ImageFolderSource(path) if path.is_dir() else VideoSource(path)
+    source: Source = ImageFolderSource(path, fps) if path.is_dir() else VideoSource(path)
     if len(source) < 2:
         raise DataError(f"{path} has {len(source)} frames, expected at least 2.")
     return source
 
 
 class ImageFolderSource(Source):
-    """A folder of images, in the natural order of their names, without times."""
+    """A folder of images, in the natural order of their names, with times if the frames per second are given."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fps: float | None = None) -> None:
         self.path = path
+        self.fps = fps
+        self.has_times = fps is not None
         self.images = find_images([str(path)], lambda note: print(f"  {note}"))
-        self.times = np.arange(len(self.images), dtype=float)
+        self.times = np.arange(len(self.images)) / (fps or 1.0)
         self.size = read_image(self.images[0]).shape[:2]
 
     @property

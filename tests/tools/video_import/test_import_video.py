@@ -5,17 +5,21 @@ import json
 import os
 import re
 import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import DataError
 from datasets.build import build_dataset
 from datasets.loader import collate
 from datasets.splits import find_split, read_split_lines
 from options import parse_options
 from tools import import_video
+from tools.video_import import sequence
+from tools.video_import.split_lists import write_lists
 from training.setup import with_weights_size
 
 
@@ -261,6 +265,70 @@ def test_focal_length_comes_from_exif(tmp_path, pan, run):
     assert K[0, 0] == pytest.approx(27 / 43.2666 * np.hypot(64, 192), rel=1e-4)
 
 
+@pytest.mark.parametrize(("fps", "metres"), [(None, None), (10, 1.0), (2.5, 4.0)])
+def test_times_of_images_are_unknown_without_their_frame_rate(tmp_path, pan, run, fps, metres):
+    """At a constant 10 m/s; the image moves by the target motion per frame, so that the stride is 1."""
+    folder, out = tmp_path / "images", tmp_path / "data"
+    folder.mkdir()
+    for number, frame in enumerate(pan(3.5 * i for i in range(14))):
+        Image.fromarray(frame).save(folder / f"{number}.png")
+    options = () if fps is None else ("--fps", fps)
+    arguments = (folder, "--out", out, "--fov", 90, "--height", 64, "--width", 192, *options)
+    assert run(*arguments)[0] == 0
+    rows = table_of(out / "images")
+    record = json.loads((out / "images/sequence.json").read_text())
+    assert record["frames_per_second"] == (fps and pytest.approx(fps))
+    assert [row["seconds"] for row in rows] == ["" if fps is None else f"{i / fps:.6f}" for i in range(14)]
+    assert [row["source_frame"] for row in rows] == [str(i) for i in range(14)]
+    assert "Already in" in run(*arguments)[1]
+    assert "different settings (fps)" in run(*arguments[:7], "--width", 192, "--fps", 7)[1]
+    lines = [f"{','.join(row.values())},10" for row in rows]
+    (out / "images/frames.csv").write_text("\n".join([f"{','.join(rows[0])},speed", *lines]))
+    dataset, line = dataset_of(out), lines_of(out, "train")[0]
+    if fps is None:
+        with pytest.raises(DataError, match="has a speed, but no time"):
+            dataset.displacement(line, 1)
+    else:
+        assert dataset.displacement(line, 1) == pytest.approx(metres)
+
+
+def test_interrupted_import_of_images_resumes(tmp_path, pan, run, monkeypatch):
+    folder, out = tmp_path / "images", tmp_path / "data"
+    folder.mkdir()
+    for number, frame in enumerate(pan(3.5 * i for i in range(14))):
+        Image.fromarray(frame).save(folder / f"{number}.png")
+    arguments = (folder, "--out", out, "--fov", 90, "--height", 64, "--width", 192)
+    with monkeypatch.context() as patch:
+        patch.setattr(sequence, "_remove_static", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert run(*arguments)[0] == 130
+    assert run(*arguments)[0] == 0
+    assert [(row["number"], row["seconds"]) for row in table_of(out / "images")] == [(str(i), "") for i in range(14)]
+
+
+def test_table_saved_by_a_spreadsheet_does_not_stop_the_next_import(tmp_path, video, run):
+    out = tmp_path / "data"
+    arguments = (video, "--out", out, "--fov", 90, "--height", 64, "--width", 192)
+    assert run(*arguments)[0] == 0
+    before = {part: lines_of(out, part) for part in ("train", "val", "test")}
+    table = out / "drive/frames.csv"
+    table.write_text("\ufeff" + table.read_text().title().replace(",", ";").replace(".", ","), encoding="utf-8")
+    assert run(*arguments)[0] == 0
+    assert {part: lines_of(out, part) for part in before} == before
+    table.write_text("a,b\n1,2\n")
+    status, printed = run(*arguments)
+    assert status == 2 and "expected also number, kept" in printed
+
+
+def test_lists_of_many_frames_are_written_in_linear_time(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/sequence.json").write_text(json.dumps({"plan": {"size": [64, 192]}, "baseline": None}))
+    rows = "".join(f"{i},{i},{i / 10},0.02,1\n" for i in range(20_000))
+    (tmp_path / "a/frames.csv").write_text(f"number,source_frame,seconds,motion,kept\n{rows}")
+    started = time.process_time()
+    assert write_lists(tmp_path)["lines"] == {"train": 15_958, "val": 2000, "test": 2000}
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -272,6 +340,9 @@ def test_focal_length_comes_from_exif(tmp_path, pan, run):
         (("--height", 64), ("--height", "--width")),
         (("--height", 100, "--width", 64), ("--height: got 100", "32")),
         (("--oot", 1), ("--oot", "--out")),
+        (("--fps", 10), ("--fps", "time stamps")),
+        (("--fps", 0), ("--fps: got 0",)),
+        (("--fps", "nan"), ("--fps: got nan",)),
     ],
 )
 def test_invalid_options_are_reported(tmp_path, video, run, arguments, words):
