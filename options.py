@@ -274,7 +274,10 @@ OPTION_FIELDS = {field.name: field for field in dataclasses.fields(Options) if f
 
 
 def parse_options(
-    argv: Sequence[str] | None = None, description: str | None = None, command: CommandHelp | None = None
+    argv: Sequence[str] | None = None,
+    description: str | None = None,
+    command: CommandHelp | None = None,
+    tool: OptionParser | None = None,
 ) -> Options:
     """Parse the command line, on top of the file given by ``--config``.
 
@@ -282,6 +285,7 @@ def parse_options(
         argv: Command line; None reads ``sys.argv``.
         description: Text at the top of ``--help``: what the command does, and an example.
         command: Options that ``--help`` lists; None lists all.
+        tool: Parser of further options, which were parsed before and may be the nearest to a mistyped one.
 
     Raises:
         OptionsError: An option or key is unknown (the message names the nearest), a value is not allowed, or the config
@@ -289,7 +293,9 @@ def parse_options(
     """
     namespace, unknown = _parser(description, command).parse_known_args(sys.argv[1:] if argv is None else list(argv))
     if unknown:
-        refuse_unknown(unknown, [*(f"--{name}" for name in OPTION_FIELDS), "--no_cuda"])
+        refuse_unknown(
+            unknown, [*(f"--{name}" for name in OPTION_FIELDS), "--no_cuda", *(tool.names() if tool else ())]
+        )
     values = {name: value for name, value in vars(namespace).items() if value is not None}
     if "config" in values:
         in_file = {name: field for name, field in OPTION_FIELDS.items() if name != "config"}

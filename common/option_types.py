@@ -126,6 +126,10 @@ class OptionParser(argparse.ArgumentParser):
             refuse_unknown(unknown, self._option_string_actions)
         return super().parse_args(words, namespace)
 
+    def names(self) -> list[str]:
+        """Return the names of all options, with dashes."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
     def error(self, message: str) -> NoReturn:
         """Raise the message as an ``OptionsError``.
 

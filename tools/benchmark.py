@@ -38,7 +38,7 @@ def main() -> None:
     )
     parser.add_argument("--repeat", type=int, default=7, metavar="N", help="measurements per benchmark (default: 7)")
     own, others = parser.parse_known_args()
-    opt = parse_options(others)
+    opt = parse_options(others, tool=parser)
     if own.repeat < 1:
         raise OptionsError(f"--repeat: got {own.repeat}, allowed: an integer of at least 1")
     names = list(dict.fromkeys(own.only or BENCHMARKS))

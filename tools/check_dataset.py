@@ -45,7 +45,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON file for all findings (default: none)")
     own, others = parser.parse_known_args()
-    opt = parse_options(others)
+    opt = parse_options(others, tool=parser)
     if own.json:
         _check_writable(own.json)
     result = check(opt)

@@ -44,7 +44,7 @@ def main() -> None:
         "--out", type=Path, metavar="FILE", help="output file (default: gt_depths.npz in the split's folder)"
     )
     own, others = parser.parse_known_args()
-    opt = parse_options(others)
+    opt = parse_options(others, tool=parser)
     if "split" in opt.explicitly_set:
         opt = opt.replace(eval_split=opt.split)
     if own.out and own.out.is_dir():

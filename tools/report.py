@@ -11,15 +11,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.environment import prepare_environment, run_script
 from common.errors import OptionsError
+from common.option_types import OptionParser
 from options import parse_options
 
 
 def main() -> None:
     """Parse the command line and write the report."""
-    own, others = _parser().parse_known_args()
+    parser = _parser()
+    own, others = parser.parse_known_args()
     if own.frames < 1:
         raise OptionsError(f"--frames: got {own.frames}, expected an integer of at least 1")
-    given = parse_options(others)
+    given = parse_options(others, tool=parser)
     changes = {name: getattr(given, name) for name in given.explicitly_set}
     prepare_environment()
 
@@ -35,8 +37,8 @@ def main() -> None:
     print(f"Report of {len(page) / 1e6:.1f} MB. Saved to '{path}'")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> OptionParser:
+    parser = OptionParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Options of train.py override those of the run: --data_path, --eval_split, --device, ...",

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--link", type=float, default=50, help="link between devices, GB/s per direction (default: 50)")
     parser.add_argument("--devices", type=int, default=8, help="devices in the all-reduce of gradients (default: 8)")
     own, others = parser.parse_known_args()
-    opt = parse_options(others)
+    opt = parse_options(others, tool=parser)
     prepare_environment()
     counted = count(opt.replace(batch_size=1))
     operations = PASSES * counted["operations"] * opt.batch_size
