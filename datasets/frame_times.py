@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import DataError
+from common.text_files import read_text
 
 
 class FrameTimes(NamedTuple):
@@ -28,7 +29,7 @@ def read_frame_times(path: Path) -> FrameTimes:
     """
     expected = "one increasing date or number of seconds per line. Copy the file again, or remove it to assume 10 Hz."
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
         while lines and not lines[-1].strip():
             lines.pop()
         seconds = _seconds([line.strip() for line in lines])
