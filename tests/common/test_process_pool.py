@@ -121,7 +121,7 @@ def test_busy_workers_exit_with_a_killed_parent(start):
 def test_only_the_parent_handles_ctrl_c(start):
     parent, workers = start()
     os.killpg(parent.pid, signal.SIGINT)
-    assert parent.wait(20) != 0
+    assert parent.wait(120) != 0
     _wait_for_end(workers)
     assert parent.stderr.read().count("Traceback") == 1
 
