@@ -25,7 +25,8 @@ _Item = TypeVar("_Item")
 class RunMetadata:
     """Measure a run and write ``run_dir/run.json``.
 
-    The file contains, in seconds and including the time before a resume, ``training_seconds`` (in steps),
+    The file contains ``started``, the time of the first start, and for a resumed run ``resumed``, the times of later
+    starts. It contains, in seconds and including the time before a resume, ``training_seconds`` (in steps),
     ``waiting_seconds`` (for data) and ``validation_seconds``. ``median_step_seconds`` is the median over the steps of
     this process, None before the first.
 
@@ -48,14 +49,21 @@ class RunMetadata:
         self._reported = (0, 0.0)  # steps and seconds of waiting at the last call of waiting_share
 
     def resume(self, earlier: Mapping[str, float]) -> None:
-        """Continue the record of a resumed run: ``earlier``, and the original start time in ``run.json``, if any."""
+        """Continue the record of a resumed run: its times, its first start, and the starts of the processes since.
+
+        Args:
+            earlier: ``totals`` of the run up to the checkpoint.
+        """
         self.earlier = earlier
+        now = self._facts["started"]
+        self._facts["resumed"] = [now]
         try:
-            started = json.loads(self._path.read_text(encoding="utf-8"))["started"]
-        except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: the time of the resume is all there is
-            return
-        if isinstance(started, str):
-            self._facts["started"] = started
+            record = json.loads(self._path.read_text(encoding="utf-8"))
+            before = [time for time in record.get("resumed") or [] if isinstance(time, str)]
+            if isinstance(record["started"], str):
+                self._facts |= {"started": record["started"], "resumed": [*before, now]}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return  # missing or damaged: the time of the resume is all there is
 
     def totals(self) -> dict[str, float]:
         """Return the number of steps and the seconds of the run so far."""

@@ -65,6 +65,9 @@ def test_waiting_share_covers_the_time_since_the_last_call(tmp_path, clock):
         (True, '{"started": 5}', False),
         (True, "[]", False),
         (True, "{", False),
+        (True, "[" * 9999, False),
+        (True, '{"started": "2020-01-01T00:00:00+00:00", "resumed": [3, []]}', True),
+        (True, '{"started": "2020-01-01T00:00:00+00:00", "resumed": 5}', False),
         (True, None, False),
     ],
 )
@@ -79,6 +82,18 @@ def test_resumed_run_keeps_its_start_time(tmp_path, resumed, content, kept):
     assert content["steps"] == (7 if resumed else 0)
     assert (content["started"] == "2020-01-01T00:00:00+00:00") == kept
     assert kept or content["started"] > "2026"
+    assert len(content.get("resumed", [])) == resumed
+
+
+def test_each_resume_is_recorded(tmp_path):
+    RunMetadata(tmp_path, 1).save(compiled=False, kernels=False)
+    for count in (1, 2, 3):
+        metadata = RunMetadata(tmp_path, 1)
+        metadata.resume({})
+        metadata.save(compiled=False, kernels=False)
+        content = json.loads((tmp_path / "run.json").read_text())
+        assert len(content["resumed"]) == count
+        assert [content["started"], *content["resumed"]] == sorted([content["started"], *content["resumed"]])
 
 
 def test_versions_and_machine_are_recorded(tmp_path):
