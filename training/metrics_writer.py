@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,11 @@ class MetricsWriter:
     """
 
     def __init__(self, run_dir: Path) -> None:
-        self._path = run_dir / SCALARS_FILE
-        self._writers = {part: LogWriter(logdir=str(run_dir / "visualdl" / part)) for part in ("train", "val")}
-        self._lines = self._path.open("a", encoding="utf-8")
+        self._path, self._folder = run_dir / SCALARS_FILE, run_dir / "visualdl"
+        with _named_faults(self._folder):
+            self._writers = {part: LogWriter(logdir=str(self._folder / part)) for part in ("train", "val")}
+        with _named_faults(self._path):
+            self._lines = self._path.open("a", encoding="utf-8")
 
     def scalars(self, part: str, step: int, values: Mapping[str, float]) -> None:
         """Log scalars of a step.
@@ -46,26 +48,27 @@ class MetricsWriter:
             values: name -> value; one JSON line contains all of them, with "part" and "step".
         """
         self._write({"part": part, "step": step, **values})
-        for name, value in values.items():
-            self._writers[part].add_scalar(tag=name, value=value, step=step)
+        with _named_faults(self._folder):
+            for name, value in values.items():
+                self._writers[part].add_scalar(tag=name, value=value, step=step)
 
     def findings(self, step: int, texts: Mapping[str, str]) -> None:
         """Log the watchdog's findings at a step, name -> text; the part of their JSON line is "watchdog"."""
         self._write({"part": "watchdog", "step": step, **texts})
-        for name, text in texts.items():
-            self._writers["train"].add_text(tag=f"watchdog/{name}", text_string=text, step=step)
+        with _named_faults(self._folder):
+            for name, text in texts.items():
+                self._writers["train"].add_text(tag=f"watchdog/{name}", text_string=text, step=step)
 
     def pictures(self, part: str, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """Log images, uint8 (H, W, 3), to VisualDL."""
-        for name, picture in pictures.items():
-            self._writers[part].add_image(tag=name, img=picture, step=step)
+        with _named_faults(self._folder):
+            for name, picture in pictures.items():
+                self._writers[part].add_image(tag=name, img=picture, step=step)
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        try:
+        with _named_faults(self._path):
             self._lines.write(json.dumps(line) + "\n")
             self._lines.flush()
-        except OSError as fault:
-            raise write_error(self._path, fault) from fault
 
     def close(self) -> None:
         """Flush and close all files; ignore errors and time out on a full disk."""
@@ -74,6 +77,14 @@ class MetricsWriter:
             closing.start()
             closing.join(_VISUALDL_SECONDS)
         _quietly(self._lines.close)
+
+
+@contextlib.contextmanager
+def _named_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise write_error(path, fault) from fault
 
 
 def _quietly(close: Callable[[], None]) -> None:

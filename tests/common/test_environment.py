@@ -1,5 +1,6 @@
 """Environment set before Paddle is imported, device selection, and exit codes of scripts."""
 
+import errno
 import os
 import platform
 import resource
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from common import environment
-from common.errors import DataError, Stopped, UserError
+from common.errors import SYSTEM_FAULTS, DataError, Stopped, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -122,3 +123,23 @@ def test_signals_exit_with_shell_codes(capsys, error, status, printed):
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         environment.run_script(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("number", sorted(SYSTEM_FAULTS))
+def test_faults_of_the_system_are_one_sentence(number, capsys):
+    def fail():
+        raise OSError(number, os.strerror(number), "some/path")
+
+    with pytest.raises(SystemExit) as stop:
+        environment.run_script(fail)
+    message = capsys.readouterr().err
+    assert stop.value.code == 2 and message.count("\n") == 1
+    assert message.startswith(f"error: some/path cannot be used: {os.strerror(number)}. ")
+
+
+def test_other_faults_of_the_system_keep_their_traceback():
+    def fail():
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    with pytest.raises(OSError, match="not connected"):
+        environment.run_script(fail)

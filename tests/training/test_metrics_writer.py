@@ -1,6 +1,8 @@
 """The log of scalars: the lines that a resumed run keeps, and write errors."""
 
+import errno
 import json
+import os
 import resource
 import signal
 
@@ -62,3 +64,21 @@ def test_a_full_disk_is_reported_and_the_log_closed(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_write_errors_of_visualdl_name_its_folder(tmp_path, monkeypatch):
+    log = MetricsWriter(tmp_path)
+
+    def fail(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("add_scalar", "add_text", "add_image"):
+        monkeypatch.setattr(log._writers["train"], name, fail)
+    for write in (
+        lambda: log.scalars("train", 0, {"loss": 0.5}),
+        lambda: log.findings(0, {"not_finite": "text"}),
+        lambda: log.pictures("train", 0, {"color": None}),
+    ):
+        with pytest.raises(UserError, match=r"visualdl cannot be written: No space left on device\. Free disk space"):
+            write()
+    log.close()
