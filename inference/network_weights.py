@@ -11,7 +11,7 @@ from common.option_types import checked
 from common.registry import MODELS, load
 from options import OPTION_FIELDS
 from serialization.matching import MatchReport
-from serialization.weights_folder import WeightsInfo, load_weights
+from serialization.weights_folder import SIZE_STEP, WeightsInfo, load_weights
 
 DEFAULT_SIZE = (192, 640)
 DEFAULT_DEPTH_RANGE = (0.1, 100.0)
@@ -62,7 +62,16 @@ def load_networks(folder: str | Path, networks: Mapping[str, nn.Layer]) -> dict[
 
 
 def input_size(info: WeightsInfo | None, height: int | None, width: int | None) -> tuple[int, int]:
-    """Return the (height, width) of the network input: as given, else as in the weights, else the default."""
+    """Return the (height, width) of the network input: as given, else as in the weights, else the default.
+
+    Raises:
+        OptionsError: A given size is not a multiple of 32.
+    """
+    for name, size in (("height", height), ("width", width)):
+        if size is not None and size % SIZE_STEP:
+            below = max(size // SIZE_STEP, 1) * SIZE_STEP
+            example = f"{below} or {below + SIZE_STEP}"
+            raise OptionsError(f"--{name}: got {size}, allowed: multiples of {SIZE_STEP}, for example {example}.")
     own_height, own_width = (info.height, info.width) if info else DEFAULT_SIZE
     return height or own_height, width or own_width
 

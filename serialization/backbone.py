@@ -12,6 +12,7 @@ import numpy as np
 
 from common.errors import WeightsError
 from serialization.formats import READERS, any_of, read_arrays
+from serialization.opening import report_unreadable
 
 WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
 _CONNECTION_TIMEOUT = 5.0  # seconds
@@ -33,23 +34,8 @@ def find_backbone(weights_init: str, name: str, weights_dir: Path = WEIGHTS_DIR)
     if weights_init == "pretrained":
         return _find_in_folder(weights_dir, name) or _download(name, weights_dir)
     path = Path(weights_init).expanduser()
-    if path.is_file():
-        return path
-    if path.is_dir():
-        found = _find_in_folder(path, name)
-        if found is None:
-            names = any_of(_file_names(name))
-            raise WeightsError(f"--weights_init: no {names} found in '{weights_init}'.")
-        return found
-    for ending in READERS:
-        # Append the extension: with_suffix would replace what follows a dot in the name.
-        candidate = path.with_name(path.name + ending)
-        if candidate.is_file():
-            return candidate
-    raise WeightsError(
-        f"--weights_init: '{weights_init}' not found, neither as a folder nor as a file (with or without "
-        f"{any_of(READERS)}). Pass an existing path, pretrained or scratch."
-    )
+    with report_unreadable(path):
+        return _find_at(path, name)
 
 
 def read_backbone(path: Path) -> dict[str, np.ndarray]:
@@ -59,6 +45,26 @@ def read_backbone(path: Path) -> dict[str, np.ndarray]:
         WeightsError: see ``read_arrays``.
     """
     return {name.removeprefix("encoder."): array for name, array in read_arrays(path).items()}
+
+
+def _find_at(path: Path, name: str) -> Path:
+    if path.is_file():
+        return path
+    if path.is_dir():
+        found = _find_in_folder(path, name)
+        if found is None:
+            names = any_of(_file_names(name))
+            raise WeightsError(f"--weights_init: no {names} found in '{path}'.")
+        return found
+    for ending in READERS:
+        # Append the extension: with_suffix would replace what follows a dot in the name.
+        candidate = path.with_name(path.name + ending)
+        if candidate.is_file():
+            return candidate
+    raise WeightsError(
+        f"--weights_init: '{path}' not found, neither as a folder nor as a file (with or without "
+        f"{any_of(READERS)}). Pass an existing path, pretrained or scratch."
+    )
 
 
 def _file_names(name: str) -> tuple[str, ...]:

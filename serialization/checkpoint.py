@@ -14,7 +14,6 @@ No random state is stored: sample order, augmentation and per-step noise depend 
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from paddle.optimizer import Optimizer
 from common.atomic_files import atomic_folder, write_json
 from common.errors import WeightsError
 from serialization.manifest import check_manifest, write_manifest
+from serialization.opening import read_json
 from serialization.optimizer_state import optimizer_arrays, restore_optimizer
 from serialization.pdparams import read_pdparams, write_pdparams
 from serialization.weights_folder import fill_folder, load_weights
@@ -117,10 +117,7 @@ def read_state(folder: Path) -> RunState:
         WeightsError: the file is damaged, or written by another version of this project.
     """
     path = folder / STATE_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise WeightsError(f"'{path}' cannot be read: {fault}.") from fault
+    content = read_json(path)
     names = {field.name for field in dataclasses.fields(RunState)}
     if not isinstance(content, dict):
         raise WeightsError(f"'{path}' is damaged: expected an object, got {type(content).__name__}. Copy it again.")
@@ -139,7 +136,7 @@ def read_state(folder: Path) -> RunState:
 def _fits(name: str, value: Any) -> bool:
     """Return whether a value has the type of a field of ``RunState``."""
     if name in ("step", "epoch", "samples_done", "samples"):
-        return type(value) is int and value >= 0
+        return type(value) is int and 0 <= value < 1 << 62
     if name in ("best", "loss_scale"):
         return value is None or type(value) in (int, float)
     if name in ("compiled", "kernels"):

@@ -1,5 +1,6 @@
 """Read and write exported ground truth (``gt_depths.npz``): this project's format, and the original pickled one."""
 
+import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,12 +13,15 @@ from numpy.lib import format as npy_format
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
-from serialization.opening import report_damage
+from common.text_files import abbreviate
+from serialization.opening import content_limit, open_regular, report_damage
 from serialization.safe_pickle import ArrayUnpickler
 
 KINDS = ("lidar", "improved")
 AXES = ("legacy", "camera")
 _COMMUNITY_KEY = "data"
+# Bytes: a float64 depth map of 32 million pixels. Zeros compress to a thousandth of their size.
+_LARGEST_MAP = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,15 @@ def read_gt_depths(path: Path) -> GroundTruthFile:
         depths: Sequence[np.ndarray]
         if _COMMUNITY_KEY in names:
             arrays = _read_array(archive, f"{_COMMUNITY_KEY}.npy", path)
-            depths = [_checked_depth(depth, i, path) for i, depth in enumerate(arrays)]
+            depths = [_checked_depth(depth, i, path) for i, depth in enumerate(_checked_maps(arrays))]
         else:
             depths = _NumberedDepths(path, max(len(set(names) - {"kind", "axis"}), 1))
-            missing = [str(i) for i in range(len(depths)) if str(i) not in names]
+            held = set(names)
+            missing = [str(i) for i in range(len(depths)) if str(i) not in held]
             if missing:
                 raise DataError(
-                    f"'{path}' is not exported ground truth: array '{missing[0]}' not found among {', '.join(names)}. "
+                    f"'{path}' is not exported ground truth: array '{missing[0]}' not found among "
+                    f"{', '.join(map(abbreviate, names[:8]))}. "
                     f'Expected "0" to "N-1", "kind" and "axis", or "{_COMMUNITY_KEY}".'
                 )
     return GroundTruthFile(depths, _choice(about, "kind", KINDS, path), _choice(about, "axis", AXES, path))
@@ -85,7 +91,11 @@ def read_gt_depths(path: Path) -> GroundTruthFile:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open the archive; convert every exception into a ``DataError`` that names the file."""
     advice = "Copy or export it again, or remove it: evaluation then computes the ground truth from the dataset."
-    with report_damage(path, "exported ground truth", DataError, advice), zipfile.ZipFile(path) as archive:
+    with (
+        open_regular(path, DataError) as stream,
+        report_damage(path, "exported ground truth", DataError, advice),
+        zipfile.ZipFile(stream) as archive,
+    ):
         yield archive
 
 
@@ -110,27 +120,45 @@ def write_gt_depths(path: Path, depths: Iterable[np.ndarray], kind: str, axis: s
 
 def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
     """Read a .npy member; arrays of objects are read by the restricted unpickler."""
+    info = archive.getinfo(name)
+    limit = content_limit(path.stat().st_size) if name == f"{_COMMUNITY_KEY}.npy" else _LARGEST_MAP
+    if info.file_size > limit or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(
+            f"'{path}': {abbreviate(name)} has {info.file_size} bytes uncompressed, allowed: {limit}, stored or "
+            "deflated. Export the ground truth again."
+        )
     with archive.open(name) as stream:
         is_version_1 = npy_format.read_magic(stream) == (1, 0)
         read_header = npy_format.read_array_header_1_0 if is_version_1 else npy_format.read_array_header_2_0
-        _, _, dtype = read_header(stream)
+        shape, _, dtype = read_header(stream)
         if dtype.hasobject:
-            return np.asarray(ArrayUnpickler(stream, path, error=DataError).load())
+            return ArrayUnpickler(stream, path, info.file_size, error=DataError).load()
+        # NumPy allocates what the header declares.
+        if math.prod(shape) * dtype.itemsize != info.file_size - stream.tell():
+            raise ValueError(f"{abbreviate(name)} of shape {abbreviate(shape)} has {info.file_size} bytes")
     with archive.open(name) as stream:
         return npy_format.read_array(stream, allow_pickle=False)
 
 
+def _checked_maps(arrays: object) -> np.ndarray:
+    if not isinstance(arrays, np.ndarray):
+        raise ValueError(f"it contains a {type(arrays).__name__} instead of an array")
+    return arrays
+
+
 def _checked_depth(depth: object, index: int, path: Path) -> np.ndarray:
-    array = np.asarray(depth, dtype=np.float32)
-    if array.ndim != 2 or not np.isfinite(array).all():
+    # NumPy would also convert nested lists, which can share their elements: a few bytes then become any size.
+    array = depth.astype(np.float32, copy=False) if isinstance(depth, np.ndarray) and depth.ndim == 2 else None
+    if array is None or not np.isfinite(array).all():
+        found = f"of shape {depth.shape}" if isinstance(depth, np.ndarray) else f"of type {type(depth).__name__}"
         raise DataError(
-            f"'{path}': entry {index} of shape {array.shape} is not a depth map. Expected finite numbers of shape "
-            "(height, width). Export the ground truth again."
+            f"'{path}': entry {index} {found} is not a depth map. Expected finite numbers of shape (height, width). "
+            "Export the ground truth again."
         )
     return array
 
 
 def _choice(about: dict[str, str], key: str, allowed: tuple[str, ...], path: Path) -> str | None:
     if key in about and about[key] not in allowed:
-        raise DataError(f"'{path}': {key} is {about[key]!r}, expected one of {', '.join(allowed)}.")
+        raise DataError(f"'{path}': {key} is {abbreviate(about[key])}, expected one of {', '.join(allowed)}.")
     return about.get(key)

@@ -1,15 +1,16 @@
 """Read HDF5 files of arrays, the format of published backbones: flat, with PyTorch's names."""
 
+import math
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from common.errors import WeightsError
-from serialization.opening import report_damage
+from common.text_files import abbreviate
+from serialization.opening import content_limit, open_regular, report_damage
 
-# Maximum compression ratio of plausible weights: protects against decompression bombs.
-_MOST_COMPRESSED = 100
+_MAX_ARRAYS = 10_000
 
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
@@ -22,19 +23,27 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
         WeightsError: the file is missing, truncated, in another format, or contains anything but numeric arrays.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"'{path}' not found.")
-    with report_damage(path, "HDF5"), h5py.File(path, "r") as file:
-        return {name: _read_array(file, name, path) for name in file}
+    # h5py opens the path itself: a Python stream would be slower.
+    with open_regular(path), report_damage(path, "HDF5"), h5py.File(path, "r") as file:
+        if len(file) > _MAX_ARRAYS:
+            raise WeightsError(f"'{path}' has {len(file)} entries, expected at most {_MAX_ARRAYS}.")
+        datasets = {name: _checked_dataset(file, name, path) for name in file}
+        # Every link counts, also several to one dataset. A chunk is unpacked as a whole for any part of it.
+        declared = sum(max(item.nbytes, _chunk_bytes(item)) for item in datasets.values())
+        if declared > content_limit(path.stat().st_size):
+            raise WeightsError(f"'{path}' declares {declared} bytes of arrays, too many for the size of the file.")
+        return {name: item[()] for name, item in datasets.items()}
 
 
-def _read_array(file: h5py.File, name: str, path: Path) -> np.ndarray:
+def _checked_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     # Soft links, virtual datasets and external storage can point to other files on this machine.
     is_own = isinstance(file.get(name, getlink=True), h5py.HardLink)
     item = file[name] if is_own else None
     is_array = isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
     if not is_array or item.dtype.kind not in "biuf":
-        raise WeightsError(f"'{path}': {name!r} is not a numeric array stored in the file itself.")
-    if item.nbytes > _MOST_COMPRESSED * path.stat().st_size:
-        raise WeightsError(f"'{path}' declares {item.nbytes} bytes for {name!r}, too many for the size of the file.")
-    return item[()]
+        raise WeightsError(f"'{path}': {abbreviate(name)} is not a numeric array stored in the file itself.")
+    return item
+
+
+def _chunk_bytes(item: h5py.Dataset) -> int:
+    return math.prod(item.chunks or (0,)) * item.dtype.itemsize

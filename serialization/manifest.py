@@ -1,7 +1,6 @@
 """Write and check ``manifest.json``: size and SHA-256 of a folder's files, to detect damage and partial copies."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 from common.atomic_files import write_json
 from common.errors import WeightsError
+from common.text_files import abbreviate
+from serialization.opening import open_regular, read_json, report_unreadable
 
 MANIFEST_FILE = "manifest.json"
 _CHUNK = 1 << 20  # bytes
@@ -35,7 +36,7 @@ def update_manifest(folder: Path, name: str) -> Iterator[None]:
         UserError: the manifest cannot be written.
     """
     path = Path(folder) / MANIFEST_FILE
-    if not path.is_file():
+    if not path.exists():
         yield
         return
     others = {other: entry for other, entry in _read(path).items() if other != name}
@@ -58,8 +59,9 @@ def check_manifest(folder: Path, names: Iterable[str] | None = None) -> bool:
         WeightsError: a listed file is missing or has changed, or the manifest is damaged.
     """
     path = Path(folder) / MANIFEST_FILE
-    if not path.is_file():
-        return False
+    with report_unreadable(path):
+        if not path.exists():
+            return False
     listed = _read(path)
     for name in listed if names is None else names:
         if name in listed:
@@ -68,10 +70,7 @@ def check_manifest(folder: Path, names: Iterable[str] | None = None) -> bool:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise _error(path, f"cannot be read ({fault})") from fault
+    content = read_json(path, _advice(path))
     entries = content.items() if isinstance(content, dict) else [("", None)]
     for name, entry in entries:
         is_entry = isinstance(entry, dict) and entry.keys() >= {"size", "sha256"}
@@ -85,7 +84,7 @@ def _check(path: Path, expected: dict[str, Any]) -> None:
     try:
         size = path.stat().st_size
         if size != expected["size"]:
-            raise _error(path, f"has {size} bytes, {MANIFEST_FILE} expects {expected['size']}")
+            raise _error(path, f"has {size} bytes, {MANIFEST_FILE} expects {abbreviate(expected['size'])}")
         if _sha256(path) != expected["sha256"]:
             raise _error(path, f"has changed since it was written: its SHA-256 differs from {MANIFEST_FILE}")
     except OSError as fault:
@@ -93,10 +92,12 @@ def _check(path: Path, expected: dict[str, Any]) -> None:
 
 
 def _error(path: Path, what: str) -> WeightsError:
-    return WeightsError(
-        f"'{path}' {what}. Copy the folder again. To load it without this check, remove "
-        f"'{path.with_name(MANIFEST_FILE)}'."
-    )
+    return WeightsError(f"'{path}' {what}. {_advice(path)}")
+
+
+def _advice(path: Path) -> str:
+    manifest = path.with_name(MANIFEST_FILE)
+    return f"Copy the folder again. To load it without this check, remove '{manifest}'."
 
 
 def _entry(path: Path) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def _entry(path: Path) -> dict[str, Any]:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -8,6 +8,7 @@ import numpy as np
 from paddle import Tensor, nn
 
 from common.errors import WeightsError
+from common.text_files import abbreviate
 
 _NAMES_SHOWN = 8
 _HEADER = ("network", "loaded", "missing", "unexpected", "file")
@@ -61,7 +62,7 @@ def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | P
         source: origin of the arrays, for messages.
 
     Raises:
-        WeightsError: no name matches, or an array's shape or kind differs from the network's.
+        WeightsError: no name matches, an array's shape or kind differs from the network's, or a number is not finite.
     """
     state = layer.state_dict()
     matched = tuple(name for name in state if name in arrays)
@@ -70,7 +71,7 @@ def load_into(layer: nn.Layer, arrays: Mapping[str, np.ndarray], source: str | P
     if not matched:
         raise WeightsError(
             f"'{source}': no array has a name of the network. "
-            f"Found {_shorten(tuple(arrays)) or 'nothing'}; expected {_shorten(missing)}."
+            f"Found {_shorten([_printable(name) for name in arrays]) or 'nothing'}; expected {_shorten(missing)}."
         )
     wrong = [
         f"{name}: {tuple(arrays[name].shape)} in the file, {tuple(state[name].shape)} in the network"
@@ -93,7 +94,32 @@ def _cast(array: np.ndarray, target: Tensor, what: str) -> np.ndarray:
     dtype = np.dtype(str(target.dtype).rpartition(".")[2])
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise WeightsError(f"{what} has type {array.dtype}; the network expects {dtype}.")
-    return np.asarray(array, dtype=dtype)
+    with np.errstate(over="ignore"):  # a float64 number beyond float32 becomes infinite
+        value = np.asarray(array, dtype=dtype)
+    check_finite(value, what)
+    return value
+
+
+def check_finite(array: np.ndarray, what: str) -> None:
+    """Check that an array contains neither NaN nor infinity, with which networks predict without an error.
+
+    Args:
+        array: numbers.
+        what: the array in messages: "FILE: NAME".
+
+    Raises:
+        WeightsError: a number is NaN or infinite.
+    """
+    if not np.isfinite(array).all():
+        count = np.count_nonzero(~np.isfinite(array))
+        raise WeightsError(
+            f"{what}: {count} of {array.size} numbers are NaN or infinite. Such weights give meaningless results; use "
+            "an earlier checkpoint, or get the file again."
+        )
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() and len(name) <= 200 else abbreviate(name)
 
 
 def _shorten(names: tuple[str, ...] | list[str], separator: str = ", ") -> str:

@@ -1,17 +1,23 @@
-"""Shared by all weight readers: open a file and check its format, report damage, widen bfloat16."""
+"""Shared by all readers: open a file and check its format, limit what it may declare, report damage."""
 
+import json
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from common.errors import UserError, WeightsError
+from common.text_files import printable, read_text
 
 ZIP_START = rb"PK\x03\x04"
 SAFETENSORS_START = rb".{6}\0\0\{"
+_MAX_JSON = 1 << 24  # bytes
+_MAX_EXPANSION = 100
+_MAX_EXPANSION_BYTES = 2 << 30
 # Magic bytes (regular expressions) -> description.
 _STARTS = {
     ZIP_START: "a zip archive. If PyTorch wrote it, rename it to .pth",
@@ -34,18 +40,75 @@ def open_weights(path: Path, expected: str, own_start: bytes | None = None) -> I
     Raises:
         WeightsError: the file cannot be read, is empty, or has the magic bytes of another format.
     """
-    try:
+    with open_regular(path) as stream:
+        start = stream.read(32)
+        if not start:
+            raise WeightsError(f"'{path}' is empty (0 bytes). Copy it again.")
+        for pattern, description in _STARTS.items():
+            if pattern != own_start and re.match(pattern, start, re.DOTALL):
+                raise WeightsError(f"'{path}' is not {expected}: it is {description}.")
+        stream.seek(0)
+        yield stream
+
+
+@contextmanager
+def open_regular(path: Path, error: type[UserError] = WeightsError) -> Iterator[BinaryIO]:
+    """Open a file to read bytes, and reject pipes and devices: opening a pipe waits for a writer.
+
+    Raises:
+        UserError: the file is missing, cannot be read or is not a regular file; raised as ``error``.
+    """
+    with report_unreadable(path, error):
+        mode = Path(path).stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise error(f"'{path}' is a pipe or a device, expected a file. Replace it by the file itself.")
         with open(path, "rb") as stream:
-            start = stream.read(32)
-            if not start:
-                raise WeightsError(f"'{path}' is empty (0 bytes). Copy it again.")
-            for pattern, description in _STARTS.items():
-                if pattern != own_start and re.match(pattern, start, re.DOTALL):
-                    raise WeightsError(f"'{path}' is not {expected}: it is {description}.")
-            stream.seek(0)
             yield stream
+
+
+@contextmanager
+def report_unreadable(path: Path, error: type[UserError] = WeightsError) -> Iterator[None]:
+    """Convert an ``OSError`` in the block, such as a missing permission, into an error that names the file.
+
+    Raises:
+        UserError: raised as ``error``.
+    """
+    try:
+        yield
     except OSError as fault:
-        raise WeightsError(f"'{path}' cannot be read: {fault.strerror or fault}.") from fault
+        raise error(f"'{path}' cannot be read: {fault.strerror or fault}.") from fault
+
+
+def read_json(path: Path, advice: str = "Copy it again.") -> Any:
+    """Read a JSON file in UTF-8 or UTF-16, with or without a byte order mark.
+
+    Args:
+        path: the file.
+        advice: what the user can do if the file is damaged.
+
+    Raises:
+        WeightsError: the file is missing, not a regular file, larger than 16 MiB, or not JSON.
+    """
+    with open_regular(path):
+        text = read_text(path, _MAX_JSON)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise WeightsError(f"'{path}' is damaged ({_brief(fault)}). {advice}") from fault
+
+
+def content_limit(file_size: int) -> int:
+    """Return the number of bytes that the arrays of a file may have in total.
+
+    Compressed and shared data can declare any size. Weights and sparse depth maps need at most 100 times the size of
+    their file; 2 GiB more than the file bounds the memory for large files.
+    """
+    return min(_MAX_EXPANSION * file_size, file_size + _MAX_EXPANSION_BYTES)
+
+
+def _brief(fault: Exception) -> str:
+    """Shorten the message of an exception, which can contain parts of the file, and escape control characters."""
+    return printable(str(fault)[:300] or type(fault).__name__)
 
 
 @contextmanager
@@ -71,7 +134,7 @@ def report_damage(
     except error:
         raise
     except Exception as fault:  # Damaged input can raise any exception anywhere in a reader.
-        raise error(f"'{path}' cannot be read as {kind}: {fault or type(fault).__name__}. {advice}") from fault
+        raise error(f"'{path}' cannot be read as {kind}: {_brief(fault)}. {advice}") from fault
 
 
 def widen_bfloat16(bits: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from paddle import nn
 from paddle.optimizer import Optimizer
 
 from common.errors import WeightsError
+from serialization.matching import check_finite
 
 _SCHEDULE = "LR_Scheduler"
 
@@ -63,7 +64,7 @@ def restore_optimizer(
         source: origin of the arrays, for messages.
 
     Raises:
-        WeightsError: names or shapes differ from the model's parameters.
+        WeightsError: names or shapes differ from the model's parameters, or a number is not finite.
     """
     parameters = dict(model.named_parameters())
     by_slot: dict[str, set[str]] = {}
@@ -76,6 +77,7 @@ def restore_optimizer(
             raise WeightsError(
                 f"'{source}': {key} has shape {array.shape}, its parameter {tuple(parameters[name].shape)}."
             )
+        check_finite(array, f"{source}: {key}")
         by_slot.setdefault(slot, set()).add(name)
     owners = set().union(*by_slot.values())
     for slot, names in by_slot.items():

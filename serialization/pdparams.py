@@ -9,6 +9,7 @@ import numpy as np
 
 from common.atomic_files import atomic_file
 from common.errors import WeightsError
+from common.text_files import abbreviate
 from serialization.opening import open_weights
 from serialization.safe_pickle import ArrayUnpickler
 
@@ -29,7 +30,7 @@ def read_paddle_file(path: Path) -> dict[str, Any]:
         WeightsError: the file is missing, empty, truncated, in another format, or refers to anything but arrays.
     """
     with open_weights(path, "a Paddle weight file") as stream:
-        content = ArrayUnpickler(stream, path).load()
+        content = ArrayUnpickler(stream, path, path.stat().st_size).load()
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise WeightsError(
             f"'{path}' is not a Paddle weight file: expected a dict from names to arrays, "
@@ -47,9 +48,11 @@ def read_pdparams(path: Path) -> dict[str, np.ndarray]:
     content = read_paddle_file(path)
     content.pop(NAME_TABLE, None)
     for name, value in content.items():
-        if not isinstance(value, (np.ndarray, np.generic, bool, int, float)):
+        # NumPy turns integers of more than 64 bits into objects.
+        is_number = isinstance(value, (np.generic, float)) or (isinstance(value, int) and value.bit_length() < 64)
+        if not isinstance(value, np.ndarray) and not is_number:
             raise WeightsError(
-                f"'{path}': expected an array for {name!r}, found {type(value).__name__}. "
+                f"'{path}': expected an array for {abbreviate(name)}, found {type(value).__name__}. "
                 "Pass a network's weights (.pdparams), not an optimizer's state (.pdopt)."
             )
     return {name: np.asarray(value) for name, value in content.items()}

@@ -1,180 +1,52 @@
 """Read pickles of NumPy arrays and plain values without executing code that the file refers to.
 
 A pickle can import and call any function. This reader resolves names only in a table of the few that array files
-need, and maps each one to a stand-in. The file never reaches NumPy's or Python's own objects: crafted input can make
-NumPy's ``__setstate__`` use bytes of the file as memory addresses.
+need, and maps each one to a stand-in (``serialization.stand_ins``).
 """
 
-import math
 import pickle
-import pickletools
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from common.errors import UserError, WeightsError
-from serialization.opening import report_damage
+from serialization.opening import content_limit, report_damage
+from serialization.stand_ins import ARRAY_NAMES, LARGEST, ArrayStandIn, Latin1, checked_items
 
 _PLAIN_TYPES = (type(None), bool, int, float, str, bytes, np.generic)
-_MEMO_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}
-# Booleans, integers, floating-point and complex numbers, objects; sizes in bytes.
-_DTYPE_CODE = re.compile(r"\?|b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|O[48]?")
-# Stand-in for the class ``numpy.ndarray``, which array pickles refer to and never call.
-_NDARRAY = object()
-
-
-class StandIn:
-    """Object that a pickle receives instead of a real one; the pickle cannot set its attributes."""
-
-    __slots__ = ()
-
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("it changes the state of a stand-in")
-
-
-class _Dtype(StandIn):
-    """Stand-in for ``numpy.dtype``: numbers of one kind, or objects."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: object, *_: object) -> None:
-        if not isinstance(code, str) or not _DTYPE_CODE.fullmatch(code):
-            raise pickle.UnpicklingError(f"it has an array of dtype {code!r}, expected numbers")
-        self.code = code
-        self.order = "="
-
-    def __setstate__(self, state: tuple) -> None:
-        _, order, *structure = state
-        if order not in ("<", ">", "=", "|") or any(part is not None for part in structure[:3]):
-            raise pickle.UnpicklingError("it has an array of a structured dtype, expected numbers")
-        self.order = order
-
-    @property
-    def holds_objects(self) -> bool:
-        """Whether the elements are pickled objects instead of numbers."""
-        return self.code.startswith("O")
-
-    def to_numpy(self) -> np.dtype:
-        """Convert to NumPy's type.
-
-        Raises:
-            UnpicklingError: the elements are objects.
-        """
-        if self.holds_objects:
-            raise pickle.UnpicklingError("it has raw bytes for an array of objects")
-        return np.dtype(self.code).newbyteorder(self.order)
-
-
-class ArrayStandIn(StandIn):
-    """Stand-in for an array while a pickle is read; ``values`` is the array, None until its data is known."""
-
-    __slots__ = ()
-    values: np.ndarray | None
-
-
-class _Array(ArrayStandIn):
-    """Stand-in for ``numpy.ndarray``."""
-
-    __slots__ = ("values",)
-
-    def __init__(self, values: np.ndarray | None = None) -> None:
-        self.values = values
-
-    def __setstate__(self, state: tuple) -> None:
-        shape, dtype, is_fortran, data = state[-4:]
-        if dtype.holds_objects:
-            self.values = _object_array(data, shape, is_fortran)
-        else:
-            self.values = _number_array(data, dtype, shape, "F" if is_fortran else "C")
-
-
-def _checked_count(shape: object) -> int:
-    """Count the elements of ``shape`` after checking that it is a valid shape."""
-    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
-        raise pickle.UnpicklingError(f"it has an array of invalid shape {shape!r}")
-    return math.prod(shape)
-
-
-def _number_array(data: object, dtype: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
-    """Create an array that views ``data`` without a copy: bytes, or text, as which Python 2 pickled bytes."""
-    raw = data.encode("latin1") if isinstance(data, str) else data
-    if not isinstance(raw, (bytes, bytearray)):
-        raise pickle.UnpicklingError(f"it has an array with data of type {type(raw).__name__}")
-    numpy_dtype = dtype.to_numpy()
-    if len(raw) != _checked_count(shape) * numpy_dtype.itemsize:
-        raise pickle.UnpicklingError(f"it has {len(raw)} bytes for an array of shape {shape} and dtype {numpy_dtype}")
-    return np.ndarray(shape, numpy_dtype, buffer=raw, order=order)
-
-
-def _object_array(data: object, shape: tuple[int, ...], is_fortran: object) -> np.ndarray:
-    if not isinstance(data, list) or len(data) != _checked_count(shape):
-        raise pickle.UnpicklingError(f"it has an array of objects of shape {shape} without a list of that length")
-    values = np.empty(len(data), dtype=object)
-    for i, element in enumerate(data):
-        values[i] = element
-    return values.reshape(shape, order="F" if is_fortran else "C")
-
-
-def _reconstruct(subtype: object, *_: object) -> _Array:
-    """Stand-in for NumPy's ``_reconstruct``: create an array that receives shape and data later."""
-    if subtype is not _NDARRAY:
-        raise pickle.UnpicklingError("it has an array of a type other than numpy.ndarray")
-    return _Array()
-
-
-def _frombuffer(
-    data: object, dtype: _Dtype, shape: tuple[int, ...], order: str, axes: tuple[int, ...] | None = None
-) -> _Array:
-    """Stand-in for NumPy's ``_frombuffer`` (pickle protocol 5); order "K" is C order with permuted axes."""
-    array = _number_array(data, dtype, shape, "F" if order == "F" else "C")
-    return _Array(array if axes is None else array.transpose(axes))
-
-
-def _scalar(dtype: _Dtype, data: object) -> np.generic:
-    return _number_array(data, dtype, (), "C")[()]
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Stand-in for ``_codecs.encode``, which pickle protocol 2 uses for bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it has text in the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-class Admitted(StandIn):
-    """A callable that a pickle may refer to; unlike on a plain function, the pickle cannot set attributes."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable) -> None:
-        self._function = function
-
-    def __call__(self, *args: object) -> object:
-        return self._function(*args)
-
-
-# (module, name) -> stand-in: every name that arrays of NumPy 1 and 2 refer to.
-ARRAY_NAMES: dict[tuple[str, str], object] = {
-    ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): Admitted(_Dtype),
-    ("_codecs", "encode"): Admitted(_encode),
-    ("collections", "OrderedDict"): Admitted(dict),
-}
-for _core in ("numpy.core", "numpy._core"):
-    ARRAY_NAMES[f"{_core}.multiarray", "_reconstruct"] = Admitted(_reconstruct)
-    ARRAY_NAMES[f"{_core}.multiarray", "scalar"] = Admitted(_scalar)
-    ARRAY_NAMES[f"{_core}.numeric", "_frombuffer"] = Admitted(_frombuffer)
+# Operations that pickles of arrays and plain values do not need: classes, sets, extensions, out-of-band buffers.
+_REJECTED = (
+    "PERSID",
+    "INST",
+    "OBJ",
+    "NEWOBJ_EX",
+    "EMPTY_SET",
+    "FROZENSET",
+    "ADDITEMS",
+    "EXT1",
+    "EXT2",
+    "EXT4",
+    "NEXT_BUFFER",
+    "READONLY_BUFFER",
+)
+# A ResNet152 needs 30 thousand, 700 depth maps need 15 thousand; 2 million take 2 s and 300 MB.
+_MAX_OPERATIONS = 2_000_000
 
 
 class _PlainValues:
-    """Converts unpickled stand-ins to arrays and plain values; rejects other types and recursive containers."""
+    """Converts unpickled stand-ins to arrays and plain values; rejects other types and recursive containers.
+
+    Args:
+        limit: largest total size of the arrays, bytes.
+    """
 
     _OPEN = object()
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._unclaimed = limit
         # Keyed by identity: each container is converted once, however often the pickle refers to it.
         self._converted: dict[int, Any] = {}
 
@@ -182,10 +54,15 @@ class _PlainValues:
         """Rebuild a value with its containers and arrays.
 
         Raises:
-            UnpicklingError: the value has another type, or contains itself.
+            UnpicklingError: the value has another type or contains itself, or the arrays are too large in total.
         """
         if isinstance(value, _PLAIN_TYPES):
             return value
+        if isinstance(value, (ArrayStandIn, Latin1)):
+            # Every reference counts, because a copy of the content contains the array as often.
+            self._unclaimed -= value.nbytes if isinstance(value, ArrayStandIn) else len(value)
+            if self._unclaimed < 0:
+                raise pickle.UnpicklingError(f"its arrays have more than {self._limit} bytes, too many for its size")
         if id(value) not in self._converted:
             self._converted[id(value)] = self._OPEN
             self._converted[id(value)] = self._convert_container(value)
@@ -195,9 +72,11 @@ class _PlainValues:
 
     def _convert_container(self, value: object) -> object:
         if isinstance(value, dict):
-            return {self._checked_key(key): self.convert(element) for key, element in value.items()}
+            return {key: self.convert(element) for key, element in value.items()}
         if type(value) in (list, tuple):
             return type(value)(self.convert(element) for element in value)
+        if isinstance(value, Latin1):
+            return value.encode()
         array = value.values if isinstance(value, ArrayStandIn) else None
         if array is not None:
             if array.dtype.hasobject:
@@ -206,31 +85,31 @@ class _PlainValues:
             return array
         raise pickle.UnpicklingError(f"it has a {type(value).__name__.lstrip('_').lower()}, expected a value")
 
-    @staticmethod
-    def _checked_key(key: object) -> str | int:
-        if not isinstance(key, (str, int)):
-            raise pickle.UnpicklingError(f"it has a name of type {type(key).__name__}")
-        return key
 
-
-class ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle._Unpickler):
     """Unpickler for arrays and plain values that rejects every other name.
 
+    It extends the Python version of the unpickler, because the one in C adds any key to a dict, allocates its memo up
+    to an index in the file, and cannot be stopped. Array data is read in one piece, so both are equally fast.
+
     Args:
-        stream: a seekable binary stream.
+        stream: a binary stream.
         source: the file, for messages.
+        file_size: its size in bytes, which limits the total size of the arrays.
         error: exception class for unsafe or damaged pickles.
     """
 
     # Subclasses for other pickled formats extend this table.
     admitted: ClassVar[Mapping[tuple[str, str], object]] = ARRAY_NAMES
 
-    def __init__(self, stream: BinaryIO, source: Path, error: type[UserError] = WeightsError) -> None:
+    def __init__(self, stream: BinaryIO, source: Path, file_size: int, error: type[UserError] = WeightsError) -> None:
         # Latin-1 preserves bytes that Python 2 pickled as text.
         super().__init__(stream, encoding="latin1")
-        self._stream = stream
         self._source = source
+        self._limit = content_limit(file_size)
         self._error = error
+        self._operations = 0
+        self.dispatch = _Dispatch(self)
 
     def find_class(self, module: str, name: str) -> object:
         """Look up the stand-in of ``module.name``; the base class calls this for every name in the pickle."""
@@ -250,17 +129,91 @@ class ArrayUnpickler(pickle.Unpickler):
             UserError: the pickle is unsafe, truncated or damaged, or not a pickle; raised as the class ``error``.
         """
         with report_damage(self._source, "a pickle of arrays", self._error):
-            return _PlainValues().convert(self._load_stand_ins())
+            return _PlainValues(self._limit).convert(self._load_stand_ins())
 
     def _load_stand_ins(self) -> object:
         """Read the content with stand-ins for arrays; subclasses load array data from other parts of the file here."""
-        self._check_memo()
         return super().load()
 
-    def _check_memo(self) -> None:
-        """Reject large memo indices: the unpickler would allocate its memo up to the index."""
-        start = self._stream.tell()
-        for opcode, argument, position in pickletools.genops(self._stream):
-            if opcode.name in _MEMO_OPCODES and argument > position:
-                raise pickle.UnpicklingError(f"it has memo index {argument} at byte {position}")
-        self._stream.seek(start)
+    def count_operations(self, count: int) -> None:
+        """Count work that the pickle causes.
+
+        Raises:
+            UnpicklingError: it is too much in total.
+        """
+        self._operations += count
+        if self._operations > _MAX_OPERATIONS:
+            raise pickle.UnpicklingError(f"it has more than {_MAX_OPERATIONS} operations, too many for arrays")
+
+    # Handlers of operations, which replace those of the base class.
+
+    def load_bytearray8(self) -> None:
+        """Read bytes without allocating their declared number first."""
+        self.append(self.read(int.from_bytes(self.read(8), "little")))
+
+    def load_put(self) -> None:
+        """Store an object under an index of ordinary size: others can have equal hashes."""
+        index = int(self.readline()[:-1])
+        if not 0 <= index < LARGEST:
+            raise pickle.UnpicklingError("it has an invalid memo index")
+        self.memo[index] = self.stack[-1]
+
+    def load_dict(self) -> None:
+        """Create a dict with checked keys."""
+        items = self.pop_mark()
+        self.append(dict(checked_items(zip(items[::2], items[1::2], strict=True))))
+
+    def load_setitem(self) -> None:
+        """Add an entry to a dict."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self._add_items([(key, value)])
+
+    def load_setitems(self) -> None:
+        """Add entries to a dict."""
+        items = self.pop_mark()
+        self._add_items(zip(items[::2], items[1::2], strict=True))
+
+    def _add_items(self, pairs: Iterable[tuple[object, object]]) -> None:
+        if not isinstance(self.stack[-1], dict):
+            raise pickle.UnpicklingError("it has names outside a dict")
+        self.stack[-1].update(checked_items(pairs))
+
+    def load_reduce(self) -> None:
+        """Call a stand-in."""
+        self._count_arguments()
+        super().load_reduce()
+
+    def load_newobj(self) -> None:
+        """Create a stand-in."""
+        self._count_arguments()
+        super().load_newobj()
+
+    def _count_arguments(self) -> None:
+        """Count the elements of the arguments: a call that takes few bytes can refer to long ones."""
+        arguments = self.stack[-1]
+        self.count_operations(len(arguments))
+        self.count_operations(sum(len(each) for each in arguments if isinstance(each, (tuple, list, dict))))
+
+
+class _Dispatch:
+    """Handlers by opcode; every operation counts.
+
+    Args:
+        unpickler: the unpickler that the operations are counted for.
+    """
+
+    _REJECTED: ClassVar[set[int]] = {getattr(pickle, name)[0] for name in _REJECTED}
+
+    def __init__(self, unpickler: ArrayUnpickler) -> None:
+        self._count = unpickler.count_operations
+        self._handlers = {
+            code: getattr(type(unpickler), handler.__name__)  # an overridden one, if there is one
+            for code, handler in pickle._Unpickler.dispatch.items()
+            if code not in self._REJECTED
+        }
+
+    def __getitem__(self, code: int) -> Callable[[ArrayUnpickler], None]:
+        self._count(1)
+        if code not in self._handlers:
+            raise pickle.UnpicklingError(f"it has the byte {code:#04x} where an operation is expected")
+        return self._handlers[code]

@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from common.atomic_files import atomic_file
 from common.errors import WeightsError
+from common.text_files import abbreviate
 from serialization.opening import SAFETENSORS_START, open_weights, report_damage, widen_bfloat16
 
 _BFLOAT16 = "BF16"
@@ -43,10 +44,13 @@ def read_safetensors(path: Path) -> SafetensorsFile:
         content = stream.read()
     with report_damage(path, "safetensors"):
         entries = sorted(safetensors.deserialize(content), key=lambda entry: entry[0])
-    foreign = [f"{name!r} of type {about['dtype']}" for name, about in entries if about["dtype"] not in _TYPES]
+    foreign = [
+        f"{abbreviate(name)} of type {about['dtype']}" for name, about in entries if about["dtype"] not in _TYPES
+    ]
     if foreign:
         raise WeightsError(f"'{path}' contains numbers of an unsupported type: {foreign[0]}. Convert them to F32.")
-    return SafetensorsFile({name: _array(**about) for name, about in entries}, _read_metadata(content))
+    with report_damage(path, "safetensors"):  # also a shape that NumPy does not support
+        return SafetensorsFile({name: _array(**about) for name, about in entries}, _read_metadata(content))
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:

@@ -6,7 +6,6 @@ contiguous block of numbers in another part of the file: an entry of the zip, or
 """
 
 import io
-import math
 import os
 import pickle
 import zipfile
@@ -18,14 +17,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from common.errors import WeightsError
+from common.text_files import abbreviate
 from serialization.opening import ZIP_START, open_weights, report_damage, widen_bfloat16
-from serialization.safe_pickle import ARRAY_NAMES, Admitted, ArrayStandIn, ArrayUnpickler, StandIn
+from serialization.safe_pickle import ArrayUnpickler
+from serialization.stand_ins import ARRAY_NAMES, Admitted, ArrayStandIn, StandIn, checked_count, checked_items
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
 _BYTE_ORDERS = {b"little": "<", b"big": ">"}
-# Maximum elements of a view that repeats its storage (stride 0): protects against huge allocations in copies.
-_LARGEST_REPEATED = 1 << 26
 _BFLOAT16 = "BFloat16Storage"
 # Storage type -> NumPy type.
 _TYPES = {
@@ -66,8 +65,8 @@ def read_torch_file(path: Path) -> TorchFile:
     containers = [name for name, value in others.items() if isinstance(value, (dict, list, tuple))]
     if containers and not arrays:
         raise WeightsError(
-            f"'{path}' contains no tensors at its top level, but {', '.join(map(repr, containers))}: a training "
-            "checkpoint or an optimizer's state. Save the network's state dict only."
+            f"'{path}' contains no tensors at its top level, but {', '.join(map(abbreviate, containers[:8]))}: "
+            "a training checkpoint or an optimizer's state. Save the network's state dict only."
         )
     return TorchFile(arrays, others)
 
@@ -115,15 +114,19 @@ class _Span(StandIn):
 class _Tensor(ArrayStandIn):
     """Stand-in for the result of ``_rebuild_tensor`` and ``_rebuild_tensor_v2``; gradients and hooks are ignored."""
 
-    __slots__ = ("_shape", "_span", "_start", "_strides")
+    __slots__ = ("_shape", "_span", "_start", "_strides", "nbytes")
 
     def __init__(self, span: _Span, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> None:
         if not isinstance(span, _Span) or not _are_counts(offset, *shape, *strides) or len(shape) != len(strides):
             raise pickle.UnpicklingError("it has a tensor that is not a view of a storage")
+        count = checked_count(shape)
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-        is_within = 0 in shape or last < span.count
-        if not is_within or math.prod(shape) > max(span.count, _LARGEST_REPEATED):
-            raise pickle.UnpicklingError(f"it has a tensor of shape {shape} in a storage of {span.count} numbers")
+        if count and last >= span.count:
+            raise pickle.UnpicklingError(
+                f"it has a tensor of shape {abbreviate(shape)} in a storage of {span.count} numbers"
+            )
+        # bfloat16 becomes float32.
+        self.nbytes = count * span.storage.dtype.itemsize * (2 if span.storage.kind == _BFLOAT16 else 1)
         self._span = span
         self._start = span.start + offset
         self._shape = shape
@@ -157,6 +160,11 @@ class _Parameter(ArrayStandIn):
         """Ignore the state, which is ``requires_grad``."""
 
     @property
+    def nbytes(self) -> int:
+        """Size of ``values`` in bytes."""
+        return self._tensor.nbytes if isinstance(self._tensor, _Tensor) else 0
+
+    @property
     def values(self) -> np.ndarray | None:
         """The array; None if the parameter was not created from a tensor."""
         return self._tensor.values if isinstance(self._tensor, _Tensor) else None
@@ -172,7 +180,7 @@ class _StateDict(dict):
 _TORCH_NAMES = {
     **ARRAY_NAMES,
     **{("torch", kind): _StorageType(kind) for kind in _TYPES},
-    ("collections", "OrderedDict"): Admitted(_StateDict),
+    ("collections", "OrderedDict"): Admitted(lambda pairs=(): _StateDict(checked_items(pairs))),
     ("torch._utils", "_rebuild_tensor"): Admitted(_Tensor),
     ("torch._utils", "_rebuild_tensor_v2"): Admitted(_Tensor),
     ("torch._utils", "_rebuild_parameter"): Admitted(_Parameter),
@@ -182,7 +190,7 @@ _TORCH_NAMES = {
 
 
 def _are_counts(*values: object) -> bool:
-    return all(type(value) is int and value >= 0 for value in values)
+    return all(type(value) is int and 0 <= value < 1 << 62 for value in values)
 
 
 class _TorchUnpickler(ArrayUnpickler):
@@ -199,13 +207,15 @@ class _TorchUnpickler(ArrayUnpickler):
     def __init__(
         self, stream: BinaryIO, source: Path, file_size: int, fill: Callable[[Mapping[str, _Storage]], None]
     ) -> None:
-        super().__init__(stream, source)
+        super().__init__(stream, source, file_size)
         self._unclaimed = file_size
         self._fill = fill
         self._storages: dict[str, _Storage] = {}
 
     def persistent_load(self, reference: object) -> _Span:
         """Resolve a storage reference: ("storage", type, key, device, count), optionally with a part of the storage."""
+        if not isinstance(reference, tuple) or len(reference) not in (5, 6):
+            raise pickle.UnpicklingError("it has a reference that is not a storage")
         word, kind, key, _, count, *part = reference
         if word != "storage" or not (isinstance(kind, _StorageType) and isinstance(key, str) and _are_counts(count)):
             raise pickle.UnpicklingError("it has a reference that is not a storage")
@@ -214,12 +224,12 @@ class _TorchUnpickler(ArrayUnpickler):
             self._unclaimed -= self._storages[key].nbytes
         storage = self._storages[key]
         if (storage.kind, storage.count) != (kind.kind, count):
-            raise pickle.UnpicklingError(f"it has two descriptions of the storage {key!r}")
+            raise pickle.UnpicklingError(f"it has two descriptions of the storage {abbreviate(key)}")
         if self._unclaimed < 0:
             raise pickle.UnpicklingError("its storages are larger than the file")
         _, start, size = part[0] if part and part[0] is not None else (None, 0, count)
         if not _are_counts(start, size) or start + size > count:
-            raise pickle.UnpicklingError(f"it has a part outside the storage {key!r} of {count} numbers")
+            raise pickle.UnpicklingError(f"it has a part outside the storage {abbreviate(key)} of {count} numbers")
         return _Span(storage, start, size)
 
     def _load_stand_ins(self) -> object:
@@ -263,25 +273,28 @@ def _read_archive(archive: zipfile.ZipFile, path: Path, file_size: int) -> objec
 
 def _read_stream(stream: BinaryIO, path: Path) -> object:
     """Read the legacy format: magic number, version, type sizes, the pickle, the storage keys, the storages."""
-    magic = ArrayUnpickler(stream, path).load()
+    size = os.fstat(stream.fileno()).st_size
+    magic = ArrayUnpickler(stream, path, size).load()
     if not isinstance(magic, int) or magic != _MAGIC_NUMBER:
         raise WeightsError(
             f"'{path}' is not a PyTorch weight file: it is neither a zip archive nor has it PyTorch's magic number."
         )
-    version = ArrayUnpickler(stream, path).load()
+    version = ArrayUnpickler(stream, path, size).load()
     if not isinstance(version, int) or version != _PROTOCOL_VERSION:
-        raise WeightsError(f"'{path}' has protocol version {version!r}, expected {_PROTOCOL_VERSION}.")
-    ArrayUnpickler(stream, path).load()  # skip the type sizes of the writer's machine: storages do not depend on them
+        raise WeightsError(f"'{path}' has protocol version {abbreviate(version)}, expected {_PROTOCOL_VERSION}.")
+    # Skip the type sizes of the writer's machine: storages do not depend on them.
+    ArrayUnpickler(stream, path, size).load()
 
     def fill(storages: Mapping[str, _Storage]) -> None:
-        keys = ArrayUnpickler(stream, path).load()
-        if not isinstance(keys, list) or sorted(keys) != sorted(storages):
+        keys = ArrayUnpickler(stream, path, size).load()
+        are_keys = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+        if not are_keys or sorted(keys) != sorted(storages):
             raise pickle.UnpicklingError("its list of storages differs from the storages of the tensors")
         for key in keys:
             storage = storages[key]
             count = int.from_bytes(stream.read(8), "little", signed=True)
             storage.raw = stream.read(storage.nbytes)
             if count != storage.count or len(storage.raw) != storage.nbytes:
-                raise EOFError(f"storage {key!r} of {storage.count} numbers is truncated or declares {count}")
+                raise EOFError(f"storage {abbreviate(key)} of {storage.count} numbers is truncated or declares {count}")
 
-    return _TorchUnpickler(stream, path, os.fstat(stream.fileno()).st_size, fill).load()
+    return _TorchUnpickler(stream, path, size, fill).load()

@@ -5,10 +5,9 @@ and ``manifest.json`` (hashes). Released folders have neither JSON file. ``ROLE.
 too, so the original implementation's folders work without conversion.
 """
 
-import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,27 @@ from paddle import nn
 
 from common.atomic_files import atomic_folder, resolve_complete_dir, write_json
 from common.errors import WeightsError
-from common.text_files import read_text
+from common.text_files import abbreviate
 from serialization.formats import FORMATS, WeightsFormat, any_of, read_arrays
 from serialization.manifest import check_manifest, update_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
+from serialization.opening import read_json, report_unreadable
 from serialization.torch_file import read_torch_file
 
 INFO_FILE = "weights.json"
 ENDINGS = (".pdparams", ".safetensors", ".pth")
+SIZE_STEP = 32  # pixels; the encoders halve the image five times
+_MAX_PIXELS = 1 << 24  # of the network's input
+_ADVICE = "Fix it, or remove it and pass --height and --width."
+_DEPTHS = ("metres_per_unit", "min_depth", "max_depth")
+# Attribute of ``WeightsInfo`` -> what is valid, for messages.
+_EXPECTED = {
+    "height": f"positive height and width, multiples of {SIZE_STEP} with at most {_MAX_PIXELS} pixels",
+    "use_stereo": "true or false",
+    **dict.fromkeys(_DEPTHS, "a positive number"),
+    "intrinsics": "fx, fy, cx and cy in pixels",
+    "model": "type and settings",
+}
 
 
 @dataclass(frozen=True)
@@ -171,14 +183,9 @@ def read_weights_info(folder: str | Path) -> WeightsInfo | None:
     folder = _existing(folder)
     path, encoder = folder / INFO_FILE, folder / "encoder.pth"
     check_manifest(folder, [INFO_FILE])
-    if path.is_file():
-        try:
-            return _parse_info(json.loads(read_text(path)), path)
-        except (OSError, ValueError, RecursionError) as fault:
-            raise WeightsError(
-                f"'{path}' is damaged ({fault}). Fix it, or remove it and pass --height and --width."
-            ) from fault
-    others = read_torch_file(encoder).others if encoder.is_file() else {}
+    if path.exists():
+        return _parse_info(read_json(path, _ADVICE), path)
+    others = read_torch_file(encoder).others if encoder.exists() else {}
     return _parse_info({"use_stereo": False, **others}, encoder) if "height" in others else None
 
 
@@ -200,11 +207,15 @@ def roles_in(folder: Path) -> set[str]:
 
 
 def _existing(folder: str | Path) -> Path:
-    complete = resolve_complete_dir(Path(folder).absolute())
-    if not complete.is_dir():
-        raise WeightsError(f"weights folder '{folder}' not found.")
-    if not roles_in(complete):
-        _refuse_run_folder(Path(folder))
+    with report_unreadable(Path(folder)):
+        complete = resolve_complete_dir(Path(folder).absolute())
+        if not complete.is_dir():
+            raise WeightsError(f"weights folder '{folder}' not found.")
+        # Both permissions: to list the folder, and to look at its files.
+        for path in islice(complete.iterdir(), 1):
+            path.stat(follow_symlinks=False)
+        if not roles_in(complete):
+            _refuse_run_folder(Path(folder))
     return complete
 
 
@@ -221,7 +232,7 @@ def _refuse_run_folder(folder: Path) -> None:
 
 
 def _file_of(folder: Path, role: str) -> Path:
-    found = [path for ending in ENDINGS if (path := folder / f"{role}{ending}").is_file()]
+    found = [path for ending in ENDINGS if (path := folder / f"{role}{ending}").exists()]
     if len(found) == 1:
         return found[0]
     if found:
@@ -235,29 +246,40 @@ def _file_of(folder: Path, role: str) -> Path:
 
 
 def _parse_info(content: Any, path: Path) -> WeightsInfo:
-    expected = {"height": int, "width": int, "use_stereo": bool}
-    if isinstance(content, Mapping) and all(type(content.get(key)) is kind for key, kind in expected.items()):
-        values = {field.name: content.get(field.name) for field in fields(WeightsInfo)}
-        camera, model = values["intrinsics"], values["model"]
-        depths = [values[name] for name in ("metres_per_unit", "min_depth", "max_depth") if values[name] is not None]
-        is_valid = (
-            min(content["height"], content["width"]) > 0
-            and (_are_numbers(depths, len(depths)) and all(depth > 0 for depth in depths))
-            and (camera is None or (_are_numbers(camera, 4) and min(camera[:2]) > 0))
-            and (model is None or (isinstance(model, Mapping) and isinstance(model.get("type"), str)))
-        )
-        if is_valid:
-            return WeightsInfo(**{**values, "intrinsics": camera and tuple(camera)})
-    raise WeightsError(
-        f"'{path}' is invalid: {content!r}. Expected positive height and width, and use_stereo (true or false); "
-        "optionally positive metres_per_unit, min_depth and max_depth, intrinsics (fx, fy, cx, cy), and model (type "
-        "and settings)."
-    )
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"'{path}' is invalid: got {abbreviate(content)}, expected an object. {_ADVICE}")
+    values = {field.name: content.get(field.name) for field in fields(WeightsInfo)}
+    camera, model = values["intrinsics"], values["model"]
+    checks = {
+        "height": is_input_size(values["height"], values["width"]),
+        "use_stereo": isinstance(values["use_stereo"], bool),
+        **{name: values[name] is None or _are_positive([values[name]]) for name in _DEPTHS},
+        "intrinsics": camera is None or (_are_numbers(camera, 4) and _are_positive(camera[:2])),
+        "model": model is None or (isinstance(model, Mapping) and isinstance(model.get("type"), str)),
+    }
+    for name, is_valid in checks.items():
+        if not is_valid:
+            width = f" and width {abbreviate(values['width'])}" if name == "height" else ""
+            found = f"{name} {abbreviate(values[name])}{width}"
+            raise WeightsError(f"'{path}' is invalid: got {found}, expected {_EXPECTED[name]}. {_ADVICE}")
+    return WeightsInfo(**{**values, "intrinsics": camera and tuple(camera)})
+
+
+def is_input_size(height: object, width: object) -> bool:
+    """Check a size of the networks' input: multiples of 32, at most 2^24 pixels."""
+    sizes = (height, width)
+    are_valid = all(type(size) is int and size > 0 and size % SIZE_STEP == 0 for size in sizes)
+    return are_valid and height * width <= _MAX_PIXELS
 
 
 def _are_numbers(values: Any, count: int) -> bool:
     return (
         isinstance(values, list | tuple)
         and len(values) == count
-        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        # A comparison instead of math.isfinite, which raises for large integers.
+        and all(type(value) in (int, float) and abs(value) < 1e300 for value in values)
     )
+
+
+def _are_positive(values: Any) -> bool:
+    return _are_numbers(values, len(values)) and min(values) > 0

@@ -9,6 +9,7 @@ import pytest
 from common.errors import OptionsError, WeightsError
 from inference.depth_predictor import DepthPredictor
 from inference.from_options import predictor_from
+from inference.network_weights import input_size
 from inference.pose_predictor import PosePredictor
 from networks.monodepth import Monodepth
 from options import parse_options
@@ -86,3 +87,10 @@ def test_a_folder_without_a_model_name_is_loaded_as_resnet18(tmp_path):
     save_weights(tmp_path / "w", Monodepth.for_depth().networks(), {"height": 64, "width": 96, "use_stereo": False})
     assert "model" not in json.loads((tmp_path / "w" / "weights.json").read_text())
     assert DepthPredictor.from_folder(tmp_path / "w").depth_range == (0.1, 100.0)
+
+
+@pytest.mark.parametrize("size", [(100, None), (None, 100), (96, 16)])
+def test_sizes_that_are_not_multiples_of_32_are_rejected(size):
+    assert input_size(None, 96, None) == (96, 640)
+    with pytest.raises(OptionsError, match=r"^--(height|width): got \d+, allowed: multiples of 32, for example \d+ or"):
+        input_size(None, *size)

@@ -118,13 +118,13 @@ def test_variants_of_the_original_format(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"0": DEPTHS[0], "2": DEPTHS[0]}, "array '1' not found among 0, 2"),
+        ({"0": DEPTHS[0], "2": DEPTHS[0]}, "array '1' not found among '0', '2'"),
         ({"depth": DEPTHS[0]}, "array '0' not found"),
         ({"0": DEPTHS[0][0]}, r"entry 0 of shape \(3,\) is not a depth map"),
         ({"0": DEPTHS[0] * np.nan}, "entry 0 .* is not a depth map"),
         ({"0": DEPTHS[0], "kind": "radar"}, "'radar'.* lidar, improved"),
         ({"0": DEPTHS[0], "axis": "x"}, "'x'.* legacy, camera"),
-        ({"data": np.array(["a", None], object)}, "cannot be read as exported ground truth"),
+        ({"data": np.array(["a", None], object)}, "entry 0 of type str is not a depth map"),
         ({"data": np.array(3.0)}, "cannot be read as exported ground truth"),
     ],
 )

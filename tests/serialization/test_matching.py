@@ -90,6 +90,20 @@ def test_incompatible_types_are_rejected(values):
         load_into(Network(), values, "w.pdparams")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_numbers_that_are_not_finite_are_rejected_and_nothing_is_loaded(values, value):
+    """1e300 becomes infinite in float32."""
+    network = Network()
+    before = arrays_of(network)
+    values["norm._variance"] = np.array([1, value, 1, 1])
+    with pytest.raises(WeightsError, match=r"w\.pdparams: norm\._variance: 1 of 4 numbers are NaN or infinite"):
+        load_into(network, values, "w.pdparams")
+    for name, array in arrays_of(network).items():
+        np.testing.assert_array_equal(array, before[name])
+    values["norm._variance"] = np.ones(4)
+    assert load_into(network, {**values, "unused": np.array(value)}, "w.pdparams").unexpected == ("unused",)
+
+
 def test_no_matching_name_is_an_error():
     with pytest.raises(WeightsError, match=r"other.*conv\.weight"):
         load_into(Network(), {"other": np.ones(3)}, "w.pdparams")

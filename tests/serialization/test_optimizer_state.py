@@ -65,6 +65,7 @@ def test_resumed_training_equals_uninterrupted_training():
         (lambda a: a.update({"9.weight/moment1_0": np.zeros(1)}), "no parameter '9.weight'"),
         (lambda a: a.update({"0.weight/moment1_0": np.zeros((2, 2))}), r"\(2, 2\), its parameter \(3, 2, 1, 1\)"),
         (lambda a: a.pop("0.weight/moment2_0"), "lacks moment2_0 of 0.weight"),
+        (lambda a: a.update({"0.bias/moment1_0": np.full(3, np.nan)}), "0.bias/moment1_0: 3 of 3 numbers are NaN"),
     ],
 )
 def test_error_names_state_that_does_not_match(change, words):

@@ -151,6 +151,14 @@ def test_error_identifies_other_content(path, raw, message):
         read_safetensors(path)
 
 
+@pytest.mark.parametrize("shape", [[1] * 200, [0, 1 << 62], [0, 1 << 40, 1 << 40], [0] * 100])
+def test_shapes_that_numpy_does_not_support_are_rejected(path, shape):
+    size = 4 * int(0 not in shape)
+    raw = content({"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}, SIX[:size])
+    with pytest.raises(WeightsError, match=r"w\.safetensors' cannot be read as safetensors"):
+        read(path, raw)
+
+
 def test_every_truncation_and_any_changed_byte(path):
     whole = content(ABOUT)
     for size in range(len(whole)):
