@@ -16,6 +16,7 @@ import numpy as np
 from common.text_files import abbreviate
 
 _MAX_DIMENSIONS = 32
+_OBJECT_COST = 64  # bytes that take as long to read as an element of an array of objects
 _MAX_SCALAR = 32  # bytes
 LARGEST = 1 << 60  # below the modulus of Python's hash of integers: different keys have different hashes
 # Booleans, integers, floating-point and complex numbers, objects; sizes in bytes.
@@ -126,10 +127,10 @@ class _Array(ArrayStandIn):
 
     @property
     def nbytes(self) -> int:
-        """Size of ``values`` in bytes."""
+        """Size of ``values`` in bytes; what converting them costs, for objects."""
         if self._data is None:
             return 0
-        return len(self._data) * (np.dtype(object).itemsize if self._dtype.holds_objects else 1)
+        return len(self._data) * (_OBJECT_COST if self._dtype.holds_objects else 1)
 
     @property
     def values(self) -> np.ndarray | None:

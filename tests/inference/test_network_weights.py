@@ -56,7 +56,7 @@ def test_options_override_stored_settings(folder):
     opt = parse_options(f"--load_weights_folder {folder} --max_depth 20 --width 128".split())
     predictor = predictor_from(opt)
     assert predictor.depth_range == (0.5, 20) and predictor.size == (64, 128)
-    with pytest.raises(WeightsError, match="does not fit"):
+    with pytest.raises(WeightsError, match="does not match the network"):
         predictor_from(parse_options(f"--load_weights_folder {folder} --num_layers 50".split()))
     with pytest.raises(OptionsError, match=r"--min_depth \(60\).*--max_depth \(50\)"):
         DepthPredictor.from_folder(folder, min_depth=60)
