@@ -43,6 +43,7 @@ SHAPE = b"(" + HUGE + b"q\x01" + b"h\x01" * 1999 + b"t"  # 2000 of it
 MODULUS = (1 << 61) - 1  # of Python's hash of integers
 COLLIDING = [b"\x8a\x0a" + (i * MODULUS).to_bytes(10, "little") for i in range(1, 100_000)]
 NESTED = b")" + b"2\x86" * 60  # a tuple of 2^60 elements, all of them shared
+MILLION, QUARTER_MILLION = (b"J" + n.to_bytes(4, "little") + b"\x85" for n in (1_000_000, 250_000))  # shapes
 DTYPE = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4\x89\x88tR"
 OBJECTS = DTYPE.replace(b"f4", b"O8")
 
@@ -73,13 +74,13 @@ PICKLES = {
     "memo of equal hashes": paddle_file(b"N", *(f"p{i * MODULUS}\n".encode() for i in range(1, 50_000))),
     "name of shared tuples": paddle_file(b"}" + NESTED + b"Ns"),
     "arrays of one text": paddle_file(
-        shared(text("a" * 1_000_000), 2000, array(b"J" + (250_000).to_bytes(4, "little") + b"\x85", DTYPE, b"h\x07"))
+        shared(text("a" * 1_000_000), 2000, array(QUARTER_MILLION, DTYPE, b"h\x07"))
     ),
     "bytes of one text": paddle_file(
         shared(text("a" * 1_000_000), 2000, b"c_codecs\nencode\nh\x07" + text("latin1") + b"\x86R")
     ),
     "arrays of one list": paddle_file(
-        shared(b"](" + b"N" * 1_000_000 + b"e", 2000, array(b"J" + (1_000_000).to_bytes(4, "little") + b"\x85", OBJECTS, b"h\x07"))
+        shared(b"](" + b"N" * 1_000_000 + b"e", 2000, array(MILLION, OBJECTS, b"h\x07"))
     ),
     "copies of one dict": paddle_file(
         shared(b"](" + b"".join(text(f"{i}") + b"N\x86" for i in range(100_000)) + b"e", 5000,
