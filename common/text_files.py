@@ -27,8 +27,11 @@ def read_text(path: str | Path, max_bytes: int = MAX_BYTES) -> str:
     Raises:
         OSError: The file cannot be read, or is larger.
     """
+    content = b""
     with open(path, "rb") as stream:
-        content = stream.read(max_bytes + 1)
+        # By parts: ``read`` allocates all that it is asked for.
+        while len(content) <= max_bytes and (part := stream.read(1 << 20)):
+            content += part
     if len(content) > max_bytes:
         raise OSError(0, f"more than {max_bytes} bytes are not expected of such a text file", str(path))
     text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"), errors="replace")

@@ -102,7 +102,14 @@ def start(tmp_path):
 
     def make():
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        parent = subprocess.Popen([sys.executable, tmp_path / "work.py"], **pipes, text=True, start_new_session=True)
+        parent = subprocess.Popen(
+            [sys.executable, tmp_path / "work.py"],
+            **pipes,
+            text=True,
+            start_new_session=True,
+            # A shell starts background jobs, as this test may be, with SIGINT ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         parents.append(parent)
         return parent, [int(parent.stdout.readline()) for _ in range(2)]
 
@@ -121,7 +128,7 @@ def test_busy_workers_exit_with_a_killed_parent(start):
 def test_only_the_parent_handles_ctrl_c(start):
     parent, workers = start()
     os.killpg(parent.pid, signal.SIGINT)
-    assert parent.wait(120) != 0
+    assert parent.wait(50) != 0
     _wait_for_end(workers)
     assert parent.stderr.read().count("Traceback") == 1
 

@@ -1,5 +1,6 @@
 """Sampling, collation, prepared batches, and worker processes."""
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+from PIL import Image
 
 from common.errors import DataError
 from datasets.batch import prepare_batch
@@ -144,33 +146,32 @@ def test_dead_worker_ends_the_epoch_with_its_sample(make_dataset, delay):
 
 
 def test_dead_worker_is_reported_with_the_sample_in_progress(make_dataset, line, tmp_path):
-    """The third of four samples: its image is a named pipe, which blocks the worker until it is killed."""
+    """The third of four samples: its image is large, so that the worker is killed while reading it."""
     dataset = make_dataset([line(1), line(2), line(3), line(4)], frame_ids=[0])
     (path,) = dataset.frame_paths(line(3))
-    os.unlink(path)
-    os.mkfifo(path)
+    Image.new("L", (9400, 9400)).save(path, format="PNG", compress_level=1)
     others = set(multiprocessing.active_children())
     loader = _loader(dataset, num_workers=1, batch_size=4, shuffle=False)
     with ThreadPoolExecutor(1) as thread:
         epoch = thread.submit(list, loader)
-        end = _open_where_it_is_read(path)
-        (worker,) = set(multiprocessing.active_children()) - others
+        worker = _wait_for_reader(path, others)
         os.kill(worker.pid, signal.SIGKILL)
         with pytest.raises(DataError) as error:
             epoch.result()
-    os.close(end)
     assert str(error.value).endswith(f"It was working on:\n  {line(3)}")
     loader.close()
 
 
-def _open_where_it_is_read(pipe: str) -> int:
+def _wait_for_reader(path: str, others: set) -> multiprocessing.Process:
+    """Return the new child process once it has opened the file."""
     deadline = time.monotonic() + 60
-    while True:
-        try:
-            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # no reader yet
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    while time.monotonic() < deadline:
+        for worker in set(multiprocessing.active_children()) - others:
+            for descriptor in Path(f"/proc/{worker.pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(descriptor) == os.path.realpath(path):
+                        return worker
+    raise AssertionError("no worker opened the file")
 
 
 def test_held_batches_do_not_change(make_dataset):

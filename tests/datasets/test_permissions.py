@@ -1,7 +1,9 @@
 """Files and folders without read permission are reported in one sentence that names them."""
 
 import os
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -70,13 +72,13 @@ FOLDERS = {
 
 
 @pytest.fixture
-def open_root(tmp_path_factory, monkeypatch):
-    """Return a folder that every user may enter."""
-    root = tmp_path_factory.mktemp("root")
-    for folder in (root, *list(root.parents)[:2]):
-        folder.chmod(0o755)
-    monkeypatch.chdir(root)
-    return root
+def open_root(monkeypatch):
+    """Yield a folder that every user may enter; those of pytest are the user's own."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        monkeypatch.chdir(name)
+        yield Path(name)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("name", [*FILES, *FOLDERS])
