@@ -122,18 +122,23 @@ def _read(path: str | Path, required: Sequence[str]) -> list[_Row] | None:
     delimiter = max(DELIMITERS, key=header.count)
     if delimiter == ";":  # where the comma is the decimal point
         lines = [line.replace(",", ".") for line in lines]
-    columns = [name.strip().lower() for name in next(csv.reader(lines[:1], delimiter=delimiter), [])]
+    columns = [name.strip().lower() for name in _split(header, delimiter)]
     missing = [name for name in required if name not in columns]
     if missing and lines:
         raise DataError(f"{path}: got columns {abbreviate(columns)}, expected also {', '.join(missing)}. {REMEDY}")
     rows = []
     for number, line in enumerate(lines[1:], start=2):
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        cells = [cell.strip() for cell in _split(line, delimiter)]
         if any(cells):
             # Spreadsheets drop or add empty cells at the end of a row.
             cells += [""] * (len(columns) - len(cells))
             rows.append(_Row(number, dict(zip(columns, cells, strict=False))))
     return rows
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    """Split a line into cells. Before Python 3.11, ``csv`` raises an error for NUL."""
+    return next(csv.reader([line.replace("\0", "\ufffd")], delimiter=delimiter), [])
 
 
 def _value(row: _Row, column: str, path: str | Path, kind: type) -> Any:
