@@ -28,7 +28,7 @@ from common.option_types import (
     read_config,
     refuse_unknown,
 )
-from common.registry import DATASETS, DEPTH_NETWORKS, MODELS, POSE_ENCODERS, POSE_MODELS, RESNETS
+from common.registry import DATASETS, DEPTH_NETWORKS, DEPTH_SCALES, MODELS, POSE_ENCODERS, POSE_MODELS, RESNETS
 
 _run, _data, _networks = (partial(option, group) for group in ("run", "data", "networks"))
 _loss, _ablations, _optimisation = (partial(option, group) for group in ("loss", "ablations", "optimisation"))
@@ -82,10 +82,14 @@ class Options:
         alias=Alias("num_layers", {int(name.removeprefix("resnet")): name for name in RESNETS}),
     )
     pose_network: str | None = _networks(
-        None, "encoder of the pose network (default: same as depth_network)", choices=POSE_ENCODERS
+        None,
+        "encoder of the pose network (default: same as depth_network; resnet18 for lite_mono)",
+        choices=POSE_ENCODERS,
     )
     scales: tuple[int, ...] = _networks(
-        (0, 1, 2, 3), "disparity scales of the loss; scale s has 1 / 2**s of the input size", choices=(0, 1, 2, 3)
+        (0, 1, 2, 3),
+        "disparity scales of the loss; scale s has 1 / 2**s of the input size (lite_mono: 0 1 2)",
+        choices=(0, 1, 2, 3),
     )
     pose_model_type: str = _networks(
         "separate_resnet", "pose network; shared reuses the features of the depth encoder", choices=POSE_MODELS
@@ -303,6 +307,8 @@ def parse_options(
     explicitly_set = frozenset(values)
     if values.get("dataset") == "folder":  # imported videos bring their own split lists
         values = {"split": "folder", "eval_split": "folder", **values}
+    if values.get("depth_network") in DEPTH_SCALES:  # its decoder cannot make all default scales
+        values = {"scales": DEPTH_SCALES[values["depth_network"]], **values}
     return Options(**values, explicitly_set=explicitly_set)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from common.registry import DEPTH_SCALES
+
 Options = Any  # options.Options, which imports this module
 
 
@@ -19,6 +21,11 @@ def contradictions(options: Options) -> Iterator[str]:
         yield "--frame_ids contains only the target frame: add source frames (--frame_ids 0 -1 1) or pass --use_stereo"
     if 0 not in options.scales:
         yield f"--scales: got {options.scales}, allowed: lists that contain 0, the scale of predictions"
+    possible = DEPTH_SCALES.get(options.depth_network, options.scales)
+    if not set(options.scales) <= set(possible):
+        allowed = " ".join(map(str, possible))
+        network = options.depth_network
+        yield f"--scales: got {options.scales}, allowed with --depth_network {network}: {allowed}; omit --scales"
     if options.min_depth >= options.max_depth:
         yield f"--min_depth {options.min_depth} is not below --max_depth {options.max_depth}"
     if options.predictive_mask and not options.disable_automasking:

@@ -14,11 +14,27 @@ MODELS: dict[str, Any] = {"MonoDepthv2": "networks.monodepth:Monodepth"}
 
 RESNETS = tuple(f"resnet{num_layers}" for num_layers in (18, 34, 50, 101, 152))
 
+LITE_MONOS = ("lite_mono", "lite_mono_small", "lite_mono_tiny", "lite_mono_8m")
+
 # --depth_network: ``build(name, scales)`` returns an encoder and a decoder (``networks.build``).
-DEPTH_NETWORKS: dict[str, Any] = dict.fromkeys(RESNETS, "networks.resnet_encoder:build_depth_network")
+DEPTH_NETWORKS: dict[str, Any] = {
+    **dict.fromkeys(RESNETS, "networks.resnet_encoder:build_depth_network"),
+    "mobilenet_v3_large": "networks.mobilenet_v3:build_depth_network",
+    "efficientnet_lite0": "networks.efficientnet_lite:build_depth_network",
+    "convnext_tiny": "networks.convnext:build_depth_network",
+    **dict.fromkeys(LITE_MONOS, "networks.lite_mono:build_depth_network"),
+}
+
+# --scales of depth networks whose decoder cannot make all of the default ones.
+DEPTH_SCALES: dict[str, tuple[int, ...]] = dict.fromkeys(LITE_MONOS, (0, 1, 2))
 
 # --pose_network: ``build(name, num_input_images)`` returns an encoder of stacked images.
-POSE_ENCODERS: dict[str, Any] = dict.fromkeys(RESNETS, "networks.resnet_encoder:build_encoder")
+POSE_ENCODERS: dict[str, Any] = {
+    **dict.fromkeys(RESNETS, "networks.resnet_encoder:build_encoder"),
+    "mobilenet_v3_large": "networks.mobilenet_v3:build_encoder",
+    "efficientnet_lite0": "networks.efficientnet_lite:build_encoder",
+    "convnext_tiny": "networks.convnext:build_encoder",
+}
 
 # --pose_model_type: a subclass of ``networks.pose_models.PoseModel``.
 POSE_MODELS: dict[str, Any] = {

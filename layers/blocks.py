@@ -1,6 +1,7 @@
 """Convolution blocks shared by the networks, initialised as in the published method."""
 
 import math
+from collections.abc import Sequence
 
 import paddle
 import paddle.nn.functional as F
@@ -11,6 +12,9 @@ from layers.kernels.ops import operator
 
 # Smaller maps have many channels, for which Paddle's matrix product is as fast as the operator.
 PIXELS_FOR_OPERATOR = 400
+
+# Mean and standard deviation of red, green and blue, by which most ImageNet weights normalise images in [0, 1].
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0) -> nn.Conv2D:
@@ -28,6 +32,21 @@ def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int = 
         weight_attr=Uniform(-bound, bound),
         bias_attr=Uniform(-bound, bound),
     )
+
+
+def normalise_images(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalise stacked images as the pretrained weights of an encoder expect.
+
+    Args:
+        images: (B, 3 * N, H, W) in [0, 1].
+        mean, std: of red, green and blue; subtracted and divided by.
+
+    Returns:
+        (B, 3 * N, H, W).
+    """
+    repeats = images.shape[1] // len(mean)
+    means, stds = (paddle.to_tensor([*values] * repeats, images.dtype).reshape([1, -1, 1, 1]) for values in (mean, std))
+    return (images - means) / stds
 
 
 class Conv3x3(nn.Layer):

@@ -5,10 +5,10 @@ from typing import Any
 
 import paddle
 from paddle import Tensor, nn
-from paddle.nn.initializer import Constant, KaimingNormal
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock, ResNet
 
 from layers.blocks import ZeroPaddedConv3x3
+from layers.initialisation import initialise_kaiming
 from networks.depth_decoder import RESNET_STRIDES, DepthDecoder
 
 
@@ -41,9 +41,11 @@ class ResnetEncoder(nn.Layer):
     Attributes:
         num_ch_enc: channels of the features, finest first.
         strides: input size over feature size.
+        first_convolution: name of the backbone's weight that sees the image.
     """
 
     strides = RESNET_STRIDES
+    first_convolution = "conv1.weight"
 
     def __init__(self, num_layers: int = 18, num_input_images: int = 1) -> None:
         super().__init__()
@@ -55,18 +57,12 @@ class ResnetEncoder(nn.Layer):
                 3 * num_input_images, 64, kernel_size=7, stride=2, padding=3, bias_attr=False
             )
         self.num_ch_enc = (64, *(width * block.expansion for width in (64, 128, 256, 512)))
-        self._initialise()
+        initialise_kaiming(self)
 
-    def _initialise(self) -> None:
-        """Initialise as the published ResNets: He et al. with fan_out; batch-norm weight 1, bias 0."""
-        for layer in self.sublayers():
-            if isinstance(layer, nn.Conv2D):
-                out_channels, _, *kernel = layer.weight.shape
-                fan_out = out_channels * kernel[0] * kernel[1]
-                KaimingNormal(fan_in=fan_out, nonlinearity="relu")(layer.weight)
-            elif isinstance(layer, nn.BatchNorm2D):
-                Constant(1.0)(layer.weight)
-                Constant(0.0)(layer.bias)
+    @property
+    def backbone(self) -> nn.Layer:
+        """The layer that pretrained weights are for."""
+        return self.encoder
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input size.

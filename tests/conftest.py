@@ -101,6 +101,12 @@ def reference_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def networks_reference_dir() -> Path:
+    """Return the folder with numbers of further networks from their public implementations."""
+    return _folder("NETWORKS_REFERENCE_DIR", "networks_reference")
+
+
+@pytest.fixture(scope="session")
 def shared_splits() -> Path:
     """Return the folder of the published split lists, ``NAME/FILE``."""
     return _folder("SPLITS_DIR", "splits")
@@ -131,13 +137,19 @@ def rule_weight(salt: str, module: str, key: str, shape: tuple[int, ...]) -> np.
         value = random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
     elif len(shape) == 2:
         value = random.randn(*shape) * np.sqrt(1 / shape[1])
-    elif key.endswith("weight"):
+    elif key.endswith(("weight", "temperature")):
         value = 1 + 0.1 * random.randn(*shape)
     else:
         value = 0.1 * random.randn(*shape)
     if module.startswith("pose") and key.startswith(("net.3.", "pose_conv.")):
         value = value * 0.05
     return value.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def weight_by_rule():
+    """Return ``rule_weight``."""
+    return rule_weight
 
 
 @pytest.fixture(scope="session")

@@ -49,8 +49,15 @@ CHOICES = {
     "type": {"MonoDepthv2"},
     "device": {"auto", "gpu", "cpu", "xpu"},
     "dataset": {"kitti", "kitti_odom", "kitti_depth", "folder"},
-    "depth_network": {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"},
-    "pose_network": {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"},
+    "depth_network": {
+        *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        *("mobilenet_v3_large", "efficientnet_lite0", "convnext_tiny"),
+        *("lite_mono", "lite_mono_small", "lite_mono_tiny", "lite_mono_8m"),
+    },
+    "pose_network": {
+        *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        *("mobilenet_v3_large", "efficientnet_lite0", "convnext_tiny"),
+    },
     "scales": {0, 1, 2, 3},
     "pose_model_type": {"posecnn", "separate_resnet", "shared"},
     "pose_model_input": {"pairs", "all"},
@@ -133,6 +140,12 @@ def test_each_command_shows_its_options(command, some, others, limit):
     own = {name for name in ("height", "width", "depth_network", "min_depth", "max_depth") if name in shown}
     assert text.count("(default: the weights' own)") >= len(own) or command == "train.py"
     assert ("(default: 192)" in text) == (command == "train.py")
+
+
+def test_lite_mono_has_the_scales_of_its_decoder():
+    assert parse("--depth_network lite_mono_tiny").scales == (0, 1, 2)
+    assert parse("--depth_network lite_mono_tiny --scales 0").scales == (0,)
+    assert parse("--depth_network convnext_tiny").scales == (0, 1, 2, 3)
 
 
 def test_commands_of_the_predecessor(monkeypatch):
@@ -278,6 +291,7 @@ def test_valid_config_values(config):
         ("--separate_stereo", ["separate_stereo", "use_stereo"]),
         ("--separate_stereo --use_stereo --frame_ids 0", ["separate_stereo", "frame_ids"]),
         ("--models_to_load depth intrinsics", ["models_to_load", "learn_intrinsics"]),
+        ("--depth_network lite_mono --scales 0 3", ["--scales", "(0, 3)", "--depth_network lite_mono: 0 1 2"]),
         ("--learn_intrinsics --pose_model_type posecnn", ["learn_intrinsics", "separate_resnet or shared"]),
         ("--learn_intrinsics --use_stereo --frame_ids 0", ["learn_intrinsics", "frame_ids"]),
         ("--velocity_weight 0.05 --pose_model_type posecnn", ["velocity_weight", "separate_resnet or shared"]),

@@ -7,6 +7,7 @@ from paddle import nn
 from common.errors import TrainingError
 from common.progress import Progress
 from layers.self_supervised_loss import SelfSupervisedLoss
+from networks.cost import count_parameters
 from options import Options
 from training.diagnostics import compute_diagnostics
 from training.distributed_context import DistributedContext
@@ -22,9 +23,9 @@ def describe_run(
     opt: Options, model: nn.Layer, train_samples: int, val_samples: int, steps: int, processes: int
 ) -> str:
     """Describe the run and the folder of its results, in three lines."""
-    parameters = sum(p.size for p in model.parameters())
+    millions = count_parameters(model) / 1e6
     return (
-        f"{opt.type}, {opt.depth_network}, {parameters / 1e6:.1f} M parameters, at {opt.width}x{opt.height}; "
+        f"{opt.type}, {opt.depth_network}, {millions:.1f} M parameters, at {opt.width}x{opt.height}; "
         f"frames {' '.join(map(str, opt.all_frames))}\n"
         f"split {opt.split_name}: {train_samples} training and {val_samples} validation samples; {steps} steps, "
         f"batch size {opt.batch_size}{f' x {opt.grad_accumulation}' if opt.grad_accumulation > 1 else ''}"

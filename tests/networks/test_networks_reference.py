@@ -1,108 +1,137 @@
-"""Networks against numbers of the original implementation, and against the keys of released checkpoints."""
+"""Networks against numbers of their public implementations, for weights made by a rule from the parameters' names.
+
+The numbers are in NETWORKS_REFERENCE_DIR. Any set of the same form is accepted: other frames, another salt.
+"""
 
 import json
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import paddle
 import pytest
 
-from networks.monodepth import Monodepth
-from networks.pose_cnn import PoseCNN
-from networks.pose_decoder import PoseDecoder
-from networks.resnet_encoder import ResnetEncoder, stack_first_convolution
+from layers.blocks import IMAGENET_MEAN, IMAGENET_STD
+from networks.build import build_depth_network
+from networks.cost import count_parameters
+from serialization.backbone import read_backbone
+from serialization.matching import load_into
+from serialization.naming import to_paddle
+from serialization.pretrained import EFFICIENTNET_PACKAGE, installed_file
+from serialization.published_names import to_own_names
+
+# Name in the reference -> name in the registry.
+LITE_MONOS = {f"lite-mono{suffix}": f"lite_mono{suffix.replace('-', '_')}" for suffix in ("", "-small", "-tiny", "-8m")}
+ENCODERS = {
+    "mobilenetv3_large": "mobilenet_v3_large",
+    "convnext_tiny": "convnext_tiny",
+    "timm_convnext_tiny": "convnext_tiny",
+    "efficientnet_lite0": "efficientnet_lite0",
+}
+# Largest error allowed, as a share of the array's largest value.
+TOLERANCES = {"mobilenetv3_large": 3e-4}
+DISP_STEPS = {0: 4, 1: 2, 2: 1}
 
 
-def as_tensor(images: np.ndarray) -> paddle.Tensor:
-    return paddle.to_tensor(images.transpose(0, 3, 1, 2).astype("float32") / 255)
+class Reference(NamedTuple):
+    """Content of the folder."""
 
+    meta: dict
+    layouts: dict[str, dict[str, list[int]]]
+    arrays: dict[str, np.ndarray]
+    weight: Callable[[str, str, str, tuple[int, ...]], np.ndarray]
 
-def assert_agrees(found: np.ndarray, expected: np.ndarray) -> None:
-    """Compare to a relative 1e-4; small entries carry the absolute rounding error of the largest ones."""
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    def weights(self, network: str) -> dict[str, np.ndarray]:
+        """Generate the weights of a network, with Paddle's buffer names and layouts."""
+        return to_paddle(
+            {
+                name: np.array(0)
+                if name.endswith("num_batches_tracked")
+                else self.weight(self.meta["salt"], network, name, tuple(shape))
+                for name, shape in self.layouts[network].items()
+            }
+        )
+
+    def images(self) -> paddle.Tensor:
+        """Return the frames as (2, 3, H, W) in [0, 1]."""
+        return paddle.to_tensor(self.arrays["images"].astype("float32") / 255)
+
+    def check_features(self, network: str, features: list[paddle.Tensor], images: paddle.Tensor) -> None:
+        """Compare channels, strides, statistics and corners."""
+        assert [f.shape[1] for f in features] == self.meta["channels"][network]
+        assert [images.shape[3] // f.shape[3] for f in features] == self.meta["strides"][network]
+        for i, feature in enumerate(features):
+            f = feature.numpy()
+            found = {"mean": f.mean((2, 3)), "std": f.std((2, 3)), "corner": f[:, :8, :4, :4]}
+            for key, value in found.items():
+                self.check(f"{network}/feature{i}/{key}", value, TOLERANCES.get(network, 1e-4))
+
+    def check(self, key: str, found: np.ndarray, tolerance: float) -> None:
+        """Compare to an array, relative to its largest value."""
+        expected = self.arrays[key]
+        assert found.shape == expected.shape, key
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max(), key
 
 
 @pytest.fixture(scope="module")
-def arrays(load_reference):
-    return load_reference("networks_geometry.npz")
+def reference(networks_reference_dir, weight_by_rule) -> Reference:
+    meta, layouts = (json.loads((networks_reference_dir / name).read_text()) for name in ("meta.json", "layouts.json"))
+    with np.load(networks_reference_dir / "networks.npz") as arrays:
+        return Reference(meta, layouts, dict(arrays), weight_by_rule)
 
 
-@pytest.mark.parametrize("num_layers", [18, 50])
-def test_encoder_and_decoder(arrays, fill_by_rule, num_layers):
-    networks = Monodepth(depth_network=f"resnet{num_layers}", frame_ids=(0,)).networks()
-    for role, network in networks.items():
-        fill_by_rule(network, f"{role}{num_layers}")
-        network.eval()
+def load_completely(network: paddle.nn.Layer, arrays: dict[str, np.ndarray]) -> None:
+    report = load_into(network, arrays, "rule")
+    assert not report.missing and not report.unexpected
+    network.eval()
+
+
+def as_seen_by(encoder: paddle.nn.Layer, images: paddle.Tensor) -> paddle.Tensor:
+    """Return the images for which the encoder's normalisation gives ImageNet's, which the reference used."""
+    theirs = [paddle.to_tensor(v).reshape([1, 3, 1, 1]) for v in (IMAGENET_MEAN, IMAGENET_STD)]
+    ours = [paddle.to_tensor(v).reshape([1, 3, 1, 1]) for v in (encoder.image_mean, encoder.image_std)]
+    return (images - theirs[0]) / theirs[1] * ours[1] + ours[0]
+
+
+@pytest.mark.parametrize("network", LITE_MONOS)
+def test_lite_mono(reference, network):
+    """Features, disparities, gradient norms and the number of parameters."""
+    encoder, decoder = build_depth_network(LITE_MONOS[network], (0, 1, 2))
+    load_completely(encoder, reference.weights(f"{network}.encoder"))
+    load_completely(decoder, reference.weights(f"{network}.depth"))
+    assert count_parameters(encoder) + count_parameters(decoder) == reference.meta["parameters"][network]
+    images = reference.images()
+    features = encoder(images)
+    disps = decoder(features)
+    reference.check_features(network, features, images)
+    for scale, step in DISP_STEPS.items():
+        reference.check(f"{network}/disp{scale}", disps[scale].numpy()[..., ::step, ::step], 1e-4)
+    loss = sum(disp.mean() for disp in disps.values()) + sum((f**2).mean() for f in features)
+    loss.backward()
+    by_name = dict(encoder.named_parameters())
+    norms = {name: float(by_name[name].grad.norm()) for name in reference.meta["gradient_norms"][network]}
+    assert norms == pytest.approx(reference.meta["gradient_norms"][network], rel=1e-3)
+
+
+@pytest.mark.parametrize("network", ENCODERS)
+def test_encoder(reference, network):
+    """Features, for each publisher's names."""
+    encoder, _ = build_depth_network(ENCODERS[network], (0,))
+    load_completely(encoder, to_own_names(ENCODERS[network], reference.weights(network)))
+    images = reference.images()
     with paddle.no_grad():
-        features = networks["encoder"](as_tensor(arrays["image_0"]))
-        disps = networks["depth"](features)
-    for i, feature in enumerate(features):
-        assert_agrees(feature.mean(axis=[2, 3]).numpy(), arrays[f"r{num_layers}_feature{i}_mean"])
-    for scale, disp in disps.items():
-        # The weights of ``fill_by_rule`` saturate nearly the whole map. Elsewhere the sigmoid's inputs are differences
-        # of numbers in the hundreds: there the reference's float32 differs by up to 6e-4 from the same network in
-        # float64, and rounding depends on the CPU. Hence a tight bound for the map, and a loose one for single pixels.
-        expected = arrays[f"r{num_layers}_disp{scale}"]
-        errors = np.abs(disp.numpy() - expected)
-        assert np.linalg.norm(errors) <= 1e-4 * np.linalg.norm(expected), scale
-        assert np.quantile(errors, 0.99) <= 1e-3 and errors.max() <= 1e-2, scale
+        features = encoder(as_seen_by(encoder, images))
+    reference.check_features(network, features, images)
 
 
-def test_pose_networks(arrays, fill_by_rule):
-    pair = paddle.concat([as_tensor(arrays["image_m1"]), as_tensor(arrays["image_0"])], axis=1)
-    encoder = ResnetEncoder(18, num_input_images=2)
-    decoder = PoseDecoder(encoder.num_ch_enc, num_input_features=1, num_motions=2)
-    posecnn = PoseCNN(2)
-    for network, module in ((encoder, "pose_encoder"), (decoder, "pose"), (posecnn, "posecnn")):
-        fill_by_rule(network, module)
-        network.eval()
+def test_published_imagenet_weights(reference):
+    """The weights of the installed package, by our reader and with our normalisation."""
+    path = installed_file(EFFICIENTNET_PACKAGE)
+    if path is None:
+        pytest.skip(f"the package {EFFICIENTNET_PACKAGE} is not installed")
+    encoder, _ = build_depth_network("efficientnet_lite0", (0,))
+    load_completely(encoder, read_backbone(path, "efficientnet_lite0"))
+    images = reference.images()
     with paddle.no_grad():
-        motions = {"pose": decoder([encoder(pair)[-1]]), "posecnn": posecnn(pair)}
-    for name, (axis_angle, translation) in motions.items():
-        for value, key in ((axis_angle, "axisangle"), (translation, "translation")):
-            assert_agrees(value.numpy(), arrays[f"{name}_{key}"].squeeze(2))
-
-
-def test_state_dicts_have_the_keys_of_released_checkpoints(reference_dir):
-    layout = json.loads((reference_dir / "released_checkpoint_layout.json").read_text())
-    networks = Monodepth().networks()
-    assert networks.keys() == layout.keys()
-    for role, network in networks.items():
-        ours = {key: list(value.shape) for key, value in network.state_dict().items()}
-        released = {key: shape for key, shape in layout[role].items() if ".fc." not in key}
-        assert ours == released
-
-
-@pytest.mark.parametrize("num_layers", [34, 101, 152])
-def test_deeper_encoders_have_the_declared_channels_and_sizes(num_layers):
-    encoder = ResnetEncoder(num_layers)
-    encoder.eval()
-    with paddle.no_grad():
-        features = encoder(paddle.zeros([1, 3, 32, 64]))
-    assert [f.shape[1] for f in features] == list(encoder.num_ch_enc)
-    assert [tuple(f.shape[2:]) for f in features] == [(16, 32), (8, 16), (4, 8), (2, 4), (1, 2)]
-
-
-def test_initial_values_are_those_of_the_reference():
-    paddle.seed(0)
-    networks = Monodepth().networks()
-    # Decoder: uniform in +-1 / sqrt(fan_in), standard deviation 1 / sqrt(3 fan_in).
-    convolution = networks["depth"].decoder[0].conv.conv
-    bound = 1 / np.sqrt(512 * 9)
-    assert float(convolution.weight.abs().max()) <= bound
-    assert float(convolution.weight.std()) == pytest.approx(bound / np.sqrt(3), rel=0.01)
-    assert 0 < float(convolution.bias.abs().max()) <= bound
-    # Encoder: normal with variance 2 / fan_out.
-    first = networks["pose_encoder"].encoder.conv1.weight
-    assert float(first.std()) == pytest.approx(np.sqrt(2 / (64 * 49)), rel=0.03)
-    inner = networks["encoder"].encoder.layer4[0].conv1.weight
-    assert float(inner.std()) == pytest.approx(np.sqrt(2 / (512 * 9)), rel=0.01)
-
-
-def test_stacked_first_convolution_has_the_same_response_to_repeated_images():
-    single, double = ResnetEncoder(18), ResnetEncoder(18, num_input_images=2)
-    weight = single.encoder.conv1.weight
-    double.encoder.conv1.weight.set_value(stack_first_convolution(weight, 2))
-    image = paddle.rand([1, 3, 32, 32])
-    once = single.encoder.conv1(image)
-    twice = double.encoder.conv1(paddle.concat([image, image], axis=1))
-    np.testing.assert_allclose(once.numpy(), twice.numpy(), rtol=1e-4, atol=1e-4)
+        features = encoder(images)
+    reference.check_features("efficientnet_lite0_imagenet", features, images)
