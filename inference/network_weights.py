@@ -11,7 +11,7 @@ from common.option_types import checked
 from common.registry import MODELS, load
 from options import OPTION_FIELDS
 from serialization.matching import MatchReport
-from serialization.weights_folder import SIZE_STEP, WeightsInfo, load_weights
+from serialization.weights_folder import SIZE_STEP, WeightsInfo, load_weights, recognise_depth_network
 
 DEFAULT_SIZE = (192, 640)
 DEFAULT_DEPTH_RANGE = (0.1, 100.0)
@@ -21,14 +21,18 @@ def model_of(folder: str | Path, info: WeightsInfo | None, **given: Any) -> tupl
     """Return the class and settings of the model that weights belong to.
 
     Args:
-        folder: The weights folder, for messages.
-        info: Content of ``weights.json``; folders that do not name a model contain the default one.
+        folder: The weights folder.
+        info: Content of ``weights.json``. Folders that do not name a model contain the default one, whose depth network
+            is recognised by its arrays if it is not given.
         given: Settings that override the stored ones, unless None.
 
     Raises:
-        WeightsError: The stored model or one of its settings is unknown.
+        WeightsError: The stored model or one of its settings is unknown, or the encoder is damaged.
     """
     stored = dict(info.model or {}) if info else {}
+    if not stored and not given.get("depth_network"):
+        recognised = recognise_depth_network(folder)
+        stored = {"depth_network": recognised} if recognised else {}
     kind = stored.pop("type", next(iter(MODELS)))
     try:
         if kind not in MODELS:

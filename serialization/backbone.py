@@ -1,50 +1,51 @@
 """Locate and read the pretrained backbone that ``--weights_init`` selects."""
 
-import logging
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import numpy as np
 
 from common.errors import WeightsError
 from serialization.formats import READERS, any_of, read_arrays
 from serialization.opening import report_unreadable
+from serialization.pretrained import find_pretrained
+from serialization.published_names import to_own_names
 
 WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
-_CONNECTION_TIMEOUT = 5.0  # seconds
 
 
 def find_backbone(weights_init: str, name: str, weights_dir: Path = WEIGHTS_DIR) -> Path:
-    """Locate the weight file of a pretrained ResNet; download Paddle's ImageNet weights if necessary.
+    """Locate the weight file of a pretrained encoder; download published ImageNet weights if necessary.
 
     Args:
-        weights_init: "pretrained" (Paddle's ImageNet weights, from ``weights_dir`` or downloaded once) or a path: a
-            weight file (with or without one of the extensions in ``READERS``), or a folder that contains resnetN with
-            one of these extensions, or resnetN_pretrain.h5.
-        name: "resnetN", N from 18 to 152.
+        weights_init: "pretrained" (ImageNet weights from ``weights_dir``, installed, or downloaded once) or a path: a
+            weight file (with or without one of the extensions in ``READERS``), or a folder that contains NAME with
+            one of these extensions, or NAME_pretrain.h5.
+        name: the encoder's name, "resnet18".
         weights_dir: the folder that "pretrained" searches first.
 
     Raises:
         WeightsError: no file was found, or the download failed.
     """
     if weights_init == "pretrained":
-        return _find_in_folder(weights_dir, name) or _download(name, weights_dir)
+        return _find_in_folder(weights_dir, name) or find_pretrained(name, weights_dir)
     path = Path(weights_init).expanduser()
     with report_unreadable(path):
         return _find_at(path, name)
 
 
-def read_backbone(path: Path) -> dict[str, np.ndarray]:
-    """Read a ResNet's arrays by Paddle's names ("conv1.weight"), without the prefix ``encoder.`` of released files.
+def read_backbone(path: Path, name: str) -> dict[str, np.ndarray]:
+    """Read an encoder's arrays by this project's names, for a ResNet Paddle's ("conv1.weight").
+
+    Args:
+        path: the file, with the names of any publisher (``serialization.published_names``), or with the prefix
+            ``encoder.`` of released ResNets.
+        name: the encoder's name.
 
     Raises:
         WeightsError: see ``read_arrays``.
     """
-    return {name.removeprefix("encoder."): array for name, array in read_arrays(path).items()}
+    arrays = {key.removeprefix("encoder."): array for key, array in read_arrays(path).items()}
+    return to_own_names(name, arrays)
 
 
 def _find_at(path: Path, name: str) -> Path:
@@ -74,43 +75,3 @@ def _file_names(name: str) -> tuple[str, ...]:
 def _find_in_folder(folder: Path, name: str) -> Path | None:
     candidates = (folder / name for name in _file_names(name))
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _download(name: str, weights_dir: Path) -> Path:
-    """Get Paddle's ImageNet weights from its cache or its server."""
-    from paddle.utils import download
-    from paddle.vision.models.resnet import model_urls
-
-    url, md5 = model_urls[name]
-    try:
-        # Paddle's download retries three times without a timeout, so check the connection first.
-        if not (Path(download.WEIGHTS_HOME) / Path(url).name).is_file():
-            _check_connection(url)
-        with _quiet(download.logger):
-            return Path(download.get_weights_path_from_url(url, md5))
-    except (OSError, RuntimeError) as fault:
-        raise WeightsError(
-            f"--weights_init pretrained: Paddle's ImageNet weights were not found in '{weights_dir}' and the download "
-            f"failed ({fault}). Download {url} on another machine and copy it to "
-            f"'{weights_dir / _file_names(name)[0]}'. Or train without it: --weights_init scratch."
-        ) from fault
-
-
-def _check_connection(url: str) -> None:
-    """Check that the server of ``url`` accepts connections; skip the check behind a proxy.
-
-    Raises:
-        OSError: the server cannot be reached.
-    """
-    if "https" not in getproxies():
-        socket.create_connection((urlsplit(url).hostname, 443), timeout=_CONNECTION_TIMEOUT).close()
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

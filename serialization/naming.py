@@ -11,6 +11,8 @@ import numpy as np
 _BUFFERS = {"running_mean": "_mean", "running_var": "_variance"}
 _PYTORCH_BUFFERS = {paddle: pytorch for pytorch, paddle in _BUFFERS.items()}
 _COUNTER = "num_batches_tracked"
+# Entries that a profiler of PyTorch leaves in every layer; the released Lite-Mono weights have them.
+_NOT_WEIGHTS = (_COUNTER, "total_ops", "total_params")
 # The original implementation's encoders contain an unused classifier and are loaded strictly.
 _CLASSIFIER = ("encoder.fc.weight", "encoder.fc.bias")
 _NUM_CLASSES = 1000
@@ -25,14 +27,14 @@ def has_pytorch_buffers(names: Iterable[str]) -> bool:
 def to_paddle(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Convert arrays from PyTorch's names and layouts to Paddle's.
 
-    Batch norm's running statistics are renamed and its counter is dropped, as is an all-zero classifier added by
-    ``to_pytorch``. Linear weights are transposed from (out, in) to (in, out).
+    Batch norm's running statistics are renamed. Its counter is dropped, and so are the entries of a profiler, and an
+    all-zero classifier added by ``to_pytorch``. Linear weights are transposed from (out, in) to (in, out).
     """
     empty = _CLASSIFIER if not any(np.any(arrays.get(name, 1)) for name in _CLASSIFIER) else ()
     return {
         _rename(name, _BUFFERS): _transpose_linear(name, array)
         for name, array in arrays.items()
-        if name.rpartition(".")[2] != _COUNTER and name not in empty
+        if name.rpartition(".")[2] not in _NOT_WEIGHTS and name not in empty
     }
 
 

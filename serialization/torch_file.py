@@ -60,6 +60,7 @@ def read_torch_file(path: Path) -> TorchFile:
             f"'{path}' is not a weight file: expected a state dict from names to tensors, "
             f"found {type(content).__name__}."
         )
+    content = _without_wrapper(content)
     arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
     others = {name: value for name, value in content.items() if name not in arrays}
     containers = [name for name, value in others.items() if isinstance(value, (dict, list, tuple))]
@@ -69,6 +70,14 @@ def read_torch_file(path: Path) -> TorchFile:
             "a training checkpoint or an optimizer's state. Save the network's state dict only."
         )
     return TorchFile(arrays, others)
+
+
+def _without_wrapper(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the state dict that files of ImageNet training hold under "model"; other contents unchanged."""
+    inner = content.get("model")
+    holds_arrays = isinstance(inner, dict) and any(isinstance(value, np.ndarray) for value in inner.values())
+    is_wrapped = holds_arrays and not any(isinstance(value, np.ndarray) for value in content.values())
+    return inner if is_wrapped and all(isinstance(name, str) for name in inner) else content
 
 
 @dataclass

@@ -21,6 +21,7 @@ from serialization.formats import FORMATS, WeightsFormat, any_of, read_arrays
 from serialization.manifest import check_manifest, update_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
 from serialization.opening import read_json, report_unreadable
+from serialization.published_names import recognised_network
 from serialization.torch_file import read_torch_file
 
 INFO_FILE = "weights.json"
@@ -187,6 +188,18 @@ def read_weights_info(folder: str | Path) -> WeightsInfo | None:
         return _parse_info(read_json(path, _ADVICE), path)
     others = read_torch_file(encoder).others if encoder.exists() else {}
     return _parse_info({"use_stereo": False, **others}, encoder) if "height" in others else None
+
+
+def recognise_depth_network(folder: str | Path) -> str | None:
+    """Return the name of the depth network in a folder that does not store it; None if it is not recognised.
+
+    Raises:
+        WeightsError: the folder or its encoder is missing or damaged.
+    """
+    if "encoder" not in roles_in(_existing(folder)):
+        return None
+    _, arrays = read_weights(folder, ["encoder"])["encoder"]
+    return recognised_network(arrays)
 
 
 def replace_weights_info(folder: str | Path, info: WeightsInfo) -> None:

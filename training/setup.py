@@ -13,7 +13,7 @@ from paddle import nn
 from paddle.optimizer import Optimizer
 from paddle.optimizer.lr import StepDecay
 
-from common.errors import DataError
+from common.errors import DataError, WeightsError
 from common.registry import MODELS, POSE_MODELS, load
 from datasets.build import build_cache, build_loader, dataset_from
 from datasets.checks import check_split
@@ -218,23 +218,39 @@ def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:
         reports.update(load_weights(opt.load_weights_folder, networks, loaded))
     names = {"encoder": opt.depth_network, "pose_encoder": pose_encoder_name(opt.pose_network, opt.depth_network)}
     if opt.weights_init != "scratch":
-        for role, name in names.items():
-            if role in networks and role not in loaded:
-                reports[role] = _load_backbone(networks[role].encoder, find_backbone(opt.weights_init, name))
+        wanted_names = {role: name for role, name in names.items() if role in networks and role not in loaded}
+        _check_one_network(opt, set(wanted_names.values()))
+        for role, name in wanted_names.items():
+            reports[role] = _load_backbone(networks[role], find_backbone(opt.weights_init, name), name)
     if not reports:
         return []
     random = [role for role in networks if role not in reports]
     return [*match_table(reports).splitlines(), *([f"not loaded, random: {', '.join(random)}"] if random else [])]
 
 
-def _load_backbone(resnet: nn.Layer, path: Path) -> MatchReport:
-    """Load a ResNet, and adapt the first convolution if it takes several images."""
-    arrays = read_backbone(path)
-    num_images = resnet.conv1.weight.shape[1] // 3
-    if num_images > 1 and "conv1.weight" in arrays:
-        first = paddle.to_tensor(arrays["conv1.weight"])
-        arrays["conv1.weight"] = stack_first_convolution(first, num_images).numpy()
-    return load_into(resnet, arrays, path)
+def _load_backbone(encoder: nn.Layer, path: Path, name: str) -> MatchReport:
+    """Load the pretrained weights of the encoder ``name``; adapt the first convolution if it takes several images."""
+    backbone = getattr(encoder, "backbone", encoder)
+    arrays = read_backbone(path, name)
+    first = getattr(encoder, "first_convolution", "")
+    if first in arrays:
+        num_images = backbone.state_dict()[first].shape[1] // 3
+        if num_images > 1:
+            arrays[first] = stack_first_convolution(paddle.to_tensor(arrays[first]), num_images).numpy()
+    return load_into(backbone, arrays, path)
+
+
+def _check_one_network(opt: Options, names: set[str]) -> None:
+    """Check that a file for ``--weights_init`` is for all networks that it initialises.
+
+    Raises:
+        WeightsError: they differ.
+    """
+    if len(names) > 1 and Path(opt.weights_init).expanduser().is_file():
+        raise WeightsError(
+            f"--weights_init: '{opt.weights_init}' is a file of one network, expected a folder for "
+            f"{' and '.join(sorted(names))}. Pass a folder with a file for each, such as {min(names)}.pth."
+        )
 
 
 def weights_info(opt: Options, intrinsics: tuple[float, ...] | None) -> dict[str, Any]:

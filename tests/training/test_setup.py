@@ -130,6 +130,32 @@ def test_backbone_is_loaded_into_both_encoders_and_divided_among_stacked_images(
     np.testing.assert_array_equal(model.pose_encoder.encoder.layer4[0].conv1.weight.numpy(), 1.0)
 
 
+@pytest.mark.parametrize("network", ["efficientnet_lite0", "mobilenet_v3_large", "convnext_tiny"])
+def test_any_encoder_sees_one_image_or_a_pair(tmp_path, network):
+    """A pair of equal images gives the features of the image, after the first convolution was divided."""
+    paddle.seed(2)
+    opt = options(f"--depth_network {network} --weights_init {tmp_path}")
+    model = build_model(opt)
+    backbone = {name: value.numpy() for name, value in model.encoder.state_dict().items()}
+    write_pdparams(tmp_path / f"{network}.pdparams", backbone)
+    fresh = build_model(opt)
+    initialise_weights(fresh, opt)
+    image = paddle.rand([1, 3, 32, 64])
+    for each in (model, fresh):
+        each.eval()
+    with paddle.no_grad():
+        expected = model.encoder(image)[-1].numpy()
+        found = fresh.encoder(image)[-1].numpy(), fresh.pose_encoder(paddle.concat([image, image], axis=1))[-1].numpy()
+    np.testing.assert_array_equal(found[0], expected)
+    np.testing.assert_allclose(found[1], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_two_different_encoders_need_a_folder(tmp_path, backbone_file):
+    opt = options(f"--depth_network lite_mono_tiny --weights_init {backbone_file}")
+    with pytest.raises(WeightsError, match=r"file of one network.*lite_mono_tiny and resnet18.*lite_mono_tiny\.pth"):
+        initialise_weights(build_model(opt), opt)
+
+
 def test_only_models_to_load_are_loaded(tmp_path, backbone_file):
     opt = options("--weights_init scratch")
     paddle.seed(1)
