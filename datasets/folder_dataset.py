@@ -18,7 +18,8 @@ import numpy as np
 from common.errors import DataError
 from datasets.cameras import checked_intrinsics, checked_size
 from datasets.depth_maps import read_depth_map
-from datasets.frame_table import FRAMES, Speeds, displacement, read_speeds
+from datasets.frame_table import FRAMES, Speeds, displacement, read_speeds, read_times
+from datasets.frame_times import FrameTimes
 from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
@@ -144,6 +145,12 @@ class FolderDataset(MonoDataset):
         if line.folder not in self._speeds:
             self._speeds[line.folder] = read_speeds(self._path(line.folder, FRAMES))
         return displacement(self._speeds[line.folder], line.frame, line.frame + frame_offset)
+
+    def frame_times(self, folder: str) -> FrameTimes | None:
+        """Read the times in the frame table; None if it has none, as for images without a frame rate."""
+        path = Path(self._path(folder, FRAMES))
+        times = read_times(path)
+        return FrameTimes(times, path) if times else None
 
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
         """List the entries of the sequence's calibration file."""

@@ -6,24 +6,27 @@ Spreadsheets may have saved it with semicolons or tabs, decimal commas, and othe
 | --- | --- |
 | number | frame number in the sequence |
 | source_frame | frame number in the source |
-| seconds | time in the source, s; empty if unknown |
+| seconds | time in the source, s, increasing; empty if unknown |
 | motion | motion since frame number - 1, a fraction of the image width; empty if that frame is missing |
 | kept | 1, or 0 if the image was removed because the frame is static |
 | speed | m/s, empty if unknown; the user adds this optional column |
 """
 
 import csv
+import json
 import math
 import os
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
-from common.text_files import abbreviate, read_data_text
+from common.text_files import abbreviate, read_data_text, read_text
 
 FRAMES = "frames.csv"
+RECORD = "sequence.json"  # written next to the table by the import
 DELIMITERS = (",", ";", "\t")
 REMEDY = "Save the table as CSV with its original columns, or import the sequence again."
 Speeds = dict[int, tuple[float, float | None]]  # frame number -> time in s, speed in m/s
@@ -77,11 +80,18 @@ def read_speeds(path: str | Path) -> Speeds:
         DataError: A row is malformed, or has a speed but no time.
     """
     speeds: Speeds = {}
-    for row in _read(path, ("number", "seconds")) or []:
+    rows = _read(path, ("number", "seconds")) or []
+    are_invented = _has_invented_times(rows, path)
+    for row in rows:
         if "speed" not in row.cells:
             return {}
         if not row.cells["speed"]:
             speed = None
+        elif are_invented:
+            raise DataError(
+                f"{path}: the column 'seconds' contains the numbers of the images, which an earlier version stored. "
+                "Import the images again with their --fps, or correct the column."
+            )
         elif not row.cells["seconds"]:
             raise DataError(
                 f"{path}, line {row.line}: has a speed, but no time, which the displacement between frames requires. "
@@ -94,12 +104,44 @@ def read_speeds(path: str | Path) -> Speeds:
     return speeds
 
 
+def read_times(path: str | Path) -> dict[int, float]:
+    """Read the time (s) of each frame whose time is known, by ascending frame number.
+
+    Raises:
+        DataError: A row is malformed, or the times do not increase with the frame numbers.
+    """
+    rows = _read(path, ("number", "seconds")) or []
+    if _has_invented_times(rows, path):
+        return {}
+    timed = [row for row in rows if row.cells["seconds"]]
+    times = {_value(row, "number", path, int): _value(row, "seconds", path, float) for row in timed}
+    times = dict(sorted(times.items()))
+    wrong = next((number for (_, before), (number, after) in pairwise(times.items()) if after <= before), None)
+    if wrong is not None:
+        raise DataError(f"{path}: the time of frame {wrong} is not after that of the frame before it. {REMEDY}")
+    return times
+
+
 def displacement(speeds: Speeds, first: int, second: int) -> float | None:
     """Compute the distance in metres between two frames from their mean speed; None if a speed is unknown."""
     if first not in speeds or second not in speeds:
         return None
     (begin, before), (end, after) = speeds[first], speeds[second]
     return None if before is None or after is None else abs((before + after) / 2 * (end - begin))
+
+
+def _has_invented_times(rows: Sequence["_Row"], path: str | Path) -> bool:
+    """Return whether a table of images has their numbers as times; its record then has no frame rate."""
+    timed = [row.cells for row in rows if row.cells["seconds"]]
+    if not timed or any(row.get("source_frame") != row["seconds"].partition(".")[0] for row in timed):
+        return False
+    if any(row["seconds"].partition(".")[2].strip("0") for row in timed):
+        return False
+    try:
+        record = json.loads(read_text(Path(path).with_name(RECORD)))
+        return record["frames_per_second"] is None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # missing or damaged
+        return False
 
 
 class _Row(NamedTuple):

@@ -1,5 +1,6 @@
 """Recording times of frames: ``timestamps.txt`` of KITTI raw, ``times.txt`` of KITTI odometry; one line per frame."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +14,11 @@ class FrameTimes(NamedTuple):
     """Times of the frames of a sequence.
 
     Attributes:
-        seconds: (N,), increasing; element i is the time of frame i since the first line of the file.
+        seconds: Frame number -> time in s since the first line of the file, or the start of the video; increasing.
         source: The file.
     """
 
-    seconds: np.ndarray
+    seconds: Mapping[int, float]
     source: Path
 
 
@@ -38,7 +39,7 @@ def read_frame_times(path: Path) -> FrameTimes:
     wrong = np.flatnonzero(~np.isfinite(seconds[1:]) | ~(np.diff(seconds) > 0))
     if not len(seconds) or not np.isfinite(seconds[0]) or len(wrong):
         raise DataError(f"{path}, line {wrong[0] + 2 if len(wrong) else 1}: expected {expected}")
-    return FrameTimes(seconds, path)
+    return FrameTimes(dict(enumerate(seconds.tolist())), path)
 
 
 def _seconds(lines: list[str]) -> np.ndarray:

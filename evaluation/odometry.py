@@ -65,14 +65,15 @@ def open_sequence(opt: Options) -> OdometrySequence:
 
 
 def _frame_seconds(dataset: MonoDataset, folder: str, frames: list[int]) -> np.ndarray:
-    """Return the times of the frames, since frame 0, and print where they come from."""
+    """Return the times of the frames, as recorded or else since frame 0, and print where they come from."""
     times = dataset.frame_times(folder)
-    if times is not None and frames[-1] < len(times.seconds):
+    without = [frame for frame in frames if times is None or frame not in times.seconds]
+    if times is not None and not without:
         print(f"Times of the trajectory (TUM format): {times.source}")
-        return times.seconds[frames]
+        return np.array([times.seconds[frame] for frame in frames])
     reason = "no recorded times found"
     if times is not None:
-        reason = f"{times.source} has {len(times.seconds)} lines, fewer than {frames[-1] + 1} frames"
+        reason = f"{times.source} has no time for {len(without)} of the {len(frames)} frames, the first is {without[0]}"
     print(f"Note: {reason}. The times of the trajectory (TUM format) assume {1 / FRAME_SECONDS:g} frames per second.")
     return np.array(frames) * FRAME_SECONDS
 

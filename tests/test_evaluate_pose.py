@@ -18,6 +18,7 @@ from PIL import Image
 import evaluate_pose
 from common.errors import DataError, OptionsError, UserError, WeightsError
 from common.registry import POSE_MODELS, load
+from datasets.frame_table import FrameRow, write_frame_table
 from datasets.transforms import image_to_array, resize_lanczos
 from evaluate_pose import evaluate
 from evaluation.metrics.trajectories import motions_between
@@ -265,7 +266,7 @@ def test_tum_times_are_recorded_times(options, tmp_path, monkeypatch, capsys, pa
     assert f"Times of the trajectory (TUM format): {path}" in capsys.readouterr().out
     path.write_text("2011-09-26 13:02:25\n")  # fewer lines than frames
     evaluate(options(**changes))
-    assert "timestamps.txt has 1 lines, fewer than 8 frames" in capsys.readouterr().out
+    assert "timestamps.txt has no time for 6 of the 6 frames, the first is 2" in capsys.readouterr().out
 
 
 def test_times_of_odometry(options, tmp_path, monkeypatch):
@@ -275,6 +276,24 @@ def test_times_of_odometry(options, tmp_path, monkeypatch):
     evaluate(options(eval_split="odom_9", data_path=str(data), no_eval=True))
     times = read_tum_trajectory_file(tmp_path / "out/trajectory_odom_9_tum.txt").timestamps
     np.testing.assert_allclose(times, 0.2 * np.arange(6), atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [True, False])
+def test_times_of_imported_videos(options, tmp_path, monkeypatch, seconds):
+    folder = tmp_path / "data/drive"
+    (folder / "left").mkdir(parents=True)
+    times, numbers = [0, 0.21, 0.4, 0.83, 1.0, 1.2], [0, 1, 2, 4, 5, 6]
+    for number in numbers:
+        Image.new("RGB", (48, 16)).save(folder / f"left/{number:010d}.jpg")
+    rows = [
+        FrameRow(number, 2 * number, time if seconds else None, None)
+        for number, time in zip(numbers, times, strict=True)
+    ]
+    write_frame_table(folder / "frames.csv", rows, numbers)
+    monkeypatch.setattr(evaluate_pose, "predict_motions", lambda opt, dataset: np.tile(np.eye(4), (5, 1, 1)))
+    evaluate(options(eval_split="drive", data_path=str(tmp_path / "data"), no_eval=True, dataset="folder"))
+    found = read_tum_trajectory_file(tmp_path / "out/trajectory_drive_tum.txt").timestamps
+    np.testing.assert_allclose(found, times if seconds else 0.1 * np.array(numbers), atol=1e-6)
 
 
 @pytest.mark.parametrize(

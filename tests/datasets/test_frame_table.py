@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import DataError
 from datasets.folder_dataset import FolderDataset
-from datasets.frame_table import FrameRow, displacement, kept_numbers, read_speeds, write_frame_table
+from datasets.frame_table import FrameRow, displacement, kept_numbers, read_speeds, read_times, write_frame_table
 from datasets.splits import SplitLine
 
 
@@ -102,3 +102,43 @@ def test_unknown_times_are_empty_and_required_for_speeds(tmp_path):
     path.write_text("number,source_frame,seconds,motion,kept,speed\n0,0,,,1,\n1,3,,0.01,1,12\n")
     with pytest.raises(DataError, match=r"line 3: has a speed, but no time.*--fps.*seconds"):
         read_speeds(path)
+
+
+HEADER = "number,source_frame,seconds,motion,kept,speed\n"
+AS_NUMBERS = f"{HEADER}0,0,0.000000,,1,9\n1,3,3.000000,0.01,1,9\n"  # of images, by an earlier version
+
+
+@pytest.mark.parametrize(
+    ("rows", "record", "times"),
+    [
+        (f"{HEADER}1,3,0.3,,1,\n0,0,0.0,,1,\n2,6,,,1,\n", None, {0: 0.0, 1: 0.3}),
+        (f"{HEADER}0,0,,,1,\n1,3,,,1,\n", None, {}),
+        (AS_NUMBERS, '{"frames_per_second": null}', {}),
+        (AS_NUMBERS, '{"frames_per_second": 1.0}', {0: 0.0, 1: 3.0}),  # a video of 1 frame per second
+        (AS_NUMBERS, None, {0: 0.0, 1: 3.0}),
+        (AS_NUMBERS, "[", {0: 0.0, 1: 3.0}),
+        (AS_NUMBERS.replace("3.000000", "3.5"), '{"frames_per_second": null}', {0: 0.0, 1: 3.5}),  # corrected by hand
+    ],
+)
+def test_times_are_known_or_left_out(tmp_path, rows, record, times):
+    path = tmp_path / "frames.csv"
+    path.write_text(rows)
+    if record:
+        (tmp_path / "sequence.json").write_text(record)
+    assert list(read_times(path).items()) == list(times.items())
+
+
+def test_speeds_require_the_true_times(tmp_path):
+    path, record = tmp_path / "frames.csv", tmp_path / "sequence.json"
+    path.write_text(AS_NUMBERS)
+    assert read_speeds(path) == {0: (0, 9), 1: (3, 9)}
+    record.write_text('{"frames_per_second": null}')
+    with pytest.raises(DataError, match=r"numbers of the images.*--fps"):
+        read_speeds(path)
+
+
+@pytest.mark.parametrize("second", ["0.0", "-1", "12:30", "nan"])
+def test_times_that_do_not_increase_are_reported(tmp_path, second):
+    (tmp_path / "frames.csv").write_text(f"{HEADER}0,0,0.0,,1,\n1,3,{second},,1,\n")
+    with pytest.raises(DataError, match=r"frame 1 is not after|line 3: seconds"):
+        read_times(tmp_path / "frames.csv")

@@ -24,12 +24,12 @@ from common.image_motion import measure_motion, small_grey, static_frames
 from datasets.cameras import Camera, Undistorter, check_keeping
 from datasets.depth_maps import encode_depth_png, read_depth_map
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
-from datasets.frame_table import FRAMES, FrameRow, write_frame_table
+from datasets.frame_table import FRAMES, RECORD, FrameRow, write_frame_table
 from datasets.transforms import resize_lanczos
 from tools.video_import.frame_motion import STATIC_MOTION, Stride, select_frames
 from tools.video_import.sources import ImageFolderSource, Source
 
-RECORD, PLAN, ROWS = "sequence.json", "import.json", "import.csv"
+PLAN, ROWS = "import.json", "import.csv"
 JPEG_QUALITY = 95
 MIN_FRAMES = 9  # per sequence, to split it into train, val and test
 
