@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from common.errors import write_error
+from common.errors import UserError, write_error
 
 
 @contextmanager
@@ -54,8 +54,26 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: A file cannot be created in it, or the folder itself cannot.
     """
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    with _named_faults(folder), tempfile.TemporaryFile(dir=existing):
+    with _named_faults(folder):
+        _create_temporary(folder.absolute())
+
+
+def check_file_writable(path: Path) -> None:
+    """Check, before the work starts, that ``atomic_file`` can write a file; nothing is created.
+
+    Raises:
+        UserError: The path is a folder, or a file cannot be created in its folder.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, expected a file. Pass a file in it, for example {path / 'NAME'}.")
+    with _named_faults(path):
+        _create_temporary(path.absolute().parent)
+
+
+def _create_temporary(folder: Path) -> None:
+    """Create a temporary file in a folder, or in the deepest one above it that exists."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    with tempfile.TemporaryFile(dir=existing):
         pass
 
 

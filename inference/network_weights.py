@@ -11,7 +11,8 @@ from common.option_types import checked
 from common.registry import MODELS, load
 from options import OPTION_FIELDS
 from serialization.matching import MatchReport
-from serialization.weights_folder import SIZE_STEP, WeightsInfo, load_weights, recognise_depth_network
+from serialization.opening import SIZE_STEP
+from serialization.weights_folder import WeightsInfo, load_weights, recognise_depth_network
 
 DEFAULT_SIZE = (192, 640)
 DEFAULT_DEPTH_RANGE = (0.1, 100.0)

@@ -15,6 +15,8 @@ from common.text_files import printable, read_text
 
 ZIP_START = rb"PK\x03\x04"
 SAFETENSORS_START = rb".{6}\0\0\{"
+SIZE_STEP = 32  # pixels; the encoders halve the image five times
+MAX_INPUT_PIXELS = 1 << 24  # of the networks' input
 _MAX_JSON = 1 << 24  # bytes
 _MAX_EXPANSION = 100
 _MAX_EXPANSION_BYTES = 2 << 30
@@ -95,6 +97,13 @@ def read_json(path: Path, advice: str = "Copy it again.") -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as fault:
         raise WeightsError(f"'{path}' is damaged ({_brief(fault)}). {advice}") from fault
+
+
+def is_input_size(height: object, width: object) -> bool:
+    """Check a size of the networks' input: multiples of 32, at most 2^24 pixels."""
+    sizes = (height, width)
+    are_valid = all(type(size) is int and size > 0 and size % SIZE_STEP == 0 for size in sizes)
+    return are_valid and height * width <= MAX_INPUT_PIXELS
 
 
 def content_limit(file_size: int) -> int:

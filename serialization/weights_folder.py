@@ -20,19 +20,17 @@ from common.text_files import abbreviate
 from serialization.formats import FORMATS, WeightsFormat, any_of, read_arrays
 from serialization.manifest import check_manifest, update_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
-from serialization.opening import read_json, report_unreadable
+from serialization.opening import MAX_INPUT_PIXELS, SIZE_STEP, is_input_size, read_json, report_unreadable
 from serialization.published_names import recognised_network
 from serialization.torch_file import read_torch_file
 
 INFO_FILE = "weights.json"
 ENDINGS = (".pdparams", ".safetensors", ".pth")
-SIZE_STEP = 32  # pixels; the encoders halve the image five times
-_MAX_PIXELS = 1 << 24  # of the network's input
 _ADVICE = "Fix it, or remove it and pass --height and --width."
 _DEPTHS = ("metres_per_unit", "min_depth", "max_depth")
 # Attribute of ``WeightsInfo`` -> what is valid, for messages.
 _EXPECTED = {
-    "height": f"positive height and width, multiples of {SIZE_STEP} with at most {_MAX_PIXELS} pixels",
+    "height": f"positive height and width, multiples of {SIZE_STEP} with at most {MAX_INPUT_PIXELS} pixels",
     "use_stereo": "true or false",
     **dict.fromkeys(_DEPTHS, "a positive number"),
     "intrinsics": "fx, fy, cx and cy in pixels",
@@ -276,13 +274,6 @@ def _parse_info(content: Any, path: Path) -> WeightsInfo:
             found = f"{name} {abbreviate(values[name])}{width}"
             raise WeightsError(f"'{path}' is invalid: got {found}, expected {_EXPECTED[name]}. {_ADVICE}")
     return WeightsInfo(**{**values, "intrinsics": camera and tuple(camera)})
-
-
-def is_input_size(height: object, width: object) -> bool:
-    """Check a size of the networks' input: multiples of 32, at most 2^24 pixels."""
-    sizes = (height, width)
-    are_valid = all(type(size) is int and size > 0 and size % SIZE_STEP == 0 for size in sizes)
-    return are_valid and height * width <= _MAX_PIXELS
 
 
 def _are_numbers(values: Any, count: int) -> bool:

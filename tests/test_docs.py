@@ -67,13 +67,21 @@ def commands(text: str) -> list[list[str]]:
     return [re.split(r"[\s\[\]]+", match[1].split(" # ")[0]) for match in found if match]
 
 
+HELP_WITHOUT_PADDLE = """
+import runpy, sys
+sys.modules["paddle"] = None  # importing it takes seconds: an ImportError
+sys.argv = [sys.argv[1], "--help"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @cache
 def options_of(script: str) -> frozenset[str]:
-    """Return the options of a script: from ``--help``, or from the text of a shell script."""
+    """Return the options of a script: from the text of a shell script, or from ``--help``, which needs no Paddle."""
     if script.endswith(".sh"):
         documented = text_of(ROOT / script)
     else:
-        command = [sys.executable, script, "--help"]
+        command = [sys.executable, "-c", HELP_WITHOUT_PADDLE, script]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
         documented = result.stdout
     found = frozenset(re.findall(r"--\w[\w-]*", documented))

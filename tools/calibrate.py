@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.atomic_files import check_file_writable
 from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
@@ -46,6 +47,7 @@ def main() -> None:
     corners = (int(match[1]), int(match[2])) if match else (0, 0)
     if min(corners) < 3:
         raise OptionsError(f"--corners: got {args.corners}, expected two numbers of at least 3, for example 9x6")
+    check_file_writable(args.out)
     source = open_source(args.input)
     progress = Progress(len(frames_to_search(source)), "frames", seconds=30)
     try:

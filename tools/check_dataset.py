@@ -9,16 +9,14 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # decoding processes already use all cores
 
-from common.atomic_files import atomic_file
+from common.atomic_files import atomic_file, check_file_writable
 from common.environment import run_script
-from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.progress import Progress
 from datasets.build import dataset_class, dataset_from
@@ -47,7 +45,7 @@ def main() -> None:
     own, others = parser.parse_known_args()
     opt = parse_options(others, tool=parser)
     if own.json:
-        _check_writable(own.json)
+        check_file_writable(own.json)
     result = check(opt)
     print(result.summary())
     if own.json:
@@ -93,22 +91,6 @@ def _build(opt: Options, part: str, lines: list[SplitLine]) -> MonoDataset:
         frame_ids=(0,) if is_test else opt.all_frames,
         scales=opt.scales,
     )
-
-
-def _check_writable(path: Path) -> None:
-    """Check that a file can be written, before the long check instead of after it.
-
-    Raises:
-        OptionsError: the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OptionsError(f"--json: '{path}' cannot be written ({error.strerror})") from error
-    if path.is_dir():
-        raise OptionsError(f"--json: got the folder '{path}', expected a file")
 
 
 if __name__ == "__main__":

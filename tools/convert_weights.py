@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.atomic_files import resolve_complete_dir
+from common.atomic_files import check_writable, resolve_complete_dir
 from common.environment import prepare_environment, run_script
 from common.errors import WeightsError
 from common.option_types import OptionParser
@@ -43,6 +43,7 @@ def main() -> None:
         raise WeightsError(
             f"'{target}' exists and is not replaced. Choose a new {'folder' if source.is_dir() else 'file'}."
         )
+    check_writable(target.absolute().parent)
     convert = _convert_folder if source.is_dir() else _convert_file
     print(convert(source, target, args.format))
 

@@ -16,8 +16,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # reading processes already 
 
 import numpy as np
 
+from common.atomic_files import check_file_writable
 from common.environment import run_script
-from common.errors import DataError, OptionsError
+from common.errors import DataError
 from common.option_types import OptionParser
 from common.process_pool import map_in_processes
 from common.progress import Progress
@@ -47,8 +48,6 @@ def main() -> None:
     opt = parse_options(others, tool=parser)
     if "split" in opt.explicitly_set:
         opt = opt.replace(eval_split=opt.split)
-    if own.out and own.out.is_dir():
-        raise OptionsError(f"--out: got the folder '{own.out}', expected a file such as '{own.out / 'gt_depths.npz'}'")
     export(opt, own.out)
 
 
@@ -64,10 +63,11 @@ def export(opt: Options, out: Path | None) -> None:
         UserError: the file cannot be written.
     """
     dataset, split_dir = build_test_dataset(opt)
+    path = out or split_dir / "gt_depths.npz"
+    check_file_writable(path)
     _check_files(dataset, opt)
     # Improved depth maps are always measured along the camera axis, whatever --gt_depth specifies.
     axis = "camera" if dataset.GROUND_TRUTH == "improved" else opt.gt_depth
-    path = out or split_dir / "gt_depths.npz"
     write_gt_depths(path, _read_all(dataset, opt.num_workers), dataset.GROUND_TRUTH, axis)
     print(
         f"{dataset.GROUND_TRUTH} ground truth of {len(dataset)} frames, {axis} axis, "

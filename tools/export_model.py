@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.atomic_files import atomic_folder
+from common.atomic_files import atomic_folder, check_writable
 from common.environment import prepare_environment, run_script
 from common.errors import UserError
 from common.images import read_image
@@ -41,6 +41,7 @@ def main() -> None:
     args = _parse()
     if args.out.exists() and any(args.out.iterdir() if args.out.is_dir() else [1]):
         raise UserError(f"--out '{args.out}' is not empty and is not replaced. Choose a new folder.")
+    check_writable(args.out.absolute().parent)
     frames = _frames(args.images)
     prepare_environment()
     predictor = predictor_from(args)

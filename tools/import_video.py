@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.atomic_files import check_writable
 from common.environment import run_script
 from common.errors import DataError, OptionsError
 from common.option_types import OptionParser
@@ -38,6 +39,7 @@ def main() -> None:
     """Import all inputs; exit with status 1 if one of them failed."""
     args = _parser().parse_args()
     inputs, settings = _checked(args)
+    check_writable(settings.out)
     failed = 0
     taken: set[str] = set()
     size = settled_size(settings)

@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rendering processes alread
 
 from tqdm import tqdm
 
+from common.atomic_files import check_writable
 from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
@@ -52,6 +53,7 @@ def main() -> None:
     if args.fov is not None and not 15 <= args.fov <= 150:
         raise OptionsError(f"--fov: got {args.fov:g}, expected 15 to 150 degrees")
     camera = lens_camera((args.height, args.width), args.lens, args.fov)
+    check_writable(args.out)
     args.out.mkdir(parents=True, exist_ok=True)
     count = round(args.seconds * args.fps)
     with tqdm(total=args.videos * count, unit=" frames", disable=None) as bar:

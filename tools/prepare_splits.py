@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
+from common.atomic_files import check_writable
 from common.environment import run_script
 from common.errors import DataError, OptionsError
 from common.option_types import OptionParser
@@ -42,6 +43,7 @@ def _fetch(args: argparse.Namespace) -> None:
     source = LocalSource(args.source) if args.source else HttpSource(args.server, threading.Event())
     for name in args.split:
         folder = (args.out or REPOSITORY_SPLITS) / name
+        check_writable(folder)
         written = fetch_lists(name, folder, source)
         if altered := altered_lists(name, folder):
             raise DataError(f"'{altered[0]}' differs from the published list. Delete it, or move it to another folder.")
@@ -56,6 +58,7 @@ def _make(args: argparse.Namespace) -> None:
     if not 0 <= args.val_share < 1:
         raise OptionsError(f"--val_share: got {args.val_share}, expected a number in [0, 1)")
     folder = (args.out or args.data_path / "splits") / args.make
+    check_writable(folder)
     watch = partial(tqdm, unit=" drives", disable=None)
     with ThreadPoolExecutor() as pool:
         split = split_by_rule(args.data_path, args.val_share, args.seed, args.min_speed, pool, watch)

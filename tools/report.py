@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.atomic_files import atomic_file, check_file_writable
 from common.environment import prepare_environment, run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
@@ -23,15 +24,15 @@ def main() -> None:
         raise OptionsError(f"--frames: got {own.frames}, expected an integer of at least 1")
     given = parse_options(others, tool=parser)
     changes = {name: getattr(given, name) for name in given.explicitly_set}
+    path = own.out or own.run_dir / "report.html"
+    check_file_writable(path)
     prepare_environment()
 
-    from common.atomic_files import atomic_file
     from tools.reporting.html_report import build_report
     from tools.reporting.run_folder import read_run
 
     run = read_run(own.run_dir, own.weights, changes)
     page = build_report(run, own.frames).encode()
-    path = own.out or own.run_dir / "report.html"
     with atomic_file(path) as stream:
         stream.write(page)
     print(f"Report of {len(page) / 1e6:.1f} MB. Saved to '{path}'")

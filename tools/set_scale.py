@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from common.atomic_files import check_writable
 from common.environment import prepare_environment, run_script, set_device
 from common.errors import DataError, OptionsError
 from common.images import read_image
@@ -43,6 +44,7 @@ def main() -> None:
     args = _parser().parse_args()
     _check(args)
     paths = find_images(args.images, print)
+    check_writable(Path(args.load_weights_folder))
     given = make_intrinsics(args.intrinsics, args.fov)
     if args.distance is not None and len(paths) != 1:
         raise OptionsError(f"--distance: got {len(paths)} images, expected one")

@@ -7,8 +7,7 @@ from typing import Any
 from common.atomic_files import write_json
 from common.errors import WeightsError
 from common.text_files import abbreviate
-from serialization.opening import read_json, report_unreadable
-from serialization.weights_folder import is_input_size
+from serialization.opening import is_input_size, read_json, report_unreadable
 
 MODEL = "depth"
 INFO_FILE = "export.json"

@@ -104,8 +104,8 @@ def test_exported_ground_truth_replaces_the_lidar(faulty):
         (["--split", "nowhere"], ["Split 'nowhere' not found"]),
         (["--data_path", "nowhere", "--split", "SPLIT"], ["None of the 1 lines", "nowhere/2011_09_26", "--data_path"]),
         (["--png"], ["Omit --png"]),
-        (["--json", "/proc/none/findings.json"], ["--json: '/proc/none/findings.json' cannot be written"]),
-        (["--json", "tests"], ["--json: got the folder 'tests', expected a file"]),
+        (["--json", "/proc/none/findings.json"], ["/proc/none/findings.json cannot be written"]),
+        (["--json", "tests"], ["tests is a folder, expected a file"]),
         (["--use_stero"], ["unknown option --use_stero; the nearest is --use_stereo"]),
     ],
 )

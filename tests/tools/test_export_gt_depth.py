@@ -126,7 +126,7 @@ def test_error_names_frames_without_ground_truth(make_split, tmp_path):
     [
         (["--split", "nowhere"], "Split 'nowhere' not found"),
         (["--dataset", "kitti_odom"], "--dataset kitti_odom has no ground truth"),
-        (["--out", "tests"], "--out: got the folder 'tests', expected a file"),
+        (["--out", "tests"], "tests is a folder, expected a file"),
         (["--gt_dept", "camera"], "unknown option --gt_dept; the nearest is --gt_depth"),
     ],
 )

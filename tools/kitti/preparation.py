@@ -3,21 +3,17 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from common.errors import DataError
+from common.folder_lock import FolderInUseError, lock_folder
 from tools.kitti.archives import Archive
 from tools.kitti.download import HttpSource, LocalSource, StoppedError
 from tools.kitti.jpeg_conversion import convert_png, is_complete
 from tools.kitti.required_files import RequiredFiles
 from tools.kitti.unpacking import DamagedArchiveError, StagingDir, in_parallel
-
-try:
-    import fcntl
-except ImportError:  # Windows has no fcntl: concurrent runs are not detected there
-    fcntl = None
 
 STAGING_DIR = ".preparation"
 ARCHIVES = "archives"
@@ -31,18 +27,14 @@ def exclusive_run(data_path: Path) -> Iterator[None]:
     """Lock a data folder against concurrent runs.
 
     Raises:
-        DataError: another run holds the lock, or the folder cannot be created.
+        DataError: another run holds the lock.
+        UserError: the folder cannot be written.
     """
-    lock = data_path / STAGING_DIR / "lock"
-    with disk_errors(data_path):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(lock, "w")  # noqa: SIM115
-    with stream:
-        if fcntl:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DataError(f"Another run is preparing '{data_path}'. Wait for it, or stop it.") from None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock_folder(data_path / STAGING_DIR / "lock"))
+        except FolderInUseError as holder:
+            raise DataError(f"Another run is preparing '{data_path}' ({holder}). Wait for it, or stop it.") from None
         yield
 
 

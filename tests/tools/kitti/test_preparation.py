@@ -288,7 +288,11 @@ def test_odometry_in_an_empty_folder(prepare, server, data, tmp_path, kit):
 
 
 def test_concurrent_runs_are_rejected(data):
-    with exclusive_run(data), pytest.raises(DataError, match="Another run is preparing"), exclusive_run(data):
+    with (
+        exclusive_run(data),
+        pytest.raises(DataError, match=r"Another run is preparing .* \(process \d+ on host"),
+        exclusive_run(data),
+    ):
         pass
     with exclusive_run(data):
         pass
