@@ -22,7 +22,7 @@ from common.progress import Progress
 from common.video import TimedFrame, open_camera, open_video
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from inference.from_options import predictor_from
-from inference.jobs import PICTURE, Job, VideoJob, open_output_dir, plan_jobs, plan_video
+from inference.jobs import Job, VideoJob, open_output_dir, plan_jobs, plan_video
 from inference.predict_options import PredictOptions, parse_predict_options
 from inference.road_scale import RoadScale
 from inference.video_files import CAMERA_RATE, Clock, VideoWriter
@@ -60,8 +60,7 @@ def predict(opt: PredictOptions) -> list[DataError]:
     intrinsics = make_intrinsics(opt.intrinsics, opt.fov)
     check_writable(output_dir)
     predictor = _load(opt)
-    has_videos = bool(cameras) or any(isinstance(job, VideoJob) for job in jobs)
-    since = open_output_dir(output_dir, _settings(opt, predictor, has_videos), jobs, opt.overwrite)
+    since = open_output_dir(output_dir, _settings(opt, predictor), jobs, opt.max_frames, opt.overwrite)
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
         print(f"Skipping {len(jobs) - len(waiting)} of {len(jobs)} images: already predicted")
@@ -125,9 +124,7 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
     return predictor
 
 
-def _settings(
-    opt: PredictOptions, predictor: "DepthPredictor | ExportedPredictor", has_videos: bool
-) -> dict[str, dict[str, Any]]:
+def _settings(opt: PredictOptions, predictor: "DepthPredictor | ExportedPredictor") -> dict[str, dict[str, Any]]:
     """Collect everything that the outputs of each kind depend on, as JSON-compatible values."""
     network = {
         "checksum of the weights": predictor.checksum(),
@@ -145,7 +142,6 @@ def _settings(
             **network,
             **(scale if writer.has_depth else {}),
             **(camera if writer.needs_intrinsics or (writer.has_depth and opt.camera_height) else {}),
-            **({"frames of a video": opt.max_frames} if kind == PICTURE and has_videos else {}),
         }
     return settings
 

@@ -6,10 +6,20 @@ Scripts print these errors without a traceback and exit. Any other exception is 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+
+def printable(text: Any) -> str:
+    """Escape the control characters of a text."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
 
 
 class UserError(Exception):
-    """Base class of all errors that the user can fix."""
+    """Base class of all errors that the user can fix. Names and values in the message reach no terminal as commands."""
+
+    def __str__(self) -> str:
+        """Return the message; control characters are escaped, except the ends of its lines."""
+        return "\n".join(printable(line) for line in super().__str__().split("\n"))
 
 
 class OptionsError(UserError):

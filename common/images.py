@@ -22,6 +22,7 @@ from PIL import Image
 
 from common.errors import DataError
 from common.signatures import HEAD_BYTES, IMAGE_NAMES, image_format, open_file, unsupported_format, video_format
+from common.text_files import shell_quoted
 
 MAX_SIDE = 65_535  # JPEG's limit; longer sides come from defects or attacks, and overflow the resizing functions
 MULTIPLE = {"GIF": "animation", "WEBP": "animation", "PNG": "animation", "TIFF": "multi-page image"}
@@ -193,7 +194,8 @@ def _refuse_multiple(image: Image.Image, source: ImageSource) -> None:
         return
     name = Path(source).name if isinstance(source, (str, os.PathLike)) else "FILE"
     stem = name.rpartition(".")[0] or name
-    how = f"magick {name} {stem}_%06d.png" if image.format == "TIFF" else f"ffmpeg -i {name} {stem}.mp4"
+    program, ending = ("magick", "_%06d.png") if image.format == "TIFF" else ("ffmpeg -i", ".mp4")
+    how = f"{program} {shell_quoted(name)} {shell_quoted(stem + ending)}"
     raise DataError(
         f"Image {source} is a {image.format} {what}, expected a single image. Convert it, for example: {how}"
     )

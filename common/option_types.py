@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from common.errors import OptionsError
-from common.text_files import abbreviate, fault_of, printable, read_text
+from common.errors import OptionsError, printable
+from common.text_files import abbreviate, fault_of, read_text
 from common.yaml_files import parse_yaml
 
 Fields = Mapping[str, dataclasses.Field]  # option name -> definition

@@ -12,6 +12,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from common.text_files import shell_quoted
+
 HEAD_BYTES = 1024  # bytes read to detect a format
 
 # Pillow's format name -> signature at the start of the file.
@@ -42,15 +44,15 @@ _LARGEST_BRANDS = 4096  # bytes, upper limit of an ftyp box
 # Brands of still images, which use the same container.
 _IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"jp2 ")
 
-# Formats that are not read: name and conversion -> signature.
-_RAW_STREAM = "ffmpeg -i FILE -c copy OUT.mp4"
+# Formats that are not read: name, program that converts a file, and extension of its output -> signature.
+_RAW_STREAM = "ffmpeg -i {} -c copy", ".mp4"
 _UNSUPPORTED = {
-    ("a raw H.264 stream without time stamps", _RAW_STREAM): re.compile(rb"\0?\0\0\x01[\x09\x27\x47\x67]"),
-    ("a raw H.265 stream without time stamps", _RAW_STREAM): re.compile(rb"\0?\0\0\x01[\x40\x46]\x01"),
-    ("a JPEG 2000 image", "magick FILE OUT.png"): re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
-    ("a JPEG XL image", "magick FILE OUT.png"): re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "),
-    ("a Photoshop document", "magick 'FILE[0]' OUT.png"): re.compile(rb"8BPS"),
-    ("an OpenEXR image", "magick FILE OUT.png"): re.compile(rb"v/1\x01"),
+    ("a raw H.264 stream without time stamps", *_RAW_STREAM): re.compile(rb"\0?\0\0\x01[\x09\x27\x47\x67]"),
+    ("a raw H.265 stream without time stamps", *_RAW_STREAM): re.compile(rb"\0?\0\0\x01[\x40\x46]\x01"),
+    ("a JPEG 2000 image", "magick {}", ".png"): re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
+    ("a JPEG XL image", "magick {}", ".png"): re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "),
+    ("a Photoshop document", "magick {}'[0]'", ".png"): re.compile(rb"8BPS"),
+    ("an OpenEXR image", "magick {}", ".png"): re.compile(rb"v/1\x01"),
 }
 
 
@@ -78,11 +80,12 @@ def unsupported_format(head: bytes, name: str) -> str | None:
     """
     found = next((about for about, pattern in _UNSUPPORTED.items() if pattern.match(head)), None)
     if head[:2] == b"\0\0" and head[4:8] == b"ftyp" and head[8:12] in _IMAGE_BRANDS:
-        found = f"an {'AVIF' if head[8:11] == b'avi' else 'HEIC'} image", "magick FILE OUT.jpg"
+        found = f"an {'AVIF' if head[8:11] == b'avi' else 'HEIC'} image", "magick {}", ".jpg"
     if found is None:
         return None
-    stem = name.rpartition(".")[0] or name
-    return f"is {found[0]}. Convert it, for example: {found[1].replace('FILE', name).replace('OUT', stem)}"
+    what, program, ending = found
+    target = (name.rpartition(".")[0] or name) + ending
+    return f"is {what}. Convert it, for example: {program.format(shell_quoted(name))} {shell_quoted(target)}"
 
 
 def image_format(head: bytes) -> str | None:

@@ -3,11 +3,12 @@
 import codecs
 import os
 import reprlib
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from common.errors import DataError
+from common.errors import DataError, printable
 
 MAX_BYTES = 100_000_000  # a million split lines take a third of it
 SHOWN = 60  # characters of a value in a message
@@ -77,9 +78,14 @@ def fault_of(error: OSError | ValueError) -> str:
     return f"cannot be read ({reason or error})"
 
 
-def printable(text: Any) -> str:
-    """Escape the control characters of a text."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
+def shell_quoted(path: str | os.PathLike) -> str:
+    """Quote a path in a command that a message suggests; control characters take the escapes of Bash and Zsh."""
+    text = str(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    text = text.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = (char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(char)) for char in text)
+    return f"$'{''.join(escaped)}'"
 
 
 class _Abbreviation(reprlib.Repr):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from common.errors import DataError
-from common.text_files import abbreviate, fault_of, printable, read_text
+from common.errors import DataError, printable
+from common.text_files import abbreviate, fault_of, read_text
 from common.yaml_files import parse_yaml
 from datasets.cameras import BROWN, FISHEYE, Camera, checked_intrinsics, checked_size
 

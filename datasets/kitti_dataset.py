@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
-from common.text_files import list_folder
+from common.text_files import list_folder, shell_quoted
 from datasets.depth_maps import read_depth_map
 from datasets.frame_times import FrameTimes, read_frame_times
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics
@@ -175,7 +175,7 @@ class KITTIOdomDataset(_KITTIDataset):
         if not os.path.isfile(path):
             raise DataError(
                 f"Ground-truth poses {path} not found; KITTI provides them for sequences 00 to 10. Run: "
-                f"python tools/prepare_kitti.py --data_path {self.data_path} --split odom. "
+                f"python tools/prepare_kitti.py --data_path {shell_quoted(self.data_path)} --split odom. "
                 "Or pass --no_eval to predict the trajectory without ground truth."
             )
         return read_poses(path)

@@ -138,6 +138,7 @@ def open_output_dir(
     output_dir: Path,
     settings: Mapping[str, Mapping[str, Any]],
     jobs: Sequence[Job | VideoJob],
+    max_frames: int | None,
     overwrite: bool,
 ) -> int:
     """Record inputs and settings of the predictions in a folder, to prevent a resume with different ones.
@@ -150,6 +151,7 @@ def open_output_dir(
         output_dir: Output folder; created if missing.
         settings: Kind -> everything that its outputs depend on, as JSON-compatible values.
         jobs: The planned predictions.
+        max_frames: Maximum number of frames of the videos; a video's own record, so that others may differ.
         overwrite: Replace the record.
 
     Returns:
@@ -161,16 +163,15 @@ def open_output_dir(
     path = output_dir / RECORD
     old = None if overwrite or not path.is_file() else _read_record(path)
     record = old or {"settings": {}, "inputs": {}}
-    inputs = {str(job.stem.relative_to(os.path.abspath(output_dir))): str(job.source) for job in jobs}
+    stems = {str(job.stem.relative_to(os.path.abspath(output_dir))): job for job in jobs}
+    inputs = {stem: str(job.source) for stem, job in stems.items()}
+    frames = {stem: max_frames for stem, job in stems.items() if isinstance(job, VideoJob) and job.video}
     _check_settings(output_dir, record["settings"], settings)
-    for stem, source in inputs.items():
-        if record["inputs"].get(stem, source) != source:
-            raise DataError(
-                f"{output_dir / stem}_* was produced from {record['inputs'][stem]}, not from {source}. Choose another "
-                "--output_dir, or pass --overwrite to predict again."
-            )
+    _check_inputs(output_dir, record, inputs, frames)
     kinds = {kind: {**record["settings"].get(kind, {}), **values} for kind, values in settings.items()}
     new = {"settings": {**record["settings"], **kinds}, "inputs": {**record["inputs"], **inputs}}
+    if record.get("max_frames") or frames:
+        new["max_frames"] = {**record.get("max_frames", {}), **frames}
     if new != old:
         before = path.stat() if old else None
         write_json(path, new)
@@ -190,7 +191,7 @@ def _read_record(path: Path) -> dict[str, Any]:
             f"{path} is damaged, or of an earlier version. Choose another --output_dir, or pass --overwrite to predict "
             "again."
         )
-    if not all(isinstance(values, Mapping) for values in parts[0].values()):
+    if not all(isinstance(values, Mapping) for values in (*parts[0].values(), record.get("max_frames", {}))):
         raise DataError(f"{path} is damaged. Choose another --output_dir, or pass --overwrite to predict again.")
     return record
 
@@ -214,3 +215,26 @@ def _check_settings(
             f"{output_dir} was produced with different settings ({'; '.join(changed.values())}). Choose another "
             "--output_dir, or pass --overwrite to predict again."
         )
+
+
+def _check_inputs(
+    output_dir: Path, record: Mapping[str, Any], inputs: Mapping[str, str], frames: Mapping[str, int | None]
+) -> None:
+    """Compare the inputs, stem -> file, and the maximum number of frames of videos, with those recorded.
+
+    Raises:
+        DataError: One differs.
+    """
+    for stem, source in inputs.items():
+        if record["inputs"].get(stem, source) != source:
+            raise DataError(
+                f"{output_dir / stem}_* was produced from {record['inputs'][stem]}, not from {source}. Choose another "
+                "--output_dir, or pass --overwrite to predict again."
+            )
+    held_frames = record.get("max_frames", {})
+    for stem, max_frames in frames.items():
+        if held_frames.get(stem, max_frames) != max_frames:
+            raise DataError(
+                f"{output_dir / stem}{VIDEO_ENDING} was produced with --max_frames {held_frames[stem]}, not with "
+                f"{max_frames}. Choose another --output_dir, or pass --overwrite to predict again."
+            )

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from common.errors import UserError, WeightsError
-from common.text_files import printable, read_text
+from common.errors import UserError, WeightsError, printable
+from common.text_files import read_text
 
 ZIP_START = rb"PK\x03\x04"
 SAFETENSORS_START = rb".{6}\0\0\{"

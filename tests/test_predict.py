@@ -287,8 +287,12 @@ def test_a_video_resumes_per_frame_and_stops_at_max_frames(run, video, tmp_path,
     run(*words)
     assert np.load(kept).shape == (1,) and np.load(lost).shape == (64, 96)
     assert (out / "drive_picture.mp4").stat().st_mtime_ns == before
-    with pytest.raises(DataError, match="frames of a video: was 4, now None"):
+    with pytest.raises(DataError, match=r"drive_picture\.mp4 was .*--max_frames 4, not with None"):
         run(video, "--save", "picture", "disp_npy")
+    run(video, "--save", "disp_npy")  # files of frames do not depend on it
+    other = shutil.copy(video, video.with_name("other.avi"))
+    run(other)
+    assert len(frames_of(out / "other_picture.mp4")) == 7
     run(video, "--max_frames", 2, out="short")
     run(video, "--max_frames", 2, out="short")
     assert "Skipping 1 of 1 images" in capsys.readouterr().out

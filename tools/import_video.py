@@ -17,6 +17,7 @@ from common.environment import run_script
 from common.errors import DataError, OptionsError
 from common.option_types import OptionParser
 from common.progress import Progress
+from common.text_files import shell_quoted
 from tools.video_import.collection import (
     LEAST_SIDE,
     MULTIPLE,
@@ -59,7 +60,7 @@ def main() -> None:
     print(
         f"{len(manifest['sequences'])} sequences of {manifest['width']}x{manifest['height']}: {counts['train']} lines "
         f"for training, {counts['val']} for validation, {counts['test']} for testing. Saved to '{settings.out}'\n"
-        f"To train: python train.py --dataset folder --data_path {settings.out}"
+        f"To train: python train.py --dataset folder --data_path {shell_quoted(settings.out)}"
     )
     if failed:
         print(f"{failed} of {len(inputs)} inputs could not be imported.", file=sys.stderr)

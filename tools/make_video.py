@@ -20,6 +20,7 @@ from common.environment import run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.process_pool import map_in_processes
+from common.text_files import shell_quoted
 from tools.synthetic.street_video import LENSES, StreetVideo, lens_camera, write_street_video
 from tools.video_import.camera_calibration import write_camera_file
 
@@ -63,11 +64,12 @@ def main() -> None:
             for _ in write_street_video(args.out / f"street_{number:02d}", views, args.fps):
                 bar.update(1)
     write_camera_file(args.out / "camera.json", camera)
+    out = shell_quoted(args.out)
     print(
         f"{args.videos} videos of {count} frames with depth and camera.json ({camera.describe()}). "
         f"Saved to '{args.out}'\n"
-        f"To import: python tools/import_video.py {args.out}/*.mp4 --depth {args.out}/*_depth --out DIR "
-        f"--camera {args.out}/camera.json"
+        f"To import: python tools/import_video.py {out}/*.mp4 --depth {out}/*_depth --out DIR "
+        f"--camera {out}/camera.json"
     )
 
 

@@ -10,6 +10,7 @@ from paddle import nn
 
 from common.atomic_files import resolve_complete_dir
 from common.errors import UserError, WeightsError
+from common.text_files import shell_quoted
 from serialization.checkpoint import STATE_FILE, check_checkpoint
 from serialization.weights_folder import INFO_FILE
 from training.run_lock import check_not_running
@@ -70,7 +71,7 @@ class Checkpoints:
     def resume_hint(self, command: str) -> str:
         """Return the command that resumes from the newest checkpoint, to append to a message; empty without any."""
         steps = self.steps()
-        return f"\nTo resume: {command} --resume {self.path(steps[0])}" if steps else ""
+        return f"\nTo resume: {command} --resume {shell_quoted(self.path(steps[0]))}" if steps else ""
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
         """Save a step's checkpoint, then remove the oldest ones beyond ``keep``.
@@ -149,7 +150,7 @@ def _hint(folder: Path) -> str:
     hint = ""
     run = next((parent for parent in list(folder.absolute().parents)[:2] if (parent / FOLDER).is_dir()), None)
     if run:
-        hint += f" To resume its run: --resume {run}."
+        hint += f" To resume its run: --resume {shell_quoted(run)}."
     if (folder / INFO_FILE).is_file():
         hint += f" To start a new run from its weights: --load_weights_folder {folder}."
     return hint

@@ -42,6 +42,7 @@ def wide_png(width: int, height: int) -> bytes:
 UNSUPPORTED = {  # name -> (content, expected message)
     "phone.heic": (ftyp(b"heic"), r"phone\.heic is an HEIC image.*magick phone\.heic phone\.jpg.*Supported are JPEG"),
     "renamed.jpg": (ftyp(b"mif1"), r"renamed\.jpg is an HEIC image.*magick"),
+    "a b$(id).heic": (ftyp(b"heic"), r"magick 'a b\$\(id\)\.heic' 'a b\$\(id\)\.jpg'"),
     "web.avif": (ftyp(b"avif"), r"web\.avif is an AVIF image.*magick"),
     "drone.h264": (b"\0\0\0\x01\x67\x64\0\x0a" + bytes(99), r"raw H\.264 stream.*ffmpeg -i drone\.h264 .*drone\.mp4"),
     "drone.265": (b"\0\0\0\x01\x40\x01\x0c\x01" + bytes(99), r"raw H\.265 stream.*ffmpeg -i drone\.265"),

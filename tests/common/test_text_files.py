@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import DataError
-from common.text_files import abbreviate, fault_of, printable, read_data_text, read_text
+from common.errors import DataError, printable
+from common.text_files import abbreviate, fault_of, read_data_text, read_text, shell_quoted
 from common.yaml_files import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +83,21 @@ def test_values_are_abbreviated(value, expected):
 
 def test_printable_escapes_control_characters():
     assert printable("a\x1b\n\0é") == r"a\x1b\n\x00é"
+
+
+def test_messages_have_no_control_characters_but_line_ends():
+    assert str(DataError("Image a\x1b[31m\udcff\r.png\nnot found: é")) == "Image a\\x1b[31m\\udcff\\r.png\nnot found: é"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain.png", "a b.png", "it's.png", "$(id);&.png", "new\nline'\\.png", "esc\x1b[31m.png", "\udcff é.png", ""],
+)
+def test_a_shell_reads_quoted_paths_as_they_are(name):
+    quoted = shell_quoted(name)
+    assert quoted.isprintable()
+    read = subprocess.run(["bash", "-c", f"printf %s {quoted}"], capture_output=True, check=True).stdout
+    assert read == os.fsencode(name)
 
 
 def _laughs(levels: int) -> str:
