@@ -127,7 +127,7 @@ class Trainer:
         self.scheduler.last_lr = self.scheduler.get_lr()  # the number of processes may have changed
         self.optimizer_step.loss_scale = state.loss_scale
         self.best = math.inf if state.best is None else state.best
-        self.metadata.resume(state.seconds)
+        self.metadata.resume(state.seconds, checkpoint.absolute().parents[1])
         self.logger.from_start = False
         print(f"Resuming from {checkpoint}: step {self.step}, epoch {self.epoch}")
         return state

@@ -11,6 +11,7 @@
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from common.text_files import shell_quoted
 MAX_SIDE = 65_535  # JPEG's limit; longer sides come from defects or attacks, and overflow the resizing functions
 MULTIPLE = {"GIF": "animation", "WEBP": "animation", "PNG": "animation", "TIFF": "multi-page image"}
 MAX_PIXELS = 178_956_970  # Pillow's limit for decompression bombs; 0.5 GB as RGB
+# Pillow warns from half of it on, with a line of its source. ``open_image`` has the limit.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Exceptions that Pillow's decoders raise for damaged content.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, OverflowError)
 _DAMAGED_HEADER = (*_DAMAGE, LookupError, TypeError, AttributeError, ArithmeticError)

@@ -13,6 +13,7 @@ Not covered:
 Lines that training dropped because images were missing count as training frames.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,9 @@ def training_overlap(weights: str | Path, lines: Sequence[SplitLine], opt: Optio
         try:
             trained = _options_of(folder)
             if (trained.dataset == "kitti_odom") == (opt.dataset == "kitti_odom"):
-                frames = _frames_seen(trained, opt.data_path)
-                seen |= {line for line in lines if line in frames}
+                roots = [trained.data_path, opt.data_path]
+                frames = {_normalised(line, roots) for line in _frames_seen(trained, opt.data_path)}
+                seen |= {line for line in lines if _normalised(line, roots) in frames}
             known.append(trained.split_name)
             following = trained.load_weights_folder
         except (DataError, OptionsError) as error:
@@ -99,6 +101,18 @@ def _options_of(weights: Path) -> Options:
         if path.is_file():
             return Options.load(path)
     raise DataError(f"{weights} is not in a run folder ({_OPTIONS_FILE} not found).")
+
+
+def _normalised(line: SplitLine, data_paths: Sequence[str]) -> SplitLine:
+    """Return a line with one spelling of its folder, below one of the data paths where it is there."""
+    folder = os.path.normpath(line.folder)
+    if folder.isdecimal():  # a sequence of odometry
+        return line._replace(folder=folder.zfill(2))
+    roots = [os.path.abspath(path) for path in data_paths]
+    if folder.startswith(os.pardir):
+        folder = os.path.normpath(os.path.join(roots[0], folder))
+    inside = (root for root in roots if folder.startswith(root + os.sep))
+    return line._replace(folder=next((os.path.relpath(folder, root) for root in inside), folder))
 
 
 def _frames_seen(trained: Options, data_path: str) -> set[SplitLine]:

@@ -48,17 +48,18 @@ class RunMetadata:
         self._validation = 0.0
         self._reported = (0, 0.0)  # steps and seconds of waiting at the last call of waiting_share
 
-    def resume(self, earlier: Mapping[str, float]) -> None:
+    def resume(self, earlier: Mapping[str, float], run_dir: Path) -> None:
         """Continue the record of a resumed run: its times, its first start, and the starts of the processes since.
 
         Args:
             earlier: ``totals`` of the run up to the checkpoint.
+            run_dir: folder of the run that is resumed, perhaps into another one.
         """
         self.earlier = earlier
         now = self._facts["started"]
         self._facts["resumed"] = [now]
         try:
-            record = json.loads(self._path.read_text(encoding="utf-8"))
+            record = json.loads((run_dir / METADATA_FILE).read_text(encoding="utf-8"))
             before = [time for time in record.get("resumed") or [] if isinstance(time, str)]
             if isinstance(record["started"], str):
                 self._facts |= {"started": record["started"], "resumed": [*before, now]}

@@ -55,6 +55,15 @@ UNSUPPORTED = {  # name -> (content, expected message)
 }
 
 
+def test_large_images_print_no_warning(tmp_path):
+    """Pillow warns from half of the limit on."""
+    (tmp_path / "large.png").write_bytes(wide_png(12_000, 12_000))
+    code = "import sys\nfrom common.images import open_image\nwith open_image(sys.argv[1]) as image: print(image.size)"
+    command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("(12000, 12000)\n", "")
+
+
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_unsupported_images_are_named(tmp_path, name):
     content, message = UNSUPPORTED[name]

@@ -82,6 +82,23 @@ def test_odometry_and_raw_frames_are_not_compared(world):
     assert world.overlap(odometry, dataset="kitti_odom")[0] == ["9 10 l"]
 
 
+@pytest.mark.parametrize(
+    ("trained", "scored", "dataset"),
+    [
+        ("{root}/day/a 10 l", "day/a 10 l", "kitti"),
+        ("day/a 10 l", "{root}/day/a 10 l", "kitti"),
+        ("./day/a/ 10 l", "day//a 10 l", "kitti"),
+        ("../elsewhere/a 10 l", "{root}/../elsewhere/a 10 l", "kitti"),
+        ("9 10 l", "09 10 l", "kitti_odom"),
+    ],
+)
+def test_spelling_of_folders_does_not_matter(world, tmp_path, trained, scored, dataset):
+    world.split("mine", [trained.format(root=tmp_path)])
+    world.split("other", ["z 1 l"], [scored.format(root=tmp_path), "day/b 10 l"])
+    weights = world.run("run", dataset=dataset)
+    assert world.overlap(weights, dataset=dataset)[0] == [scored.format(root=tmp_path)]
+
+
 def test_error_names_a_frame_and_the_option(world, tmp_path, capsys):
     world.split("mine", ["a 10 l"])
     lines = read_split_lines(world.split("other", ["z 1 l"], ["c 10 l", "a 10 l"]), "test")

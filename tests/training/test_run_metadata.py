@@ -76,7 +76,7 @@ def test_resumed_run_keeps_its_start_time(tmp_path, resumed, content, kept):
         (tmp_path / "run.json").write_text(content)
     metadata = RunMetadata(tmp_path, 1)
     if resumed:
-        metadata.resume({"steps": 7})
+        metadata.resume({"steps": 7}, tmp_path)
     metadata.save(compiled=False, kernels=False)
     content = json.loads((tmp_path / "run.json").read_text())
     assert content["steps"] == (7 if resumed else 0)
@@ -89,11 +89,22 @@ def test_each_resume_is_recorded(tmp_path):
     RunMetadata(tmp_path, 1).save(compiled=False, kernels=False)
     for count in (1, 2, 3):
         metadata = RunMetadata(tmp_path, 1)
-        metadata.resume({})
+        metadata.resume({}, tmp_path)
         metadata.save(compiled=False, kernels=False)
         content = json.loads((tmp_path / "run.json").read_text())
         assert len(content["resumed"]) == count
         assert [content["started"], *content["resumed"]] == sorted([content["started"], *content["resumed"]])
+
+
+def test_run_resumed_into_another_folder_keeps_its_start_time(tmp_path):
+    for name, started in (("run", "2020-01-01T00:00:00+00:00"), ("other", "2021-01-01T00:00:00+00:00")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"started": started}))
+    for target in ("other", "new"):
+        metadata = RunMetadata(tmp_path / target, 1)
+        metadata.resume({}, tmp_path / "run")
+        metadata.save(compiled=False, kernels=False)
+        assert json.loads((tmp_path / target / "run.json").read_text())["started"] == "2020-01-01T00:00:00+00:00"
 
 
 def test_versions_and_machine_are_recorded(tmp_path):

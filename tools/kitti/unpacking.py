@@ -9,6 +9,7 @@ The staging folder contains, for an archive NAME:
 | ``NAME.json`` | unpacked parts of the archive: {"parts": [drives or sequences]} |
 """
 
+import io
 import json
 import os
 import shutil
@@ -16,14 +17,18 @@ import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, as_completed, wait
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from common.errors import DataError
 from tools.kitti.archives import Archive
 from tools.kitti.jpeg_conversion import png_to_jpg
+
+# Of a member, and of the list of members: KITTI's longest list, of 93,000 depth maps, has 14 MB.
+MAX_BYTES = 50_000_000
 
 # Exceptions of zipfile for damaged archives; OSError for an offset outside the file.
 _FAULTS = (
@@ -124,11 +129,29 @@ class StagingDir:
         return self._folder / f"{name}.json"
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except _FAULTS as fault:
-        raise DamagedArchiveError(f"'{path}' is damaged or truncated: {fault}.") from fault
+class _BoundedReads(io.FileIO):
+    """A file of which ``zipfile`` reads the list of members, or compressed data, only up to ``MAX_BYTES`` at once."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as ``io.FileIO`` does.
+
+        Raises:
+            zipfile.BadZipFile: more is requested; ``zipfile`` takes the number from the file.
+        """
+        if size is not None and size > MAX_BYTES:
+            raise zipfile.BadZipFile(f"it declares a part of {size} bytes, expected at most {MAX_BYTES}")
+        return super().read(size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _BoundedReads(path) as stream:
+        try:
+            contents = zipfile.ZipFile(stream)
+        except _FAULTS as fault:
+            raise DamagedArchiveError(f"'{path}' is damaged or truncated: {fault}.") from fault
+        with contents:
+            yield contents
 
 
 def _targets(contents: zipfile.ZipFile, archive: Archive, path: Path) -> dict[str, str]:
@@ -155,7 +178,10 @@ def _write_member(contents: zipfile.ZipFile, member: str, goal: Path, to_jpg: bo
     """Write a member after verifying its checksum; optionally convert PNG to JPEG."""
     to_jpg = to_jpg and goal.suffix == ".png"
     try:
-        content = contents.read(member)
+        with contents.open(member) as stream:
+            content = stream.read(MAX_BYTES + 1)  # its declared size may be wrong
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
         if to_jpg:
             content = png_to_jpg(content)
     except _FAULTS as fault:

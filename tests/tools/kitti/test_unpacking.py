@@ -1,6 +1,8 @@
 import io
 import os
 import struct
+import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image
 import tools.kitti.unpacking
 from common.errors import DataError
 from tools.kitti.archives import depth_archive, drive_archive
-from tools.kitti.unpacking import DamagedArchiveError, StagingDir
+from tools.kitti.unpacking import MAX_BYTES, DamagedArchiveError, StagingDir
 
 DAY = "2011_09_26"
 DRIVE = f"{DAY}/{DAY}_drive_0001_sync"
@@ -201,6 +203,50 @@ def test_any_wrong_byte_is_detected_or_harmless(archive_file, unpack, data, memb
             continue
         found = {name: path.read_bytes() for name, path in _files(data).items()}
         assert all(wanted[name] == found[name] for name in found if name in wanted), offset
+
+
+def _bomb(path, name, size):
+    """Write a member of zeros, compressed 1000 times."""
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as contents,
+        contents.open(name, "w", force_zip64=True) as out,
+    ):
+        for _ in range(size >> 20):
+            out.write(bytes(1 << 20))
+
+
+def _understated_bomb(path, name, size):
+    """Write a bomb that declares 9 bytes."""
+    _bomb(path, name, size)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as contents:
+        declared = struct.pack("<I", contents.getinfo(name).file_size)
+    start = content.index(b"PK\x01\x02")
+    path.write_bytes(content[:start] + content[start:].replace(declared, struct.pack("<I", 9)))
+
+
+def _many_members(path, name, size):
+    """Write a list of members of about ``size`` bytes, which all share the data of one."""
+    with zipfile.ZipFile(path, "w") as contents:
+        contents.writestr(name, b"x")
+    content = path.read_bytes()
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    count = size // (end - start)
+    numbers = struct.pack("<HHII", 0xFFFF, 0xFFFF, count * (end - start), start)
+    path.write_bytes(content[:start] + content[start:end] * count + b"PK\x05\x06" + bytes(4) + numbers + bytes(2))
+
+
+@pytest.mark.parametrize("write", [_bomb, _understated_bomb, _many_members])
+def test_bombs_are_rejected_within_time_and_memory(tmp_path, unpack, data, write):
+    path = tmp_path / "a.zip"
+    write(path, f"{DRIVE}/oxts/data/0000000000.txt", 300 << 20)
+    started = time.monotonic()
+    tracemalloc.start()
+    with pytest.raises(DamagedArchiveError, match=r"expected at most|more than|Bad CRC"):
+        unpack(path)
+    assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BYTES and time.monotonic() - started < 20
+    tracemalloc.stop()
+    assert not _files(data)
 
 
 def test_undecodable_image(tmp_path, unpack, data, kit):
