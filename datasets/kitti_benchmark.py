@@ -8,8 +8,8 @@ from common.text_files import abbreviate, read_data_text
 from datasets.kitti_dataset import KITTIRawDataset
 from datasets.splits import SplitLine, is_frame_number
 
-# Layout of data_depth_selection.zip, or the same folder without its parents.
-_FOLDERS = ("depth_selection/test_depth_prediction_anonymous", "test_depth_prediction_anonymous", "")
+ARCHIVE_FOLDER = "depth_selection/test_depth_prediction_anonymous"  # in data_depth_selection.zip
+_FOLDERS = (ARCHIVE_FOLDER, "test_depth_prediction_anonymous", "")
 
 
 class KITTIBenchmarkDataset(KITTIRawDataset):

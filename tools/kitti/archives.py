@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from common.errors import DataError
+from datasets.kitti_benchmark import ARCHIVE_FOLDER
 
 SERVER = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
 
@@ -65,6 +66,12 @@ def depth_archive(folders: frozenset[str]) -> Archive:
     """Build the archive with the improved ground truth of raw drives, each DATE/DRIVE."""
     drives = frozenset(folder.rpartition("/")[2] for folder in folders)
     return Archive("data_depth_annotated.zip", _DEPTH_MAP, r"\g<date>/\g<part>/\g<rest>", drives)
+
+
+def benchmark_archive(folders: frozenset[str]) -> Archive:
+    """Build the archive with the test images of the depth prediction benchmark, which stay PNG; folders: "image"."""
+    pattern = rf"{ARCHIVE_FOLDER}/(?P<part>\w+)/\d{{10}}\.png"
+    return Archive("data_depth_selection.zip", pattern, r"\g<0>", folders)
 
 
 def odometry_archives(sequences: frozenset[str]) -> list[Archive]:

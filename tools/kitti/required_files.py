@@ -1,14 +1,18 @@
 """Determine the files that a split requires, grouped by archive."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import DataError
 from datasets.build import build_dataset
+from datasets.kitti_benchmark import ARCHIVE_FOLDER, read_benchmark_lines
 from datasets.splits import SplitLine, read_split_lines
+from evaluation.ground_truth import BENCHMARK_SPLIT
 from tools.kitti.archives import (
     Archive,
+    benchmark_archive,
     calibration_archive,
     depth_archive,
     drive_archive,
@@ -16,8 +20,6 @@ from tools.kitti.archives import (
     odometry_archives,
 )
 
-# The lines are "image N" and refer to a separate download that no dataset of this project reads.
-LEFT_OUT = {"benchmark": {"test"}}
 STEREO_ALONE = {"eigen_full"}  # includes first and last frames of drives, which lack a neighbour
 HAS_IMPROVED = {"eigen_benchmark"}  # is evaluated on the improved ground truth
 
@@ -57,17 +59,30 @@ def required_files(split: Path, extension: str, improved: bool = False) -> dict[
     Raises:
         DataError: a list is missing, cannot be read, or does not refer to KITTI.
     """
-    lists = _read_lists(split)
+    images = _benchmark_images(split)
+    lists = _read_lists(split, left_out=["test"] if images else [])
+    if not lists:
+        return images
     if all(is_sequence(line.folder) for lines in lists.values() for line in lines):
         return _odometry_files(lists, extension)
-    return _raw_files(lists, split.name, extension, improved or split.name in HAS_IMPROVED)
+    return {**_raw_files(lists, split.name, extension, improved or split.name in HAS_IMPROVED), **images}
 
 
-def _read_lists(split: Path) -> dict[str, list[SplitLine]]:
+def _benchmark_images(split: Path) -> dict[Archive, RequiredFiles]:
+    """Determine the test images of the benchmark, whose split lines are "image N"; none for other splits."""
+    path = split / "test_files.txt"
+    if split.name != BENCHMARK_SPLIT or not path.is_file():
+        return {}
+    lines = read_benchmark_lines(path)
+    files = {f"{ARCHIVE_FOLDER}/{line.folder}/{line.frame:010d}.png" for line in lines}
+    return {benchmark_archive(frozenset(line.folder for line in lines)): RequiredFiles(files)}
+
+
+def _read_lists(split: Path, left_out: Collection[str]) -> dict[str, list[SplitLine]]:
     """Read the lists of a split, part -> lines; parts are "train", "val", "test", "test_09" etc."""
     parts = sorted(path.stem.replace("_files", "") for path in split.glob("*_files*.txt"))
-    lists = {part: read_split_lines(split, part) for part in parts if part not in LEFT_OUT.get(split.name, ())}
-    if not lists:
+    lists = {part: read_split_lines(split, part) for part in parts if part not in left_out}
+    if not lists and not left_out:
         raise DataError(f"The split '{split}' contains no lists of KITTI images.")
     return lists
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from datasets.kitti_benchmark import KITTIBenchmarkDataset, read_benchmark_lines
+
 ROOT = Path(__file__).resolve().parents[3]
 DAY = "2011_09_26"
 DRIVE, OTHER = (f"{DAY}/{DAY}_drive_{number}_sync" for number in ("0001", "0005"))
@@ -92,6 +94,27 @@ def test_improved_ground_truth(small, server, kit):
     server.requests.clear()
     _run(*options, "--improved_gt")
     assert not server.requests
+
+
+def test_images_of_the_benchmark(tmp_path, kit, server):
+    """They stay PNG, and --eval_split benchmark finds them; other parts of the archive are skipped."""
+    folder = "depth_selection/test_depth_prediction_anonymous"
+    images = {f"{folder}/image/{frame:010d}.png": kit.png_bytes(frame) for frame in range(3)}
+    others = {f"{folder}/intrinsics/0000000000.txt": b"1", "depth_selection/val_selection_cropped/image/a.png": b"1"}
+    kit.write_zip(server.root / "data_depth_selection.zip", {**images, **others})
+    split = kit.write_split(tmp_path / "benchmark", test=["image 0", "image 2"])
+    data = tmp_path / "data"
+    options = ("--data_path", data, "--split", split, "--server", server.url)
+    _run(*options)
+    assert {str(path.relative_to(data)): path.read_bytes() for path in data.rglob("*.png")} == images
+    lines = read_benchmark_lines(split / "test_files.txt")
+    dataset = KITTIBenchmarkDataset(
+        str(data), lines, height=64, width=192, frame_ids=(0,), train=False, extension=".png"
+    )
+    assert [Path(dataset.image_path(line, 0, "l")).is_file() for line in lines] == [True, True]
+    (data / folder / "image/0000000002.png").unlink()
+    _run(*options)
+    assert (data / folder / "image/0000000002.png").is_file()
 
 
 @pytest.mark.parametrize("moment", ["download", "unpack", "convert"])
