@@ -4,6 +4,8 @@ Scripts print these errors without a traceback and exit. Any other exception is 
 """
 
 import errno
+import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +14,16 @@ from typing import Any
 def printable(text: Any) -> str:
     """Escape the control characters of a text."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
+
+
+def shell_quoted(path: str | os.PathLike) -> str:
+    """Quote a path in a command that a message suggests; control characters take the escapes of Bash and Zsh."""
+    text = str(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    text = text.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = (char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(char)) for char in text)
+    return f"$'{''.join(escaped)}'"
 
 
 class UserError(Exception):

@@ -21,9 +21,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from common.errors import DataError
+from common.errors import DataError, shell_quoted
 from common.signatures import HEAD_BYTES, IMAGE_NAMES, image_format, open_file, unsupported_format, video_format
-from common.text_files import shell_quoted
 
 MAX_SIDE = 65_535  # JPEG's limit; longer sides come from defects or attacks, and overflow the resizing functions
 MULTIPLE = {"GIF": "animation", "WEBP": "animation", "PNG": "animation", "TIFF": "multi-page image"}

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from common.text_files import shell_quoted
+from common.errors import shell_quoted
 
 HEAD_BYTES = 1024  # bytes read to detect a format
 

@@ -3,12 +3,12 @@
 import codecs
 import os
 import reprlib
-import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from common.errors import DataError, printable
+from common.signatures import open_file
 
 MAX_BYTES = 100_000_000  # a million split lines take a third of it
 SHOWN = 60  # characters of a value in a message
@@ -51,7 +51,8 @@ def read_data_text(path: str | Path, what: str, remedy: str) -> str:
         DataError: The file is missing or cannot be read.
     """
     try:
-        return read_text(path)
+        with open_file(path):  # no pipe, which could block
+            return read_text(path)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
         raise DataError(f"{what} {printable(path)} {fault_of(error)}. {remedy}") from error
 
@@ -76,16 +77,6 @@ def fault_of(error: OSError | ValueError) -> str:
         return "not found"
     reason = error.strerror if isinstance(error, OSError) else None
     return f"cannot be read ({reason or error})"
-
-
-def shell_quoted(path: str | os.PathLike) -> str:
-    """Quote a path in a command that a message suggests; control characters take the escapes of Bash and Zsh."""
-    text = str(path)
-    if text.isprintable():
-        return shlex.quote(text)
-    text = text.replace("\\", "\\\\").replace("'", "\\'")
-    escaped = (char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(char)) for char in text)
-    return f"$'{''.join(escaped)}'"
 
 
 class _Abbreviation(reprlib.Repr):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import DataError
-from common.text_files import list_folder, shell_quoted
+from common.errors import DataError, shell_quoted
+from common.text_files import list_folder
 from datasets.depth_maps import read_depth_map
 from datasets.frame_times import FrameTimes, read_frame_times
 from datasets.kitti_calibration import lidar_to_depth, odometry_intrinsics, rectified_intrinsics

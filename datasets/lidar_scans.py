@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
+from common.signatures import open_file
 from common.text_files import fault_of
 
 BYTES_PER_POINT = 16
@@ -23,7 +24,8 @@ def read_scan(path: Path) -> np.ndarray:
         DataError: The file is missing, empty, truncated, or not in KITTI's format.
     """
     try:
-        content = path.read_bytes()
+        with open_file(path) as stream:
+            content = stream.read()
     except OSError as error:
         raise DataError(f"Lidar scan {path} {fault_of(error)}. Copy it again.") from error
     if not content or len(content) % BYTES_PER_POINT:

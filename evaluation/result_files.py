@@ -13,6 +13,7 @@ import numpy as np
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
+from common.text_files import read_text
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
@@ -115,7 +116,7 @@ def read_frames(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
         DataError: The file is missing or is not such a table.
     """
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        rows = list(csv.reader(read_text(path).splitlines()))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a frames.csv of evaluate_depth.py: {error}") from error
     header = rows[0] if rows else []

@@ -1,6 +1,5 @@
 """Plan the outputs of each input: their paths, whether they exist, and the settings that the folder was made with."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from common.atomic_files import atomic_file, write_json
 from common.errors import DataError
 from common.input_files import is_video
 from inference.writers import WRITERS, PredictedImage
+from serialization.opening import read_json
 
 RECORD = "predict.json"
 PICTURE = "picture"  # for a video or camera, this kind is one video
@@ -181,10 +181,7 @@ def open_output_dir(
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}). Delete its folder, or pass --overwrite.") from error
+    record = read_json(path, "Delete its folder, or pass --overwrite.", DataError)
     parts = [record.get(name) for name in ("settings", "inputs")] if isinstance(record, Mapping) else []
     if not parts or not all(isinstance(part, Mapping) for part in parts):
         raise DataError(

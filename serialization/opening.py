@@ -81,22 +81,23 @@ def report_unreadable(path: Path, error: type[UserError] = WeightsError) -> Iter
         raise error(f"'{path}' cannot be read: {fault.strerror or fault}.") from fault
 
 
-def read_json(path: Path, advice: str = "Copy it again.") -> Any:
+def read_json(path: Path, advice: str = "Copy it again.", error: type[UserError] = WeightsError) -> Any:
     """Read a JSON file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Args:
         path: the file.
         advice: what the user can do if the file is damaged.
+        error: class to raise.
 
     Raises:
-        WeightsError: the file is missing, not a regular file, larger than 16 MiB, or not JSON.
+        UserError: the file is missing, not a regular file, larger than 16 MiB, or not JSON; raised as ``error``.
     """
-    with open_regular(path):
+    with open_regular(path, error):
         text = read_text(path, _MAX_JSON)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as fault:
-        raise WeightsError(f"'{path}' is damaged ({_brief(fault)}). {advice}") from fault
+        raise error(f"'{path}' is damaged ({_brief(fault)}). {advice}") from fault
 
 
 def is_input_size(height: object, width: object) -> bool:

@@ -413,7 +413,11 @@ def test_predictions_with_other_weights_are_not_resumed(run, images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"settings": 1, "inputs": {}}', '{"settings": {"picture": 1}, "inputs": {}}']
+    "content",
+    [
+        *("{", "[]", "[" * 100_000, '{"settings": 1, "inputs": {}}', '{"settings": {"picture": 1}, "inputs": {}}'),
+        '{"settings": {}, "inputs": {}, "max_frames": 5}',
+    ],
 )
 def test_a_damaged_settings_file_is_an_error(run, images, tmp_path, content):
     run(images / "2.png")

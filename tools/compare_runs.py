@@ -92,7 +92,7 @@ def _differences(a: Path, b: Path) -> list[str]:
     try:
         protocols = [json.loads(path.read_text(encoding="utf-8"))["protocol"] for path in (a, b)]
         pairs = [(key, protocols[0][key], protocols[1][key]) for key in protocols[0]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
     differing = ", ".join(f"{key} {one} and {other}" for key, one, other in pairs if one != other)
     return [f"Note: A and B were scored with different settings: {differing}"] if differing else []

@@ -53,11 +53,12 @@ def _convert_folder(source: Path, target: Path, name: str) -> str:
     prepare_environment()
     from serialization.weights_folder import INFO_FILE, read_weights, read_weights_info, roles_in, write_weights
 
+    info = read_weights_info(source)  # first: it recognises the folder of a run
     roles = [role for role in ROLES if role in roles_in(source)]
     if not roles:
         raise WeightsError(f"'{source}' contains no weights. Expected files named {any_of(ROLES)}.")
     form = FORMATS[name]
-    contents, info = read_weights(source, roles), read_weights_info(source)
+    contents = read_weights(source, roles)
     arrays = {role: form.arrange(content) for role, (_, content) in contents.items()}
     write_weights(target, arrays, info, form)
     lines = [_table({target / f"{role}{form.ending}": len(content) for role, content in arrays.items()})]

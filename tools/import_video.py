@@ -14,10 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.atomic_files import check_writable
 from common.environment import run_script
-from common.errors import DataError, OptionsError
+from common.errors import DataError, OptionsError, shell_quoted
 from common.option_types import OptionParser
 from common.progress import Progress
-from common.text_files import shell_quoted
 from tools.video_import.collection import (
     LEAST_SIDE,
     MULTIPLE,
@@ -80,7 +79,7 @@ def _import(plan: ImportPlan, folder: Path) -> None:
         f"  {record['frames']} frames, {record['frames_still']} static frames skipped"
         + (f", {record['frames_not_decoded']} not decodable" if record["frames_not_decoded"] else "")
         + f", {record['breaks']} breaks; stored field of view {across:.1f} x {down:.1f} degrees"
-        + (", undistorted" if record["lens"] == "undone" else "")
+        + (", undistorted" if record.get("lens") == "undone" else "")
         + (f". Already in '{folder}'" if was_there else f". Saved to '{folder}'"),
         flush=True,
     )

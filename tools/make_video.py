@@ -17,10 +17,9 @@ from tqdm import tqdm
 
 from common.atomic_files import check_writable
 from common.environment import run_script
-from common.errors import OptionsError
+from common.errors import OptionsError, shell_quoted
 from common.option_types import OptionParser
 from common.process_pool import map_in_processes
-from common.text_files import shell_quoted
 from tools.synthetic.street_video import LENSES, StreetVideo, lens_camera, write_street_video
 from tools.video_import.camera_calibration import write_camera_file
 

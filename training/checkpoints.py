@@ -9,8 +9,7 @@ from pathlib import Path
 from paddle import nn
 
 from common.atomic_files import resolve_complete_dir
-from common.errors import UserError, WeightsError
-from common.text_files import shell_quoted
+from common.errors import UserError, WeightsError, shell_quoted
 from serialization.checkpoint import STATE_FILE, check_checkpoint
 from serialization.weights_folder import INFO_FILE
 from training.run_lock import check_not_running

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import DataError, printable
-from common.text_files import abbreviate, fault_of, read_data_text, read_text, shell_quoted
+from common.errors import DataError, printable, shell_quoted
+from common.text_files import abbreviate, fault_of, read_data_text, read_text
 from common.yaml_files import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -59,6 +59,11 @@ def test_summary_without_columns():
     assert summarise({}) == {}
 
 
+def test_byte_order_mark_is_accepted(tmp_path):
+    (tmp_path / "frames.csv").write_text("\ufeffframe,abs_rel\r\na,1\r\n", encoding="utf-8", newline="")
+    assert read_frames(tmp_path / "frames.csv")[1]["abs_rel"].tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -128,6 +129,12 @@ def test_printed_code_saves_files_for_the_original(convert, small, tmp_path):
     assert options == {"_use_new_zipfile_serialization": False}
     assert state == {"encoder.bn1.running_mean": [0, 1, 2], **INFO}
     assert json.loads((tmp_path / "pose.pth").read_text())[0] == {"net.0.bias": [1, 1]}
+
+
+def test_run_folder_suggests_its_weights(convert, small, tmp_path):
+    shutil.copytree(small, tmp_path / "run/models/weights_best")
+    printed = convert(tmp_path / "run", tmp_path / "pt", "--format", "pytorch", status=2)
+    assert f"Pass '{tmp_path}/run/models/weights_best'" in printed
 
 
 def test_weights_without_a_size(convert, small, tmp_path):

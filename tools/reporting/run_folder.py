@@ -131,7 +131,7 @@ def _read_scalars(path: Path) -> tuple[dict[str, Any], ...]:
             part, step = line["part"], line["step"]
             if type(step) is not int:
                 continue
-        except (ValueError, KeyError, TypeError):  # a killed process can leave an incomplete line
+        except (ValueError, KeyError, TypeError, RecursionError):  # a killed process can leave an incomplete line
             continue
         keep_from = len(lines)  # lines are in the order of steps: those to drop are at the end
         while keep_from and lines[keep_from - 1]["step"] >= step:
@@ -145,7 +145,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     """Read an optional JSON object; empty if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -157,7 +157,7 @@ def read_trajectories(weights: Path) -> tuple[Trajectory, ...]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             frames, table = int(content["frames"]), format_pose_tables(content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         name = path.stem.removeprefix(_POSE_METRICS)
         picture = path.with_name(f"trajectory_{name}.png")

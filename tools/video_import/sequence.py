@@ -26,10 +26,14 @@ from datasets.depth_maps import encode_depth_png, read_depth_map
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
 from datasets.frame_table import FRAMES, RECORD, FrameRow, write_frame_table
 from datasets.transforms import resize_lanczos
+from serialization.opening import read_json
 from tools.video_import.frame_motion import STATIC_MOTION, Stride, select_frames
 from tools.video_import.sources import ImageFolderSource, Source
 
 PLAN, ROWS = "import.json", "import.csv"
+# Entries of the record and of the plan in it that further imports read, and their types.
+_ENTRIES = {"frames": int, "frames_still": int, "frames_not_decoded": int, "breaks": int, "field_of_view": list}
+_PLAN_ENTRIES = {"source": list, "size": list}
 JPEG_QUALITY = 95
 MIN_FRAMES = 9  # per sequence, to split it into train, val and test
 
@@ -136,37 +140,47 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """Read the record of a sequence; None if the sequence is incomplete.
 
     Raises:
-        DataError: If the record cannot be read.
+        DataError: If the record cannot be read, or lacks an entry.
     """
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path, advice = folder / RECORD, f"Remove {folder}, and import again."
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / RECORD} cannot be read ({error}). Remove {folder}, and import again.") from error
+    record = read_json(path, advice, DataError)
+    entries = record if isinstance(record, dict) else {}
+    plan = entries.get("plan") if isinstance(entries.get("plan"), dict) else {}
+    values = [*(entries.get(name) for name in _ENTRIES), *(plan.get(name) for name in _PLAN_ENTRIES)]
+    kinds = [*_ENTRIES.values(), *_PLAN_ENTRIES.values()]
+    if not all(isinstance(value, kind) for value, kind in zip(values, kinds, strict=True)):
+        raise DataError(f"{path} is damaged: expected {', '.join((*_ENTRIES, 'plan', *_PLAN_ENTRIES))}. {advice}")
+    return record
 
 
 def _begin(plan: ImportPlan, folder: Path) -> list[FrameRow]:
     """Prepare the folder, and return the frames already written; the frames of another plan are removed."""
     content = plan.as_dict()
+    rows: list[FrameRow] = []
     try:
         is_same = json.loads((folder / PLAN).read_text(encoding="utf-8")) == content
-    except (OSError, ValueError):
+        if is_same and (folder / ROWS).is_file():
+            rows = _read_rows(folder / ROWS)
+    except (OSError, ValueError, RecursionError, csv.Error):  # missing or damaged
         is_same = False
     if not is_same:
         shutil.rmtree(folder, ignore_errors=True)
         write_json(folder / PLAN, content)
-    rows = []
-    if (folder / ROWS).is_file():
-        with open(folder / ROWS, encoding="utf-8", newline="") as stream:
-            whole = [line for line in stream if line.endswith("\n")]  # without a truncated last one
-        rows = [
-            FrameRow(int(a), int(b), float(c) if c else None, float(d) if d else None)
-            for a, b, c, d in csv.reader(whole)
-        ]
-        (folder / ROWS).write_text("".join(whole), encoding="utf-8", newline="")
     for name in (*([FOLDERS["l"]]), *([FOLDERS["r"]] if plan.right else []), *(["depth"] if plan.depths else [])):
         (folder / name).mkdir(exist_ok=True)
+    return rows
+
+
+def _read_rows(path: Path) -> list[FrameRow]:
+    """Read the complete rows, and cut off a truncated last one."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        whole = [line for line in stream if line.endswith("\n")]
+    rows = [
+        FrameRow(int(a), int(b), float(c) if c else None, float(d) if d else None) for a, b, c, d in csv.reader(whole)
+    ]
+    path.write_text("".join(whole), encoding="utf-8", newline="")
     return rows
 
 

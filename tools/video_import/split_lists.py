@@ -4,7 +4,6 @@ The manifest records the parts of each sequence. They never change: frames used 
 further sequences are added.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from common.errors import DataError
 from common.text_files import list_folder
 from datasets.frame_table import FRAMES, kept_numbers
 from datasets.splits import SplitLine
+from serialization.opening import read_json
 from tools.video_import.frame_motion import TARGET_MOTION
 from tools.video_import.sequence import read_record
 
@@ -40,7 +40,7 @@ def write_lists(out: Path) -> dict[str, Any]:
     records = {folder.name: record for folder in folders if (record := _record_of(folder))}
     if not records:
         raise DataError(f"{out} contains no complete sequence. Nothing was imported.")
-    before = _read_manifest(out).get("sequences", {})
+    before = _read_manifest(out)
     known = {
         name: entry["parts"]
         for name, entry in before.items()
@@ -56,7 +56,7 @@ def write_lists(out: Path) -> dict[str, Any]:
         parts = known.get(name) or _split(targets, new.index(name), len(new))
         sequences[name] = {**record, "parts": parts}
         for part, (first, last) in parts.items():
-            sides = "lr" if record["baseline"] and part == "train" else "l"
+            sides = "lr" if record.get("baseline") and part == "train" else "l"
             inside = [number for number in targets if first <= number <= last]
             lines[part] += [SplitLine(name, number, side) for number in inside for side in sides]
     for part in PARTS:
@@ -80,12 +80,23 @@ def _record_of(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_manifest(out: Path) -> dict[str, Any]:
-    try:
-        return json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """Read the entries of the sequences that are in the lists already, name -> record with its parts."""
+    path, advice = out / MANIFEST, "Choose another --out."
+    if not path.exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{out / MANIFEST} cannot be read ({error}). Choose another --out.") from error
+    content = read_json(path, advice, DataError)
+    sequences = content.get("sequences", {}) if isinstance(content, dict) else None
+    if not isinstance(sequences, dict) or not all(map(_has_parts, sequences.values())):
+        raise DataError(f"{path} is damaged: expected plan and parts of each of 'sequences'. {advice}")
+    return sequences
+
+
+def _has_parts(entry: Any) -> bool:
+    parts = entry.get("parts") if isinstance(entry, dict) and "plan" in entry else None
+    return isinstance(parts, dict) and all(
+        part in PARTS and isinstance(ends, list) and [type(end) for end in ends] == [int, int]
+        for part, ends in parts.items()
+    )
 
 
 def _split(targets: list[int], place: int, count: int) -> Ranges:

@@ -319,9 +319,33 @@ def test_table_saved_by_a_spreadsheet_does_not_stop_the_next_import(tmp_path, vi
     assert status == 2 and "expected also number, kept" in printed
 
 
+SEQUENCE = {  # the smallest valid record
+    **{"plan": {"source": ["a"], "size": [64, 192]}, "frames": 9, "frames_still": 0, "frames_not_decoded": 0},
+    **{"breaks": 0, "field_of_view": [90.0, 37.0], "baseline": None},
+}
+
+
+@pytest.mark.parametrize("name", ["a/sequence.json", "manifest.json"])
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "5", "{", "[" * 100_000, '{"plan": 5}', '{"sequences": {"a": 5}}', '{"sequences": [1]}', "9" * 5000],
+)
+def test_damaged_records_are_one_sentence(tmp_path, name, content):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/sequence.json").write_text(json.dumps(SEQUENCE))
+    (tmp_path / "a/frames.csv").write_text("number,kept\n" + "".join(f"{i},1\n" for i in range(9)))
+    assert write_lists(tmp_path)["lines"]["train"]
+    if name == "manifest.json" and content == '{"plan": 5}':
+        content = '{"sequences": {"a": {"plan": 5, "parts": {"train": "x"}}}}'
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=rf"{name}'? is damaged.*(Remove|Choose)") as error:
+        write_lists(tmp_path)
+    assert len(str(error.value)) < 600 and str(error.value).isprintable()
+
+
 def test_lists_of_many_frames_are_written_in_linear_time(tmp_path):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a/sequence.json").write_text(json.dumps({"plan": {"size": [64, 192]}, "baseline": None}))
+    (tmp_path / "a/sequence.json").write_text(json.dumps(SEQUENCE))
     rows = "".join(f"{i},{i},{i / 10},0.02,1\n" for i in range(20_000))
     (tmp_path / "a/frames.csv").write_text(f"number,source_frame,seconds,motion,kept\n{rows}")
     started = time.process_time()
