@@ -15,7 +15,7 @@ import numpy as np
 
 from common.atomic_files import atomic_file, check_writable
 from common.environment import prepare_environment, run_script, set_device
-from common.errors import DataError, OptionsError, Stopped
+from common.errors import DataError, OptionsError, Stopped, printable
 from common.images import read_image
 from common.input_files import camera_number, find_files
 from common.progress import Progress
@@ -194,7 +194,7 @@ class _Run:
             # Outside the progress bar: a file that is not a video has no frame count.
             stack.enter_context(self._collect_failures())
             video = stack.enter_context(open_video(job.source))
-            print(f"{job.source.name}: {video.rate:.4g} frames per second")
+            print(f"{printable(job.source.name)}: {video.rate:.4g} frames per second")
             count = min(filter(None, (video.expected, self._opt.max_frames)), default=None)
             progress = stack.enter_context(self._progress(count, "frames"))
             writer = None

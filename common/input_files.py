@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.errors import DataError
+from common.errors import DataError, printable
 from common.signatures import media_kind
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -103,5 +103,6 @@ def _files_of(text: str, what: str, endings: Sequence[str], on_skip: Note) -> li
     if not files:
         raise DataError(f"{fault} (found: {kinds or 'no file'}; extensions: {', '.join(endings)}).")
     if skipped:
-        on_skip(f"Skipping {skipped.total()} files of {text} that are no {what} by their extension: {kinds}")
+        note = f"Skipping {skipped.total()} files of {text} that are no {what} by their extension: {kinds}"
+        on_skip(printable(note))
     return files

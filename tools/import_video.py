@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.atomic_files import check_writable
 from common.environment import run_script
-from common.errors import DataError, OptionsError, shell_quoted
+from common.errors import DataError, OptionsError, printable, shell_quoted
 from common.option_types import OptionParser
 from common.progress import Progress
 from tools.video_import.collection import (
@@ -44,7 +44,7 @@ def main() -> None:
     taken: set[str] = set()
     size = settled_size(settings)
     for given in inputs:
-        print(f"{given.left}", flush=True)
+        print(printable(given.left), flush=True)
         try:
             name = name_of(given, settings.out, taken)
             taken.add(name)
@@ -52,7 +52,7 @@ def main() -> None:
             size = plan.size
             _import(plan, settings.out / name)
         except DataError as error:
-            print(f"  Skipping '{given.left}': {error}", file=sys.stderr, flush=True)
+            print(f"  Skipping '{printable(given.left)}': {error}", file=sys.stderr, flush=True)
             failed += 1
     manifest = write_lists(settings.out)
     counts = manifest["lines"]

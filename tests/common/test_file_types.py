@@ -126,10 +126,14 @@ def test_videos_of_cameras_are_found_in_folders(tmp_path, ending):
 def test_skipped_files_are_counted(tmp_path):
     for name in ("1.png", "2.PNG", "a.heic", "b.HEIC", "c.mp4", "notes", ".hidden.heic"):
         (tmp_path / name).write_bytes(b"x")
-    notes = []
+    notes: list[str] = []
     assert [path.name for path in find_files([str(tmp_path)], notes.append)] == ["1.png", "2.PNG", "c.mp4"]
     assert find_images([str(tmp_path / "*")], notes.append)
     assert notes[0].endswith("that are no image or video by their extension: 2 .heic, 1 no extension")
+    (tmp_path / "x.\x1b[31m").touch()
+    find_files([str(tmp_path)], notes.append)
+    assert notes.pop().isprintable()
+    (tmp_path / "x.\x1b[31m").unlink()
     assert "Skipping 4 files of" in notes[1] and "2 .heic" in notes[1] and "1 .mp4" in notes[1]
     for name in ("1.png", "2.PNG", "c.mp4"):
         (tmp_path / name).unlink()

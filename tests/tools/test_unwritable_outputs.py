@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = "IMAGES"  # stands for a folder of two images
 
 COMMANDS = {
+    "train": ["../train", "--data_path", "DATA", "--split", "mine", "--log_dir", "FILE"],
     "export_model file": ["export_model", "--load_weights_folder", "WEIGHTS", "--out", "FILE/model"],
     "export_model proc": ["export_model", "--load_weights_folder", "WEIGHTS", "--out", "/proc/new"],
     "export_gt_depth": ["export_gt_depth", "--data_path", "DATA", "--split", "DATA/splits/mine", "--out", "/proc/new"],
