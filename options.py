@@ -112,13 +112,30 @@ class Options:
     )
 
     batch_size: int = _optimisation(12, "samples per batch and process", at_least=1)
-    learning_rate: float = _optimisation(1e-4, "initial learning rate of Adam", above=0)
+    optimizer: str = _optimisation("adam", "optimizer; adamw also decays the weights", choices=("adam", "adamw"))
+    weight_decay: float | None = _optimisation(
+        None, "decay of the weights per step, times the learning rate (default: 0.01 with adamw)", at_least=0
+    )
+    learning_rate: float = _optimisation(1e-4, "learning rate at the start, after warm-up", above=0)
+    pose_learning_rate: float | None = _optimisation(
+        None, "learning rate of the pose networks, with the same schedule (default: learning_rate)", above=0
+    )
     scale_lr: bool = _optimisation(False, "multiply the learning rate by the number of processes")
     num_epochs: int = _optimisation(20, "epochs to train", at_least=1)
     max_steps: int | None = _optimisation(
         None, "stop after this many steps, including those before a resume (default: no limit)", at_least=1
     )
+    lr_schedule: str = _optimisation(
+        "step",
+        "learning rate: step divides it by 10 every scheduler_step_size epochs; cosine lowers it at each step, to "
+        "min_learning_rate at the end of num_epochs",
+        choices=("step", "cosine"),
+    )
     scheduler_step_size: int = _optimisation(15, "epochs between divisions of the learning rate by 10", at_least=1)
+    min_learning_rate: float = _optimisation(0.0, "learning rate at the end of lr_schedule cosine", at_least=0)
+    warmup_epochs: float = _optimisation(
+        0.0, "epochs in which the learning rate first rises linearly; may be a fraction", at_least=0
+    )
     compile: str = _optimisation(
         "auto",
         "train a static graph instead of eagerly; auto: if the run is long enough",
@@ -133,6 +150,16 @@ class Options:
     grad_accumulation: int = _optimisation(1, "batches per optimizer step; their gradients are averaged", at_least=1)
     clip_grad_norm: float | None = _optimisation(None, "clip gradients to this norm (default: no clipping)", above=0)
     recompute: bool = _optimisation(False, "recompute the depth decoder in the backward pass, to save memory")
+    drop_path: float = _optimisation(
+        0.0, "stochastic depth: probability of dropping the last residual block of a network", at_least=0, below=1
+    )
+    ema_decay: float | None = _optimisation(
+        None,
+        "average the weights with this decay per step, and validate and save the average too, as weights_N_ema "
+        "(default: no average)",
+        above=0,
+        below=1,
+    )
     freeze_bn: bool = _optimisation(False, "freeze the batch-norm statistics of the encoders")
     sync_bn: bool = _optimisation(False, "synchronise batch-norm statistics across processes, GPU only")
     distributed_timeout: float = _optimisation(

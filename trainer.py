@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import paddle
 from paddle import Tensor, nn
@@ -17,14 +16,23 @@ from datasets.batch import prepare_batch, split_batch
 from datasets.splits import fingerprint
 from layers.kernels.ops import use_kernels
 from options import Options
-from serialization.checkpoint import OPTIONS_FILE, RunState, restore_checkpoint, write_checkpoint
+from serialization.checkpoint import (
+    AVERAGE_FILE,
+    OPTIONS_FILE,
+    RunState,
+    read_average,
+    restore_checkpoint,
+    write_checkpoint,
+)
 from serialization.optimizer_state import schedule_state
 from serialization.weights_folder import save_weights
+from training.averaged_weights import SUFFIX, AveragedWeights
 from training.checkpoints import Checkpoints, bytes_to_write, check_space, find_checkpoint
 from training.distributed import average_statistics, training_command
 from training.distributed_context import DistributedContext
 from training.forward_pass import ForwardPass, ForwardResult
 from training.metrics_writer import drop_scalars_from
+from training.optimizer import set_position
 from training.optimizer_step import OptimizerStep, check_amp
 from training.resume import check_resumable, resumed_options
 from training.run_lock import check_still_there, lock_run
@@ -41,14 +49,15 @@ from training.setup import (
 )
 from training.stop_signals import StopSignals
 from training.training_logger import TrainingLogger, describe_run
-from training.validation import describe_intrinsics, validate, validation_protocols
+from training.validation import Validation, describe_intrinsics, validate, validation_protocols
 
 
 class Trainer:
     """Train networks on a split: ``Trainer.from_options(opt).train()``.
 
     Writes to ``log_dir/model_name``: ``models/opt.json``, ``models/weights_N`` (N counts epochs from 0),
-    ``models/weights_best``, ``checkpoints/step_N``, the logs of ``training.metrics_writer``, and ``run.json`` of
+    ``models/weights_best``, with ``--ema_decay`` the same of the averaged weights as ``models/weights_N_ema`` and
+    ``models/weights_best_ema``, ``checkpoints/step_N``, the logs of ``training.metrics_writer``, and ``run.json`` of
     ``training.run_metadata``.
 
     Args:
@@ -60,7 +69,9 @@ class Trainer:
         step: steps done, including those before a resume.
         epoch: current epoch, from 0.
         samples_done: samples done in the current epoch, by all processes together.
-        best: best ``selection_metric`` of a validation so far; inf before the first.
+        best: best ``selection_metric`` of a validation so far, by the ending of its weights' names: "" and, of the
+            average, "_ema"; inf before the first.
+        average: the average of the weights; None without ``--ema_decay``.
         forward_pass: forward pass and loss of a batch; set by ``prepare_steps``.
         kernels: whether steps use the C++ operators of ``layers.kernels``.
     """
@@ -79,7 +90,8 @@ class Trainer:
         self.metadata = RunMetadata(opt.run_dir, self.global_batch_size)
         self.logger = TrainingLogger(opt, context, self.metadata)
         self.step, self.epoch, self.samples_done = 0, 0, 0
-        self.best: float = math.inf
+        self.average = AveragedWeights(self.model, opt.ema_decay) if opt.ema_decay else None
+        self.best = dict.fromkeys(("", SUFFIX) if self.average else ("",), math.inf)
         self.intrinsics: tuple[float, ...] | None = None
         self.kernels = False
         self._lock: FolderLock | None = None
@@ -124,9 +136,12 @@ class Trainer:
         state = restore_checkpoint(checkpoint, self.model.networks(), self.model, self.optimizer)
         check_resumable(self.opt, checkpoint, state, len(self.train_loader.dataset))
         self.step, self.epoch, self.samples_done = state.step, state.epoch, state.samples_done
-        self.scheduler.last_lr = self.scheduler.get_lr()  # the number of processes may have changed
+        self._set_learning_rate()  # the number of processes may have changed
+        if self.average:
+            self.average.restore(read_average(checkpoint), checkpoint / AVERAGE_FILE)
         self.optimizer_step.loss_scale = state.loss_scale
-        self.best = math.inf if state.best is None else state.best
+        stored = {"": state.best, SUFFIX: state.best_ema}
+        self.best = {suffix: math.inf if stored[suffix] is None else stored[suffix] for suffix in self.best}
         self.metadata.resume(state.seconds, checkpoint.absolute().parents[1])
         self.logger.from_start = False
         print(f"Resuming from {checkpoint}: step {self.step}, epoch {self.epoch}")
@@ -231,7 +246,8 @@ class Trainer:
         epochs_left = self.opt.num_epochs - self.epoch
         if self.opt.max_steps:
             epochs_left = min(epochs_left, math.ceil((self.total_steps - self.step) / len(self.train_loader)))
-        needed = bytes_to_write(self.model, epochs_left // self.opt.save_frequency, self.opt.keep_checkpoints)
+        kept = epochs_left // self.opt.save_frequency
+        needed = bytes_to_write(self.model, kept, self.opt.keep_checkpoints, averaged=self.average is not None)
         check_space(self.opt.run_dir, needed)
 
     def _run_epoch(self) -> None:
@@ -248,9 +264,13 @@ class Trainer:
                 batch, result = self._run_step(raw)
             # Counted before it is logged: if the output is closed, the checkpoint that is saved contains this step.
             step, last = self.step, self.total_steps - 1
+            scalars = self.optimizer_step.scalars()
+            if self.average:
+                self.average.update(step)
             self.step += 1
             self.samples_done += self.global_batch_size
-            self.logger.step(step, last, batch, result, self.compute_loss, self.optimizer_step.scalars())
+            self._set_learning_rate()
+            self.logger.step(step, last, batch, result, self.compute_loss, scalars)
             if self.step == self.total_steps:
                 break
             if self.step % self.opt.checkpoint_frequency == 0 and self.steps_left_of_epoch:
@@ -299,8 +319,13 @@ class Trainer:
                 if isinstance(layer, nn.BatchNorm2D):
                     layer.eval()
 
+    def _set_learning_rate(self) -> None:
+        """Set the learning rate of the next step."""
+        steps = self.samples_done // self.global_batch_size
+        set_position(self.scheduler, self.opt, self.epoch, steps, len(self.train_loader))
+
     def _finish_epoch(self) -> None:
-        """Validate, save the best weights and those of the epoch if due, decay the learning rate.
+        """Validate, save the best weights and those of the epoch if due, set the learning rate.
 
         An epoch that ``--max_steps`` cuts short is validated, too, but its checkpoint is saved before the validation. A
         run resumed from it with more steps is identical to one that was not cut short.
@@ -308,31 +333,46 @@ class Trainer:
         whole = not self.steps_left_of_epoch
         if not whole:
             self._save_checkpoint()
-        average_statistics(self.model, self.context)
-        protocols = validation_protocols(self.opt)
         with self.metadata.validation():
-            batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
-            result = validate(self.model, self.compute_loss, batches, protocols, self.context)
-        self.intrinsics = result.intrinsics
-        improved = result.selection_metric < self.best
-        self.logger.validation(self.step, self.epoch, result, improved)
-        if improved:
-            self.best = result.selection_metric
-            self._save("weights_best")
-        last = self.step == self.total_steps
-        if last or (self.epoch + 1) % self.opt.save_frequency == 0:
-            self._save(f"weights_{self.epoch}")
+            results = {suffix: self._validate(suffix) for suffix in self.best}
+        self.intrinsics = results[""].intrinsics
+        improved = {suffix for suffix, result in results.items() if result.selection_metric < self.best[suffix]}
+        self.logger.validation(self.step, self.epoch, results, improved)
+        due = self.step == self.total_steps or (self.epoch + 1) % self.opt.save_frequency == 0
+        for suffix, result in results.items():
+            with self._weights(suffix):
+                if suffix in improved:
+                    self.best[suffix] = result.selection_metric
+                    self._save(f"weights_best{suffix}", result.intrinsics)
+                if due:
+                    self._save(f"weights_{self.epoch}{suffix}", result.intrinsics)
         if self.context.is_main:
             self.metadata.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
         self.epoch += 1
         self.samples_done = 0
         # After the epoch: epochs 0 to scheduler_step_size - 1 run at the full rate.
-        self.scheduler.step()
+        self._set_learning_rate()
         if whole:
             self._save_checkpoint()
 
+    def _weights(self, suffix: str) -> contextlib.AbstractContextManager:
+        """Have the weights with this ending in the model within the block: its own, or their average."""
+        return self.average.in_model() if suffix and self.average else contextlib.nullcontext()
+
+    def _average_statistics(self, suffix: str) -> None:
+        with self._weights(suffix):
+            average_statistics(self.model, self.context)
+
+    def _validate(self, suffix: str) -> Validation:
+        """Validate the weights with this ending."""
+        self._average_statistics(suffix)
+        with self._weights(suffix):
+            batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
+            return validate(self.model, self.compute_loss, batches, validation_protocols(self.opt), self.context)
+
     def _save_checkpoint(self) -> None:
-        average_statistics(self.model, self.context)
+        for suffix in self.best:
+            self._average_statistics(suffix)
         if self.context.is_main:
             self._write_checkpoint()
         self.context.barrier()
@@ -343,31 +383,36 @@ class Trainer:
             epoch=self.epoch,
             samples_done=self.samples_done,
             samples=len(self.train_loader.dataset),
-            best=self.best if math.isfinite(self.best) else None,
+            best=_finite(self.best[""]),
             schedule=schedule_state(self.optimizer),
             compiled=self.forward_pass.compiled,
             kernels=self.kernels,
             loss_scale=self.optimizer_step.loss_scale,
             seconds=self.metadata.totals(),
+            best_ema=_finite(self.best.get(SUFFIX, math.inf)),
         )
         networks, options = self.model.networks(), self.opt.as_dict()
+        average = self.average.arrays() if self.average else None
         self.checkpoints.save(
             self.step,
             lambda folder: write_checkpoint(
-                folder, networks, self._weights_info(), self.model, self.optimizer, state, options
+                folder,
+                networks,
+                weights_info(self.opt, self.intrinsics),
+                self.model,
+                self.optimizer,
+                state,
+                options,
+                average,
             ),
         )
         self.metadata.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
         if self._lock is not None:
             check_still_there(self._lock, self.opt.run_dir)
 
-    def _save(self, name: str) -> None:
+    def _save(self, name: str, intrinsics: tuple[float, ...] | None) -> None:
         if self.context.is_main:
-            save_weights(self.models_dir / name, self.model.networks(), self._weights_info())
-
-    def _weights_info(self) -> dict[str, Any]:
-        """Return the contents of ``weights.json``."""
-        return weights_info(self.opt, self.intrinsics)
+            save_weights(self.models_dir / name, self.model.networks(), weights_info(self.opt, intrinsics))
 
     def _describe_failure(self, loss: float, names: Sequence[str]) -> str:
         """Describe the batch and the latest usable weights; save the current weights if they are finite."""
@@ -376,10 +421,15 @@ class Trainer:
         message = f"the loss is {loss} at step {self.step} (epoch {self.epoch}). The batch:\n  "
         message += "\n  ".join(dataset.image_path(line, 0, line.side) for line in lines)
         if all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            self._save("weights_last_good")
+            self._save("weights_last_good", self.intrinsics)
             return f"{message}\nThe weights before this step are good. Saved to {self.models_dir / 'weights_last_good'}"
         kept = sorted(path.name for path in self.models_dir.glob("weights_*"))
         return (
             f"{message}\nThe weights are no longer finite. Weights saved before, in {self.models_dir}: "
             f"{', '.join(kept) or 'none'}. Try a lower --learning_rate."
         )
+
+
+def _finite(metric: float) -> float | None:
+    """Return a metric as ``RunState`` stores it: None before the first validation."""
+    return metric if math.isfinite(metric) else None

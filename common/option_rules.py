@@ -43,10 +43,25 @@ def contradictions(options: Options) -> Iterator[str]:
         yield "--velocity_weight is for monocular training: with --use_stereo, the stereo pairs set the scale"
     if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
         yield "--separate_stereo requires --use_stereo and temporal sources (--frame_ids 0 -1 1)"
+    yield from _recipe_contradictions(options)
     if options.sync_bn and options.freeze_bn:
         yield "--freeze_bn leaves no statistics to synchronise: omit --sync_bn"
     if options.eval_mono and options.eval_stereo:
         yield "--eval_mono and --eval_stereo exclude each other: choose one way of scaling"
+
+
+def _recipe_contradictions(options: Options) -> Iterator[str]:
+    """Yield the conflicts between the options of the optimizer and of its learning rate."""
+    if options.weight_decay is not None and options.optimizer != "adamw":
+        yield f"--weight_decay has no effect with --optimizer {options.optimizer}: pass --optimizer adamw"
+    if options.pose_learning_rate is not None and not options.frame_ids[1:]:
+        yield "--pose_learning_rate requires a pose network, hence temporal sources (--frame_ids 0 -1 1)"
+    if options.min_learning_rate and options.lr_schedule != "cosine":
+        yield "--min_learning_rate is the end of the cosine schedule: pass --lr_schedule cosine"
+    if options.min_learning_rate >= options.learning_rate:
+        yield f"--min_learning_rate {options.min_learning_rate} is not below --learning_rate {options.learning_rate}"
+    if options.warmup_epochs >= options.num_epochs:
+        yield f"--warmup_epochs {options.warmup_epochs} is not below --num_epochs {options.num_epochs}"
 
 
 def evaluation_problems(options: Options) -> Iterator[str]:

@@ -50,13 +50,14 @@ def option(
     choices: Collection | None = None,
     at_least: int | None = None,
     above: float | None = None,
+    below: float | None = None,
     alias: Alias | None = None,
 ) -> Any:
     """Define an option as a dataclass field.
 
     The annotation of the field is the option's type: str, int, float, bool, or a tuple of one of these, which accepts
-    one or more distinct values. Only an option with the default None may be None. ``choices``, ``at_least`` and
-    ``above`` apply to each item of a tuple.
+    one or more distinct values. Only an option with the default None may be None. ``choices``, ``at_least``, ``above``
+    and ``below`` apply to each item of a tuple.
 
     Args:
         group: Section of the help text.
@@ -65,9 +66,11 @@ def option(
         choices: Allowed values.
         at_least: Smallest allowed value.
         above: Exclusive lower bound.
+        below: Exclusive upper bound.
         alias: Alternative name for the option.
     """
-    about = {"group": group, "text": text, "choices": choices, "at_least": at_least, "above": above, "alias": alias}
+    limits = {"at_least": at_least, "above": above, "below": below}
+    about = {"group": group, "text": text, "choices": choices, **limits, "alias": alias}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -205,6 +208,7 @@ def _checked_item(field: dataclasses.Field, value: Any, where: str) -> Any:
     fits = fits and (about["choices"] is None or item in about["choices"])
     fits = fits and (about["at_least"] is None or item >= about["at_least"])
     fits = fits and (about["above"] is None or item > about["above"])
+    fits = fits and (about["below"] is None or item < about["below"])
     if not fits:
         raise OptionsError(f"{where}{field.name}: got {abbreviate(value)}, allowed: {_allowed(field)}")
     return item
@@ -218,6 +222,7 @@ def _allowed(field: dataclasses.Field) -> str:
     words = {bool: "true or false", int: "an integer", float: "a number", str: "text (a number in quotes)"}
     limit = "" if about["at_least"] is None else f" of at least {about['at_least']}"
     limit += "" if about["above"] is None else f" above {about['above']}"
+    limit += "" if about["below"] is None else f" and below {about['below']}"
     return words[value_type(field)] + limit
 
 

@@ -6,6 +6,7 @@ A checkpoint is a weights folder with additional files:
 | --- | --- |
 | ``ROLE.pdparams``, ``weights.json`` | the networks, as in every weights folder |
 | ``optimizer.pdopt`` | the optimizer's moments by structured names |
+| ``ema.pdopt`` | with ``--ema_decay``, the averaged weights by structured names |
 | ``state.json`` | ``RunState`` |
 | ``opt.json`` | the run's options |
 | ``manifest.json`` | size and SHA-256 of each file |
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from paddle import nn
 from paddle.optimizer import Optimizer
 
@@ -31,6 +33,7 @@ from serialization.pdparams import read_pdparams, write_pdparams
 from serialization.weights_folder import fill_folder, load_weights
 
 OPTIMIZER_FILE = "optimizer.pdopt"
+AVERAGE_FILE = "ema.pdopt"
 STATE_FILE = "state.json"
 OPTIONS_FILE = "opt.json"
 
@@ -50,6 +53,7 @@ class RunState:
         kernels: whether steps use the C++ operators of ``layers/kernels``.
         loss_scale: loss scale of mixed precision; None in full precision.
         seconds: time per activity, seconds, as counted by ``training.run_metadata``.
+        best_ema: as ``best``, of the averaged weights; None without ``--ema_decay``, and in older checkpoints.
     """
 
     step: int
@@ -62,6 +66,7 @@ class RunState:
     kernels: bool
     loss_scale: float | None
     seconds: dict[str, float]
+    best_ema: float | None = None
 
 
 def write_checkpoint(
@@ -72,6 +77,7 @@ def write_checkpoint(
     optimizer: Optimizer,
     state: RunState,
     options: Mapping[str, Any],
+    average: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a checkpoint folder atomically.
 
@@ -82,6 +88,7 @@ def write_checkpoint(
         optimizer: the optimizer, including its learning-rate schedule.
         state: progress of the run.
         options: all options of the run, JSON-serializable.
+        average: the averaged weights by structured names; None if the run has no average.
 
     Raises:
         UserError: the folder cannot be written.
@@ -89,6 +96,8 @@ def write_checkpoint(
     with atomic_folder(folder) as temporary:
         fill_folder(temporary, networks, info)
         write_pdparams(temporary / OPTIMIZER_FILE, optimizer_arrays(optimizer, model))
+        if average is not None:
+            write_pdparams(temporary / AVERAGE_FILE, average)
         write_json(temporary / STATE_FILE, dataclasses.asdict(state))
         write_json(temporary / OPTIONS_FILE, options)
         write_manifest(temporary)
@@ -121,7 +130,8 @@ def read_state(folder: Path) -> RunState:
     names = {field.name for field in dataclasses.fields(RunState)}
     if not isinstance(content, dict):
         raise WeightsError(f"'{path}' is damaged: expected an object, got {type(content).__name__}. Copy it again.")
-    if set(content) != names:
+    required = {field.name for field in dataclasses.fields(RunState) if field.default is dataclasses.MISSING}
+    if not required <= set(content) <= names:
         raise WeightsError(
             f"'{path}' was written by another version of this project: expected {', '.join(sorted(names))}, found "
             f"{', '.join(content)[:200]}. Resume with the version that wrote it."
@@ -137,7 +147,7 @@ def _fits(name: str, value: Any) -> bool:
     """Return whether a value has the type of a field of ``RunState``."""
     if name in ("step", "epoch", "samples_done", "samples"):
         return type(value) is int and 0 <= value < 1 << 62
-    if name in ("best", "loss_scale"):
+    if name in ("best", "best_ema", "loss_scale"):
         return value is None or type(value) in (int, float)
     if name in ("compiled", "kernels"):
         return type(value) is bool
@@ -171,3 +181,12 @@ def restore_checkpoint(
     path = folder / OPTIMIZER_FILE
     restore_optimizer(optimizer, model, read_pdparams(path), state.schedule, path)
     return state
+
+
+def read_average(folder: Path) -> dict[str, np.ndarray]:
+    """Read the averaged weights of a checkpoint, by structured names.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    return read_pdparams(folder / AVERAGE_FILE)

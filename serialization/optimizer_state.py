@@ -4,6 +4,7 @@ Paddle stores the first moment of ``encoder.conv1.weight`` as ``conv2d_7.w_0_mom
 built so far in the process. The structured name is ``encoder.conv1.weight/moment1_0``.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,4 +89,7 @@ def restore_optimizer(
         name, _, slot = key.rpartition("/")
         # The optimizer copies the tensor to its own device, so a temporary one on the CPU saves device memory.
         state[f"{parameters[name].name}_{slot}"] = paddle.to_tensor(array, place=paddle.CPUPlace())
-    optimizer.set_state_dict(state)
+    with warnings.catch_warnings():
+        # Paddle counts the state of the schedule after a warm-up, which it has saved itself, as unused.
+        warnings.filterwarnings("ignore", message="There are some unused values in state_dict")
+        optimizer.set_state_dict(state)

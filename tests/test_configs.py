@@ -27,6 +27,28 @@ def test_config_parses(path):
     parse_options(["--config", str(path)])
 
 
+LITE_MONO = {
+    **{"scales": [0, 1, 2], "num_epochs": 30, "optimizer": "adamw", "weight_decay": 0.01, "drop_path": 0.2},
+    **{"lr_schedule": "cosine", "min_learning_rate": 5e-6},
+}
+FROM_SCRATCH = {"weights_init": "scratch", "learning_rate": 5e-4, "num_epochs": 35}
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("lite_mono/lite_mono", {**LITE_MONO, "depth_network": "lite_mono"}),
+        ("lite_mono/lite_mono_8m", {**LITE_MONO, "depth_network": "lite_mono_8m"}),
+        ("lite_mono/lite_mono_tiny", {**LITE_MONO, "depth_network": "lite_mono_tiny", **FROM_SCRATCH}),
+        ("efficientnet_lite0/efficientnet_lite0", {"depth_network": "efficientnet_lite0", "use_stereo": True}),
+    ],
+)
+def test_configs_of_other_networks(name, differs):
+    path = ROOT / "configs" / f"{name}.yml"
+    values, defaults = parse_options(["--config", str(path)]).as_dict(), Options().as_dict()
+    assert {n: value for n, value in values.items() if value != defaults[n] and n != "config"} == differs
+
+
 @pytest.mark.parametrize(
     ("name", "differs"),
     [

@@ -16,6 +16,7 @@ from common.errors import OptionsError
 from datasets.batch import prepare_batch
 from options import parse_options
 from serialization.checkpoint import check_checkpoint
+from serialization.pdparams import read_pdparams
 from trainer import Trainer
 from training.distributed import synchronise_batch_norm
 from training.distributed_context import DistributedContext
@@ -164,6 +165,28 @@ def test_two_compiled_processes(options, tmp_path):
 def test_other_networks_and_losses(options, tmp_path, arguments):
     """Averaging requires a gradient for every parameter."""
     compare(options, tmp_path, *arguments)
+
+
+@pytest.mark.slow
+def test_averaged_weights_of_two_processes_resume_exactly(options, tmp_path):
+    """Each process averages its own batch-norm statistics; the saved average has their mean."""
+    recipe = ("--ema_decay", 0.9, "--lr_schedule", "cosine", "--warmup_epochs", 0.5, "--num_epochs", 2)
+    common = ("--batch_size", 1, "--checkpoint_frequency", 3, *recipe)
+    for name, steps in (("whole", 8), ("halves", 4), ("halves", 8)):
+        line = options(*common, "--model_name", name, "--max_steps", steps, "--resume", "auto")
+        process = launch(ROOT / "train.py", line, tmp_path)
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output
+    whole, halves = (tmp_path / "logs" / name for name in ("whole", "halves"))
+    step = "checkpoints/step_8"
+    files = [f"{step}/ema.pdopt", f"{step}/optimizer.pdopt", "models/weights_1_ema/encoder.pdparams"]
+    for file in files:
+        expected, got = (read_pdparams(run / file) for run in (whole, halves))
+        assert got.keys() == expected.keys()
+        for name, array in expected.items():
+            # The mean of statistics is rounded at each checkpoint, and the halves have one more.
+            is_statistic = name.endswith(("._mean", "._variance"))
+            np.testing.assert_allclose(got[name], array, rtol=1e-4 * is_statistic, atol=1e-6 * is_statistic)
 
 
 class Runs:

@@ -30,6 +30,8 @@ DEFAULTS = {
     "freeze_bn": False, "compile": "auto", "scale_lr": False, "sync_bn": False, "distributed_timeout": 600.0,
     "kernels": "auto", "amp": "off",
     "grad_accumulation": 1, "clip_grad_norm": None, "recompute": False,
+    "optimizer": "adam", "weight_decay": None, "pose_learning_rate": None, "lr_schedule": "step",
+    "min_learning_rate": 0.0, "warmup_epochs": 0.0, "drop_path": 0.0, "ema_decay": None,
     "weights_init": "pretrained", "load_weights_folder": None, "resume": None,
     "models_to_load": ("encoder", "depth", "pose_encoder", "pose"),
     "log_frequency": 50, "visualdl_frequency": 500, "watchdog": "warn", "save_frequency": 1,
@@ -46,6 +48,8 @@ CHOICES = {
     "compile": {"auto", "on", "off"},
     "kernels": {"auto", "on", "off"},
     "amp": {"off", "fp16", "bf16"},
+    "optimizer": {"adam", "adamw"},
+    "lr_schedule": {"step", "cosine"},
     "type": {"MonoDepthv2"},
     "device": {"auto", "gpu", "cpu", "xpu"},
     "dataset": {"kitti", "kitti_odom", "kitti_depth", "folder"},
@@ -122,7 +126,7 @@ def test_help_shows_groups_options_and_defaults(capsys):
 @pytest.mark.parametrize(
     ("command", "some", "others", "limit"),
     [
-        ("train.py", "learning_rate use_stereo resume gt_depth no_cuda", "eval_split eval_crop", 200),
+        ("train.py", "learning_rate use_stereo resume gt_depth no_cuda", "eval_split eval_crop", 230),
         ("evaluate_depth.py", "eval_crop depth_network num_layers no_cuda", "learning_rate frame_ids resume", 130),
         ("evaluate_pose.py", "pose_network frame_ids no_eval no_cuda", "eval_crop post_process learning_rate", 110),
         ("tools/evaluate_baselines.py", "split eval_split eval_crop", "no_cuda load_weights_folder height", 70),
@@ -298,6 +302,14 @@ def test_valid_config_values(config):
         ("--velocity_weight 0.05 --use_stereo", ["velocity_weight", "use_stereo"]),
         ("--velocity_weight -1", ["velocity_weight", "at least 0"]),
         ("--eval_mono --eval_stereo", ["eval_mono", "eval_stereo"]),
+        ("--weight_decay 0.01", ["weight_decay", "--optimizer adamw"]),
+        ("--weight_decay -1 --optimizer adamw", ["weight_decay", "at least 0"]),
+        ("--pose_learning_rate 1e-5 --frame_ids 0 --use_stereo", ["pose_learning_rate", "frame_ids"]),
+        ("--min_learning_rate 1e-6", ["min_learning_rate", "--lr_schedule cosine"]),
+        ("--lr_schedule cosine --min_learning_rate 1e-4", ["min_learning_rate 0.0001", "learning_rate 0.0001"]),
+        ("--warmup_epochs 2 --num_epochs 2", ["warmup_epochs 2.0", "num_epochs 2"]),
+        ("--drop_path 1", ["drop_path", "got 1.0", "at least 0 and below 1"]),
+        ("--ema_decay 1", ["ema_decay", "got 1.0", "above 0 and below 1"]),
     ],
 )
 def test_contradicting_options(line, words):
@@ -315,6 +327,8 @@ def test_contradicting_options(line, words):
         "--predictive_mask --disable_automasking --models_to_load depth predictive_mask",
         "--separate_stereo --use_stereo --avg_reprojection --v1_multiscale --no_ssim",
         "--dataset kitti_odom --use_stereo",
+        "--optimizer adamw --weight_decay 0 --lr_schedule cosine --min_learning_rate 1e-6 --warmup_epochs 0.5",
+        "--pose_learning_rate 1e-3 --drop_path 0.9 --ema_decay 0.999",
         "--learn_intrinsics --velocity_weight 0.05 --pose_model_type shared --models_to_load depth intrinsics",
     ],
 )

@@ -188,11 +188,18 @@ def check_no_newer(checkpoint: Path, run_dir: Path, step: int) -> None:
         )
 
 
-def bytes_to_write(model: nn.Layer, weights_kept: int, checkpoints_kept: int) -> float:
-    """Estimate the bytes on disk that a run needs for weights, and for checkpoints, which add Adam's two moments."""
+def bytes_to_write(model: nn.Layer, weights_kept: int, checkpoints_kept: int, averaged: bool = False) -> float:
+    """Estimate the bytes on disk that a run needs for weights, and for checkpoints, which add Adam's two moments.
+
+    Args:
+        model: the networks.
+        weights_kept: folders ``weights_N``.
+        checkpoints_kept: checkpoints besides the one that is being written.
+        averaged: whether the average of the weights is saved too, in folders of its own and in checkpoints.
+    """
     weights = sum(value.size * value.element_size() for value in model.state_dict().values())
     folders = 2 + weights_kept  # 2: the new weights_best is complete before the old one is removed
-    return weights * (folders + 3 * (1 + checkpoints_kept))
+    return weights * (folders * (1 + averaged) + (3 + averaged) * (1 + checkpoints_kept))
 
 
 def check_space(run_dir: Path, needed: float) -> None:

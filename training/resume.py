@@ -29,10 +29,12 @@ def resumed_options(opt: Options, checkpoint: Path) -> Options:
         OptionsError: an option of the command line contradicts the run, or the run's options cannot be read.
     """
     run = Options.load(checkpoint / OPTIONS_FILE)
+    # The cosine schedule ends with the last epoch, so that another number changes every rate.
+    may_change = MAY_CHANGE - ({"num_epochs"} if run.lr_schedule == "cosine" else set())
     different = [
         f"{name}: {getattr(run, name)!r} in the run, {getattr(opt, name)!r} now"
         for name in OPTION_FIELDS
-        if name in opt.explicitly_set - MAY_CHANGE and getattr(opt, name) != getattr(run, name)
+        if name in opt.explicitly_set - may_change and getattr(opt, name) != getattr(run, name)
     ]
     if different:
         raise OptionsError(
@@ -40,7 +42,7 @@ def resumed_options(opt: Options, checkpoint: Path) -> Options:
             + "\n  ".join(different)
             + "\nOmit them, or start a new run from its weights with --load_weights_folder and another --model_name."
         )
-    changes = {name: getattr(opt, name) for name in opt.explicitly_set & MAY_CHANGE}
+    changes = {name: getattr(opt, name) for name in opt.explicitly_set & may_change}
     run_dir = checkpoint.absolute().parents[1]
     if not {"log_dir", "model_name"} & opt.explicitly_set and checkpoint.parent.name == FOLDER:
         # The run may have been moved, or started from another working directory.

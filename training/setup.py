@@ -11,9 +11,9 @@ import numpy as np
 import paddle
 from paddle import nn
 from paddle.optimizer import Optimizer
-from paddle.optimizer.lr import StepDecay
+from paddle.optimizer.lr import LRScheduler
 
-from common.errors import DataError, WeightsError
+from common.errors import DataError, OptionsError, WeightsError
 from common.registry import MODELS, POSE_MODELS, load
 from datasets.build import build_cache, build_loader, dataset_from
 from datasets.checks import check_split
@@ -21,6 +21,7 @@ from datasets.folder_dataset import stored_size
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
+from layers.drop_path import set_drop_path
 from layers.loss_term import LossTerm
 from layers.self_supervised_loss import SelfSupervisedLoss, monodepth2_loss
 from layers.velocity_loss import METRES_PER_UNIT, VelocitySupervisedLoss
@@ -32,8 +33,8 @@ from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, read_weights_info, roles_in
 from training.distributed import synchronise_batch_norm
 from training.distributed_context import DistributedContext
+from training.optimizer import build_optimizer
 
-LEARNING_RATE_DECAY = 0.1
 # Constructor arguments that change how the model runs, not its weights; ``weights.json`` does not store them.
 RUN_TIME_ARGUMENTS = ("recompute",)
 # Tracing takes 5 s and saves 0.34 s per step at 320x96 on two cores: it pays off after about 15 steps.
@@ -112,7 +113,7 @@ class Components:
         model: the networks, randomly initialised.
         compute_loss: the loss.
         optimizer: the optimizer of the model's parameters.
-        scheduler: the learning-rate schedule, stepped once per epoch.
+        scheduler: the learning-rate schedule; ``training.optimizer.set_position`` sets its rate.
     """
 
     train_loader: BatchLoader
@@ -120,7 +121,7 @@ class Components:
     model: nn.Layer
     compute_loss: SelfSupervisedLoss
     optimizer: Optimizer
-    scheduler: StepDecay
+    scheduler: LRScheduler
 
 
 def build_components(opt: Options, context: DistributedContext) -> Components:
@@ -128,19 +129,30 @@ def build_components(opt: Options, context: DistributedContext) -> Components:
 
     Raises:
         DataError: the split cannot be used.
-        OptionsError: the device does not support ``--sync_bn``.
+        OptionsError: the device does not support ``--sync_bn``, or the networks do not support ``--drop_path``.
     """
     train_loader, val_loader = build_data(opt, "train", context), build_data(opt, "val", context)
     seed_everything(opt.seed)
     model = build_model(opt)
     if opt.sync_bn:
         model = synchronise_batch_norm(model, context)
-    return Components(train_loader, val_loader, model, build_loss(opt), *build_optimizer(opt, model, context.size))
+    optimizer, schedule = build_optimizer(opt, model, context.size, len(train_loader))
+    return Components(train_loader, val_loader, model, build_loss(opt), optimizer, schedule)
 
 
 def build_model(opt: Options) -> nn.Layer:
-    """Build the model of ``--type``, randomly initialised."""
-    return load(MODELS, opt.type)(**_constructor_arguments(opt))
+    """Build the model of ``--type``, randomly initialised, with the rates of ``--drop_path``.
+
+    Raises:
+        OptionsError: no network can drop paths.
+    """
+    model = load(MODELS, opt.type)(**_constructor_arguments(opt))
+    if opt.drop_path and not sum(set_drop_path(network, opt.drop_path) for network in model.networks().values()):
+        raise OptionsError(
+            f"--drop_path {opt.drop_path}: {opt.depth_network} has no stochastic depth. Omit --drop_path, or pass a "
+            "--depth_network that has it (docs/training.md)."
+        )
+    return model
 
 
 def model_settings(opt: Options) -> dict[str, Any]:
@@ -185,16 +197,6 @@ def build_loss(opt: Options) -> SelfSupervisedLoss:
 LOSS_TERMS: dict[str, Callable[[Options], tuple[float, LossTerm]]] = {
     "velocity": lambda opt: (opt.velocity_weight, VelocitySupervisedLoss(opt.source_frames)),
 }
-
-
-def build_optimizer(opt: Options, model: nn.Layer, processes: int = 1) -> tuple[Optimizer, StepDecay]:
-    """Build Adam and its learning-rate schedule, which is stepped once per epoch."""
-    learning_rate = opt.learning_rate * (processes if opt.scale_lr else 1)
-    schedule = StepDecay(learning_rate, step_size=opt.scheduler_step_size, gamma=LEARNING_RATE_DECAY)
-    clip = paddle.nn.ClipGradByGlobalNorm(opt.clip_grad_norm) if opt.clip_grad_norm else None
-    # Multi-tensor: on a GPU, one kernel launch updates all parameters.
-    adam = paddle.optimizer.Adam(schedule, parameters=model.parameters(), grad_clip=clip, use_multi_tensor=True)
-    return adam, schedule
 
 
 def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:

@@ -1,6 +1,6 @@
 """Output of a run: progress line, logs, and the watchdog's warnings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from paddle import nn
 
@@ -115,12 +115,23 @@ class TrainingLogger:
             scalars |= compute_diagnostics(batch, result.outputs, compute_loss)
         return dict(zip(scalars, self._context.mean(list(scalars.values())), strict=True))
 
-    def validation(self, step: int, epoch: int, result: Validation, best: bool) -> None:
-        """Log and print a validation."""
+    def validation(self, step: int, epoch: int, results: Mapping[str, Validation], improved: Collection[str]) -> None:
+        """Log and print a validation.
+
+        Args:
+            step, epoch: the step and epoch of the run.
+            results: "" -> result of the weights; with an average, ``averaged_weights.SUFFIX`` -> its result, logged as
+                ``ema/NAME``.
+            improved: keys of the results that are the best so far.
+        """
         if self._writer:
-            self._writer.scalars("val", step, result.scalars)
-            self._writer.pictures("val", step, result.pictures)
-        self._progress.note(f"epoch {epoch}: {result}" + (" (best so far)" if best else ""))
+            prefixes = {suffix: f"{suffix.lstrip('_')}/" if suffix else "" for suffix in results}
+            scalars = {prefixes[suffix] + name: v for suffix, r in results.items() for name, v in r.scalars.items()}
+            self._writer.scalars("val", step, scalars)
+            self._writer.pictures("val", step, results[""].pictures)
+        for suffix, result in results.items():
+            which = ", averaged weights" if suffix else ""
+            self._progress.note(f"epoch {epoch}{which}: {result}" + (" (best so far)" if suffix in improved else ""))
 
     def report_failures(self, step: int, names: Sequence[str]) -> None:
         """Log and print findings of the watchdog, keys of ``FAILURE_MODES``."""

@@ -41,6 +41,7 @@ def test_values_of_a_wrong_type_are_named(tmp_path, name):
         "kernels": [True],
         "schedule": [{"a": "b"}],
         "best": [3, None, -1, 1e400],
+        "best_ema": [3, None, -1, 1e400],
         "loss_scale": [3, None, -1, 1e400],
         "seconds": [],
     }.get(name, [3])

@@ -6,12 +6,20 @@ import signal
 from pathlib import Path
 
 import pytest
+from paddle import nn
 
+from common import registry
 from common.errors import DataError, OptionsError, OutputError, Stopped, UserError, WeightsError
+from layers.drop_path import DropPath
+from networks.depth_decoder import DepthDecoder
+from networks.resnet_encoder import ResnetEncoder
 from options import OPTION_FIELDS
+from serialization.manifest import write_manifest
+from serialization.weights_folder import load_weights
 from trainer import Trainer
 from training.checkpoints import find_checkpoint
 from training.resume import MAY_CHANGE
+from training.validation import validate, validation_protocols
 
 
 def contents(run_dir: Path, checkpoint: str) -> dict[str, bytes]:
@@ -71,6 +79,98 @@ def test_20_steps_equal_10_and_10(run, tmp_path, use_stereo, num_workers):
     trainer = run(model_name="halves", max_steps=20, resume="auto", **common)
     assert trainer.step == 20
     assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_20")
+
+
+RECIPE = {
+    **{"optimizer": "adamw", "weight_decay": 0.05, "lr_schedule": "cosine", "min_learning_rate": 1e-5},
+    **{"warmup_epochs": 0.75, "pose_learning_rate": 3e-4, "drop_path": 0.5, "ema_decay": 0.9, "num_epochs": 2},
+}
+
+
+class DroppingEncoder(ResnetEncoder):
+    """A ResNet18 that drops half of each sample's coarsest features."""
+
+    def __init__(self) -> None:
+        super().__init__(18)
+        self.paths = nn.LayerList([DropPath(), DropPath()])
+
+    def forward(self, images):
+        """Drop from the coarsest features."""
+        *fine, coarse = super().forward(images)
+        return [*fine, coarse + self.paths[1](coarse)]
+
+
+def build_dropping_network(name, scales):
+    encoder = DroppingEncoder()
+    return encoder, DepthDecoder(encoder.num_ch_enc, scales, strides=encoder.strides)
+
+
+@pytest.fixture
+def dropping(monkeypatch):
+    """A depth network with stochastic depth, by its name."""
+    monkeypatch.setitem(registry.DEPTH_NETWORKS, "dropping", build_dropping_network)
+    return "dropping"
+
+
+@pytest.mark.parametrize("compile_mode", ["off", pytest.param("on", marks=pytest.mark.slow)])
+def test_every_part_of_the_recipe_resumes_exactly(dropping, run, tmp_path, compile_mode):
+    """An epoch has six steps: the halves meet within the cosine of the first epoch, after 4.5 steps of warm-up."""
+    common = {**RECIPE, "batch_size": 2, "depth_network": dropping, "compile": compile_mode}
+    run(model_name="whole", max_steps=9, **common)
+    run(model_name="halves", max_steps=5, **common)
+    trainer = run(model_name="halves", max_steps=9, resume="auto", **common)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_9")
+    log = [json.loads(line) for line in (tmp_path / "whole" / "scalars.jsonl").read_text().splitlines()]
+    rates = [line["learning_rate"] for line in log if line["part"] == "train"]
+    rising = 1 + next(i for i in range(9) if rates[i + 1] < rates[i])
+    assert rising == 5 and rates == sorted(rates[:rising]) + sorted(rates[rising:], reverse=True)
+    validations = [line for line in log if line["part"] == "val"]
+    assert all({"loss", "ema/loss", "abs_rel", "ema/abs_rel"} <= line.keys() for line in validations)
+    models = trainer.models_dir
+    names = {f"weights_{epoch}{suffix}" for epoch in (0, 1, "best") for suffix in ("", "_ema")}
+    assert {path.name for path in models.glob("weights_*")} == names
+    own, averaged = (models / f"weights_1{suffix}" / "encoder.pdparams" for suffix in ("", "_ema"))
+    assert own.read_bytes() != averaged.read_bytes()
+    # The scores are those of the saved weights.
+    last = {name: load_and_validate(trainer, models / f"weights_1{name}") for name in ("", "_ema")}
+    assert validations[-1]["loss"] == last[""] != last["_ema"] == validations[-1]["ema/loss"]
+
+
+def load_and_validate(trainer, folder) -> float:
+    """Return the validation loss of saved weights."""
+    load_weights(folder, trainer.model.networks(), trainer.model.networks())
+    protocols = validation_protocols(trainer.opt)
+    return validate(trainer.model, trainer.compute_loss, trainer.val_loader, protocols).scalars["loss"]
+
+
+def test_the_best_average_is_restored(run):
+    common = {"batch_size": 6, "ema_decay": 0.5}
+    first = run(max_steps=4, **common)
+    second = run(max_steps=4, resume="auto", **common)
+    assert first.best == second.best and len(set(first.best.values())) == 2
+
+
+def test_a_cosine_keeps_its_number_of_epochs(run, tiny_options):
+    common = {"batch_size": 12, "lr_schedule": "cosine"}
+    run(max_steps=1, num_epochs=4, **common)
+    with pytest.raises(OptionsError, match="num_epochs: 4 in the run, 5 now"):
+        Trainer.from_options(tiny_options(max_steps=2, num_epochs=5, resume="auto", **common))
+    run(max_steps=2, num_epochs=4, resume="auto", **common)
+
+
+def test_checkpoints_of_versions_without_averages_resume(run, tmp_path):
+    """Their state has no best_ema, and their options lack those of the recipe."""
+    run(model_name="whole", max_steps=2, batch_size=6)
+    run(model_name="old", max_steps=1, batch_size=6)
+    folder = tmp_path / "old" / "checkpoints" / "step_1"
+    for name, missing in (("state.json", ["best_ema"]), ("opt.json", list(RECIPE.keys() - {"num_epochs"}))):
+        content = json.loads((folder / name).read_text())
+        for key in missing:
+            del content[key]
+        (folder / name).write_text(json.dumps(content))
+    write_manifest(folder)
+    run(model_name="old", max_steps=2, batch_size=6, resume="auto")
+    assert_same_run(tmp_path / "whole", tmp_path / "old", "step_2")
 
 
 @pytest.mark.slow
@@ -140,7 +240,7 @@ def test_learning_rate_and_best_metric_are_restored(run):
     first = run(max_steps=6, **common)
     second = run(max_steps=9, resume="auto", **common)
     assert first.optimizer.get_lr() == pytest.approx(1e-6) and second.optimizer.get_lr() == pytest.approx(1e-7)
-    assert second.best <= first.best < float("inf")
+    assert second.best[""] <= first.best[""] < float("inf")
 
 
 def test_resuming_a_finished_run_changes_nothing(run, tmp_path, capsys):
@@ -203,8 +303,6 @@ def test_changed_data_is_rejected(run, tiny_options, tiny_split, tmp_path):
     (saved.parent / "manifest.json").unlink()
     with pytest.raises(WeightsError, match=r"manifest\.json not found"):
         Trainer.from_options(tiny_options(resume=str(saved.parent), split=str(shorter)))
-    from serialization.manifest import write_manifest
-
     write_manifest(saved.parent)
     with pytest.raises(DataError, match="10 usable training lines, but had 12"):
         Trainer.from_options(tiny_options(resume="auto", split=str(shorter)))
