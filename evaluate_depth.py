@@ -13,6 +13,7 @@ from evaluation.depth_report import output_folder, report_disparities
 from evaluation.disparity_files import benchmark_ids, read_disparities
 from evaluation.ground_truth import IMPROVED_SPLIT, build_test_dataset
 from evaluation.leakage_check import check_leakage
+from inference.from_options import with_local_weights
 from inference.split_prediction import predict_frames
 from options import Options, parse_options
 
@@ -36,6 +37,7 @@ def evaluate(opt: Options) -> dict[str, float] | None:
         UserError: The output folder is not writable.
         WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
+    opt = with_local_weights(opt)
     if opt.eval_eigen_to_benchmark and opt.eval_split == "eigen":
         opt = opt.replace(eval_split=IMPROVED_SPLIT)
     check_writable(output_folder(opt))

@@ -11,6 +11,7 @@ from common.command_help import POSE_EVALUATION
 from common.environment import prepare_environment, run_script
 from evaluation.metrics.pose_metrics import PoseEvaluation
 from evaluation.odometry import open_sequence, report_motions
+from inference.from_options import with_local_weights
 from inference.split_prediction import predict_motions
 from options import Options, parse_options
 
@@ -34,6 +35,7 @@ def evaluate(opt: Options) -> PoseEvaluation | None:
         UserError: The output folder is not writable.
         WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
+    opt = with_local_weights(opt)
     check_writable(Path(opt.eval_out_dir or str(opt.load_weights_folder)))
     sequence = open_sequence(opt)
     return report_motions(opt, sequence, predict_motions(opt, sequence.dataset))

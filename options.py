@@ -170,7 +170,9 @@ class Options:
         "pretrained", "initial weights of the encoders: pretrained (ImageNet), scratch, a file or a folder"
     )
     load_weights_folder: str | None = _weights(
-        None, "folder of weights to fine-tune, evaluate or predict with (default: none)"
+        None,
+        "folder of weights to fine-tune, evaluate or predict with, or the name of published weights, which are "
+        "downloaded (default: none)",
     )
     models_to_load: tuple[str, ...] = _weights(ROLES[:4], "networks to load from load_weights_folder", choices=ROLES)
     resume: str | None = _weights(

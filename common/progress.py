@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import threading
 import time
 
 from tqdm import tqdm
@@ -65,3 +66,36 @@ class Progress:
         self._bar.close()
         if self._sink:
             self._sink.close()
+
+
+class ThreadedProgress:
+    """A progress line that counts fractions, from any thread; without a terminal, it prints a line every 30 s.
+
+    Args:
+        total: Units in the whole.
+        unit: Name of the unit.
+    """
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._progress = Progress(total, unit, seconds=30)
+        self._lock = threading.Lock()
+        self._exact = self._shown = 0
+
+    def __enter__(self) -> "ThreadedProgress":
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._progress.close()
+
+    def add(self, count: float) -> None:
+        """Add a fractional count; update the display by whole units."""
+        with self._lock:
+            self._exact += count
+            if int(self._exact) != self._shown:
+                self._progress.update(int(self._exact) - self._shown)
+                self._shown = int(self._exact)
+
+    def note(self, message: str) -> None:
+        """Print a separate line."""
+        with self._lock:
+            self._progress.note(message)

@@ -17,6 +17,7 @@ from datasets.build import dataset_class
 from datasets.transforms import image_to_array, resize_lanczos
 from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_size, load_networks, model_of
 from layers.geometry import disp_to_depth
+from serialization.weights_download import resolve_weights
 from serialization.weights_folder import WeightsInfo, read_weights_info
 
 
@@ -82,7 +83,8 @@ class DepthPredictor:
         """Build the depth networks of a weights folder and load their weights.
 
         Args:
-            folder: Folder with the networks in a format of ``serialization.weights_folder``.
+            folder: Folder with the networks in a format of ``serialization.weights_folder``, or the name of published
+                weights, which are downloaded once (``serialization.published_weights``).
             depth_network: Key of ``DEPTH_NETWORKS``; None uses the one in ``weights.json``, else resnet18.
             height, width: Input size of the network; None uses that of the weights, else 192 and 640.
             min_depth, max_depth: Scene units; None uses those of the weights, else 0.1 and 100.
@@ -93,6 +95,7 @@ class DepthPredictor:
         Raises:
             WeightsError: A file is missing or damaged, or does not fit the networks.
         """
+        folder = resolve_weights(folder)
         info = read_weights_info(folder)
         model_class, settings = model_of(folder, info, depth_network=depth_network)
         model = model_class.for_depth(**settings)

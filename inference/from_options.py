@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from options import OPTION_FIELDS, Options
+from serialization.weights_download import resolve_weights
 
 # Modules that import Paddle are imported where they are used, to report a mistyped option at once.
 if TYPE_CHECKING:
@@ -14,6 +15,17 @@ POSE_SETTINGS = (
     *("depth_network", "pose_network", "pose_model_type", "pose_model_input", "frame_ids"),
     *("height", "width", "min_depth", "max_depth"),
 )
+
+
+def with_local_weights(options: Options) -> Options:
+    """Replace the name of published weights by the folder that they are downloaded to, once.
+
+    Raises:
+        WeightsError: They cannot be downloaded, or are damaged.
+    """
+    if options.load_weights_folder is None:
+        return options
+    return options.replace(load_weights_folder=resolve_weights(options.load_weights_folder))
 
 
 def predictor_from(options: Any, **changes: Any) -> "DepthPredictor":

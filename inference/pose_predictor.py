@@ -12,6 +12,7 @@ from common.errors import WeightsError
 from datasets.batch import prepare_batch
 from inference.depth_predictor import to_scaled_disp
 from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_size, load_networks, model_of
+from serialization.weights_download import resolve_weights
 from serialization.weights_folder import WeightsInfo, read_weights_info, roles_in
 
 
@@ -57,7 +58,7 @@ class PosePredictor:
         """Build the networks of a weights folder that predict motion, and load their weights.
 
         Args:
-            folder: Folder with the networks in a format of ``serialization.weights_folder``.
+            folder: Folder with the networks, or the name of published weights, as for ``DepthPredictor``.
             height, width: Input size of the network; None uses that of the weights, else 192 and 640.
             min_depth, max_depth: Scene units; None uses those of the weights, else 0.1 and 100.
             settings: Model settings (``depth_network``, ``pose_network``, ``pose_model_type``, ``pose_model_input``,
@@ -66,6 +67,7 @@ class PosePredictor:
         Raises:
             WeightsError: A file is missing or damaged, or does not fit the networks.
         """
+        folder = resolve_weights(folder)
         info = read_weights_info(folder)
         model_class, settings = model_of(folder, info, **settings)
         model = model_class.for_motion(**settings)

@@ -39,7 +39,9 @@ class PredictOptions:
     """
 
     inputs: tuple[str, ...] = ()
-    load_weights_folder: str | None = _predict(None, "folder of the weights, or of the exported model (required)")
+    load_weights_folder: str | None = _predict(
+        None, "folder of the weights, name of published weights, or folder of the exported model (required)"
+    )
     output_dir: str | None = _predict(None, "output folder (required)")
     save: tuple[str, ...] = _predict(
         ("picture",),

@@ -62,6 +62,7 @@ READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
     ".pth": lambda path: to_paddle(read_torch_file(path).arrays),
     ".h5": lambda path: to_paddle(read_h5(path)),
 }
+ENDINGS = (".pdparams", ".safetensors", ".pth")  # of the files in a weights folder
 FORMATS = {
     "pdparams": WeightsFormat(".pdparams", dict, write_pdparams),
     "safetensors": WeightsFormat(

@@ -17,15 +17,15 @@ from paddle import nn
 from common.atomic_files import atomic_folder, resolve_complete_dir, write_json
 from common.errors import WeightsError
 from common.text_files import abbreviate
-from serialization.formats import FORMATS, WeightsFormat, any_of, read_arrays
+from serialization.formats import ENDINGS, FORMATS, WeightsFormat, any_of, read_arrays
 from serialization.manifest import check_manifest, update_manifest, write_manifest
 from serialization.matching import MatchReport, load_into
 from serialization.opening import MAX_INPUT_PIXELS, SIZE_STEP, is_input_size, read_json, report_unreadable
 from serialization.published_names import recognised_network
+from serialization.published_weights import suggest
 from serialization.torch_file import read_torch_file
 
 INFO_FILE = "weights.json"
-ENDINGS = (".pdparams", ".safetensors", ".pth")
 _ADVICE = "Fix it, or remove it and pass --height and --width."
 _DEPTHS = ("metres_per_unit", "min_depth", "max_depth")
 # Attribute of ``WeightsInfo`` -> what is valid, for messages.
@@ -221,7 +221,7 @@ def _existing(folder: str | Path) -> Path:
     with report_unreadable(Path(folder)):
         complete = resolve_complete_dir(Path(folder).absolute())
         if not complete.is_dir():
-            raise WeightsError(f"weights folder '{folder}' not found.")
+            raise WeightsError(f"weights folder '{folder}' not found.{suggest(folder)}")
         # Both permissions: to list the folder, and to look at its files.
         for path in islice(complete.iterdir(), 1):
             path.stat(follow_symlinks=False)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("train", "val", "test")
 sys.path.insert(0, str(ROOT))
+sys.path.append(str(ROOT / "tests"))
 
 from common.environment import prepare_environment  # noqa: E402
 
@@ -21,6 +22,7 @@ prepare_environment()
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from faulty_server import FaultyServer  # noqa: E402
 from PIL import Image  # noqa: E402
 
 
@@ -186,3 +188,19 @@ def fill_by_rule(rule_arrays):
         assert not missing and not unexpected
 
     return fill
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serve tmp_path/server with a ``FaultyServer``."""
+    (tmp_path / "server").mkdir()
+    server = FaultyServer(tmp_path / "server")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def short_pauses(monkeypatch):
+    """Reduce attempts and pauses."""
+    monkeypatch.setattr("common.download.RETRIES", 2)
+    monkeypatch.setattr("common.download.BACKOFF", 0.01)

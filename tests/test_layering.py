@@ -30,13 +30,13 @@ ALLOWED = {
 LEAVES = {"tools", "tests", "train"}
 # Package or subpackage -> the third-party packages that it may import.
 THIRD_PARTY = {
-    "common": {"numpy", "cv2", "PIL", "av", "yaml", "paddle", "tqdm"},
+    "common": {"numpy", "cv2", "PIL", "av", "yaml", "paddle", "tqdm", "requests", "urllib3"},
     "options": set(),
     "layers": {"paddle", "numpy"},
     "networks": {"paddle"},
     "evaluation": {"numpy", "cv2", "scipy", "matplotlib"},
     "evaluation/metrics": {"numpy", "cv2", "scipy"},
-    "tools/kitti": {"numpy", "PIL", "requests", "urllib3"},
+    "tools/kitti": {"numpy", "PIL"},
     "tools/video_import": {"numpy", "cv2", "av", "PIL"},
 }
 STANDARD = set(sys.stdlib_module_names)

@@ -20,6 +20,7 @@ from common.option_types import OptionParser
 from options import ROLES
 from serialization.formats import FORMATS, READERS, any_of, read_arrays
 from serialization.manifest import MANIFEST_FILE, check_manifest
+from serialization.weights_download import resolve_weights
 
 if TYPE_CHECKING:
     from serialization.weights_folder import WeightsInfo
@@ -31,11 +32,16 @@ _DEFAULT_SIZE = {"height": 192, "width": 640}
 def main() -> None:
     """Parse the command line and convert."""
     parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("source", type=Path, metavar="SRC", help=f"weights folder, or a {any_of(READERS)} file")
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SRC",
+        help=f"weights folder, name of published weights, or a {any_of(READERS)} file",
+    )
     parser.add_argument("target", type=Path, metavar="DST", help="new folder, or a new file if SRC is a file")
     parser.add_argument("--format", choices=FORMATS, required=True, help="output format")
     args = parser.parse_args()
-    source = resolve_complete_dir(args.source.absolute())
+    source = resolve_complete_dir(Path(resolve_weights(args.source)).absolute())
     if not source.exists():
         raise WeightsError(f"'{args.source}' not found. Expected a weights folder, or a {any_of(READERS)} file.")
     target = args.target

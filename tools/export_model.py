@@ -71,7 +71,9 @@ def main() -> None:
 
 def _parse() -> Namespace:
     parser = OptionParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--load_weights_folder", required=True, metavar="DIR", help="weights folder")
+    parser.add_argument(
+        "--load_weights_folder", required=True, metavar="DIR", help="weights folder, or name of published weights"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder, new or empty")
     parser.add_argument(
         "--format", nargs="+", choices=FILES, help="formats to export (default: paddle, and onnx if available)"

@@ -18,14 +18,14 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.download import HttpSource, LocalSource
 from common.environment import run_script
 from common.errors import DataError, OptionsError
 from common.option_types import OptionParser
-from common.progress import Progress
+from common.progress import ThreadedProgress
 from datasets.splits import PUBLISHED_SPLITS, find_split
 from tools.kitti import archives, published_splits
 from tools.kitti.archives import Archive
-from tools.kitti.download import HttpSource, LocalSource
 from tools.kitti.preparation import Preparation, disk_errors, exclusive_run, merge_required_files
 from tools.kitti.required_files import required_files
 
@@ -72,7 +72,7 @@ def _prepare(args: argparse.Namespace) -> dict[Archive, list[str]]:
         preparation.resume()
         if pngs := preparation.pngs():
             print(f"Converting {len(pngs)} PNG images to JPEG. Pass --png to keep PNG.")
-            with _ThreadedProgress(len(pngs), "images") as line:
+            with ThreadedProgress(len(pngs), "images") as line:
                 preparation.convert(pngs, lambda: line.add(1))
         missing = preparation.missing()
         if missing:
@@ -103,36 +103,8 @@ def _fetch(preparation: Preparation, missing: dict[Archive, list[str]], args: ar
     if needed > free:
         raise DataError(f"{len(sizes)} archives: {space}. Free disk space, or pass fewer --split or --downloads.")
     print(f"{len(sizes)} archives of {total / GB:.1f} GB: {space}.")
-    with _ThreadedProgress(total // MB, "MB") as line:
+    with ThreadedProgress(total // MB, "MB") as line:
         preparation.fetch(sizes, args.downloads, lambda count: line.add(count / MB), line.note)
-
-
-class _ThreadedProgress:
-    """Thread-safe progress line."""
-
-    def __init__(self, total: int, unit: str) -> None:
-        self._progress = Progress(total, unit, seconds=30)
-        self._lock = threading.Lock()
-        self._exact = self._shown = 0
-
-    def __enter__(self) -> "_ThreadedProgress":
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self._progress.close()
-
-    def add(self, count: float) -> None:
-        """Add a fractional count; update the display by whole units."""
-        with self._lock:
-            self._exact += count
-            if int(self._exact) != self._shown:
-                self._progress.update(int(self._exact) - self._shown)
-                self._shown = int(self._exact)
-
-    def note(self, message: str) -> None:
-        """Print a separate line."""
-        with self._lock:
-            self._progress.note(message)
 
 
 def _report_missing(missing: dict[Archive, list[str]]) -> None:

@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tqdm import tqdm
 
 from common.atomic_files import check_writable
+from common.download import HttpSource, LocalSource
 from common.environment import run_script
 from common.errors import DataError, OptionsError
 from common.option_types import OptionParser
 from datasets.splits import PUBLISHED_SPLITS, REPOSITORY_SPLITS
-from tools.kitti.download import HttpSource, LocalSource
 from tools.kitti.published_splits import SERVER, altered_lists, fetch_lists
 from tools.kitti.split_by_rule import split_by_rule, write_split
 

@@ -28,10 +28,11 @@ def main() -> None:
     check_file_writable(path)
     prepare_environment()
 
+    from serialization.weights_download import resolve_weights
     from tools.reporting.html_report import build_report
     from tools.reporting.run_folder import read_run
 
-    run = read_run(own.run_dir, own.weights, changes)
+    run = read_run(own.run_dir, own.weights and Path(resolve_weights(own.weights)), changes)
     page = build_report(run, own.frames).encode()
     with atomic_file(path) as stream:
         stream.write(page)

@@ -31,6 +31,7 @@ from evaluation.metric_scale import scale_from_distance, scale_from_height
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
 from inference.from_options import predictor_from
 from inference.predict_options import PREDICT_FIELDS
+from serialization.weights_download import resolve_weights
 
 if TYPE_CHECKING:  # this imports Paddle, too slow for --help and option errors
     from inference.depth_predictor import DepthPredictor
@@ -44,10 +45,11 @@ def main() -> None:
     args = _parser().parse_args()
     _check(args)
     paths = find_images(args.images, print)
-    check_writable(Path(args.load_weights_folder))
     given = make_intrinsics(args.intrinsics, args.fov)
     if args.distance is not None and len(paths) != 1:
         raise OptionsError(f"--distance: got {len(paths)} images, expected one")
+    args.load_weights_folder = resolve_weights(args.load_weights_folder)
+    check_writable(Path(args.load_weights_folder))
     prepare_environment()
     from serialization.weights_folder import WeightsInfo, read_weights_info, replace_weights_info
 
@@ -157,7 +159,9 @@ def _parser() -> OptionParser:
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="images, image folders or patterns, all from one camera"
     )
-    parser.add_argument("--load_weights_folder", required=True, metavar="DIR", help="weights folder")
+    parser.add_argument(
+        "--load_weights_folder", required=True, metavar="DIR", help="weights folder, or name of published weights"
+    )
     parser.add_argument(
         "--camera_height", type=_positive, metavar="METRES", help="camera height above the road, metres"
     )

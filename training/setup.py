@@ -21,6 +21,7 @@ from datasets.folder_dataset import stored_size
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
+from inference.from_options import with_local_weights
 from layers.drop_path import set_drop_path
 from layers.loss_term import LossTerm
 from layers.self_supervised_loss import SelfSupervisedLoss, monodepth2_loss
@@ -55,12 +56,14 @@ def seed_everything(*numbers: int) -> None:
 def with_weights_size(opt: Options) -> Options:
     """Set the input size to that of ``--load_weights_folder``, unless the size is given explicitly.
 
-    Without weights, imported videos use the size at which they are stored.
+    The name of published weights becomes the folder that they are downloaded to. Without weights, imported videos use
+    the size at which they are stored.
 
     Raises:
         WeightsError: the folder is missing, or its size entry is damaged.
         OptionsError: the networks do not support that size.
     """
+    opt = with_local_weights(opt)
     info = read_weights_info(opt.load_weights_folder) if opt.load_weights_folder else None
     size = (info.height, info.width) if info else stored_size(opt.data_path) if opt.dataset == "folder" else None
     if size is None:

@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from common.download import HttpSource, LocalSource, StoppedError
 from common.errors import DataError
 from common.folder_lock import FolderInUseError, lock_folder
 from tools.kitti.archives import Archive
-from tools.kitti.download import HttpSource, LocalSource, StoppedError
 from tools.kitti.jpeg_conversion import convert_png, is_complete
 from tools.kitti.required_files import RequiredFiles
 from tools.kitti.unpacking import DamagedArchiveError, StagingDir, in_parallel

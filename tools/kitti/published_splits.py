@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 from common.atomic_files import atomic_file
+from common.download import HttpSource, LocalSource
 from common.errors import DataError
-from tools.kitti.download import HttpSource, LocalSource
 
 SERVER = "https://raw.githubusercontent.com/nianticlabs/monodepth2/master/splits"
 SHA256: dict[str, dict[str, str]] = {

@@ -9,38 +9,22 @@ The staging folder contains, for an archive NAME:
 | ``NAME.json`` | unpacked parts of the archive: {"parts": [drives or sequences]} |
 """
 
-import io
 import json
 import os
 import shutil
-import struct
 import threading
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, as_completed, wait
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from common.errors import DataError
+from common.zip_archives import ZIP_FAULTS, leaves_folder, opened_zip
 from tools.kitti.archives import Archive
 from tools.kitti.jpeg_conversion import png_to_jpg
 
-# Of a member, and of the list of members: KITTI's longest list, of 93,000 depth maps, has 14 MB.
-MAX_BYTES = 50_000_000
-
-# Exceptions of zipfile for damaged archives; OSError for an offset outside the file.
-_FAULTS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OSError,
-)
+MAX_BYTES = 50_000_000  # of a member
 
 
 class DamagedArchiveError(DataError):
@@ -94,7 +78,7 @@ class StagingDir:
         shutil.rmtree(unpacking, ignore_errors=True)
         tree.mkdir(parents=True)
         try:
-            with _opened(path) as contents:
+            with opened_zip(path, DamagedArchiveError) as contents:
                 targets = _targets(contents, archive, path)
                 for folder in {(tree / target).parent for target in targets.values()}:
                     folder.mkdir(parents=True, exist_ok=True)
@@ -129,36 +113,11 @@ class StagingDir:
         return self._folder / f"{name}.json"
 
 
-class _BoundedReads(io.FileIO):
-    """A file of which ``zipfile`` reads the list of members, or compressed data, only up to ``MAX_BYTES`` at once."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read as ``io.FileIO`` does.
-
-        Raises:
-            zipfile.BadZipFile: more is requested; ``zipfile`` takes the number from the file.
-        """
-        if size is not None and size > MAX_BYTES:
-            raise zipfile.BadZipFile(f"it declares a part of {size} bytes, expected at most {MAX_BYTES}")
-        return super().read(size)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    with _BoundedReads(path) as stream:
-        try:
-            contents = zipfile.ZipFile(stream)
-        except _FAULTS as fault:
-            raise DamagedArchiveError(f"'{path}' is damaged or truncated: {fault}.") from fault
-        with contents:
-            yield contents
-
-
 def _targets(contents: zipfile.ZipFile, archive: Archive, path: Path) -> dict[str, str]:
     """Map the members to unpack to their target paths relative to the data folder."""
     names = contents.namelist()
     for name in names:
-        if _leaves_folder(name):
+        if leaves_folder(name):
             raise DataError(
                 f"'{path}' is unsafe: its member '{name}' leads outside the data folder. Nothing was unpacked."
             )
@@ -167,11 +126,6 @@ def _targets(contents: zipfile.ZipFile, archive: Archive, path: Path) -> dict[st
         wanted = ", ".join(sorted(archive.parts))
         raise DamagedArchiveError(f"'{path}' contains no files of {wanted}: its content does not match its name.")
     return targets
-
-
-def _leaves_folder(name: str) -> bool:
-    """Check whether a member's path is absolute or contains "..", on any operating system."""
-    return any(kind(name).anchor or ".." in kind(name).parts for kind in (PurePosixPath, PureWindowsPath))
 
 
 def _write_member(contents: zipfile.ZipFile, member: str, goal: Path, to_jpg: bool) -> None:
@@ -184,7 +138,7 @@ def _write_member(contents: zipfile.ZipFile, member: str, goal: Path, to_jpg: bo
             raise ValueError(f"it has more than {MAX_BYTES} bytes")
         if to_jpg:
             content = png_to_jpg(content)
-    except _FAULTS as fault:
+    except ZIP_FAULTS as fault:
         raise DamagedArchiveError(
             f"'{contents.filename}' is damaged or truncated: '{member}' cannot be read ({fault})."
         ) from fault

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import tools.kitti.download
+import common.download
+from common.download import HttpSource, LocalSource
 from common.errors import DataError
-from tools.kitti.download import HttpSource, LocalSource
 from tools.kitti.preparation import Preparation, disk_errors, exclusive_run, merge_required_files
 from tools.kitti.required_files import required_files
 from tools.kitti.unpacking import StagingDir
@@ -41,7 +41,7 @@ def data(tmp_path):
 @pytest.fixture
 def prepare(server, archives, split, data, pool, monkeypatch):
     """Run all steps as the command does; return missing files and printed notes."""
-    monkeypatch.setattr(tools.kitti.download, "CHUNK", 1000)
+    monkeypatch.setattr(common.download, "CHUNK", 1000)
 
     def run(source=None, png=False, keep_archives=False, required=None):
         stop = threading.Event()

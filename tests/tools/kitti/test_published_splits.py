@@ -1,8 +1,8 @@
 import pytest
 
+from common.download import LocalSource
 from common.errors import DataError
 from datasets.splits import PUBLISHED_SPLITS
-from tools.kitti.download import LocalSource
 from tools.kitti.published_splits import SHA256, altered_lists, fetch_lists
 
 

@@ -94,7 +94,9 @@ class HttpSource:
 
         return self._retry_body(path, ask)
 
-    def fetch(self, path: str, folder: Path, size: int, on_bytes: Callable[[int], None]) -> Path:
+    def fetch(
+        self, path: str, folder: Path, size: int, on_bytes: Callable[[int], None], name: str | None = None
+    ) -> Path:
         """Download a file to ``folder/NAME``, via ``NAME.part``, from which an interrupted download resumes.
 
         Args:
@@ -102,6 +104,7 @@ class HttpSource:
             folder: target folder.
             size: bytes of the file, as returned by ``size``.
             on_bytes: called with the number of received bytes; negative if the server restarts the download.
+            name: NAME; None takes the last component of ``path``.
 
         Returns:
             The complete file.
@@ -109,7 +112,7 @@ class HttpSource:
         Raises:
             DataError: the file is unavailable, or its size differs from ``size``.
         """
-        goal = folder / path.rpartition("/")[2]
+        goal = folder / (name or path.rpartition("/")[2])
         if _size(goal) == size:
             on_bytes(size)
             return goal

@@ -3,10 +3,11 @@ import time
 
 import numpy as np
 import pytest
+from faulty_server import cut_after
 
-import tools.kitti.download
+import common.download
+from common.download import HttpSource, LocalSource, StoppedError
 from common.errors import DataError
-from tools.kitti.download import HttpSource, LocalSource, StoppedError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SIZE = len(CONTENT)
@@ -53,8 +54,8 @@ def test_complete_file_is_not_downloaded_again(server, fetch):
     assert fetch()[1] == SIZE and not server.requests
 
 
-def test_interrupted_connection_is_resumed(server, fetch, kit):
-    server.faults[PATH] = [kit.cut_after(100_000), 503, kit.cut_after(0), kit.cut_after(70_000)]
+def test_interrupted_connection_is_resumed(server, fetch):
+    server.faults[PATH] = [cut_after(100_000), 503, cut_after(0), cut_after(70_000)]
     path, reported = fetch()
     assert path.read_bytes() == CONTENT and reported == SIZE
     asked = _ranges(server)
@@ -77,16 +78,16 @@ def test_too_long_part_is_restarted(server, fetch, tmp_path):
     assert _ranges(server) == [None]
 
 
-def test_server_without_ranges_restarts_the_download(server, fetch, kit):
+def test_server_without_ranges_restarts_the_download(server, fetch):
     server.ranges = False
-    server.faults[PATH] = [kit.cut_after(100_000)]
+    server.faults[PATH] = [cut_after(100_000)]
     path, reported = fetch()
     assert path.read_bytes() == CONTENT and reported == SIZE
 
 
-def test_attempts_stop_without_progress(server, fetch, kit, tmp_path):
+def test_attempts_stop_without_progress(server, fetch, tmp_path):
     server.ranges = False
-    server.faults[PATH] = [kit.cut_after(100_000)] * 9
+    server.faults[PATH] = [cut_after(100_000)] * 9
     with pytest.raises(DataError, match=r"a_sync\.zip is unavailable.*3 attempts"):
         fetch()
     assert len(_ranges(server)) == 4  # one with progress, three without
@@ -137,7 +138,7 @@ def test_unreachable_server(tmp_path):
 
 
 def test_server_timeout(server, remote, monkeypatch):
-    monkeypatch.setattr(tools.kitti.download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(common.download, "TIMEOUT", 0.2)
     silence = threading.Event()
     server.faults[PATH] = [lambda handler, due: silence.wait(5)] * 3
     with pytest.raises(DataError, match=r"is unavailable.*timed out"):
@@ -151,7 +152,7 @@ def test_invalid_address():
 
 
 def test_stop_ends_a_download_and_keeps_its_part(server, tmp_path, remote, monkeypatch):
-    monkeypatch.setattr(tools.kitti.download, "CHUNK", 1000)
+    monkeypatch.setattr(common.download, "CHUNK", 1000)
     stop = threading.Event()
     with pytest.raises(StoppedError):
         HttpSource(server.url, stop).fetch(PATH, tmp_path, SIZE, lambda count: count and stop.set())
@@ -159,7 +160,7 @@ def test_stop_ends_a_download_and_keeps_its_part(server, tmp_path, remote, monke
 
 
 def test_stop_ends_the_pause_between_attempts(server, remote, monkeypatch):
-    monkeypatch.setattr(tools.kitti.download, "BACKOFF", 30.0)
+    monkeypatch.setattr(common.download, "BACKOFF", 30.0)
     server.faults[PATH] = [500] * 9
     stop = threading.Event()
     source = HttpSource(server.url, stop)
