@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from common.colormap import colour_range, colourise_disparity
-from common.video import Mp4Writer
+from common.video_writer import Mp4Writer
 
 SMOOTHING_SECONDS = 1.0
 CAMERA_RATE = 10.0  # frames per second of a video from a live camera

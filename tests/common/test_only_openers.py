@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OPENERS = {ROOT / "common" / "images.py", ROOT / "common" / "video.py"}
+OPENERS = {ROOT / "common" / name for name in ("images.py", "video.py", "video_writer.py")}
 FORBIDDEN = {"Image.open", "PIL.Image.open", "cv2.imread", "cv2.imreadmulti", "av.open", "iio.imread", "plt.imread"}
 FORBIDDEN_MODULES = {"imageio", "imageio_ffmpeg", "moviepy", "decord", "ffmpeg"}
 FORBIDDEN_NAMES = {"PIL.Image": {"open"}, "av": {"open"}, "cv2": {"imread", "imreadmulti", "VideoCapture"}}

@@ -14,7 +14,8 @@ from hostile import VICTIM_GREY, external_reference, playlists, write_video
 import common.video as video_module
 from common.errors import DataError, UserError
 from common.signatures import media_kind, video_format
-from common.video import Mp4Writer, open_container, open_video
+from common.video import open_container, open_video
+from common.video_writer import Mp4Writer
 from tools.demo.upload import read_upload
 from tools.video_import.sources import open_source
 

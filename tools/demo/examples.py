@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from common.video import Mp4Writer
+from common.video_writer import Mp4Writer
 from tools.synthetic.world import World
 
 SEED = 5

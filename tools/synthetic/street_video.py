@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.video import Mp4Writer
+from common.video_writer import Mp4Writer
 from datasets.cameras import BROWN, FISHEYE, Camera, rescale_and_validate
 from datasets.depth_maps import FAST, encode_depth_png
 from tools.synthetic.render import PinholeCamera, StreetRenderer
