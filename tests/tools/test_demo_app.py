@@ -239,6 +239,23 @@ def test_upload_comparison_pointer_point_cloud_and_download(open_browser, server
 
 
 @pytest.mark.slow
+def test_depth_under_the_pointer_disappears_with_its_picture(open_browser, photo, tmp_path):
+    from selenium.webdriver import ActionChains
+
+    browser = open_browser()
+    first = send(browser, photo)
+    image = browser.find_elements("css selector", "#compare img")[1]
+    browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", image)
+    ActionChains(browser).move_to_element_with_offset(image, 20, 20).perform()
+    is_hidden = "return document.getElementById('metres').hidden"
+    wait_for(lambda: text(browser, "#metres") and not browser.execute_script(is_hidden), "metres")
+    other = tmp_path / "other.png"
+    Image.fromarray(np.full((96, 160, 3), 120, np.uint8)).save(other)
+    send(browser, other, first)  # the pointer does not move
+    wait_for(lambda: browser.execute_script(is_hidden), "the depth to disappear")
+
+
+@pytest.mark.slow
 def test_page_makes_no_external_requests(open_browser, server, photo):
     import json
 
