@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import paddle
 import paddle.nn.functional as F
@@ -10,11 +11,60 @@ from paddle.nn.initializer import Uniform
 
 from layers.kernels.ops import operator
 
-# Smaller maps have many channels, for which Paddle's matrix product is as fast as the operator.
-PIXELS_FOR_OPERATOR = 400
-
 # Mean and standard deviation of red, green and blue, by which most ImageNet weights normalise images in [0, 1].
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Network = TypeVar("Network", bound=nn.Layer)
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """Convolve with zero padding, through oneDNN where its operator is available.
+
+    Args:
+        x: (B, I, H, W).
+        weight: (O, I / groups, h, w).
+        bias: (O,); None for zeros.
+        stride, padding, dilation: vertical and horizontal.
+        groups: of channels.
+
+    Returns:
+        (B, O, H', W').
+    """
+    fused = operator("convolution", x, weight)
+    if fused is None:
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    biases = paddle.zeros(weight.shape[:1]) if bias is None else bias
+    sizes = (list(stride), list(padding), list(dilation))
+    return fused(x, weight, biases, *sizes, groups, not x.stop_gradient, bias is not None)
+
+
+class Conv2D(nn.Conv2D):
+    """Paddle's convolution through ``convolve`` where that supports the layer's arguments."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        is_zero_padded = self._padding_mode == "zeros" and self._padding_algorithm == "EXPLICIT"
+        is_symmetric = len(self._updated_padding) == 2
+        if not is_zero_padded or not is_symmetric or self._data_format != "NCHW":
+            return super().forward(x)
+        sizes = (self._stride, self._updated_padding, self._dilation)
+        return convolve(x, self.weight, self.bias, *sizes, self._groups)
+
+
+def use_operators(network: Network) -> Network:
+    """Make the convolutions of a network, Paddle's own included, use our operators; parameters stay as they are."""
+    for layer in network.sublayers(include_self=True):
+        if type(layer) is nn.Conv2D:
+            layer.__class__ = Conv2D  # keeps names and values, which a new layer would not
+    return network
 
 
 def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0) -> nn.Conv2D:
@@ -58,22 +108,7 @@ class Conv3x3(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W); reflection needs H and W of at least 2."""
-        return _convolve(x, None, self.conv, double=False, elu=False)
-
-
-class ZeroPaddedConv3x3(nn.Conv2D):
-    """3x3 convolution of a ResNet: zero padding, no bias; keeps the size."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias_attr=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        fused = operator("convolution", x, self.weight)
-        if fused is None or math.prod(x.shape[2:]) < PIXELS_FOR_OPERATOR:
-            return super().forward(x)
-        no_bias = paddle.zeros(self.weight.shape[:1])
-        return fused(x, self.weight, no_bias, False, False, False)
+        return _convolve_block(x, None, self.conv, double=False, elu=False)
 
 
 class ConvBlock(nn.Layer):
@@ -85,7 +120,7 @@ class ConvBlock(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        return _convolve(x, None, self.conv.conv, double=False, elu=True)
+        return _convolve_block(x, None, self.conv.conv, double=False, elu=True)
 
     def upsampled(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """Upsample ``x`` by 2 (nearest neighbour), concatenate ``skip``, and apply the block.
@@ -97,16 +132,15 @@ class ConvBlock(nn.Layer):
         Returns:
             (B, out_channels, H, W).
         """
-        return _convolve(x, skip, self.conv.conv, double=True, elu=True)
+        return _convolve_block(x, skip, self.conv.conv, double=True, elu=True)
 
 
-def _convolve(x: Tensor, skip: Tensor | None, conv: nn.Conv2D, *, double: bool, elu: bool) -> Tensor:
+def _convolve_block(x: Tensor, skip: Tensor | None, conv: nn.Conv2D, *, double: bool, elu: bool) -> Tensor:
     """Upsample, concatenate, pad, convolve and apply ELU, in one operator if it is available."""
-    pixels = math.prod(x.shape[2:]) * (4 if double else 1)
     inputs = [x, conv.weight, conv.bias] if skip is None else [x, skip, conv.weight, conv.bias]
-    fused = operator("convolution" if skip is None else "skip_convolution", *inputs)
-    if fused and pixels >= PIXELS_FOR_OPERATOR:
-        return fused(*inputs, double, True, elu)
+    fused = operator("block" if skip is None else "skip_block", *inputs)
+    if fused:
+        return fused(*inputs, double, elu)
     if double:
         x = F.interpolate(x, scale_factor=2, mode="nearest")
     if skip is not None:

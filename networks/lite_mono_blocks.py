@@ -6,6 +6,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.initializer import Constant
 
+from layers.blocks import convolve
 from layers.channel_attention import ChannelAttention, FourierPositions
 from layers.drop_path import DropPath
 
@@ -51,7 +52,8 @@ class DepthwiseConv3x3(nn.Conv2D):
 
     def forward(self, x: Tensor, dilation: int) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        return F.conv2d(x, self.weight, padding=dilation, dilation=dilation, groups=x.shape[1])
+        sizes = (dilation, dilation)
+        return convolve(x, self.weight, None, padding=sizes, dilation=sizes, groups=x.shape[1])
 
 
 class DilatedBlock(nn.Layer):

@@ -7,6 +7,7 @@ from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute as recomputed
 
 from common.registry import POSE_MODELS, load
+from layers.blocks import use_operators
 from layers.geometry import transformation_from_parameters
 from networks.build import DEFAULT_NETWORK, build_depth_network, pose_encoder_name
 from networks.depth_decoder import DepthDecoder
@@ -75,6 +76,7 @@ class Monodepth(nn.Layer):
         if predictive_mask:
             num_sources = len(self.temporal_sources) + use_stereo
             self._add("predictive_mask", DepthDecoder(num_ch_enc, self.scales, num_sources, self.encoder.strides))
+        use_operators(self)
 
     def _add(self, role: str, network: nn.Layer) -> None:
         self.add_sublayer(role, network)

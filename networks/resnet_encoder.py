@@ -1,28 +1,15 @@
 """ResNet encoders for one image or several stacked ones (supplementary material, table 5)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import paddle
 from paddle import Tensor, nn
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock, ResNet
 
-from layers.blocks import ZeroPaddedConv3x3
 from layers.initialisation import initialise_kaiming
 from networks.depth_decoder import RESNET_STRIDES, DepthDecoder
 
-
-class _BasicBlock(BasicBlock):
-    """The block of ResNet18 and ResNet34, with convolutions that can use our C++ operators."""
-
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, *others: Any, **more: Any) -> None:
-        super().__init__(inplanes, planes, stride, *others, **more)
-        if stride == 1:
-            self.conv1 = ZeroPaddedConv3x3(inplanes, planes)
-        self.conv2 = ZeroPaddedConv3x3(planes, planes)
-
-
-BLOCKS = {18: _BasicBlock, 34: _BasicBlock, 50: BottleneckBlock, 101: BottleneckBlock, 152: BottleneckBlock}
+BLOCKS = {18: BasicBlock, 34: BasicBlock, 50: BottleneckBlock, 101: BottleneckBlock, 152: BottleneckBlock}
 
 # Normalisation that the published weights were trained with, for all three channels.
 IMAGE_MEAN = 0.45

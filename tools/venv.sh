@@ -44,6 +44,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     fi
     echo "Installing $requirements into .venv" >&2
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-operators.txt >&2
     echo "$wanted" > "$stamp"
 fi
 echo "$PWD/.venv/bin/python"

@@ -37,15 +37,17 @@ def operator(name: str, *inputs: Tensor) -> Callable[..., Tensor] | None:
     """Look up an operator for the given inputs.
 
     Args:
-        name: "photometric", "warp", "convolution" or "skip_convolution" (``source/operators.cc``).
+        name: "photometric", "warp" (``source/operators.cc``), "convolution", "block" or "skip_block"
+            (``source/convolution_operators.cc``).
         inputs: the tensors to call it with.
 
     Returns:
-        The operator; None if operators are disabled, the device is not the CPU, or an input is not float32.
+        The operator; None if operators are disabled, the device is not the CPU, an input is not float32, or the
+        operator needs oneDNN, which is unavailable.
     """
     if _operators is None or paddle.get_device() != "cpu" or any(x.dtype != paddle.float32 for x in inputs):
         return None
-    return getattr(_operators, f"monodepth_{name}")
+    return getattr(_operators, f"monodepth_{name}", None)
 
 
 def use_kernels(mode: str) -> bool:

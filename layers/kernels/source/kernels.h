@@ -24,18 +24,39 @@ void warp_forward(const float* image, const float* depth, const float* homograph
 void warp_backward(const float* image, const float* depth, const float* homography, const float* offset,
                    const float* warped_grad, Size size, float* depth_grad, float* homography_grad, float* offset_grad);
 
-// convolution.cc: 3x3 convolution of stride 1 with reflection or zero padding, then an optional ELU. The input is `x`,
-// upsampled by 2 (nearest neighbour) if `doubled`, concatenated along the channels with `skip` if there is one.
+// convolution.cc: convolution, then an optional ELU. The input is `x`, upsampled by 2 (nearest neighbour) if `doubled`,
+// concatenated along the channels with `skip` if there is one, and padded with zeros or, if `reflect`, by reflection.
 struct Convolution {
-  Size output;  // `channels` of the output
-  int64_t x_channels, skip_channels;
+  Size x;  // before upsampling
+  int64_t skip_channels, groups;
+  int64_t window[2], stride[2], padding[2], dilation[2];  // vertical, horizontal
   bool doubled, reflect, elu;
+  Size output;
+
+  int64_t inputs() const { return x.channels + skip_channels; }
+  int64_t input_height() const { return x.height * (doubled ? 2 : 1); }
+  int64_t input_width() const { return x.width * (doubled ? 2 : 1); }
+  bool gathered() const { return doubled || reflect || skip_channels; }  // a 3x3 window, stride and padding 1
 };
 void convolution_forward(const Convolution& conv, const float* x, const float* skip, const float* weight,
                          const float* bias, float* y);
-void convolution_input_grad(const Convolution& conv, const float* y, const float* y_grad, const float* weight,
-                            float* x_grad, float* skip_grad);
-void convolution_weight_grad(const Convolution& conv, const float* x, const float* skip, const float* y,
-                             const float* y_grad, float* weight_grad, float* bias_grad);
+// `x_grad`, `skip_grad` and `bias_grad` are null if they are not needed.
+void convolution_backward(const Convolution& conv, const float* x, const float* skip, const float* weight,
+                          const float* y, const float* y_grad, float* x_grad, float* skip_grad, float* weight_grad,
+                          float* bias_grad);
+
+// convolution_input.cc: for `gathered` convolutions, the input of some images with one pixel of padding,
+// (images, inputs, height + 2, width + 2), and the way back of its gradient, which it overwrites.
+void gather_input(const Convolution& conv, const float* x, const float* skip, int64_t images, float* padded);
+void scatter_input_grad(const Convolution& conv, float* padded, int64_t images, float* x_grad, float* skip_grad);
+
+// convolution_narrow.cc: the same as convolution_forward and _backward for `gathered` convolutions with few outputs.
+bool is_narrow(const Convolution& conv);
+void narrow_forward(const Convolution& conv, const float* x, const float* skip, const float* weight,
+                    const float* bias, float* y);
+void narrow_weight_grad(const Convolution& conv, const float* x, const float* skip, const float* y_grad,
+                        float* weight_grad);
+void narrow_input_grad(const Convolution& conv, const float* weight, const float* y_grad, float* x_grad,
+                       float* skip_grad);
 
 }  // namespace monodepth
