@@ -1,7 +1,6 @@
 """Attention between channels, and Fourier codes of positions: El-Nouby et al., "XCiT", NeurIPS 2021."""
 
-import math
-
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
@@ -65,14 +64,14 @@ def fourier_codes(height: int, width: int) -> Tensor:
     Returns:
         (1, 64, height, width): 32 channels for y, then 32 for x.
     """
-    exponents = 2 * paddle.arange(NUM_FREQUENCIES // 2, dtype="float32") / NUM_FREQUENCIES
-    periods = LONGEST_PERIOD**exponents
-    codes = []
-    for size in (height, width):
-        angles = paddle.arange(1, size + 1, dtype="float32") * (2 * math.pi / (size + 1e-6))
-        angles = angles.unsqueeze(1) / periods  # (size, 16)
-        codes.append(paddle.stack([angles.sin(), angles.cos()], axis=2).flatten(1).t())  # (32, size)
-    of_y, of_x = codes
-    of_y = of_y.unsqueeze(2).expand([NUM_FREQUENCIES, height, width])
-    of_x = of_x.unsqueeze(1).expand([NUM_FREQUENCIES, height, width])
+    shape = [NUM_FREQUENCIES, height, width]
+    of_y = paddle.to_tensor(_codes_of_axis(height)).unsqueeze(2).expand(shape)
+    of_x = paddle.to_tensor(_codes_of_axis(width)).unsqueeze(1).expand(shape)
     return paddle.concat([of_y, of_x]).unsqueeze(0)
+
+
+def _codes_of_axis(size: int) -> np.ndarray:
+    """Return float32 (32, size). In NumPy, so that a static graph has them as constants."""
+    periods = LONGEST_PERIOD ** (2 * np.arange(NUM_FREQUENCIES // 2) / NUM_FREQUENCIES)
+    angles = np.arange(1, size + 1) * (2 * np.pi / (size + 1e-6)) / periods[:, np.newaxis]  # (16, size)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=1).reshape(NUM_FREQUENCIES, size).astype(np.float32)

@@ -83,7 +83,7 @@ class SqueezeExcitation(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        means = x.mean(axis=[2, 3], keepdim=True)  # (B, C, 1, 1)
+        means = F.adaptive_avg_pool2d(x, 1)  # (B, C, 1, 1)
         return x * F.hardsigmoid(self.expand(F.relu(self.reduce(means))))
 
 

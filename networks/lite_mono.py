@@ -67,9 +67,11 @@ class LiteMonoEncoder(nn.Layer):
         num_ch_enc: channels of the features, finest first.
         strides: input size over feature size.
         first_convolution: name of the weight that sees the image.
+        depends_on_size: a traced network has one image size, which dilations and codes of positions follow.
     """
 
     strides = (4, 8, 16)
+    depends_on_size = True
     first_convolution = "downsample_layers.0.0.conv.weight"
 
     def __init__(self, variant: Variant) -> None:
@@ -100,11 +102,11 @@ class LiteMonoEncoder(nn.Layer):
         images = (images - IMAGE_MEAN) / IMAGE_STD
         averages = averaged_down(images, 3)
         entry = self.stem2(paddle.concat([self.downsample_layers[0](images), averages[0]], axis=1))
-        features: list[Tensor] = []
-        for i, (stage, dilations) in enumerate(zip(self.stages, self.variant.dilations(images.shape[2]), strict=True)):
-            if i:
-                entry = self.downsample_layers[i](paddle.concat([entry, features[-1], averages[i]], axis=1))
-            features.append(stage(entry, dilations))
+        dilations = self.variant.dilations(images.shape[2])
+        features = [self.stages[0](entry, dilations[0])]
+        for i in range(1, len(self.stages)):
+            entry = self.downsample_layers[i](paddle.concat([entry, features[-1], averages[i]], axis=1))
+            features.append(self.stages[i](entry, dilations[i]))
         return features
 
 

@@ -130,10 +130,10 @@ class Stage(nn.LayerList):
 
     def forward(self, x: Tensor, dilations: Sequence[int]) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W); ``dilations`` has one entry per dilated block."""
-        *others, last = self
-        for block, dilation in zip(others, dilations, strict=True):
-            x = block(x, dilation)
-        return last(x)
+        # By index: Paddle's conversion to a static graph knows neither ``zip(strict=True)`` nor starred assignment.
+        for i in range(len(dilations)):
+            x = self[i](x, dilations[i])
+        return self[len(dilations)](x)
 
 
 def averaged_down(images: Tensor, count: int) -> list[Tensor]:

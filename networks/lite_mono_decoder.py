@@ -12,6 +12,14 @@ from layers.blocks import Conv3x3, ConvBlock
 NUM_STAGES = 3
 
 
+class DoubledBilinearly(nn.Layer):
+    """Bilinear upsampling by 2, corners not aligned. A layer, so that an export can replace it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2 * H, 2 * W)."""
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 class LiteMonoDecoder(nn.Layer):
     """A decoder of half the encoder's widths, with bilinear upsampling; one sigmoid map per scale.
 
@@ -45,6 +53,7 @@ class LiteMonoDecoder(nn.Layer):
             channels = widths[stage]
         blocks.extend(Conv3x3(widths[s], 1) for s in self.scales)
         self.decoder = nn.LayerList(blocks)
+        self.doubling = DoubledBilinearly()
         self.unused_prefixes = tuple(f"decoder.{i}." for i in range(len(blocks), 3 * NUM_STAGES))
         for layer in self.sublayers():
             if isinstance(layer, nn.Conv2D):
@@ -56,16 +65,11 @@ class LiteMonoDecoder(nn.Layer):
         outputs = {}
         x = features[-1]
         for i, stage in enumerate(reversed(range(NUM_STAGES))):
-            x = _upsampled(self.decoder[2 * i](x))  # (B, C, H / 2**(stage + 1), W / 2**(stage + 1))
+            x = self.doubling(self.decoder[2 * i](x))  # (B, C, H / 2**(stage + 1), W / 2**(stage + 1))
             if stage:
                 x = paddle.concat([x, features[stage - 1]], axis=1)
             x = self.decoder[2 * i + 1](x)
             if stage in self.scales:
                 to_disp = self.decoder[2 * NUM_STAGES + self.scales.index(stage)]
-                outputs[stage] = F.sigmoid(_upsampled(to_disp(x)))
+                outputs[stage] = F.sigmoid(self.doubling(to_disp(x)))
         return outputs
-
-
-def _upsampled(x: Tensor) -> Tensor:
-    """Upsample by 2, bilinearly."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -126,8 +126,11 @@ def _write(folder: Path, predictor: "DepthPredictor", info: ExportInfo) -> None:
     write_paddle(model, folder / MODEL)
     if "onnx" in info.formats:
         unit = "scene units" if info.scale is None else "metres"
+        sides = "height width"
+        if info.bare and model.fixed_size:
+            sides = " ".join(map(str, model.fixed_size))
         about = {
-            "input": "batch 3 height width" if info.bare else "batch height width 3",
+            "input": f"batch 3 {sides}" if info.bare else "batch height width 3",
             "output": "scaled_disp" if info.bare else "depth",
             "unit": "1 / scene units" if info.bare else unit,
             "weights": info.weights,

@@ -12,8 +12,9 @@ from paddle import nn
 from paddle.static import InputSpec
 
 from common.errors import UserError
-from inference.export.traced_network import CoreModel, EndToEndModel, upsampled_by_phases
+from inference.export.traced_network import CoreModel, EndToEndModel, doubled_by_phases, upsampled_by_phases
 from layers.blocks import ConvBlock
+from networks.lite_mono_decoder import DoubledBilinearly
 
 OPSET = 17
 ONNX_NEEDS = (
@@ -33,17 +34,25 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_paddle(model: EndToEndModel | CoreModel, stem: Path) -> None:
-    """Write ``STEM.json`` and ``STEM.pdiparams``, for any batch size and image size."""
-    shape, kind = ([None, 3, None, None], "float32") if isinstance(model, CoreModel) else ([None] * 3 + [3], "uint8")
+    """Write ``STEM.json`` and ``STEM.pdiparams``, for any batch size and, unless the model has one, any image size."""
+    if isinstance(model, CoreModel):
+        shape, kind = [None, 3, *(model.fixed_size or (None, None))], "float32"
+    else:
+        shape, kind = [None, None, None, 3], "uint8"
     model.eval()
     blocks = [layer for layer in model.sublayers() if isinstance(layer, ConvBlock)]
+    doublings = [layer for layer in model.sublayers() if isinstance(layer, DoubledBilinearly)]
     for block in blocks:
         block.upsampled = functools.partial(upsampled_by_phases, block)
+    for doubling in doublings:
+        doubling.forward = doubled_by_phases
     try:
         paddle.jit.save(model, str(stem), input_spec=[InputSpec(shape, kind, name="images")])
     finally:
         for block in blocks:
             del block.upsampled
+        for doubling in doublings:
+            del doubling.forward
 
 
 def cast_weights_fp16(model: nn.Layer) -> None:

@@ -46,12 +46,17 @@ class CoreModel(nn.Layer):
 
     Args:
         predictor: Networks and depth range.
+
+    Attributes:
+        fixed_size: (h, w) if the networks are traced for one size, None if for any.
     """
 
     def __init__(self, predictor: "DepthPredictor") -> None:
         super().__init__()
         self.model = predictor.model
         self.depth_range = predictor.depth_range
+        depends_on_size = any(getattr(layer, "depends_on_size", False) for layer in self.model.sublayers())
+        self.fixed_size = predictor.size if depends_on_size else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict scaled disparity (B, h, w), 1 / depth in scene units.
@@ -129,6 +134,18 @@ def upsampled_by_phases(block: ConvBlock, x: Tensor, skip: Tensor | None) -> Ten
     if skip is not None:
         y = y + F.conv2d(F.pad(skip, [1, 1, 1, 1], mode="reflect"), conv.weight[:, x.shape[1] :])
     return F.elu(y)
+
+
+def doubled_by_phases(x: Tensor) -> Tensor:
+    """Compute ``DoubledBilinearly``, which neither Paddle's oneDNN engine nor Paddle2ONNX can, with additions.
+
+    In each direction, a pixel becomes two: 3/4 of it, and 1/4 of the previous or the next one, at a border of itself.
+    """
+    x = F.pad(x, [1, 1, 1, 1], mode="replicate")
+    rows = [0.75 * x[:, :, 1:-1] + 0.25 * neighbour for neighbour in (x[:, :, :-2], x[:, :, 2:])]
+    x = paddle.stack(rows, axis=3).flatten(2, 3)  # (B, C, 2H, W + 2)
+    columns = [0.75 * x[..., 1:-1] + 0.25 * neighbour for neighbour in (x[..., :-2], x[..., 2:])]
+    return paddle.stack(columns, axis=4).flatten(3, 4)  # (B, C, 2H, 2W)
 
 
 def _phase(second: int) -> Tensor:
