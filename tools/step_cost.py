@@ -2,7 +2,7 @@
 
 Example: python tools/step_cost.py --batch_size 12 --tflops 312 --bandwidth 2.0
 
-The command runs one small batch on the CPU and counts the networks' convolutions, which are nearly all of the work.
+The command runs one small batch on the CPU and counts the networks' multiply-accumulates, nearly all of the work.
 """
 
 import argparse
@@ -69,23 +69,26 @@ def count(opt) -> dict[str, int]:
     from paddle import nn
 
     from datasets.batch import prepare_batch
+    from networks.cost import count_macs
     from tools.benchmarks.step_benchmark import random_batch
     from training.setup import build_model
 
     model = build_model(opt)
-    counted = {"operations": 0, "activation_bytes": 0}
+    counted = {"activation_bytes": 0}
 
     def add(layer, inputs, output) -> None:
         counted["activation_bytes"] += output.size * BYTES_OF_FLOAT
-        if isinstance(layer, nn.Conv2D):
-            counted["operations"] += 2 * output.size * layer.weight.size // layer.weight.shape[0]
 
     for layer in model.sublayers():
-        if isinstance(layer, (nn.Conv2D, nn.BatchNorm2D, nn.ReLU, nn.MaxPool2D)):
+        if isinstance(layer, (nn.Conv2D, nn.BatchNorm2D, nn.ReLU, nn.MaxPool2D, nn.Linear, nn.LayerNorm)):
             layer.register_forward_post_hook(add)
     batch = prepare_batch(random_batch(opt), opt.scales)
-    model(batch)
-    return {**counted, "parameter_bytes": BYTES_OF_FLOAT * sum(p.size for p in model.parameters())}
+    operations = 2 * count_macs(model, lambda: model(batch))
+    return {
+        **counted,
+        "operations": operations,
+        "parameter_bytes": BYTES_OF_FLOAT * sum(p.size for p in model.parameters()),
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+"""Print what depth networks cost at a given input size: parameters, multiply-accumulates, memory and time.
+
+Example: python tools/model_info.py resnet18 lite_mono efficientnet_lite0 --height 192 --width 640 --repeat 10
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.environment import prepare_environment, run_script
+from common.errors import OptionsError
+from common.option_types import OptionParser
+from common.registry import DEPTH_NETWORKS
+from serialization.weights_folder import is_input_size
+
+if TYPE_CHECKING:
+    from paddle import nn
+
+MEGABYTE = 1e6
+LEGEND = """\
+params: millions, without the running statistics of batch norm. GMACs: multiply-accumulates of convolutions, linear
+layers and attention for one image. weights, predict, train: megabytes of the weights, of the tensors that one prediction
+needs at once, and of those that the forward pass of one image keeps for its backward pass."""
+
+
+def main() -> None:
+    """Parse the command line and print one row per network."""
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"(default: all) {', '.join(DEPTH_NETWORKS)}")
+    parser.add_argument("--height", type=int, default=192, help="input height, pixels (default: 192)")
+    parser.add_argument("--width", type=int, default=640, help="input width, pixels (default: 640)")
+    parser.add_argument(
+        "--repeat", type=int, default=0, help="also time so many predictions of each network, in turn (default: 0)"
+    )
+    args = parser.parse_args()
+    names = args.networks or list(DEPTH_NETWORKS)
+    unknown = [name for name in names if name not in DEPTH_NETWORKS]
+    if unknown:
+        raise OptionsError(f"NETWORK: got {', '.join(unknown)}, allowed: {', '.join(DEPTH_NETWORKS)}")
+    if not is_input_size(args.height, args.width):
+        raise OptionsError(f"--height and --width: got {args.height} and {args.width}, allowed: multiples of 32")
+    prepare_environment()
+    print_costs(names, (args.height, args.width), args.repeat)
+
+
+def print_costs(names: Sequence[str], size: tuple[int, int], repeat: int) -> None:
+    """Print the table.
+
+    Args:
+        names: keys of ``DEPTH_NETWORKS``.
+        size: height and width of the image.
+        repeat: predictions to time; 0 leaves out the column.
+    """
+    import paddle
+
+    paddle.set_device("cpu")
+    predictions = {name: depth_prediction(name, size) for name in names}
+    timed = {name: run for name, (_, run) in predictions.items()} if repeat else {}
+    seconds = fastest(timed, repeat)
+    width = max(map(len, names))
+    time_header = "  ms/image" if repeat else ""
+    print(f"{size[1]}x{size[0]}\n{'network':<{width}}  params  GMACs  weights  predict  train{time_header}")
+    for name, (network, run) in predictions.items():
+        row = cost_row(network, run)
+        time_column = f"  {1e3 * seconds[name]:8.1f}" if repeat else ""
+        print(f"{name:<{width}}  {row}{time_column}", flush=True)
+    print(LEGEND)
+
+
+def depth_prediction(name: str, size: tuple[int, int]) -> tuple["nn.Layer", Callable[[], object]]:
+    """Build a depth network for the finest scale, and a function that predicts one image with it."""
+    import paddle
+    from paddle import nn
+
+    from networks.build import build_depth_network
+
+    encoder, decoder = build_depth_network(name, (0,))
+    network = nn.LayerList([encoder, decoder])
+    network.eval()
+    image = paddle.zeros([1, 3, *size])
+    return network, lambda: decoder(encoder(image))
+
+
+def cost_row(network: "nn.Layer", run: Callable[[], object]) -> str:
+    """Count the operations and memory of one prediction, and format them."""
+    import paddle
+
+    from networks.cost import count_macs, count_parameters
+
+    parameters = count_parameters(network)
+    with paddle.no_grad():
+        macs = count_macs(network, run)
+        predict = peak_memory(run)[0]
+    train = peak_memory(run)[1]
+    return (
+        f"{parameters / 1e6:6.1f}  {macs / 1e9:5.1f}  {4 * parameters / MEGABYTE:7.1f}  {predict / MEGABYTE:7.1f}  "
+        f"{train / MEGABYTE:5.0f}"
+    )
+
+
+def peak_memory(run: Callable[[], object]) -> tuple[int, int]:
+    """Return the most bytes of tensors in a call, and the bytes that it keeps with its result."""
+    from paddle.base import core
+
+    before = core.host_memory_stat_current_value("Allocated", 0)
+    core.host_memory_stat_reset_peak_value("Allocated", 0)
+    result = run()
+    kept = core.host_memory_stat_current_value("Allocated", 0) - before
+    peak = core.host_memory_stat_peak_value("Allocated", 0) - before
+    del result
+    return peak, kept
+
+
+def fastest(runs: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
+    """Return the shortest time of each function in seconds, after one call to warm up; they take turns."""
+    import paddle
+
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    with paddle.no_grad():
+        for i in range(repeat + 1 if runs else 0):
+            for name, run in runs.items():
+                start = time.perf_counter()
+                run()
+                if i:
+                    times[name].append(time.perf_counter() - start)
+    return {name: min(each) for name, each in times.items()}
+
+
+if __name__ == "__main__":
+    run_script(main)
