@@ -16,7 +16,6 @@ from common.environment import prepare_environment, run_script
 from common.errors import OptionsError
 from common.option_types import OptionParser
 from common.registry import DEPTH_NETWORKS
-from serialization.weights_folder import is_input_size
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 MEGABYTE = 1e6
 LEGEND = """\
 params: millions, without the running statistics of batch norm. GMACs: multiply-accumulates of convolutions, linear
-layers and attention for one image. weights, predict, train: megabytes of the weights, of the tensors that one prediction
+layers and attention for one image. weights, predict, train: megabytes of the weights, of the tensors that a prediction
 needs at once, and of those that the forward pass of one image keeps for its backward pass."""
 
 
@@ -42,9 +41,11 @@ def main() -> None:
     unknown = [name for name in names if name not in DEPTH_NETWORKS]
     if unknown:
         raise OptionsError(f"NETWORK: got {', '.join(unknown)}, allowed: {', '.join(DEPTH_NETWORKS)}")
+    prepare_environment()
+    from serialization.weights_folder import is_input_size
+
     if not is_input_size(args.height, args.width):
         raise OptionsError(f"--height and --width: got {args.height} and {args.width}, allowed: multiples of 32")
-    prepare_environment()
     print_costs(names, (args.height, args.width), args.repeat)
 
 
