@@ -3,7 +3,9 @@
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,6 +21,12 @@ from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_si
 from layers.geometry import disp_to_depth
 from serialization.weights_download import resolve_weights
 from serialization.weights_folder import WeightsInfo, read_weights_info
+
+if TYPE_CHECKING:
+    from inference.export.engines import Run
+
+
+ENGINES = ("auto", "paddle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,11 @@ class DepthPredictor:
         size: (height, width) of the network input.
         min_depth, max_depth: Depth at disparity 1 and 0, scene units.
         scale: Metres per scene unit; None if unknown.
+        engine: "auto" predicts images on a CPU with ``inference.fast_network``, which copies the weights at the first
+            image: the results do not follow later changes. "paddle" always runs the layers.
+
+    Raises:
+        ValueError: ``engine`` is unknown.
 
     Attributes:
         info: Training settings stored with the weights; None if there are none.
@@ -58,6 +71,7 @@ class DepthPredictor:
         min_depth: float = DEFAULT_DEPTH_RANGE[0],
         max_depth: float = DEFAULT_DEPTH_RANGE[1],
         scale: float | None = None,
+        engine: str = "paddle",
     ) -> None:
         self.model = model
         self.size = size
@@ -65,6 +79,9 @@ class DepthPredictor:
         self.scale = scale
         self.info: WeightsInfo | None = None
         self.left_out: tuple[str, ...] = ()
+        if engine not in ENGINES:
+            raise ValueError(f"engine: got {engine!r}, allowed: {', '.join(ENGINES)}")
+        self._engine = engine
         model.eval()
 
     @classmethod
@@ -79,6 +96,7 @@ class DepthPredictor:
         max_depth: float | None = None,
         scale: float | None = None,
         dataset: str = "kitti",
+        engine: str = "auto",
     ) -> "DepthPredictor":
         """Build the depth networks of a weights folder and load their weights.
 
@@ -91,6 +109,7 @@ class DepthPredictor:
             scale: Metres per scene unit; None uses ``metres_per_unit`` of ``weights.json``, else the dataset's stereo
                 factor if the weights were trained on stereo pairs (``use_stereo``), else the scale is unknown.
             dataset: Dataset that the weights were trained on, a key of ``DATASETS``.
+            engine: As in the constructor.
 
         Raises:
             WeightsError: A file is missing or damaged, or does not fit the networks.
@@ -104,7 +123,7 @@ class DepthPredictor:
         if scale is None and info:
             scale = info.metres_per_unit or (dataset_class(dataset).STEREO_SCALE_FACTOR if info.use_stereo else None)
         size = input_size(info, height, width)
-        predictor = cls(model, size, min_depth=nearest, max_depth=farthest, scale=scale)
+        predictor = cls(model, size, min_depth=nearest, max_depth=farthest, scale=scale, engine=engine)
         predictor.info = info
         predictor.left_out = tuple(
             f"{role}: {name}"
@@ -134,9 +153,26 @@ class DepthPredictor:
         if not len(images):
             return []
         colours = np.stack([self._network_input(image) for image in images])  # (B, 3, height, width)
-        batch = prepare_batch({"color/0/0": colours}, scales=(0,))
-        scaled_disps = self.predict({"color_aug/0/0": batch["color/0/0"]}, post_process)
+        if self.fast_network is None:
+            batch = prepare_batch({"color/0/0": colours}, scales=(0,))
+            scaled_disps = self.predict({"color_aug/0/0": batch["color/0/0"]}, post_process)
+        else:
+            batch = colours.astype(np.float32) / 255
+            if post_process:
+                batch = np.concatenate([batch, batch[:, :, :, ::-1]])
+            scaled_disps = self.fast_network(batch)
+            if post_process:
+                scaled_disps = _blended(scaled_disps)
         return [self._at_size(disp, image.shape[:2]) for disp, image in zip(scaled_disps, images, strict=True)]
+
+    @cached_property
+    def fast_network(self) -> "Run | None":
+        """The networks in a faster engine; None if there is none for the device, or the layers shall run."""
+        if self._engine == "paddle":
+            return None
+        from inference.fast_network import open_fast_network
+
+        return open_fast_network(self)
 
     def _network_input(self, image: np.ndarray) -> np.ndarray:
         """Resize an image to the input size: uint8 (3, height, width)."""
@@ -173,10 +209,7 @@ class DepthPredictor:
         if post_process:
             batch = {key: paddle.concat([images, images.flip(3)], axis=0) for key, images in batch.items()}
         scaled_disps = to_scaled_disp(self.model(batch)["disp/0"], *self.depth_range)
-        if post_process:
-            plain, mirrored = np.split(scaled_disps, 2)
-            scaled_disps = post_process_disparity(plain, mirrored[:, :, ::-1]).astype(np.float32)
-        return scaled_disps
+        return _blended(scaled_disps) if post_process else scaled_disps
 
     def predict_all(self, batches: Iterable[Mapping], post_process: bool = False) -> np.ndarray:
         """Predict all frames of a loader in its order: float32 (N, H, W).
@@ -195,6 +228,12 @@ def to_scaled_disp(disp: Tensor, min_depth: float, max_depth: float) -> np.ndarr
     """Convert the network output (B, 1, H, W) in [0, 1] to scaled disparity, float32 (B, H, W)."""
     scaled_disp, _ = disp_to_depth(disp, min_depth, max_depth)
     return scaled_disp.squeeze(1).numpy()
+
+
+def _blended(scaled_disps: np.ndarray) -> np.ndarray:
+    """Blend the disparities (2 B, H, W) of images and their mirror images: float32 (B, H, W)."""
+    plain, mirrored = np.split(scaled_disps, 2)
+    return post_process_disparity(plain, mirrored[:, :, ::-1]).astype(np.float32)
 
 
 def post_process_disparity(disp: np.ndarray, mirrored_disp: np.ndarray) -> np.ndarray:

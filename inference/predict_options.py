@@ -13,7 +13,7 @@ from common.option_types import OptionParser, add_argument, checked, option, ref
 from inference.writers import WRITERS
 from options import OPTION_FIELDS
 
-ENGINES = ("paddle", "inference", "onnx")
+ENGINES = ("auto", "paddle", "inference", "onnx")
 
 _predict = partial(option, "predict")
 
@@ -61,8 +61,9 @@ class PredictOptions:
         None, "horizontal field of view, degrees, instead of --intrinsics (default: none)", above=0
     )
     engine: str = _predict(
-        "paddle",
-        "runtime; inference (Paddle Inference) and onnx (ONNX Runtime) run a model of tools/export_model.py",
+        "auto",
+        "runtime; auto predicts on a CPU with ONNX Runtime, paddle with Paddle's layers; inference (Paddle Inference) "
+        "and onnx (ONNX Runtime) run a model of tools/export_model.py",
         choices=ENGINES,
     )
     max_frames: int | None = _predict(
@@ -119,7 +120,7 @@ class PredictOptions:
                 f"{needing[0]} needs intrinsics. Pass --intrinsics FILE, --intrinsics kitti for KITTI images, or "
                 "--fov DEGREES (horizontal)."
             )
-        if self.kernels == "on" and self.engine != "paddle":
+        if self.kernels == "on" and self.engine not in ("auto", "paddle"):
             yield f"--kernels on has no effect with --engine {self.engine}. Remove one of them."
         if self.min_depth is not None and self.max_depth is not None and self.min_depth >= self.max_depth:
             yield f"--min_depth ({self.min_depth}) must be below --max_depth ({self.max_depth})."

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from common.colormap import colourise_disparity
-from datasets.depth_maps import encode_depth_png
+from datasets.depth_maps import FAST, encode_depth_png
 from evaluation.metrics.point_cloud import back_project
 
 if TYPE_CHECKING:  # imports Paddle, which a mistyped option must not wait for
@@ -69,7 +69,7 @@ class Writer:
 def write_picture(stream: BinaryIO, result: PredictedImage) -> None:
     """Write a PNG (H, 2 W): the image and, to its right, the coloured disparity; near is bright, far is dark."""
     picture = np.concatenate([result.image, colourise_disparity(result.prediction.scaled_disp)], axis=1)
-    Image.fromarray(picture).save(stream, format="PNG")
+    Image.fromarray(picture).save(stream, format="PNG", compress_level=FAST)
 
 
 def write_disp_npy(stream: BinaryIO, result: PredictedImage) -> None:
@@ -84,12 +84,12 @@ def write_depth_npy(stream: BinaryIO, result: PredictedImage) -> None:
 
 def write_depth_png(stream: BinaryIO, result: PredictedImage) -> None:
     """Write a 16-bit grey PNG (H, W) as in KITTI: metres * 256, up to 255.99 m. 0 (unknown) is never written."""
-    stream.write(encode_depth_png(result.prediction.depth))
+    stream.write(encode_depth_png(result.prediction.depth, compress_level=FAST))
 
 
 def write_depth_mm(stream: BinaryIO, result: PredictedImage) -> None:
     """Write a 16-bit grey PNG (H, W): millimetres, up to 65.535 m. 0 (unknown) is never written."""
-    stream.write(encode_depth_png(result.prediction.depth, steps_per_metre=1000))
+    stream.write(encode_depth_png(result.prediction.depth, steps_per_metre=1000, compress_level=FAST))
 
 
 def write_ply(stream: BinaryIO, result: PredictedImage) -> None:

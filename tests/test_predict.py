@@ -358,7 +358,7 @@ def test_operators_are_compiled_for_long_runs(run, images, video, monkeypatch, n
     asked = []
     monkeypatch.setattr("layers.kernels.ops.use_kernels", asked.append)
     path = video if name == video.name else images / name
-    assert run(path, "--max_frames", 1, "--kernels", "auto", *words) == []
+    assert run(path, "--max_frames", 1, "--kernels", "auto", "--engine", "paddle", *words) == []
     assert asked == [mode]
 
 

@@ -44,7 +44,7 @@ def main() -> None:
     check_writable(args.out.absolute().parent)
     frames = _frames(args.images)
     prepare_environment()
-    predictor = predictor_from(args)
+    predictor = predictor_from(args, engine="paddle")  # the layers are what it compares with
     info = ExportInfo(
         formats=_formats(args.format),
         height=predictor.size[0],

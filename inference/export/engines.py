@@ -42,22 +42,36 @@ def open_onnx(folder: Path, device: str) -> Run:
     """Open a model with ONNX Runtime.
 
     Raises:
-        UserError: ONNX Runtime is not installed, or has no CUDA support.
+        UserError: As for ``onnx_session``.
+    """
+    return onnx_session(str(folder / f"{MODEL}.onnx"), device, "images")
+
+
+def onnx_session(model: str | bytes, device: str, name: str) -> Run:
+    """Open a model with ONNX Runtime.
+
+    Args:
+        model: Path or content of a model with one input and one output.
+        device: "cpu" or "gpu".
+        name: Name of its input.
+
+    Raises:
+        UserError: ONNX Runtime is not installed, has no CUDA support, or cannot open the model.
     """
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(
-            "--engine onnx needs ONNX Runtime, which is not installed. Run pip install -r requirements-export.txt."
-        ) from error
+        raise UserError("ONNX Runtime is not installed. Run pip install onnxruntime.") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
     wanted = ["CUDAExecutionProvider"] if device == "gpu" else []
     if not set(wanted) <= set(onnxruntime.get_available_providers()):
         raise UserError("This ONNX Runtime has no CUDA support. Install onnxruntime-gpu, or pass --device cpu.")
-    path = folder / f"{MODEL}.onnx"
-    session = onnxruntime.InferenceSession(str(path), options, providers=[*wanted, "CPUExecutionProvider"])
-    return lambda batch: session.run(None, {"images": batch})[0]
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=[*wanted, "CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common class
+        raise UserError(f"ONNX Runtime cannot open the model: {str(error).splitlines()[0]}") from error
+    return lambda batch: session.run(None, {name: batch})[0]
 
 
 # Engine -> format of its models, and function that opens one.

@@ -1,6 +1,5 @@
 """Write traced networks as a Paddle inference model, and convert it to ONNX."""
 
-import functools
 import importlib.util
 import os
 import subprocess
@@ -12,9 +11,7 @@ from paddle import nn
 from paddle.static import InputSpec
 
 from common.errors import UserError
-from inference.export.traced_network import CoreModel, EndToEndModel, doubled_by_phases, upsampled_by_phases
-from layers.blocks import ConvBlock
-from networks.lite_mono_decoder import DoubledBilinearly
+from inference.export.traced_network import CoreModel, EndToEndModel, convolved_by_phases
 
 OPSET = 17
 ONNX_NEEDS = (
@@ -40,19 +37,8 @@ def write_paddle(model: EndToEndModel | CoreModel, stem: Path) -> None:
     else:
         shape, kind = [None, None, None, 3], "uint8"
     model.eval()
-    blocks = [layer for layer in model.sublayers() if isinstance(layer, ConvBlock)]
-    doublings = [layer for layer in model.sublayers() if isinstance(layer, DoubledBilinearly)]
-    for block in blocks:
-        block.upsampled = functools.partial(upsampled_by_phases, block)
-    for doubling in doublings:
-        doubling.forward = doubled_by_phases
-    try:
+    with convolved_by_phases(model):
         paddle.jit.save(model, str(stem), input_spec=[InputSpec(shape, kind, name="images")])
-    finally:
-        for block in blocks:
-            del block.upsampled
-        for doubling in doublings:
-            del doubling.forward
 
 
 def cast_weights_fp16(model: nn.Layer) -> None:

@@ -1,7 +1,9 @@
 """Depth networks with resizing and scaling as one layer, for tracing."""
 
+import contextlib
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import paddle
@@ -10,6 +12,7 @@ from paddle import Tensor, nn
 
 from layers.blocks import ConvBlock
 from layers.geometry import disp_to_depth
+from networks.lite_mono_decoder import DoubledBilinearly
 
 if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor
@@ -110,6 +113,24 @@ def _lanczos(distance: Tensor) -> Tensor:
 
 def _tent(distance: Tensor) -> Tensor:
     return (1 - distance).clip(min=0)
+
+
+@contextlib.contextmanager
+def convolved_by_phases(model: nn.Layer) -> Iterator[None]:
+    """Upsample by ``upsampled_by_phases`` and ``doubled_by_phases`` in all layers while the block runs."""
+    blocks = [layer for layer in model.sublayers() if isinstance(layer, ConvBlock)]
+    doublings = [layer for layer in model.sublayers() if isinstance(layer, DoubledBilinearly)]
+    for block in blocks:
+        block.upsampled = functools.partial(upsampled_by_phases, block)
+    for doubling in doublings:
+        doubling.forward = doubled_by_phases
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.upsampled
+        for doubling in doublings:
+            del doubling.forward
 
 
 def upsampled_by_phases(block: ConvBlock, x: Tensor, skip: Tensor | None) -> Tensor:

@@ -21,6 +21,8 @@ from typing import IO
 
 import paddle
 
+from common.environment import cache_dir
+
 SOURCE_DIR = Path(__file__).resolve().parent / "source"
 NAME = "monodepth_operators"
 # -ffp-contract=fast: Paddle compiles with -std=c++17, for which GCC does not use fused multiply-add by default.
@@ -64,7 +66,7 @@ def load_operators() -> ModuleType:
     except BuildError as error:
         print(f"Convolutions fall back to Paddle's kernels (same results, slower): {error}", flush=True)
         headers = None
-    folder = _cache_dir() / _fingerprint(compiler, headers)
+    folder = cache_dir() / _fingerprint(compiler, headers)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
@@ -161,11 +163,6 @@ def _redirected(file: IO[str]) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def _cache_dir() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "monodepth-paddle"
 
 
 def _fingerprint(compiler: str, headers: Path | None) -> str:
