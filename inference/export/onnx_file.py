@@ -56,7 +56,7 @@ def node(kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes:
 
 def tensor(name: str, array: np.ndarray) -> bytes:
     """Encode an array of float32 or int64."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     parts = [_field(1, size) for size in array.shape]
     parts += [_field(2, ELEMENT_TYPES[array.dtype.name]), _field(8, name)]
     parts.append(_field(9, array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()))

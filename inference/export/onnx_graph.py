@@ -34,11 +34,15 @@ def to_onnx(model: CoreModel, size: tuple[int, int]) -> bytes:
         width).
 
     Raises:
-        UnsupportedOperatorError: An operator or one of its settings is unknown.
+        UnsupportedOperatorError: An operator or one of its settings is unknown, or Paddle cannot trace the networks.
     """
-    with convolved_by_phases(model):
-        spec = InputSpec([None, 3, *size], "float32", name=INPUT)
-        traced = paddle.jit.to_static(model, input_spec=[spec], full_graph=True).forward.concrete_program
+    spec = InputSpec([None, 3, *size], "float32", name=INPUT)
+    try:
+        with convolved_by_phases(model):
+            traced = paddle.jit.to_static(model, input_spec=[spec], full_graph=True).forward.concrete_program
+    except Exception as error:  # registered networks can fail in any way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+        raise UnsupportedOperatorError(f"the networks cannot be traced: {reason}") from error
     weights = {tensor.name: tensor.numpy() for tensor in model.state_dict().values()}
     graph = _Graph(weights)
     (result,) = traced.outputs
