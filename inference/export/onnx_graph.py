@@ -261,6 +261,42 @@ def _elu(graph: _Graph, op: Any, attrs: Mapping[str, Any]) -> None:
     graph.emit("Elu", [graph.name(op.operand_source(0))], graph.name(op.results()[0]), alpha=float(attrs["alpha"]))
 
 
+def _hard_sigmoid(graph: _Graph, op: Any, attrs: Mapping[str, Any]) -> None:
+    settings = {"alpha": float(attrs["slope"]), "beta": float(attrs["offset"])}
+    graph.emit("HardSigmoid", [graph.name(op.operand_source(0))], graph.name(op.results()[0]), **settings)
+
+
+def _relu6(graph: _Graph, op: Any, attrs: Mapping[str, Any]) -> None:
+    limits = [graph.constant(np.float32(limit)) for limit in (0, 6)]
+    graph.emit("Clip", [graph.name(op.operand_source(0)), *limits], graph.name(op.results()[0]))
+
+
+def _gelu(graph: _Graph, op: Any, attrs: Mapping[str, Any]) -> None:
+    _check(op, attrs, approximate=False)
+    x, out = graph.name(op.operand_source(0)), graph.name(op.results()[0])
+    scaled = graph.emit("Div", [x, graph.constant(np.float32(2**0.5))], f"{out}_scaled")
+    error = graph.emit("Erf", [scaled], f"{out}_erf")
+    share = graph.emit("Add", [error, graph.constant(np.float32(1))], f"{out}_share")
+    doubled = graph.emit("Mul", [x, share], f"{out}_doubled")
+    graph.emit("Mul", [doubled, graph.constant(np.float32(0.5))], out)
+
+
+def _mean(graph: _Graph, op: Any, attrs: Mapping[str, Any]) -> None:
+    x, axes = op.operands_source()
+    settings = {"axes": [int(n) for n in graph.array(axes)], "keepdims": int(attrs["keepdim"])}
+    graph.emit("ReduceMean", [graph.name(x)], graph.name(op.results()[0]), **settings)
+
+
+def _transpose(graph: _Graph, op: Any, attrs: Mapping[str, Any]) -> None:
+    graph.emit("Transpose", [graph.name(op.operand_source(0))], graph.name(op.results()[0]), perm=attrs["perm"])
+
+
+def _layer_norm(graph: _Graph, op: Any, attrs: Mapping[str, Any]) -> None:
+    inputs = [graph.name(value) for value in op.operands_source()]
+    settings = {"axis": attrs["begin_norm_axis"], "epsilon": float(attrs["epsilon"])}
+    graph.emit("LayerNormalization", inputs, graph.name(op.results()[0]), **settings)
+
+
 CONSTANTS: dict[str, Callable[[Mapping[str, Any]], np.ndarray]] = {
     "full": lambda attrs: np.full(attrs["shape"], attrs["value"], _dtype(attrs)),
     "full_int_array": lambda attrs: np.array(attrs["value"], _dtype(attrs)),
@@ -268,7 +304,8 @@ CONSTANTS: dict[str, Callable[[Mapping[str, Any]], np.ndarray]] = {
 }
 RESHAPES = ("reshape", "flatten", "squeeze", "unsqueeze")
 SAME = {
-    **{"relu": "Relu", "sigmoid": "Sigmoid", "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div"},
+    **{"relu": "Relu", "sigmoid": "Sigmoid", "hardswish": "HardSwish"},
+    **{"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div"},
 }
 TRANSLATIONS: dict[str, Callable[[_Graph, Any, Mapping[str, Any]], None]] = {
     "batch_norm": _batch_norm,
@@ -276,13 +313,19 @@ TRANSLATIONS: dict[str, Callable[[_Graph, Any, Mapping[str, Any]], None]] = {
     "conv2d": _convolution,
     "depthwise_conv2d": _convolution,
     "elu": _elu,
+    "gelu": _gelu,
+    "hardsigmoid": _hard_sigmoid,
+    "layer_norm": _layer_norm,
     "matmul": _matmul,
+    "mean": _mean,
     "nearest_interp": _nearest,
     "pad3d": _pad,
     "pool2d": _max_pool,
+    "relu6": _relu6,
     "scale": _scale,
     "slice": _slice,
     "stack": _stack,
+    "transpose": _transpose,
 }
 
 
