@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 
 from common.atomic_files import atomic_file
@@ -89,6 +88,8 @@ def write_panels(folder: Path, panels: Iterable[tuple[str, int, np.ndarray]]) ->
 
 def colour_error(error: np.ndarray) -> np.ndarray:
     """Colour absolute relative errors (H, W) as uint8 (H, W, 3), RGB: 0 is blue, ``MAX_ERROR`` and above red."""
+    import matplotlib  # slow to import, and only needed to draw
+
     share = (error / MAX_ERROR).clip(0, 1)
     return (matplotlib.colormaps["RdYlBu_r"](share)[..., :3] * 255).round().astype(np.uint8)
 

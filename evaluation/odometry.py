@@ -4,9 +4,9 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from common.atomic_files import atomic_file, write_json
 from common.errors import DataError, as_data_error
@@ -17,6 +17,9 @@ from evaluation.metrics.pose_metrics import SNIPPET_MOTIONS, PoseEvaluation, eva
 from evaluation.metrics.trajectories import chain_motions, kitti_format, tum_format
 from evaluation.result_tables import format_pose_tables
 from options import Options
+
+if TYPE_CHECKING:  # slow to import, and only needed to draw
+    from matplotlib.figure import Figure
 
 FRAME_SECONDS = 0.1  # assumed without recorded times: KITTI records 10 frames per second
 
@@ -173,8 +176,10 @@ def _write_trajectory(
     print(f"Saved trajectory to {folder / f'trajectory_{name}_kitti.txt'} and ..._tum.txt, and its plot to {picture}")
 
 
-def _draw_trajectories(lines: dict[str, np.ndarray], title: str) -> Figure:
+def _draw_trajectories(lines: dict[str, np.ndarray], title: str) -> "Figure":
     """Plot trajectories from above, x to the right and z upwards; a dot marks each start."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot()
     for (label, positions), colour in zip(lines.items(), ("black", "tab:blue"), strict=False):

@@ -14,17 +14,18 @@ from common.background import BackgroundCalls, read_ahead
 from common.errors import DataError, printable
 from common.images import read_image
 from common.progress import Progress
-from common.video import TimedFrame, open_camera, open_video
 from inference.camera_intrinsics import Intrinsics
 from inference.jobs import Job, VideoJob, plan_video
 from inference.predict_options import PredictOptions
 from inference.road_scale import RoadScale
-from inference.video_files import CAMERA_RATE, Clock, VideoWriter
 from inference.writers import PredictedImage
 
-if TYPE_CHECKING:  # imports Paddle, which a mistyped option must not wait for
+# Modules that import Paddle or PyAV are imported where they are used: neither a mistyped option nor an image must wait.
+if TYPE_CHECKING:
+    from common.video import TimedFrame
     from inference.depth_predictor import DepthPredictor, Prediction
     from inference.export.engines import ExportedPredictor
+    from inference.video_files import Clock, VideoWriter
 
 SECONDS_BETWEEN_LINES = 30.0
 READ_AHEAD, WRITE_BEHIND = 2, 1  # batches
@@ -135,6 +136,9 @@ class PredictionRun:
 
     def video(self, job: VideoJob) -> None:
         """Predict the frames of a video file."""
+        from common.video import open_video
+        from inference.video_files import VideoWriter
+
         with ExitStack() as stack:
             # Outside the progress bar: a file that is not a video has no frame count.
             stack.enter_context(self._collect_failures())
@@ -152,6 +156,9 @@ class PredictionRun:
 
     def camera(self, number: int, output_dir: Path) -> None:
         """Predict the frames of a live camera until Ctrl-C."""
+        from common.video import TimedFrame, open_camera
+        from inference.video_files import CAMERA_RATE, Clock, VideoWriter
+
         job = plan_video(Path(f"camera:{number}"), output_dir / f"camera{number}", self._opt.save)
         there = [path for path in (job.video, job.folder) if path is not None and path.exists()]
         if there and not self._opt.overwrite:
@@ -168,11 +175,11 @@ class PredictionRun:
 
     def _frames(
         self,
-        frames: Iterator[TimedFrame],
+        frames: "Iterator[TimedFrame]",
         job: VideoJob,
-        writer: VideoWriter | None,
+        writer: "VideoWriter | None",
         progress: Progress,
-        clock: Clock | None = None,
+        clock: "Clock | None" = None,
     ) -> None:
         """Predict frames; with a clock (live camera) one by one instead of in batches."""
         road = self._road(keep=True)
@@ -199,7 +206,7 @@ class PredictionRun:
             write(batch)
 
     def _frame_batches(
-        self, frames: Iterator[TimedFrame], job: VideoJob, *, always: bool, size: int
+        self, frames: "Iterator[TimedFrame]", job: VideoJob, *, always: bool, size: int
     ) -> Iterator["_Batch"]:
         """Read frames in batches; images of frames that are done already are left out, unless ``always``."""
         numbered = enumerate(itertools.islice(frames, self._opt.max_frames))

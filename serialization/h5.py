@@ -2,13 +2,16 @@
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from common.errors import WeightsError
 from common.text_files import abbreviate
 from serialization.opening import content_limit, open_regular, report_damage
+
+if TYPE_CHECKING:  # slow to import, and most weights are in other formats
+    import h5py
 
 _MAX_ARRAYS = 10_000
 
@@ -22,6 +25,8 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: the file is missing, truncated, in another format, or contains anything but numeric arrays.
     """
+    import h5py
+
     path = Path(path)
     # h5py opens the path itself: a Python stream would be slower.
     with open_regular(path), report_damage(path, "HDF5"), h5py.File(path, "r") as file:
@@ -35,7 +40,9 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
         return {name: item[()] for name, item in datasets.items()}
 
 
-def _checked_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+def _checked_dataset(file: "h5py.File", name: str, path: Path) -> "h5py.Dataset":
+    import h5py
+
     # Soft links, virtual datasets and external storage can point to other files on this machine.
     is_own = isinstance(file.get(name, getlink=True), h5py.HardLink)
     item = file[name] if is_own else None
@@ -45,5 +52,5 @@ def _checked_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     return item
 
 
-def _chunk_bytes(item: h5py.Dataset) -> int:
+def _chunk_bytes(item: "h5py.Dataset") -> int:
     return math.prod(item.chunks or (0,)) * item.dtype.itemsize

@@ -1,6 +1,7 @@
 """Enforce the dependency rules of docs/architecture.md on all imports."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -97,6 +98,20 @@ def test_third_party_imports_follow_the_rules(unit):
     for path in files_of(unit):
         foreign = top_levels(path) - STANDARD - {*ALLOWED, "tools"}
         assert foreign <= THIRD_PARTY[unit], f"{path} imports {foreign - THIRD_PARTY[unit]}"
+
+
+@pytest.mark.parametrize(
+    ("module", "late"),
+    [
+        ("predict", {"paddle", "av", "scipy", "matplotlib", "h5py", "onnxruntime", "visualdl"}),
+        ("inference.depth_predictor", {"av", "scipy", "matplotlib", "h5py", "onnxruntime", "visualdl"}),
+        ("evaluate_depth", {"paddle", "av", "matplotlib", "h5py", "visualdl"}),
+    ],
+)
+def test_slow_packages_are_imported_where_they_are_used(module, late):
+    command = [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not late.intersection(loaded)
 
 
 def test_dependencies_have_no_cycle():

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from common.input_files import find_files
 from datasets.kitti_dataset import KITTIOdomDataset
 from inference.depth_predictor import DepthPredictor
 from inference.predict_options import parse_predict_options
+from inference.writers import WRITERS
 from networks.monodepth import Monodepth
 from predict import predict
 from serialization.weights_folder import save_weights
@@ -562,3 +564,46 @@ def test_the_script_on_real_images(kitti_sample, weights, tmp_path):
     assert done.returncode == 1 and b"Traceback" not in done.stderr
     done = subprocess.run([*command[:2], str(tmp_path / "none"), *folders], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and "not found" in done.stderr
+
+
+# Overlap of reading, predicting and writing
+
+
+def test_unreadable_images_are_reported_in_order_and_the_others_written(run, tmp_path, capsys):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(7):
+        Image.fromarray(picture(40, 60, seed=number)).save(folder / f"{number}.png")
+    for number in (1, 5):
+        (folder / f"{number}.png").write_bytes(b"no image")
+    failures = run(folder, "--batch_size", 2, "--save", "disp_npy")
+    assert [Path(str(error).split("png")[0]).name for error in failures] == ["1.", "5."]
+    assert "Saved predictions of 5 images" in capsys.readouterr().out
+    one = tmp_path / "one"
+    one.mkdir()
+    shutil.copy(folder / "4.png", one)
+    run(one, "--save", "disp_npy", out="alone")
+    np.testing.assert_allclose(np.load(tmp_path / "out/4_disp.npy"), np.load(tmp_path / "alone/4_disp.npy"), rtol=1e-5)
+
+
+def test_an_unwritable_output_ends_the_run(run, images, tmp_path, monkeypatch):
+    def fail(stream, result):
+        raise OSError(28, "No space left on device")
+
+    writer = WRITERS["disp_npy"]
+    monkeypatch.setitem(WRITERS, "disp_npy", replace(writer, write=fail))
+    with pytest.raises(UserError, match="No space left"):
+        run(images, "--batch_size", 1, "--save", "disp_npy")
+    assert names(tmp_path / "out") == ["predict.json"]
+
+
+def test_an_earlier_folder_resumes_with_the_default_engine(run, images, capsys):
+    run(images, "--engine", "paddle", "--save", "disp_npy")
+    run(images, "--save", "disp_npy")
+    assert "Skipping 3 of 3 images" in capsys.readouterr().out
+
+
+def test_png_files_are_compressed_fast(run, images, tmp_path):
+    run(images / "2.png", use="stereo", out="fast")
+    fast = (tmp_path / "fast/2_picture.png").read_bytes()
+    assert fast.index(b"IDATx\x01")  # the header of zlib's fastest levels

@@ -1,7 +1,6 @@
 """Back-project depth to points, and compare point clouds."""
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 THRESHOLD = 0.1  # metres
 
@@ -56,5 +55,7 @@ def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Compute the distance of each point to the nearest of the others."""
+    from scipy.spatial import cKDTree  # slow to import, and not needed to back-project
+
     # An unbalanced tree gives the same distances, and is twice as fast here.
     return cKDTree(others, balanced_tree=False, compact_nodes=False).query(points)[0]
