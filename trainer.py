@@ -25,12 +25,12 @@ from serialization.checkpoint import (
     write_checkpoint,
 )
 from serialization.optimizer_state import schedule_state
-from serialization.weights_folder import save_weights
-from training.averaged_weights import SUFFIX, AveragedWeights
+from training.averaged_weights import SUFFIX
 from training.checkpoints import Checkpoints, bytes_to_write, check_space, find_checkpoint
-from training.distributed import average_statistics, training_command
+from training.distributed import training_command
 from training.distributed_context import DistributedContext
 from training.forward_pass import ForwardPass, ForwardResult
+from training.kept_weights import KeptWeights
 from training.metrics_writer import drop_scalars_from
 from training.optimizer import set_position
 from training.optimizer_step import OptimizerStep, check_amp
@@ -69,9 +69,7 @@ class Trainer:
         step: steps done, including those before a resume.
         epoch: current epoch, from 0.
         samples_done: samples done in the current epoch, by all processes together.
-        best: best ``selection_metric`` of a validation so far, by the ending of its weights' names: "" and, of the
-            average, "_ema"; inf before the first.
-        average: the average of the weights; None without ``--ema_decay``.
+        weights: what is validated and saved: the weights and, with ``--ema_decay``, their average.
         forward_pass: forward pass and loss of a batch; set by ``prepare_steps``.
         kernels: whether steps use the C++ operators of ``layers.kernels``.
     """
@@ -85,13 +83,11 @@ class Trainer:
         self.optimizer, self.scheduler = components.optimizer, components.scheduler
         self.optimizer_step = OptimizerStep(self.optimizer, opt.amp)
         self.stop = StopSignals(context)
-        self.models_dir = opt.run_dir / "models"
         self.checkpoints = Checkpoints(opt.run_dir, opt.keep_checkpoints)
         self.metadata = RunMetadata(opt.run_dir, self.global_batch_size)
         self.logger = TrainingLogger(opt, context, self.metadata)
         self.step, self.epoch, self.samples_done = 0, 0, 0
-        self.average = AveragedWeights(self.model, opt.ema_decay) if opt.ema_decay else None
-        self.best = dict.fromkeys(("", SUFFIX) if self.average else ("",), math.inf)
+        self.weights = KeptWeights(self.model, opt, context)
         self.intrinsics: tuple[float, ...] | None = None
         self.kernels = False
         self._lock: FolderLock | None = None
@@ -137,11 +133,11 @@ class Trainer:
         check_resumable(self.opt, checkpoint, state, len(self.train_loader.dataset))
         self.step, self.epoch, self.samples_done = state.step, state.epoch, state.samples_done
         self._set_learning_rate()  # the number of processes may have changed
-        if self.average:
-            self.average.restore(read_average(checkpoint), checkpoint / AVERAGE_FILE)
+        if self.weights.average:
+            self.weights.average.restore(read_average(checkpoint), checkpoint / AVERAGE_FILE)
         self.optimizer_step.loss_scale = state.loss_scale
         stored = {"": state.best, SUFFIX: state.best_ema}
-        self.best = {suffix: math.inf if stored[suffix] is None else stored[suffix] for suffix in self.best}
+        self.weights.best |= {suffix: stored[suffix] for suffix in self.weights.best if stored[suffix] is not None}
         self.metadata.resume(state.seconds, checkpoint.absolute().parents[1])
         self.logger.from_start = False
         print(f"Resuming from {checkpoint}: step {self.step}, epoch {self.epoch}")
@@ -205,7 +201,9 @@ class Trainer:
         if self.intrinsics:
             print(describe_intrinsics(self.intrinsics, self.opt.height, self.opt.width))
         minutes = (time.monotonic() - started) / 60
-        print(f"{self.step - first_step} steps in {minutes:.1f} min. Best weights: {self.models_dir / 'weights_best'}")
+        print(
+            f"{self.step - first_step} steps in {minutes:.1f} min. Best weights: {self.weights.folder / 'weights_best'}"
+        )
 
     def _train(self) -> None:
         """Run the remaining epochs; where the run ends early, save what can be saved and say how to resume."""
@@ -238,7 +236,7 @@ class Trainer:
     def _prepare_folder(self) -> None:
         self.checkpoints.check_newest(self.step)  # another process may have trained since the checkpoint was found
         try:
-            write_json(self.models_dir / OPTIONS_FILE, self.opt.as_dict())
+            write_json(self.weights.folder / OPTIONS_FILE, self.opt.as_dict())
         except UserError as error:
             raise UserError(f"the run cannot start: {error} Pass another --log_dir.") from error
         self.checkpoints.clear_leftovers()
@@ -247,7 +245,7 @@ class Trainer:
         if self.opt.max_steps:
             epochs_left = min(epochs_left, math.ceil((self.total_steps - self.step) / len(self.train_loader)))
         kept = epochs_left // self.opt.save_frequency
-        needed = bytes_to_write(self.model, kept, self.opt.keep_checkpoints, averaged=self.average is not None)
+        needed = bytes_to_write(self.model, kept, self.opt.keep_checkpoints, averaged=self.weights.average is not None)
         check_space(self.opt.run_dir, needed)
 
     def _run_epoch(self) -> None:
@@ -265,8 +263,8 @@ class Trainer:
             # Counted before it is logged: if the output is closed, the checkpoint that is saved contains this step.
             step, last = self.step, self.total_steps - 1
             scalars = self.optimizer_step.scalars()
-            if self.average:
-                self.average.update(step)
+            if self.weights.average:
+                self.weights.average.update(step)
             self.step += 1
             self.samples_done += self.global_batch_size
             self._set_learning_rate()
@@ -334,18 +332,12 @@ class Trainer:
         if not whole:
             self._save_checkpoint()
         with self.metadata.validation():
-            results = {suffix: self._validate(suffix) for suffix in self.best}
+            self.weights.average_statistics()
+            results = {suffix: self._validate(suffix) for suffix in self.weights.best}
         self.intrinsics = results[""].intrinsics
-        improved = {suffix for suffix, result in results.items() if result.selection_metric < self.best[suffix]}
+        is_due = self.step == self.total_steps or (self.epoch + 1) % self.opt.save_frequency == 0
+        improved = self.weights.save_validated(results, self.epoch, is_due=is_due)
         self.logger.validation(self.step, self.epoch, results, improved)
-        due = self.step == self.total_steps or (self.epoch + 1) % self.opt.save_frequency == 0
-        for suffix, result in results.items():
-            with self._weights(suffix):
-                if suffix in improved:
-                    self.best[suffix] = result.selection_metric
-                    self._save(f"weights_best{suffix}", result.intrinsics)
-                if due:
-                    self._save(f"weights_{self.epoch}{suffix}", result.intrinsics)
         if self.context.is_main:
             self.metadata.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
         self.epoch += 1
@@ -355,24 +347,14 @@ class Trainer:
         if whole:
             self._save_checkpoint()
 
-    def _weights(self, suffix: str) -> contextlib.AbstractContextManager:
-        """Have the weights with this ending in the model within the block: its own, or their average."""
-        return self.average.in_model() if suffix and self.average else contextlib.nullcontext()
-
-    def _average_statistics(self, suffix: str) -> None:
-        with self._weights(suffix):
-            average_statistics(self.model, self.context)
-
     def _validate(self, suffix: str) -> Validation:
-        """Validate the weights with this ending."""
-        self._average_statistics(suffix)
-        with self._weights(suffix):
+        """Validate the weights of this suffix (``training.kept_weights``)."""
+        with self.weights.selected(suffix):
             batches = self.stop.until_stopped(self.val_loader, len(self.val_loader))
             return validate(self.model, self.compute_loss, batches, validation_protocols(self.opt), self.context)
 
     def _save_checkpoint(self) -> None:
-        for suffix in self.best:
-            self._average_statistics(suffix)
+        self.weights.average_statistics()
         if self.context.is_main:
             self._write_checkpoint()
         self.context.barrier()
@@ -383,51 +365,34 @@ class Trainer:
             epoch=self.epoch,
             samples_done=self.samples_done,
             samples=len(self.train_loader.dataset),
-            best=_finite(self.best[""]),
+            best=_finite(self.weights.best[""]),
             schedule=schedule_state(self.optimizer),
             compiled=self.forward_pass.compiled,
             kernels=self.kernels,
             loss_scale=self.optimizer_step.loss_scale,
             seconds=self.metadata.totals(),
-            best_ema=_finite(self.best.get(SUFFIX, math.inf)),
+            best_ema=_finite(self.weights.best.get(SUFFIX, math.inf)),
         )
+        info = weights_info(self.opt, self.intrinsics)
         networks, options = self.model.networks(), self.opt.as_dict()
-        average = self.average.arrays() if self.average else None
+        average = self.weights.average.arrays() if self.weights.average else None
         self.checkpoints.save(
             self.step,
             lambda folder: write_checkpoint(
-                folder,
-                networks,
-                weights_info(self.opt, self.intrinsics),
-                self.model,
-                self.optimizer,
-                state,
-                options,
-                average,
+                folder, networks, info, self.model, self.optimizer, state, options, average
             ),
         )
         self.metadata.save(compiled=self.forward_pass.compiled, kernels=self.kernels)
         if self._lock is not None:
             check_still_there(self._lock, self.opt.run_dir)
 
-    def _save(self, name: str, intrinsics: tuple[float, ...] | None) -> None:
-        if self.context.is_main:
-            save_weights(self.models_dir / name, self.model.networks(), weights_info(self.opt, intrinsics))
-
     def _describe_failure(self, loss: float, names: Sequence[str]) -> str:
-        """Describe the batch and the latest usable weights; save the current weights if they are finite."""
+        """Describe the batch and the latest usable weights."""
         dataset = self.train_loader.dataset
-        lines = [line for line in dataset.lines if str(line) in names]
-        message = f"the loss is {loss} at step {self.step} (epoch {self.epoch}). The batch:\n  "
-        message += "\n  ".join(dataset.image_path(line, 0, line.side) for line in lines)
-        if all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            self._save("weights_last_good", self.intrinsics)
-            return f"{message}\nThe weights before this step are good. Saved to {self.models_dir / 'weights_last_good'}"
-        kept = sorted(path.name for path in self.models_dir.glob("weights_*"))
-        return (
-            f"{message}\nThe weights are no longer finite. Weights saved before, in {self.models_dir}: "
-            f"{', '.join(kept) or 'none'}. Try a lower --learning_rate."
-        )
+        paths = [dataset.image_path(line, 0, line.side) for line in dataset.lines if str(line) in names]
+        batch = "\n  ".join(["The batch:", *paths])
+        rescued = self.weights.rescue(self.intrinsics)
+        return f"the loss is {loss} at step {self.step} (epoch {self.epoch}). {batch}\n{rescued}"
 
 
 def _finite(metric: float) -> float | None:

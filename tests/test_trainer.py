@@ -35,13 +35,13 @@ def finish_epochs(monkeypatch, make_trainer):
 
     def finish(metrics, **changes):
         saved, rates = [], []
-        monkeypatch.setattr(trainer_module, "save_weights", lambda folder, *_: saved.append(folder.name))
+        monkeypatch.setattr("training.kept_weights.save_weights", lambda folder, *_: saved.append(folder.name))
         monkeypatch.setattr(trainer_module, "write_checkpoint", lambda *_: None)
         results = iter(metrics)
         scalars = lambda: {"loss": 1.0, "abs_rel": next(results)}  # noqa: E731
         monkeypatch.setattr(trainer_module, "validate", lambda *_: Validation(scalars(), 1, {}))
         trainer = make_trainer(max_steps=None, num_epochs=len(metrics), **changes)
-        trainer.models_dir.mkdir(parents=True)
+        trainer.weights.folder.mkdir(parents=True)
         trainer.logger.open(0, 1)
         for epoch in range(len(metrics)):
             rates.append(trainer.optimizer.get_lr())
@@ -86,7 +86,7 @@ def test_a_non_finite_loss_ends_the_run_and_names_the_batch(make_trainer):
     for name in fail_at_step_1.names:
         folder, frame, side = name.split()
         assert f"{folder}/image_0{2 if side == 'l' else 3}/data/{int(frame):010d}.jpg" in str(error.value)
-    kept = trainer.models_dir / "weights_last_good"
+    kept = trainer.weights.folder / "weights_last_good"
     assert str(kept) in str(error.value) and (kept / "encoder.pdparams").is_file()
 
 
@@ -96,7 +96,7 @@ def test_weights_that_are_no_longer_finite_are_not_saved(make_trainer):
     weight.set_value(paddle.full_like(weight, float("nan")))
     with pytest.raises(TrainingError, match="no longer finite"):
         trainer.train()
-    assert not (trainer.models_dir / "weights_last_good").exists()
+    assert not (trainer.weights.folder / "weights_last_good").exists()
 
 
 @pytest.mark.parametrize("freeze_bn", [False, True])
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_is_reported_before_the_first_step(make_
 def test_options_are_saved_with_their_final_values(make_trainer):
     trainer = make_trainer()
     trainer.train()
-    saved = json.loads((trainer.models_dir / "opt.json").read_text())
+    saved = json.loads((trainer.weights.folder / "opt.json").read_text())
     assert saved == trainer.opt.as_dict()
 
 

@@ -127,7 +127,7 @@ def test_every_part_of_the_recipe_resumes_exactly(dropping, run, tmp_path, compi
     assert rising == 5 and rates == sorted(rates[:rising]) + sorted(rates[rising:], reverse=True)
     validations = [line for line in log if line["part"] == "val"]
     assert all({"loss", "ema/loss", "abs_rel", "ema/abs_rel"} <= line.keys() for line in validations)
-    models = trainer.models_dir
+    models = trainer.weights.folder
     names = {f"weights_{epoch}{suffix}" for epoch in (0, 1, "best") for suffix in ("", "_ema")}
     assert {path.name for path in models.glob("weights_*")} == names
     own, averaged = (models / f"weights_1{suffix}" / "encoder.pdparams" for suffix in ("", "_ema"))
@@ -148,7 +148,7 @@ def test_the_best_average_is_restored(run):
     common = {"batch_size": 6, "ema_decay": 0.5}
     first = run(max_steps=4, **common)
     second = run(max_steps=4, resume="auto", **common)
-    assert first.best == second.best and len(set(first.best.values())) == 2
+    assert first.weights.best == second.weights.best and len(set(first.weights.best.values())) == 2
 
 
 def test_a_cosine_keeps_its_number_of_epochs(tiny_options, tmp_path):
@@ -244,7 +244,7 @@ def test_learning_rate_and_best_metric_are_restored(run):
     first = run(max_steps=6, **common)
     second = run(max_steps=9, resume="auto", **common)
     assert first.optimizer.get_lr() == pytest.approx(1e-6) and second.optimizer.get_lr() == pytest.approx(1e-7)
-    assert second.best[""] <= first.best[""] < float("inf")
+    assert second.weights.best[""] <= first.weights.best[""] < float("inf")
 
 
 def test_resuming_a_finished_run_changes_nothing(run, tmp_path, capsys):
