@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,53 @@ def test_loader_baseline_matches_the_original_loader(tmp_path):
     for scale in (0, 1):
         assert (jittered[f"color_aug/0/{scale}"] != jittered[f"color/0/{scale}"]).mean() > 0.5
         np.testing.assert_array_equal(jittered[f"color_aug/0/{scale}"], jittered[f"color_aug/2/{scale}"])
+
+
+@pytest.mark.parametrize("use_stereo", [False, True])
+def test_step_in_pytorch_has_the_same_loss(use_stereo):
+    """With the same weights, batch and no noise; in processes of their own, because a process has either framework."""
+    pytest.importorskip("torch", reason="PyTorch is not installed; it is not a dependency")
+    code = f"""
+import json, sys, tempfile
+from pathlib import Path
+import numpy as np
+from options import Options
+from tools.benchmarks.step_benchmark import random_batch
+
+opt = Options(height=64, width=96, batch_size=2, use_stereo={use_stereo}, device="cpu")
+raw, folder = random_batch(opt), Path(sys.argv[2])
+if sys.argv[1] == "paddle":
+    import paddle
+    from datasets.batch import prepare_batch
+    from serialization.weights_folder import save_weights
+    from tools.benchmarks.plain_port import PlainLoss
+    from training.setup import build_model
+
+    model = build_model(opt)
+    save_weights(folder, model.networks(), {{"height": 64, "width": 96, "use_stereo": {use_stereo}}})
+    model.train()
+    batch = prepare_batch(raw, opt.scales)
+    print(float(PlainLoss(opt.source_frames, opt.scales, 0.0)(batch, model(batch))))
+else:
+    from serialization.naming import to_pytorch
+    from serialization.pdparams import read_pdparams
+    from tools.benchmarks.torch_network import load_arrays
+    from tools.benchmarks.torch_step import TorchStep
+
+    arrays = {{role: to_pytorch(read_pdparams(folder / f"{{role}}.pdparams")) for role in
+              ("encoder", "depth", "pose_encoder", "pose")}}
+    step = TorchStep(raw, opt.source_frames, opt.scales, 1e-4, 0.0)
+    load_arrays(step.depth, arrays["encoder"] | arrays["depth"])
+    load_arrays(step.pose, arrays["pose_encoder"] | arrays["pose"])
+    first = step()
+    print(first)
+    assert step() != first
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        losses = []
+        for framework in ("paddle", "torch"):
+            command = [sys.executable, "-c", code, framework, f"{folder}/weights"]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            losses.append(float(done.stdout.splitlines()[-1]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)

@@ -155,16 +155,17 @@ def _torch(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
 
     from serialization.naming import to_pytorch
     from serialization.pdparams import read_pdparams
-    from tools.benchmarks.torch_network import TorchDepth
+    from tools.benchmarks.torch_network import DepthNetwork, load_arrays
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    network = TorchDepth(
-        *(to_pytorch(read_pdparams(folder / f"weights/{role}.pdparams")) for role in ("encoder", "depth"))
-    )
+    network = DepthNetwork().eval()
+    arrays = [to_pytorch(read_pdparams(folder / f"weights/{role}.pdparams")) for role in ("encoder", "depth")]
+    load_arrays(network, {**arrays[0], **arrays[1]})
 
+    @torch.inference_mode()
     def predict(images: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        return (1 / (0.01 + 9.99 * network(x)))[:, 0].numpy()
+        return (1 / (0.01 + 9.99 * network(x)[0]))[:, 0].numpy()
 
     return predict
 

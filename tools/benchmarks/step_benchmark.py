@@ -1,9 +1,11 @@
 """Benchmark of a training step (forward, backward, update) on random images; data loading is not timed.
 
-The baseline is a plain port of the published code (``plain_port``): dynamic graph, no MKL setting for AMD processors,
-no C++ operators. Both run in separate processes, which gives each its own peak memory, and take steps in alternation.
+The baselines are a plain port of the published code (``plain_port``: dynamic graph, no MKL setting for AMD processors,
+no C++ operators) and, where PyTorch is installed, the same step in PyTorch (``torch_step``). Each runs in its own
+process, which gives it its own peak memory; they take steps in alternation.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -22,38 +24,51 @@ from options import OPTION_FIELDS, Options
 ROOT = Path(__file__).resolve().parents[2]
 
 
+BASELINES = {"plain": "plain port", "torch": "PyTorch, eager"}
+
+
 def run(opt: Options, repeat: int) -> Iterator[dict]:
-    """Yield the result line."""
+    """Yield a result line for each baseline."""
     from tools.benchmarks.measure import result_line, time_in_turn
 
-    runners = {"baseline": StepProcess("plain", opt), "ours": StepProcess("ours", opt)}
+    kinds = ["ours", "plain", *(["torch"] if torch_can_run(opt) else [])]
+    runners = {kind: StepProcess(kind, opt) for kind in kinds}
     try:
-        seconds = time_in_turn({name: runner.step for name, runner in runners.items()}, repeat)
-        peaks = {name: runner.end()["peak_memory_mb"] for name, runner in runners.items()}
+        seconds = time_in_turn({kind: runner.step for kind, runner in runners.items()}, repeat)
+        peaks = {kind: runner.end()["peak_memory_mb"] for kind, runner in runners.items()}
     finally:
         for runner in runners.values():
             runner.close()
-    line = result_line(
-        "step",
-        "s/step",
-        seconds["ours"],
-        baseline="plain port",
-        baseline_seconds=seconds["baseline"],
-        batch_size=opt.batch_size,
-        size=f"{opt.width}x{opt.height}",
-        frames=list(opt.all_frames),
-        compile=opt.compile,
-        kernels=opt.kernels,
-        baseline_peak_memory_mb=peaks["baseline"],
-    )
-    yield {**line, "peak_memory_mb": peaks["ours"]}
+    for kind in kinds[1:]:
+        line = result_line(
+            "step" if kind == "plain" else f"step_{kind}",
+            "s/step",
+            seconds["ours"],
+            baseline=BASELINES[kind],
+            baseline_seconds=seconds[kind],
+            batch_size=opt.batch_size,
+            size=f"{opt.width}x{opt.height}",
+            frames=list(opt.all_frames),
+            compile=opt.compile,
+            kernels=opt.kernels,
+            baseline_peak_memory_mb=peaks[kind],
+        )
+        yield {**line, "peak_memory_mb": peaks["ours"]}
+
+
+def torch_can_run(opt: Options) -> bool:
+    """Return whether PyTorch is installed, and ``torch_step`` implements the networks and the loss of the options."""
+    groups = {OPTION_FIELDS[name].metadata["group"] for name in ("depth_network", "no_ssim")}
+    fixed = [name for name, field in OPTION_FIELDS.items() if field.metadata["group"] in groups and name != "scales"]
+    is_same = all(getattr(opt, name) == OPTION_FIELDS[name].default for name in fixed)
+    return is_same and importlib.util.find_spec("torch") is not None
 
 
 class StepProcess:
     """A process that runs a training step on request.
 
     Args:
-        kind: "plain" or "ours".
+        kind: "ours", or one of ``BASELINES``.
         opt: Options of the training step.
 
     Raises:
@@ -94,6 +109,14 @@ class StepProcess:
 
 def make_step(kind: str, opt: Options) -> Callable[[], float]:
     """Return a function that runs one training step and returns its loss."""
+    if kind == "torch":
+        import torch
+
+        from tools.benchmarks.torch_step import TorchStep
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        return TorchStep(random_batch(opt), opt.source_frames, opt.scales, opt.learning_rate)
+
     import paddle
 
     from datasets.batch import prepare_batch
@@ -153,7 +176,8 @@ def serve(arguments: Sequence[str]) -> None:
     kind, options = arguments
     opt = Options(**checked_mapping(OPTION_FIELDS, json.loads(options), "the benchmark's options"))
     prepare_environment()
-    set_device(opt.device)
+    if kind != "torch":  # a process has either framework
+        set_device(opt.device)
     step = make_step(kind, opt)
     print("answer: ready", flush=True)
     for line in sys.stdin:

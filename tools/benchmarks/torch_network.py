@@ -1,9 +1,9 @@
-"""The depth network in PyTorch (eager mode), the baseline for exported models. Requires PyTorch.
+"""The depth network in PyTorch (eager mode), a baseline of the benchmarks. Requires PyTorch.
 
 Follows the supplementary material of the paper and uses the published parameter names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -33,10 +33,12 @@ class _Block(nn.Module):
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + shortcut)
 
 
-class _Encoder(nn.Module):
-    def __init__(self) -> None:
+class Encoder(nn.Module):
+    """ResNet18 without its classifier, for ``num_images`` images stacked along the channels."""
+
+    def __init__(self, num_images: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(3 * num_images, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         for i in range(1, 5):
             blocks = [_Block(ENCODER_CHANNELS[i - 1], ENCODER_CHANNELS[i], 1 if i == 1 else 2)]
@@ -72,17 +74,17 @@ class _ConvolutionBlock(nn.Module):
         return F.elu(self.conv(x), inplace=True)
 
 
-class TorchDepth(nn.Module):
-    """ResNet18 encoder and depth decoder, scale 0 only.
+class DepthNetwork(nn.Module):
+    """ResNet18 encoder and depth decoder.
 
     Args:
-        encoder: PyTorch parameter name -> array; the classifier (``encoder.fc``) is ignored.
-        depth: PyTorch parameter name -> array.
+        scales: Scales to predict, ascending.
     """
 
-    def __init__(self, encoder: Mapping[str, np.ndarray], depth: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, scales: Sequence[int] = (0,)) -> None:
         super().__init__()
-        self.encoder = _Encoder()
+        self.scales = tuple(scales)
+        self.encoder = Encoder()
         blocks: list[nn.Module] = []
         channels = ENCODER_CHANNELS[-1]
         for stage in reversed(range(5)):
@@ -90,19 +92,25 @@ class TorchDepth(nn.Module):
             blocks.append(_ConvolutionBlock(channels, DECODER_CHANNELS[stage]))
             blocks.append(_ConvolutionBlock(DECODER_CHANNELS[stage] + skipped, DECODER_CHANNELS[stage]))
             channels = DECODER_CHANNELS[stage]
-        self.decoder = nn.ModuleList([*blocks, _Convolution(channels, 1)])
-        arrays = {name: torch.from_numpy(np.array(array)) for name, array in {**encoder, **depth}.items()}
-        self.load_state_dict({name: array for name, array in arrays.items() if not name.startswith("encoder.fc.")})
-        self.eval()
+        outputs = [_Convolution(DECODER_CHANNELS[scale], 1) for scale in self.scales]
+        self.decoder = nn.ModuleList([*blocks, *outputs])
 
-    @torch.inference_mode()
-    def forward(self, images: Tensor) -> Tensor:
-        """Predict disparity (B, 1, H, W) in [0, 1] from images (B, 3, H, W) in [0, 1]."""
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        """Predict disparities, scale s -> (B, 1, H / 2^s, W / 2^s) in [0, 1], from images (B, 3, H, W) in [0, 1]."""
         features = self.encoder(images)
         x = features[-1]
+        disps = {}
         for i, stage in enumerate(reversed(range(5))):
             x = F.interpolate(self.decoder[2 * i](x), scale_factor=2, mode="nearest")
             if stage:
                 x = torch.cat([x, features[stage - 1]], dim=1)
             x = self.decoder[2 * i + 1](x)
-        return torch.sigmoid(self.decoder[10](x))
+            if stage in self.scales:
+                disps[stage] = torch.sigmoid(self.decoder[10 + self.scales.index(stage)](x))
+        return disps
+
+
+def load_arrays(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Load PyTorch parameter name -> array; the classifier (``encoder.fc``) is ignored."""
+    kept = {name: array for name, array in arrays.items() if not name.startswith("encoder.fc.")}
+    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in kept.items()})
