@@ -9,8 +9,7 @@ from serialization.formats import READERS, any_of, read_arrays
 from serialization.opening import report_unreadable
 from serialization.pretrained import find_pretrained
 from serialization.published_names import to_own_names
-
-WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
+from serialization.published_weights import WEIGHTS_DIR
 
 
 def find_backbone(weights_init: str, name: str, weights_dir: Path = WEIGHTS_DIR) -> Path:

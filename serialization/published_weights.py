@@ -6,6 +6,10 @@ on KITTI's Eigen split with one factor per image (median scaling).
 
 import difflib
 from dataclasses import dataclass
+from pathlib import Path
+
+WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
+"""Where published weights are kept."""
 
 _MONODEPTH2 = "https://storage.googleapis.com/niantic-lon-static/research/monodepth2"
 _LITE_MONO = "https://surfdrive.surf.nl/files/index.php/s"
@@ -20,6 +24,7 @@ class PublishedWeights:
         url: address of the file, or of the page from which a browser downloads it.
         licence: licence of the weights.
         md5: MD5 of the file, where its authors publish it.
+        sha256: first digits of its SHA-256, as the names of torchvision's files contain them.
         scores: abs_rel, sq_rel, rmse, rmse_log, a1, a2 and a3, where published.
         backbone: whether it is one file, the initialisation of an encoder (``--weights_init``), instead of a weights
             folder.
@@ -28,6 +33,7 @@ class PublishedWeights:
     url: str
     licence: str
     md5: str | None = None
+    sha256: str = ""
     scores: tuple[float, ...] | None = None
     backbone: bool = False
 
@@ -44,11 +50,11 @@ class PublishedWeights:
 
 
 def _monodepth2(file: str, md5: str, *scores: float) -> PublishedWeights:
-    return PublishedWeights(f"{_MONODEPTH2}/{file}.zip", "Monodepth2's own, non-commercial", md5, scores or None)
+    return PublishedWeights(f"{_MONODEPTH2}/{file}.zip", "Monodepth2's own, non-commercial", md5, scores=scores or None)
 
 
 def _lite_mono(share: str, *scores: float, backbone: bool = False) -> PublishedWeights:
-    return PublishedWeights(f"{_LITE_MONO}/{share}", "MIT", None, scores or None, backbone)
+    return PublishedWeights(f"{_LITE_MONO}/{share}", "MIT", scores=scores or None, backbone=backbone)
 
 
 def _predecessor(share: str, backbone: bool = False) -> PublishedWeights:
@@ -84,6 +90,9 @@ PUBLISHED: dict[str, PublishedWeights] = {
     "lite-mono-8m_imagenet": _lite_mono("oil2ME6ymoLGDlL", backbone=True),
     "monodepthv2_paddle_640x192": _predecessor("14hUDOt4lt6glPdUAwgky523E1yZJ1Wvw"),
     "monodepthv2_paddle_1024x320": _predecessor("1OQDwQ0MI-XA2GDBsCr0E4CSc0BJPqnCB"),
+    "convnext_tiny_imagenet": PublishedWeights(
+        "https://download.pytorch.org/models/convnext_tiny-983f1562.pth", "BSD-3-Clause", sha256="983f1562",
+        backbone=True),
     "resnet18_backbone_paddle": _predecessor("1iVnt_6I0u2U4wo1ZeG1Iy2DvZ1Ltn-2l", backbone=True),
 }
 # fmt: on

@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from common.atomic_files import atomic_file, atomic_folder, resolve_complete_dir
+from common.connection import check_connection
 from common.errors import DataError, WeightsError
 from common.folder_lock import FolderInUseError, lock_folder
 from common.progress import ThreadedProgress
 from common.zip_archives import ZIP_FAULTS, leaves_folder, opened_zip
-from serialization.backbone import WEIGHTS_DIR
 from serialization.formats import ENDINGS, READERS, any_of
 from serialization.manifest import write_manifest
-from serialization.published_weights import PUBLISHED
+from serialization.published_weights import PUBLISHED, WEIGHTS_DIR
 
 ROLES = ("encoder", "depth", "pose_encoder", "pose")  # networks that published archives contain
 NEEDED = ROLES[:2]
@@ -129,15 +129,17 @@ def _download(name: str, staging: Path, weights_dir: Path) -> Path:
     print(f"{name}: downloading {published.url}\nLicence of these weights: {published.licence}", flush=True)
     server, path = published.download
     try:
+        check_connection(server)
         source = HttpSource(server, threading.Event())
         size = source.size(path)
         if size > LARGEST:
             raise DataError(f"{published.url} has {size / _MB:.0f} MB, expected at most {LARGEST / _MB:.0f} MB.")
         with ThreadedProgress(round(size / _MB), "MB") as line:
             return source.fetch(path, staging, size, lambda count: line.add(count / _MB), name=_FILE)
-    except DataError as fault:
+    except (DataError, OSError) as fault:
         raise WeightsError(
-            f"{name} is not in '{weights_dir}', and the download failed: {fault} Or {_by_hand(name, weights_dir)}"
+            f"{name} is not in '{weights_dir}', and the download failed: {str(fault).rstrip('.')}. Or "
+            f"{_by_hand(name, weights_dir)}"
         ) from fault
 
 
@@ -151,7 +153,7 @@ def _by_hand(name: str, weights_dir: Path) -> str:
 
 
 def _check(name: str, archive: Path) -> None:
-    """Check the MD5, where it is published, and that the file is no web page.
+    """Check the hashes that are published, and that the file is no web page.
 
     Raises:
         WeightsError: the file is not what was published.
@@ -161,11 +163,16 @@ def _check(name: str, archive: Path) -> None:
         if stream.read(64).lstrip()[:1] == b"<":
             raise WeightsError(f"{published.url}: the server sent a web page instead of a file.")
         stream.seek(0)
-        digest = hashlib.md5(usedforsecurity=False)
+        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    if published.md5 and digest.hexdigest() != published.md5:
-        raise WeightsError(f"'{archive}' is damaged: its MD5 is {digest.hexdigest()}, expected {published.md5}.")
+            md5.update(chunk)
+            sha256.update(chunk)
+    if published.md5 and md5.hexdigest() != published.md5:
+        raise WeightsError(f"'{archive}' is damaged: its MD5 is {md5.hexdigest()}, expected {published.md5}.")
+    if not sha256.hexdigest().startswith(published.sha256):
+        raise WeightsError(
+            f"'{archive}' is damaged: its SHA-256 is {sha256.hexdigest()}, expected {published.sha256}..."
+        )
 
 
 def _unpack(name: str, archive: Path, weights_dir: Path) -> Path:
