@@ -12,11 +12,7 @@ import numpy as np
 from PIL import Image
 
 from common.images import load_image
-
-
-def resize_lanczos(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Resize an image to (height, width) with Pillow's Lanczos filter, which the published results used."""
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+from datasets.lanczos import resize_lanczos
 
 
 def image_to_array(image: Image.Image) -> np.ndarray:
@@ -39,7 +35,7 @@ def load_frame(path: str | Path, height: int, width: int) -> Frame:
         DataError: As in ``common.images.load_image``.
     """
     image = load_image(path)
-    return Frame(image_to_array(resize_lanczos(image, height, width)), (image.height, image.width))
+    return Frame(resize_lanczos(image, height, width), (image.height, image.width))
 
 
 def mirror(pixels: np.ndarray) -> np.ndarray:

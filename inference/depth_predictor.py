@@ -16,7 +16,7 @@ from PIL import Image
 from common.errors import DataError
 from datasets.batch import prepare_batch
 from datasets.build import dataset_class
-from datasets.transforms import image_to_array, resize_lanczos
+from datasets.lanczos import resize_lanczos
 from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_size, load_networks, model_of
 from layers.geometry import disp_to_depth
 from serialization.weights_download import resolve_weights
@@ -179,7 +179,7 @@ class DepthPredictor:
         shape, kind = np.shape(image), getattr(image, "dtype", type(image).__name__)
         if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
             raise DataError(f"Got an image of type {kind} and shape {shape}; expected uint8 (height, width, 3), RGB.")
-        return image_to_array(resize_lanczos(Image.fromarray(image), *self.size))
+        return resize_lanczos(Image.fromarray(image), *self.size)
 
     def _at_size(self, scaled_disp: np.ndarray, size: tuple[int, int]) -> Prediction:
         # Resize disparity, not depth, as for published scores; this preserves the edges of near objects.

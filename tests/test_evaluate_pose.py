@@ -19,7 +19,7 @@ import evaluate_pose
 from common.errors import DataError, OptionsError, UserError, WeightsError
 from common.registry import POSE_MODELS, load
 from datasets.frame_table import FrameRow, write_frame_table
-from datasets.transforms import image_to_array, resize_lanczos
+from datasets.lanczos import resize_lanczos
 from evaluate_pose import evaluate
 from evaluation.metrics.trajectories import motions_between
 from evaluation.odometry import open_sequence
@@ -89,7 +89,7 @@ def options(world, save_model, tmp_path):
 def images_of(world) -> list[paddle.Tensor]:
     """Frames of the drive as network inputs."""
     paths = sorted((world / DRIVE / "image_02/data").iterdir())
-    arrays = [image_to_array(resize_lanczos(Image.open(path).convert("RGB"), *SIZE)) for path in paths]
+    arrays = [resize_lanczos(Image.open(path).convert("RGB"), *SIZE) for path in paths]
     return [paddle.to_tensor(array[None].astype(np.float32) / 255) for array in arrays]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from datasets.transforms import image_to_array, resize_lanczos
+from datasets.lanczos import resize_lanczos
 from inference.export.engines import Run
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ def difference_on_same_input(run: Run, predictor: "DepthPredictor", frames: Sequ
         frames: uint8 (H, W, 3), RGB, any sizes.
         bare: Whether the model contains only the networks.
     """
-    resized = [np.asarray(resize_lanczos(Image.fromarray(frame), *predictor.size)) for frame in frames]
+    network_inputs = [resize_lanczos(Image.fromarray(frame), *predictor.size) for frame in frames]
+    resized = [np.ascontiguousarray(image.transpose(1, 2, 0)) for image in network_inputs]
     depths = np.stack([prediction.depth for prediction in predictor(resized)])
     batch = np.stack(resized)
     unit = np.float32(1.0 if predictor.scale is None else predictor.scale)
     if bare:
-        batch = np.stack([image_to_array(Image.fromarray(image)) for image in resized]).astype(np.float32) / 255
+        batch = np.stack(network_inputs).astype(np.float32) / 255
     outputs = [run(batch[:1]), run(batch)]
     if bare:
         outputs = [unit / scaled_disp for scaled_disp in outputs]

@@ -25,7 +25,7 @@ from datasets.cameras import Camera, Undistorter, check_keeping
 from datasets.depth_maps import encode_depth_png, read_depth_map
 from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
 from datasets.frame_table import FRAMES, RECORD, FrameRow, write_frame_table
-from datasets.transforms import resize_lanczos
+from datasets.lanczos import resize_lanczos
 from serialization.opening import read_json
 from tools.video_import.frame_motion import STATIC_MOTION, Stride, select_frames
 from tools.video_import.sources import ImageFolderSource, Source
@@ -213,7 +213,8 @@ def _write_frames(
 
 def _store(plan: ImportPlan, path: Path, pixels: np.ndarray, undistorter: Undistorter | None) -> None:
     image = Image.fromarray(undistorter.image(pixels) if undistorter else pixels)
-    resize_lanczos(image, *plan.size).save(path, quality=JPEG_QUALITY, subsampling=0)
+    resized = resize_lanczos(image, *plan.size).transpose(1, 2, 0)
+    Image.fromarray(resized).save(path, quality=JPEG_QUALITY, subsampling=0)
 
 
 def _store_depth(source: Path, path: Path, size: tuple[int, int], undistorter: Undistorter | None) -> None:
