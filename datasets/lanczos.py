@@ -1,4 +1,4 @@
-"""Resizing with Pillow's Lanczos filter, which the published results used: the same pixels in a third of the time.
+"""Resizing with Pillow's Lanczos filter, which the published results used: the same pixels in about half the time.
 
 Pillow resizes the rows, rounds to 8 bits, and resizes the columns. A resized row is the product of the row and a band
 matrix, computed here in narrow blocks by the matrix product of NumPy. Weights are multiples of 2^-22, as in Pillow, and
@@ -19,9 +19,8 @@ BLOCK = 12  # outputs per product: narrower blocks multiply fewer zeros, in smal
 # OpenBLAS starts threads for more multiplications than this. Worker processes already use all cores.
 PRODUCT_LIMIT = 2**18
 STRIP_VALUES = 2**19  # input values converted to float64 at a time: 4 MB, a grey image of KITTI
-CROP_BYTES = (
-    2**17
-)  # copied from Pillow at a time: the allocator reuses small blocks, and returns large ones to the system
+# Copied from Pillow at a time: the allocator reuses small blocks, but returns large ones to the system.
+CROP_BYTES = 2**17
 
 
 class _Block(NamedTuple):
@@ -33,7 +32,7 @@ class _Block(NamedTuple):
 
 
 class _Scratch(threading.local):
-    """Memory that a thread reuses for every image; touching new pages took half of the time."""
+    """Memory that a thread reuses for every image; touching new pages would take longer than the products."""
 
     def __init__(self) -> None:
         self._memory = np.empty(0)
