@@ -319,7 +319,8 @@ def test_options_that_are_read_are_those_in_the_help(with_images, tmp_path, monk
     read = set()
 
     def get(self, name):
-        if name in OPTION_FIELDS and "option" not in Path(sys._getframe(1).f_code.co_filename).name:
+        caller = Path(sys._getframe(1).f_code.co_filename).name
+        if name in OPTION_FIELDS and "option" not in caller and caller != "dataclasses.py":  # a copy is no use
             read.add(name)
         return object.__getattribute__(self, name)
 

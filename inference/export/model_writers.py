@@ -12,6 +12,7 @@ from paddle.static import InputSpec
 
 from common.errors import UserError
 from inference.export.traced_network import CoreModel, EndToEndModel, convolved_by_phases
+from layers.kernels.ops import disabled
 
 OPSET = 17
 ONNX_NEEDS = (
@@ -37,7 +38,7 @@ def write_paddle(model: EndToEndModel | CoreModel, stem: Path) -> None:
     else:
         shape, kind = [None, None, None, 3], "uint8"
     model.eval()
-    with convolved_by_phases(model):
+    with disabled(), convolved_by_phases(model):
         paddle.jit.save(model, str(stem), input_spec=[InputSpec(shape, kind, name="images")])
 
 

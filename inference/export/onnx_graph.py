@@ -14,6 +14,7 @@ from paddle.static import InputSpec
 
 from inference.export import onnx_file
 from inference.export.traced_network import CoreModel, convolved_by_phases
+from layers.kernels.ops import disabled
 
 INPUT, OUTPUT = "images", "scaled_disp"
 
@@ -38,7 +39,7 @@ def to_onnx(model: CoreModel, size: tuple[int, int]) -> bytes:
     """
     spec = InputSpec([None, 3, *size], "float32", name=INPUT)
     try:
-        with convolved_by_phases(model):
+        with disabled(), convolved_by_phases(model):
             traced = paddle.jit.to_static(model, input_spec=[spec], full_graph=True).forward.concrete_program
     except Exception as error:  # registered networks can fail in any way
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()

@@ -4,7 +4,8 @@ The modules of ``layers`` implement each computation in Paddle, and use the oper
 one. The results agree up to rounding.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import paddle
@@ -31,6 +32,17 @@ def disable() -> None:
     """Disable the operators for the whole process."""
     global _operators
     _operators = None
+
+
+@contextlib.contextmanager
+def disabled() -> Iterator[None]:
+    """Disable the operators within the block, to trace networks for engines that do not have them."""
+    global _operators
+    held, _operators = _operators, None
+    try:
+        yield
+    finally:
+        _operators = held
 
 
 def operator(name: str, *inputs: Tensor) -> Callable[..., Tensor] | None:

@@ -8,6 +8,8 @@ import pytest
 
 from inference import fast_network
 from inference.depth_predictor import DepthPredictor
+from inference.export.model_writers import write_paddle
+from inference.export.traced_network import CoreModel
 from networks.monodepth import Monodepth
 from serialization.weights_folder import save_weights
 
@@ -53,6 +55,25 @@ def test_results_equal_those_of_the_layers_in_batches_of_any_size(networks, cach
     assert fast.fast_network is not None
     assert_equal_results(networks, fast)
     np.testing.assert_allclose(fast(IMAGES[0]).depth, fast(IMAGES)[0].depth, rtol=1e-5)
+
+
+class Operators:
+    """Stand-in for the compiled operators; no engine has them."""
+
+    def __getattr__(self, name: str):
+        raise AssertionError(f"{name} was used")
+
+
+def test_networks_are_translated_while_a_training_uses_the_operators(networks, cache, monkeypatch, tmp_path):
+    expected = DepthPredictor(networks, (64, 96))(IMAGES)
+    monkeypatch.setattr("layers.kernels.ops._operators", Operators())
+    monkeypatch.setattr(fast_network, "_compare", lambda *_: None)
+    fast = predictor(networks)
+    assert fast.fast_network is not None
+    for one, other in zip(fast(IMAGES), expected, strict=True):
+        np.testing.assert_allclose(one.scaled_disp, other.scaled_disp, rtol=1e-4)
+    write_paddle(CoreModel(fast), tmp_path / "model")
+    assert b"monodepth_" not in (tmp_path / "model.json").read_bytes()
 
 
 def test_the_layers_run_unless_the_weights_come_from_a_folder(networks, cache, tmp_path):

@@ -51,7 +51,7 @@ def trained(options) -> Trainer:
 
 
 def test_intrinsics_and_scale_are_stored_with_the_weights(trained):
-    weights = trained.models_dir / "weights_best"
+    weights = trained.weights.folder / "weights_best"
     assert (weights / "intrinsics.pdparams").is_file()
     info = read_weights_info(weights)
     assert info.metres_per_unit == 5.4
@@ -77,7 +77,7 @@ def test_the_report_uses_the_learned_intrinsics(trained):
 
 
 def test_training_from_these_weights_loads_the_learned_intrinsics(trained, options):
-    weights = str(trained.models_dir / "weights_best")
+    weights = str(trained.weights.folder / "weights_best")
     model = build_model(options())
     initialise_weights(model, options(load_weights_folder=weights))
     np.testing.assert_array_equal(model.intrinsics.net.bias.numpy(), trained.model.intrinsics.net.bias.numpy())

@@ -1,7 +1,6 @@
 """Translated operators in ONNX Runtime against Paddle's."""
 
 import numpy as np
-import onnx
 import paddle
 import paddle.nn.functional as F
 import pytest
@@ -11,6 +10,7 @@ from inference.export.engines import onnx_session
 from inference.export.onnx_file import tensor
 from inference.export.onnx_graph import INPUT, UnsupportedOperatorError, to_onnx
 
+onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: it comes with Paddle2ONNX")
 SIZE = (6, 8)
 
 
