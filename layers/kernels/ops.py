@@ -14,7 +14,9 @@ from paddle import Tensor
 from common.errors import UserError
 from layers.kernels.compilation import BuildError, load_operators
 
-_operators: ModuleType | None = None
+# The module of the operators while they are enabled. Changed in place: Paddle's conversion to a static graph copies the
+# globals, and a name that is assigned later would keep its old value there.
+_enabled: list[ModuleType] = []
 
 
 def enable() -> None:
@@ -23,26 +25,24 @@ def enable() -> None:
     Raises:
         BuildError: the operators cannot be compiled or loaded.
     """
-    global _operators
-    if _operators is None:
-        _operators = load_operators()
+    if not _enabled:
+        _enabled.append(load_operators())
 
 
 def disable() -> None:
     """Disable the operators for the whole process."""
-    global _operators
-    _operators = None
+    _enabled.clear()
 
 
 @contextlib.contextmanager
 def disabled() -> Iterator[None]:
     """Disable the operators within the block, to trace networks for engines that do not have them."""
-    global _operators
-    held, _operators = _operators, None
+    held = _enabled.copy()
+    _enabled.clear()
     try:
         yield
     finally:
-        _operators = held
+        _enabled[:] = held
 
 
 def operator(name: str, *inputs: Tensor) -> Callable[..., Tensor] | None:
@@ -57,9 +57,9 @@ def operator(name: str, *inputs: Tensor) -> Callable[..., Tensor] | None:
         The operator; None if operators are disabled, the device is not the CPU, an input is not float32, or the
         operator needs oneDNN, which is unavailable.
     """
-    if _operators is None or paddle.get_device() != "cpu" or any(x.dtype != paddle.float32 for x in inputs):
+    if not _enabled or paddle.get_device() != "cpu" or any(x.dtype != paddle.float32 for x in inputs):
         return None
-    return getattr(_operators, f"monodepth_{name}", None)
+    return getattr(_enabled[0], f"monodepth_{name}", None)
 
 
 def use_kernels(mode: str) -> bool:

@@ -66,8 +66,8 @@ class Operators:
 
 def test_networks_are_translated_while_a_training_uses_the_operators(networks, cache, monkeypatch, tmp_path):
     expected = DepthPredictor(networks, (64, 96))(IMAGES)
-    monkeypatch.setattr("layers.kernels.ops._operators", Operators())
     monkeypatch.setattr(fast_network, "_compare", lambda *_: None)
+    monkeypatch.setattr("layers.kernels.ops._enabled", [Operators()])
     fast = predictor(networks)
     assert fast.fast_network is not None
     for one, other in zip(fast(IMAGES), expected, strict=True):

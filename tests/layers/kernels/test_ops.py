@@ -273,7 +273,7 @@ def test_without_onednn_convolutions_use_paddle(tmp_path):
 
 def test_without_a_compiler(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setattr(ops, "_operators", None)
+    monkeypatch.setattr(ops, "_enabled", [])
     assert use_kernels("auto") is False
     assert "no-such-compiler" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"--kernels on: .*not found: no-such-compiler"):
@@ -295,7 +295,7 @@ def test_compiler_failure(monkeypatch, tmp_path, capsys):
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(ops, "_operators", None)
+    monkeypatch.setattr(ops, "_enabled", [])
     assert use_kernels("auto") is False
     printed = capsys.readouterr().out
     assert "Falling back" in printed and "fatal error: out of order" in printed and len(printed.splitlines()) == 2
