@@ -1,9 +1,9 @@
 """Benchmark of depth prediction on batches of random images at network size, with random weights; no file is read.
 
-The first line times the predictor of ``predict.py``. The others time exported models, end to end (with resizing) and
-networks only ("_bare"). Their baseline is PyTorch in eager mode (networks only) if it is installed, otherwise the
-predictor. Exported models and PyTorch run in separate processes because thread pools of several libraries in one
-process compete for cores.
+The first line times the predictor with its default engine, as ``predict.py`` runs it. The others time exported models,
+end to end (with resizing) and networks only ("_bare"). The baseline is PyTorch in eager mode (networks only) if it is
+installed; otherwise exported models are compared with the predictor. Exported models and PyTorch run in separate
+processes because thread pools of several libraries in one process compete for cores.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
     batch_size = opt.batch_size if "batch_size" in opt.explicitly_set else BATCH_SIZE
     paddle.seed(0)
     model = Monodepth.for_depth(depth_network=opt.depth_network)
-    predictor = DepthPredictor(model, (opt.height, opt.width))
+    predictor = DepthPredictor(model, (opt.height, opt.width), engine="auto")
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (batch_size, opt.height, opt.width, 3), dtype=np.uint8)
 
@@ -46,9 +46,7 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
         return np.stack([prediction.depth for prediction in predictor(list(images))])
 
     about = {"batch_size": batch_size, "size": f"{opt.width}x{opt.height}", "depth_network": opt.depth_network}
-    yield result_line("predict", "ms/image", time_in_turn({"": run_ours}, repeat)[""], batch_size, **about)
-
-    baseline = "PyTorch, eager" if importlib.util.find_spec("torch") and opt.depth_network == "resnet18" else "predict"
+    has_torch = importlib.util.find_spec("torch") is not None and opt.depth_network == "resnet18"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "images.npy", images)
@@ -58,25 +56,19 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
         _export(predictor, folder)
         engines = [name for name, (kind, _) in ENGINES.items() if kind != "onnx" or can_write_onnx()]
         exported = [name + ending for ending in ("", BARE) for name in engines]
-        others = {name: _Process(name, folder) for name in (*exported, *(["torch"] if baseline != "predict" else []))}
+        others = {name: _Process(name, folder) for name in (*exported, *(["torch"] if has_torch else []))}
         try:
             runs = {name: process.run for name, process in others.items()}
-            runs.setdefault("torch", run_ours)
-            seconds = time_in_turn(runs, repeat)
+            seconds = time_in_turn({"predict": run_ours, **runs}, repeat)
         finally:
             for process in others.values():
                 process.close()
+    torch = {"baseline": "PyTorch, eager", "baseline_seconds": seconds["torch"]} if has_torch else {}
+    ours = {"baseline": "predict", "baseline_seconds": seconds["predict"]}
+    yield result_line("predict", "ms/image", seconds["predict"], batch_size, **torch, **about)
+    about["differences"] = {name: process.difference for name, process in others.items()}
     for name in exported:
-        yield result_line(
-            f"predict_{name}",
-            "ms/image",
-            seconds[name],
-            batch_size,
-            baseline=baseline,
-            baseline_seconds=seconds["torch"],
-            differences={name: process.difference for name, process in others.items()},
-            **about,
-        )
+        yield result_line(f"predict_{name}", "ms/image", seconds[name], batch_size, **(torch or ours), **about)
 
 
 def _export(predictor: "DepthPredictor", folder: Path) -> None:  # noqa: F821  (imported in run)
