@@ -280,14 +280,17 @@ def test_a_process_that_hangs_ends_the_run(runs, rank):
 
 @pytest.mark.slow
 def test_sigterm_to_the_launcher_saves_once_and_the_run_resumes(runs):
-    process = runs.start("--checkpoint_frequency", 1000)
+    # One checkpoint: an epoch that ends before the signal saves one, too.
+    process = runs.start("--checkpoint_frequency", 1000, "--keep_checkpoints", 1)
     read_until(process, "| 4/")
     os.kill(process.pid, signal.SIGTERM)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == signal.SIGTERM
     log = (runs.folder / "launch" / "workerlog.0").read_text()
     assert log.count("SIGTERM: finishing the step") == 1 and "--nproc_per_node=2 train.py --resume" in log, log
+    checkpoints = list((runs.folder / "logs" / "monodepthv2" / "checkpoints").iterdir())
     state = runs.state()
+    assert [path.name for path in checkpoints] == [f"step_{state['step']}"]
     assert f"Stopped after step {state['step']} of " in printed + log
     done = runs.start("--max_steps", state["step"] + 1)
     printed, _ = done.communicate(timeout=400)

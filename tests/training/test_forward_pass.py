@@ -33,7 +33,7 @@ def make_batch() -> dict:
 def run_step(compile_mode: str, more_terms=None):
     """Return result, a gradient and a running mean after one step from the same initial weights."""
     ops.disable()  # an earlier test may have enabled them
-    paddle.seed(5)
+    paddle.seed(7)  # with 5, one thread of MKL rounds a value across a kink of the loss: the gradients differ by 0.7 %
     model = Monodepth()
     compute_loss = monodepth2_loss(SOURCES, tie_breaking_noise=0.0, more_terms=more_terms)
     model.train()
@@ -67,8 +67,7 @@ def test_compiled_step_equals_the_eager_step(plain):
         tolerance = {"abs": 2e-3} if is_share else {"rel": 1e-5}
         assert compiled[0].losses[name].item() == pytest.approx(value.item(), **tolerance), name
     assert compiled[0].maps.keys() == plain[0].maps.keys()
-    # So may they in the gradient: 0.6 % was seen next to other tests, 2e-5 alone.
-    assert np.linalg.norm(compiled[1] - plain[1]) < 0.02 * np.linalg.norm(plain[1])
+    np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-3, atol=1e-3 * np.abs(plain[1]).max())
     np.testing.assert_allclose(compiled[2], plain[2], rtol=1e-4, atol=1e-6)
 
 
