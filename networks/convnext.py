@@ -79,7 +79,7 @@ class ConvNeXtStage(nn.Layer):
 class ConvNeXtTinyEncoder(nn.Layer):
     """A convolutional network with the proportions of a Swin transformer, without its classifier and last norm.
 
-    Patches of 4x4 pixels, four stages with 3, 3, 9 and 3 blocks, large depthwise kernels in the place of attention,
+    Patches of 4x4 pixels, four stages with 3, 3, 9 and 3 blocks, large depthwise kernels instead of attention,
     inverted bottlenecks, GELU, and few norms: layer norm over the channels, once per block (section 2). Its 28 M
     parameters are 2.5 times those of ResNet18. There is no feature at half the input size, and none is needed: the
     decoder doubles the last two sizes without a skip connection.
