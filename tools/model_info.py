@@ -1,11 +1,11 @@
 """Print what depth networks cost at a given input size: parameters, multiply-accumulates, memory and time.
 
 Example: python tools/model_info.py resnet18 lite_mono efficientnet_lite0 --height 192 --width 640 --repeat 10
+Example: python tools/model_info.py --height 96 --width 320 --train_steps 5
 """
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,12 @@ def main() -> None:
     parser.add_argument(
         "--repeat", type=int, default=0, help="also time so many predictions of each network, in turn (default: 0)"
     )
+    parser.add_argument(
+        "--train_steps",
+        type=int,
+        default=0,
+        help="also time so many training steps of each network, in turn: video, batch size 4 (default: 0)",
+    )
     args = parser.parse_args()
     names = args.networks or list(DEPTH_NETWORKS)
     unknown = [name for name in names if name not in DEPTH_NETWORKS]
@@ -46,30 +52,37 @@ def main() -> None:
 
     if not is_input_size(args.height, args.width):
         raise OptionsError(f"--height and --width: got {args.height} and {args.width}, allowed: multiples of 32")
-    print_costs(names, (args.height, args.width), args.repeat)
+    print_costs(names, (args.height, args.width), args.repeat, args.train_steps)
 
 
-def print_costs(names: Sequence[str], size: tuple[int, int], repeat: int) -> None:
+def print_costs(names: Sequence[str], size: tuple[int, int], repeat: int, train_steps: int) -> None:
     """Print the table.
 
     Args:
         names: keys of ``DEPTH_NETWORKS``.
         size: height and width of the image.
         repeat: predictions to time; 0 leaves out the column.
+        train_steps: training steps to time; 0 leaves out the column.
     """
     import paddle
 
+    from tools.benchmarks.measure import time_in_turn
+
     paddle.set_device("cpu")
     predictions = {name: depth_prediction(name, size) for name in names}
-    timed = {name: run for name, (_, run) in predictions.items()} if repeat else {}
-    seconds = fastest(timed, repeat)
+    costs = {name: cost_row(network, run) for name, (network, run) in predictions.items()}
+    times = {}  # header -> network -> time
+    if repeat:
+        with paddle.no_grad():
+            seconds = time_in_turn({name: run for name, (_, run) in predictions.items()}, repeat)
+        times["ms/image"] = {name: f"{1e3 * min(each):8.1f}" for name, each in seconds.items()}
+    if train_steps:
+        seconds = time_in_turn({name: training_step(name, size) for name in names}, train_steps)
+        times["s/step"] = {name: f"{min(each):6.2f}" for name, each in seconds.items()}
     width = max(map(len, names))
-    time_header = "  ms/image" if repeat else ""
-    print(f"{size[1]}x{size[0]}\n{'network':<{width}}  params  GMACs  weights  predict  train{time_header}")
-    for name, (network, run) in predictions.items():
-        row = cost_row(network, run)
-        time_column = f"  {1e3 * seconds[name]:8.1f}" if repeat else ""
-        print(f"{name:<{width}}  {row}{time_column}", flush=True)
+    print("  ".join([f"{size[1]}x{size[0]}\n{'network':<{width}}", "params  GMACs  weights  predict  train", *times]))
+    for name in names:
+        print("  ".join([f"{name:<{width}}", costs[name], *(column[name] for column in times.values())]))
     print(LEGEND)
 
 
@@ -117,19 +130,13 @@ def peak_memory(run: Callable[[], object]) -> tuple[int, int]:
     return peak, kept
 
 
-def fastest(runs: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
-    """Return the shortest time of each function in seconds, after one call to warm up; they take turns."""
-    import paddle
+def training_step(name: str, size: tuple[int, int]) -> Callable[[], object]:
+    """Build a model with a depth network, and return a function that trains it by one step on video."""
+    from options import parse_options
+    from tools.benchmarks.step_benchmark import make_step
 
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    with paddle.no_grad():
-        for i in range(repeat + 1 if runs else 0):
-            for name, run in runs.items():
-                start = time.perf_counter()
-                run()
-                if i:
-                    times[name].append(time.perf_counter() - start)
-    return {name: min(each) for name, each in times.items()}
+    words = f"--depth_network {name} --height {size[0]} --width {size[1]} --batch_size 4 --weights_init scratch"
+    return make_step("ours", parse_options(f"{words} --device cpu --kernels on".split()))
 
 
 if __name__ == "__main__":

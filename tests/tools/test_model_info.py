@@ -15,11 +15,13 @@ def model_info(*words: str) -> subprocess.CompletedProcess:
 
 
 def test_one_row_per_network():
-    done = model_info("resnet18", "lite_mono_tiny", "--height", "64", "--width", "96", "--repeat", "1")
+    done = model_info(
+        "resnet18", "lite_mono_tiny", "--height", "64", "--width", "96", "--repeat", "1", "--train_steps", "1"
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "96x64" and lines[1].split() == [
-        *("network", "params", "GMACs", "weights", "predict", "train", "ms/image")
+        *("network", "params", "GMACs", "weights", "predict", "train", "ms/image", "s/step")
     ]
     # 8.0 and 2.8 GMACs at 640x192, which has 20 times the pixels.
     for line, expected in zip(
@@ -28,9 +30,9 @@ def test_one_row_per_network():
         name, *numbers = line.split()
         numbers = list(map(float, numbers))
         assert [name, *numbers[:3]] == expected
-        predict, train, milliseconds = numbers[3:]
+        predict, train, milliseconds, seconds = numbers[3:]
         # 0.4 MB: at least the first convolution's output, 64 channels (Lite-Mono-tiny: 3 of 32) of 48x32 pixels.
-        assert train >= 0.4 and predict >= 0.4 and milliseconds > 0
+        assert train >= 0.4 and predict >= 0.4 and milliseconds > 0 and seconds > 0
 
 
 @pytest.mark.parametrize(
