@@ -233,20 +233,23 @@ def _check_lens(camera: Camera, about: str) -> None:
     Raises:
         DataError: Parts of the image have no ray.
     """
-    height, width = camera.size
-    if camera.distortion[0] == FISHEYE:  # its corners may be black, so only the axes are checked
-        is_whole = np.isfinite(camera.view).all()
-    else:
-        x, y = np.meshgrid(np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9))
-        pixels = np.stack([x.ravel(), y.ravel()], axis=1)
-        is_whole = bool((abs(camera.pixels(camera.rays(pixels)) - pixels) < EXACT).all())
-    if not is_whole:
+    if not is_invertible(camera):
         coefficients = ", ".join(f"{value:g}" for value in camera.distortion[1:])
         raise DataError(
             f"{about}distortion ({coefficients}) is not invertible in the whole image. Check the model and the order "
             "of the coefficients: k1, k2, p1, p2, k3 (fisheye: k1, k2, k3, k4). They apply to coordinates divided by "
             "the focal length, not to pixels."
         )
+
+
+def is_invertible(camera: Camera) -> bool:
+    """Return whether every pixel has a ray: the distortion does not fold the image over."""
+    height, width = camera.size
+    if camera.distortion[0] == FISHEYE:  # its corners may be black, so only the axes are checked
+        return bool(np.isfinite(camera.view).all())
+    x, y = np.meshgrid(np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9))
+    pixels = np.stack([x.ravel(), y.ravel()], axis=1)
+    return bool((abs(camera.pixels(camera.rays(pixels)) - pixels) < EXACT).all())
 
 
 def check_keeping(camera: Camera) -> None:

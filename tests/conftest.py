@@ -46,6 +46,12 @@ def kitti_sample_colour() -> Path:
 
 
 @pytest.fixture(scope="session")
+def dashcam() -> Path:
+    """Return a folder with a real motorway video, and real photos of a checkerboard by another camera."""
+    return _folder("DASHCAM_DIR", "dashcam")
+
+
+@pytest.fixture(scope="session")
 def stereo_drive(kitti_sample) -> Path:
     """Return ``kitti_sample`` if it has all that stereo training and evaluation need: lists, both cameras, lidar."""
     lists = kitti_sample / "splits" / "kitti_sample"

@@ -3,7 +3,7 @@
 Zhang, "A Flexible New Technique for Camera Calibration", PAMI 2000.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,16 +12,16 @@ import numpy as np
 
 from common.atomic_files import write_json
 from common.errors import DataError
-from datasets.cameras import BROWN, FISHEYE, Camera
-from tools.video_import.sources import Source
+from datasets.cameras import BROWN, FISHEYE, Camera, is_invertible
+from evaluation.metrics.pose_metrics import rms_distance
+from tools.video_import.board_detection import MIN_BOARDS, Board
 
-MAX_FRAMES = 120  # searched for boards
-MAX_BOARDS, MIN_BOARDS = 40, 6  # used for the calibration
-MIN_BOARD_MOTION = 0.03  # of the width; a board that has moved less adds no information
-# findChessboardCornersSB is only slightly better, and takes ten times as long on frames without a board.
-FLAGS = cv2.CALIB_CB_ADAPTIVE_THRESH + cv2.CALIB_CB_NORMALIZE_IMAGE + cv2.CALIB_CB_FAST_CHECK
-REFINEMENT = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 0.001)
+MAX_BOARDS = 40  # used for the calibration
 GOOD_FIT = 1.0  # pixels
+OUTLIER = 4.0  # times the median error of the boards, and more than GOOD_FIT: the corners are wrong
+# OpenCV 5 moved the flags of the fisheye model, and changed their values.
+_FLAGS = cv2.fisheye if hasattr(cv2.fisheye, "CALIB_FIX_SKEW") else cv2
+FISHEYE_FLAGS = _FLAGS.CALIB_RECOMPUTE_EXTRINSIC + _FLAGS.CALIB_FIX_SKEW
 MODEL_NAMES = {BROWN: "brown", FISHEYE: "fisheye"}  # names in camera files
 
 
@@ -31,63 +31,28 @@ class Calibration(NamedTuple):
     Attributes:
         camera: Intrinsics and distortion.
         error: Root mean square reprojection error of the corners, in pixels.
-        boards: Number of boards used.
+        boards: The boards used.
+        errors: The same for each of the boards.
         covered: Share of the image that the bounding box of all corners covers.
+        rejected: Boards that were left out because the others contradict them.
     """
 
     camera: Camera
     error: float
-    boards: int
+    boards: Sequence[Board]
+    errors: np.ndarray
     covered: float
+    rejected: Sequence[Board]
 
 
-def find_boards(
-    source: Source, corners: tuple[int, int], on_frame: Callable[[], None] = lambda: None
-) -> list[np.ndarray]:
-    """Find the inner corners of the board in frames spread over the video.
-
-    Args:
-        source: The video, or a folder of images.
-        corners: Number of inner corners (columns, rows).
-        on_frame: Called after each searched frame.
-
-    Returns:
-        The corners of each board, (N, 2) in pixels.
-
-    Raises:
-        DataError: If the board is found in too few positions.
-    """
-    boards: list[np.ndarray] = []
-    for frame in source.read(frames_to_search(source)):
-        grey = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY)
-        found, board = cv2.findChessboardCorners(grey, corners, None, FLAGS)
-        if found:
-            board = cv2.cornerSubPix(grey, board, (5, 5), (-1, -1), REFINEMENT).reshape(-1, 2).astype(np.float64)
-            moved = np.inf if not boards else abs(board - boards[-1]).max()
-            if moved > MIN_BOARD_MOTION * source.size[1]:
-                boards.append(board)
-        on_frame()
-    if len(boards) < MIN_BOARDS:
-        raise DataError(
-            f"{source.path}: found the board in {len(boards)} positions, expected at least {MIN_BOARDS}. Check that "
-            f"the board has {corners[0]}x{corners[1]} inner corners (--corners). Show the whole board, close, sharp, "
-            "tilted, and in all parts of the image."
-        )
-    return boards
-
-
-def frames_to_search(source: Source) -> list[int]:
-    """Choose up to ``MAX_FRAMES`` frames, evenly spaced over the video."""
-    count = min(MAX_FRAMES, len(source))
-    return np.unique(np.linspace(0, len(source) - 1, count).round().astype(int)).tolist()
-
-
-def calibrate(boards: list[np.ndarray], corners: tuple[int, int], size: tuple[int, int], fisheye: bool) -> Calibration:
+def calibrate(boards: Sequence[Board], size: tuple[int, int], fisheye: bool) -> Calibration:
     """Estimate the intrinsics and distortion of a camera from its images of a board.
 
+    Boards that do not fit, because the detection mistook something else for them, are left out in a second pass. If
+    Brown's distortion folds the image over outside the area that the boards cover, k3 is 0.
+
     Args:
-        boards: The corners of each board, (N, 2) in pixels.
-        corners: Number of inner corners (columns, rows).
+        boards: At most ``MAX_BOARDS`` of them are used, evenly spaced.
         size: (height, width) of the images.
         fisheye: Estimate k1 to k4 of the fisheye model instead of k1, k2, p1, p2, k3 of Brown's.
 
@@ -95,27 +60,57 @@ def calibrate(boards: list[np.ndarray], corners: tuple[int, int], size: tuple[in
         DataError: If the calibration does not converge.
     """
     chosen = np.unique(np.linspace(0, len(boards) - 1, min(MAX_BOARDS, len(boards))).round().astype(int))
-    seen = [boards[i].reshape(-1, 1, 2).astype(np.float32) for i in chosen]
-    x, y = np.meshgrid(np.arange(corners[0]), np.arange(corners[1]))
-    board = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1).reshape(-1, 1, 3).astype(np.float32)
+    used = [boards[i] for i in chosen]
+    first = _fit(used, size, fisheye)
+    is_wrong = first.errors > max(GOOD_FIT, OUTLIER * np.median(first.errors))
+    kept = [board for board, wrong in zip(used, is_wrong, strict=True) if not wrong]
+    if len(kept) == len(used) or len(kept) < MIN_BOARDS:
+        return first
+    rejected = [board for board, wrong in zip(used, is_wrong, strict=True) if wrong]
+    return _fit(kept, size, fisheye)._replace(rejected=rejected)
+
+
+def _fit(boards: Sequence[Board], size: tuple[int, int], fisheye: bool) -> Calibration:
+    """Calibrate with all these boards; without k3 if the distortion is not invertible with it."""
+    found = _fit_model(boards, size, fisheye, FISHEYE_FLAGS if fisheye else 0)
+    if fisheye or is_invertible(found.camera):
+        return found
+    return _fit_model(boards, size, fisheye, cv2.CALIB_FIX_K3)
+
+
+def _fit_model(boards: Sequence[Board], size: tuple[int, int], fisheye: bool, flags: int) -> Calibration:
+    """Calibrate with all these boards, and these flags of OpenCV."""
+    number = np.float64 if fisheye else np.float32
+    seen = [board.corners[None].astype(number) for board in boards]
+    points = [_grid_points(board.shape).astype(number) for board in boards]
     try:
         if fisheye:
-            flags = cv2.fisheye.CALIB_RECOMPUTE_EXTRINSIC + cv2.fisheye.CALIB_FIX_SKEW
-            points, seen = [board.astype(np.float64)] * len(seen), [corner.astype(np.float64) for corner in seen]
-            error, K, coefficients, *_ = cv2.fisheye.calibrate(points, seen, size[::-1], None, None, flags=flags)
+            fit = cv2.fisheye.calibrate(points, seen, size[::-1], None, None, flags=flags)
         else:
-            error, K, coefficients, *_ = cv2.calibrateCamera([board] * len(seen), seen, size[::-1], None, None)
+            fit = cv2.calibrateCamera(points, seen, size[::-1], None, None, flags=flags)
     except cv2.error as failure:
         raise DataError(
             f"Calibration from {len(seen)} boards failed. Tilt the board more, and show it in all parts of the image."
         ) from failure
+    error, K, coefficients, rotations, translations = fit
     distortion = np.zeros(9)
     distortion[0] = FISHEYE if fisheye else BROWN
     coefficients = np.ravel(coefficients)
     distortion[1 : 1 + len(coefficients)] = coefficients
-    spread = np.ptp(np.concatenate(seen).reshape(-1, 2), axis=0) / size[::-1]
+    project = cv2.fisheye.projectPoints if fisheye else cv2.projectPoints
+    errors = [
+        rms_distance(corners[0], project(grid, *pose, K, coefficients)[0].reshape(-1, 2))
+        for grid, corners, *pose in zip(points, seen, rotations, translations, strict=True)
+    ]
+    spread = np.ptp(np.concatenate([board.corners for board in boards]), axis=0) / size[::-1]
     camera = Camera(K, size, distortion, "by checkerboard")
-    return Calibration(camera, float(error), len(seen), float(np.prod(spread)))
+    return Calibration(camera, float(error), boards, np.array(errors), float(np.prod(spread)), [])
+
+
+def _grid_points(shape: tuple[int, int]) -> np.ndarray:
+    """Return the corners (1, N, 3) of a grid (rows, columns) in its own plane, in squares."""
+    y, x = np.indices(shape)
+    return np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1)[None]
 
 
 def write_camera_file(path: Path, camera: Camera, **about: Any) -> None:

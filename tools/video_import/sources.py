@@ -1,6 +1,7 @@
 """Read upright frames and their times from a video or a folder of images."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,11 @@ from av.error import FFmpegError
 
 from common.errors import DataError
 from common.image_motion import small_grey
-from common.images import read_image
+from common.images import load_small_grey, read_image
 from common.input_files import find_images
 from common.video import decode_frames, has_reliable_times, open_container, turns, video_stream
+
+HEADER_WIDTH = 32  # pixels; only the size is wanted, and a small width is decoded faster
 
 
 class SourceFrame(NamedTuple):
@@ -93,6 +96,26 @@ class ImageFolderSource(Source):
         self.images = find_images([str(path)], lambda note: print(f"  {note}"))
         self.times = np.arange(len(self.images)) / (fps or 1.0)
         self.size = read_image(self.images[0]).shape[:2]
+
+    def keep_common_size(self) -> list[tuple[Path, tuple[int, int]]]:
+        """Keep only the images of the most common size, and return the others with their sizes (height, width).
+
+        Raises:
+            DataError: If no size is that of more than half of the images.
+        """
+        sizes = [load_small_grey(image, HEADER_WIDTH)[0] for image in self.images]
+        counts = Counter(sizes).most_common()
+        size, count = counts[0]
+        if 2 * count <= len(sizes):
+            found = ", ".join(f"{number} of {width}x{height}" for (height, width), number in counts[:5])
+            raise DataError(
+                f"{self.path} has images of {len(counts)} sizes, none of them that of more than half of the images: "
+                f"{found}. Put the images of each camera into a separate folder."
+            )
+        others = [(image, its) for image, its in zip(self.images, sizes, strict=True) if its != size]
+        self.images = [image for image, its in zip(self.images, sizes, strict=True) if its == size]
+        self.times, self.size = self.times[: len(self.images)], size
+        return others
 
     @property
     def version(self) -> list[int]:
