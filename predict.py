@@ -15,7 +15,7 @@ from common.input_files import camera_number, find_files
 from inference.camera_intrinsics import make_intrinsics
 from inference.from_options import predictor_from
 from inference.jobs import Job, VideoJob, open_output_dir, plan_jobs
-from inference.predict_options import PredictOptions, parse_predict_options
+from inference.predict_options import LAYER_ENGINES, PredictOptions, parse_predict_options
 from inference.prediction_run import PredictionRun
 from inference.writers import WRITERS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor
     from inference.export.engines import ExportedPredictor
 
-LAYERS = ("auto", "paddle")  # engines that predict with a weights folder, not with an exported model
 IMAGES_WORTH_COMPILING = 100  # compiling takes 30 s once and saves 0.2 s per 640x192 image
 
 
@@ -55,7 +54,7 @@ def predict(opt: PredictOptions) -> list[DataError]:
     waiting = [job for job in jobs if not job.is_done(since)]
     if len(waiting) < len(jobs):
         print(f"Skipping {len(jobs) - len(waiting)} of {len(jobs)} images: already predicted")
-    if opt.engine in LAYERS and predictor.fast_network is None:
+    if opt.engine in LAYER_ENGINES and predictor.fast_network is None:
         _choose_kernels(opt, sum(isinstance(job, Job) for job in waiting), len(waiting) + len(cameras))
     run = PredictionRun(opt, predictor, intrinsics, since)
     try:
@@ -92,7 +91,7 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
     from inference.export.engines import ExportedPredictor
 
     set_device(opt.device)
-    if opt.engine in LAYERS:
+    if opt.engine in LAYER_ENGINES:
         # Whoever requests the operators wants the layers that use them.
         predictor = predictor_from(opt, engine="paddle" if opt.kernels == "on" else opt.engine)
     else:
@@ -120,7 +119,7 @@ def _settings(opt: PredictOptions, predictor: "DepthPredictor | ExportedPredicto
     """Collect everything that the outputs of each kind depend on, as JSON-compatible values."""
     network = {
         "checksum of the weights": predictor.checksum(),
-        "engine": "paddle" if opt.engine in LAYERS else opt.engine,  # the same results up to rounding
+        "engine": "paddle" if opt.engine in LAYER_ENGINES else opt.engine,  # the same results up to rounding
         "height and width": list(predictor.size),
         "least and greatest depth": list(predictor.depth_range),
         "post_process": opt.post_process,

@@ -39,11 +39,9 @@ def prepare_environment() -> None:
     Environment variables that the user set take precedence. The cores are divided among the processes that Paddle's
     launcher started on this machine.
     """
-    processes = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
-    if processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+    if _local_processes() > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
         del os.environ["OMP_NUM_THREADS"]  # Paddle's launcher sets 1 unless the user sets the variable
-    threads = max(1, _available_cores() // processes)
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("OMP_NUM_THREADS", str(_cores_per_process()))
     if _is_amd():
         # MKL in the CPU wheel uses slow kernels on AMD processors unless this variable names the instruction set.
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
@@ -53,6 +51,18 @@ def prepare_environment() -> None:
         warnings.filterwarnings("ignore", message=f".*{message}.*")
     with ended_by_ctrl_c(), quiet_errors():
         import paddle  # noqa: F401
+
+
+def cpu_threads() -> int:
+    """Return the number of threads for other libraries than Paddle: ``OMP_NUM_THREADS``, or else the available cores.
+
+    Importing Paddle sets the variable to 1. In a program that does not call ``prepare_environment``, a 1 counts only if
+    it was set before.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if not given.isdigit() or (given == "1" and not _ONE_THREAD_GIVEN):
+        return _cores_per_process()
+    return max(1, int(given))
 
 
 @contextlib.contextmanager
@@ -102,6 +112,28 @@ def ended_by_ctrl_c() -> Iterator[None]:
 def cache_dir() -> Path:
     """Return the user's folder for files that this project can make again; it need not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monodepth-paddle"
+
+
+def _one_thread_given() -> bool:
+    """Return whether the user set ``OMP_NUM_THREADS=1``, rather than Paddle when it was imported."""
+    if "paddle" not in sys.modules:
+        return os.environ.get("OMP_NUM_THREADS") == "1"
+    try:
+        return b"OMP_NUM_THREADS=1" in Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:  # not Linux
+        return False
+
+
+_ONE_THREAD_GIVEN = _one_thread_given()
+
+
+def _local_processes() -> int:
+    """Return the number of processes that Paddle's launcher started on this machine."""
+    return int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+
+
+def _cores_per_process() -> int:
+    return max(1, _available_cores() // _local_processes())
 
 
 def _available_cores() -> int:

@@ -18,15 +18,13 @@ from datasets.batch import prepare_batch
 from datasets.build import dataset_class
 from datasets.lanczos import resize_lanczos
 from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_size, load_networks, model_of
+from inference.predict_options import LAYER_ENGINES
 from layers.geometry import disp_to_depth
 from serialization.weights_download import resolve_weights
 from serialization.weights_folder import WeightsInfo, read_weights_info
 
 if TYPE_CHECKING:
     from inference.export.engines import Run
-
-
-ENGINES = ("auto", "paddle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +77,8 @@ class DepthPredictor:
         self.scale = scale
         self.info: WeightsInfo | None = None
         self.left_out: tuple[str, ...] = ()
-        if engine not in ENGINES:
-            raise ValueError(f"engine: got {engine!r}, allowed: {', '.join(ENGINES)}")
+        if engine not in LAYER_ENGINES:
+            raise ValueError(f"engine: got {engine!r}, allowed: {', '.join(LAYER_ENGINES)}")
         self._engine = engine
         model.eval()
 

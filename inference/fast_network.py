@@ -24,7 +24,7 @@ from common.errors import UserError
 from common.folder_lock import FolderInUseError, lock_folder
 from inference.export.agreement import TOLERANCE
 from inference.export.engines import Run, onnx_session
-from inference.export.onnx_graph import INPUT, UnsupportedOperatorError, to_onnx
+from inference.export.onnx_graph import UnsupportedOperatorError, to_onnx
 from inference.export.traced_network import CoreModel
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _open(predictor: "DepthPredictor") -> Run:
     content = _read(path)
     if content is not None:
         with contextlib.suppress(UserError):
-            run = onnx_session(content, "cpu", INPUT)
+            run = onnx_session(content, "cpu")
             with contextlib.suppress(OSError):
                 os.utime(path)  # keeps it longest
             return run
@@ -74,7 +74,7 @@ def _open(predictor: "DepthPredictor") -> Run:
     core = CoreModel(predictor)
     core.eval()
     content = to_onnx(core, predictor.size)
-    run = onnx_session(content, "cpu", INPUT)
+    run = onnx_session(content, "cpu")
     _compare(run, predictor)
     _write(path, content)
     return run

@@ -13,7 +13,8 @@ from common.option_types import OptionParser, add_argument, checked, option, ref
 from inference.writers import WRITERS
 from options import OPTION_FIELDS
 
-ENGINES = ("auto", "paddle", "inference", "onnx")
+LAYER_ENGINES = ("auto", "paddle")  # predict with a weights folder; the others with an exported model
+ENGINES = (*LAYER_ENGINES, "inference", "onnx")
 
 _predict = partial(option, "predict")
 

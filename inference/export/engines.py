@@ -1,11 +1,11 @@
 """Run exported models with Paddle Inference or ONNX Runtime, and predict with them as with the networks."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from common.environment import cpu_threads
 from common.errors import OptionsError, UserError, WeightsError
 from inference.depth_predictor import Prediction, post_process_disparity
 from inference.export.exported_folder import FILES, INFO_FILE, MODEL, read_info
@@ -24,7 +24,7 @@ def open_inference(folder: Path, device: str) -> Run:
     else:
         config.disable_gpu()
         config.enable_mkldnn()
-        config.set_cpu_math_library_num_threads(_threads())
+        config.set_cpu_math_library_num_threads(cpu_threads())
     config.disable_glog_info()
     predictor = inference.create_predictor(config)
     images = predictor.get_input_handle(predictor.get_input_names()[0])
@@ -44,16 +44,15 @@ def open_onnx(folder: Path, device: str) -> Run:
     Raises:
         UserError: As for ``onnx_session``.
     """
-    return onnx_session(str(folder / f"{MODEL}.onnx"), device, "images")
+    return onnx_session(str(folder / f"{MODEL}.onnx"), device)
 
 
-def onnx_session(model: str | bytes, device: str, name: str) -> Run:
+def onnx_session(model: str | bytes, device: str) -> Run:
     """Open a model with ONNX Runtime.
 
     Args:
         model: Path or content of a model with one input and one output.
         device: "cpu" or "gpu".
-        name: Name of its input.
 
     Raises:
         UserError: ONNX Runtime is not installed, has no CUDA support, or cannot open the model.
@@ -63,7 +62,9 @@ def onnx_session(model: str | bytes, device: str, name: str) -> Run:
     except ImportError as error:
         raise UserError("ONNX Runtime is not installed. Run pip install onnxruntime.") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = cpu_threads()
+    # Spinning threads would compete with those that read and write images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = ["CUDAExecutionProvider"] if device == "gpu" else []
     if not set(wanted) <= set(onnxruntime.get_available_providers()):
         raise UserError("This ONNX Runtime has no CUDA support. Install onnxruntime-gpu, or pass --device cpu.")
@@ -71,7 +72,8 @@ def onnx_session(model: str | bytes, device: str, name: str) -> Run:
         session = onnxruntime.InferenceSession(model, options, providers=[*wanted, "CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common class
         raise UserError(f"ONNX Runtime cannot open the model: {str(error).splitlines()[0]}") from error
-    return lambda batch: session.run(None, {name: batch})[0]
+    (images,) = session.get_inputs()
+    return lambda batch: session.run(None, {images.name: batch})[0]
 
 
 # Engine -> format of its models, and function that opens one.
@@ -79,10 +81,6 @@ ENGINES: dict[str, tuple[str, Callable[[Path, str], Run]]] = {
     "inference": ("paddle", open_inference),
     "onnx": ("onnx", open_onnx),
 }
-
-
-def _threads() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
 
 
 class ExportedPredictor:

@@ -81,6 +81,23 @@ def test_launched_processes_share_the_cores(monkeypatch, given, threads):
     assert os.environ["OMP_NUM_THREADS"] == threads
 
 
+@pytest.mark.parametrize(
+    ("at_start", "before_paddle", "threads"),
+    [({}, True, None), ({}, False, None), ({"OMP_NUM_THREADS": "1"}, False, 1), ({"OMP_NUM_THREADS": "3"}, True, 3)],
+)
+def test_the_one_thread_that_paddle_sets_does_not_count(at_start, before_paddle, threads):
+    """A program of a user imports Paddle before this project, or after it; None stands for all cores."""
+    paddle = "sys.modules['paddle'] = sys; os.environ.setdefault('OMP_NUM_THREADS', '1')"
+    ours = "from common import environment"
+    code = "; ".join(["import os, sys", *([ours, paddle] if before_paddle else [paddle, ours])])
+    code += "; print(environment.cpu_threads(), environment._available_cores())"
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env={**clean, **at_start}, capture_output=True, text=True, check=True)
+    counted, cores = map(int, done.stdout.split())
+    assert counted == (threads or cores)
+
+
 def test_auto_falls_back_to_the_cpu_with_a_message(capsys):
     import paddle
 

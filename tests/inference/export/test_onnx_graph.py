@@ -8,7 +8,7 @@ from paddle import nn
 
 from inference.export.engines import onnx_session
 from inference.export.onnx_file import tensor
-from inference.export.onnx_graph import INPUT, UnsupportedOperatorError, to_onnx
+from inference.export.onnx_graph import UnsupportedOperatorError, to_onnx
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: it comes with Paddle2ONNX")
 SIZE = (6, 8)
@@ -79,7 +79,7 @@ def test_operator(name):
     layer, content = translate(*OPERATORS[name])
     graph = onnx.load_model_from_string(content)
     graph.graph.output[0].type.tensor_type.ClearField("shape")  # that of depth networks, see below
-    run = onnx_session(graph.SerializeToString(), "cpu", INPUT)
+    run = onnx_session(graph.SerializeToString(), "cpu")
     images = np.random.default_rng(0).random((2, 3, *SIZE), dtype=np.float32)
     expected = layer(paddle.to_tensor(images)).numpy()
     found = run(images)
