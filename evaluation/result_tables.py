@@ -80,8 +80,14 @@ def format_pose_tables(metrics: Mapping[str, Any]) -> str:
         ("ATE after Sim(3), m", f"{metrics['ate_sim3']:.3f}"),
         ("ATE after SE(3), m", f"{metrics['ate_se3']:.3f}"),
     ]
+    if "rpe_translation" in metrics:  # not in files of earlier versions, which the report shows
+        rows += [
+            ("scale of Sim(3)", f"{metrics['sim3_scale']:.4g}"),
+            ("error per frame, m", f"{metrics['rpe_translation']:.4f}"),
+            ("error per frame, deg", f"{metrics['rpe_rotation']:.4f}"),
+        ]
     if metrics["t_rel"] is None:
-        rows.append(("KITTI's errors", "none: the path is shorter than 100 m"))
+        rows.append(("KITTI's errors", "not available: the path is shorter than 100 m"))
     else:
         rows += [
             ("translation, %", f"{metrics['t_rel']:.2f}"),

@@ -46,6 +46,12 @@ def kitti_sample_colour() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kitti_odometry_sample() -> Path:
+    """Return 51 stereo pairs in the layout of KITTI odometry, with true poses: sequence 50."""
+    return _folder("KITTI_ODOMETRY_SAMPLE_DIR", "kitti_odometry_sample")
+
+
+@pytest.fixture(scope="session")
 def dashcam() -> Path:
     """Return a folder with a real motorway video, and real photos of a checkerboard by another camera."""
     return _folder("DASHCAM_DIR", "dashcam")

@@ -14,6 +14,7 @@ from evo.core.metrics import APE, PoseRelation
 from evo.core.trajectory import PosePath3D
 from evo.tools.file_interface import read_kitti_poses_file, read_tum_trajectory_file
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 import evaluate_pose
 from common.errors import DataError, OptionsError, UserError, WeightsError
@@ -149,6 +150,24 @@ def test_the_script_writes_metrics_trajectory_and_plot(world, save_model, tmp_pa
     assert metrics["ate_sim3"] == pytest.approx(error.get_all_statistics()["rmse"], rel=1e-5)
     with Image.open(out / f"trajectory_{name}.png") as picture:
         assert min(picture.size) >= 600 and picture.convert("L").getextrema() == (0, 255)
+
+
+def test_real_sequence(kitti_odometry_sample, options, tmp_path, monkeypatch, capsys):
+    """True motions of a real sequence of 60 m, 3 % too short and each turned by 0.02 degrees."""
+    truth = read_kitti_poses_file(kitti_odometry_sample / "poses/50.txt").poses_se3
+    motions = motions_between(np.stack(truth))
+    motions[:, :3, 3] *= 0.97 / 5.4
+    motions[:, :3] = Rotation.from_euler("y", 0.02, degrees=True).as_matrix() @ motions[:, :3]
+    monkeypatch.setattr(evaluate_pose, "predict_motions", lambda opt, dataset: motions)
+    opt = options(data_path=str(kitti_odometry_sample), eval_split="odom_50", eval_stereo=True)
+    result = evaluate(opt)
+    assert "51 frames, 60 m; motion scaled by 5.4" in capsys.readouterr().out
+    assert result.kitti is None and result.rpe_rotation == pytest.approx(0.02, rel=1e-3)
+    # The frames are 1.2 m apart, of which 3 % are missing; the rotation moves the end of each step by 0.4 mm.
+    assert result.rpe_translation == pytest.approx(0.036, rel=0.02)
+    assert result.sim3_scale == pytest.approx(1.03, abs=0.001)
+    saved = (tmp_path / "out/pose_metrics_odom_50.json").read_text()
+    assert "NaN" not in saved and json.loads(saved)["t_rel"] is None
 
 
 def test_scaling(world, options, monkeypatch):

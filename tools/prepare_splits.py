@@ -1,10 +1,10 @@
-"""Download published split lists, or generate a split by rule from a KITTI raw tree.
+"""Download published split lists, or generate a split by rule from a tree of KITTI raw or odometry.
 
 Example: python tools/prepare_splits.py --split eigen_zhou eigen
 Example: python tools/prepare_splits.py --make my_split --data_path kitti_data
 
 The first writes splits/NAME. The second writes kitti_data/splits/my_split with the moving frames of all drives outside
-the Eigen test split; --val_share of them are for validation.
+the test split (Eigen's drives, sequences 9 and 10); --val_share of them are for validation.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def _fetch(args: argparse.Namespace) -> None:
 
 def _make(args: argparse.Namespace) -> None:
     if args.data_path is None:
-        raise OptionsError("--make requires a KITTI raw tree. Pass --data_path")
+        raise OptionsError("--make requires a tree of KITTI raw or odometry. Pass --data_path")
     if args.make in PUBLISHED_SPLITS:
         raise OptionsError(f"--make {args.make}: a published split has this name. Choose another name")
     if not 0 <= args.val_share < 1:
@@ -65,7 +65,7 @@ def _make(args: argparse.Namespace) -> None:
     write_split(split, folder)
     print(
         f"{len(split.train)} lines for training, {len(split.val)} for validation, from {split.drives} drives.\n"
-        f"Excluded: {split.test_drives} drives of the Eigen test split, {split.without_neighbours} frames without "
+        f"Excluded: {split.test_drives} drives of the test split, {split.without_neighbours} frames without "
         f"neighbours or the other camera, {split.static} static frames."
     )
     if split.by_images:
@@ -87,7 +87,7 @@ def _parser() -> OptionParser:
     parser.add_argument(
         "--out", type=Path, help="parent folder of NAME (default: splits; with --make, DATA_PATH/splits)"
     )
-    parser.add_argument("--data_path", type=Path, help="--make: KITTI raw tree with DATE/DRIVE/image_02/data")
+    parser.add_argument("--data_path", type=Path, help="--make: tree with DATE/DRIVE/image_02 or sequences/NN/image_2")
     parser.add_argument(
         "--val_share", type=float, default=0.1, help="--make: share of validation frames (default: %(default)s)"
     )

@@ -40,7 +40,10 @@ class PoseEvaluation:
         kitti: KITTI's errors over all segments; None for drives shorter than 100 m.
         by_length: KITTI's errors by segment length.
         ate_sim3, ate_se3: Root mean square distance after alignment with and without scale, metres.
-        scale: Factor on the predicted translations for KITTI's errors and ``poses``.
+        sim3_scale: Scale of the Sim(3) alignment: 1 if the predicted translations have the true length.
+        rpe_translation, rpe_rotation: Relative pose error from each frame to the next, at the scale of ``poses``: root
+            mean squares, metres and degrees.
+        scale: Factor on the predicted translations for KITTI's and the relative errors and ``poses``.
         poses: (N, 4, 4), the predicted trajectory at this scale, starting at the identity.
         aligned: (N, 3), its positions aligned to the true ones.
     """
@@ -51,13 +54,16 @@ class PoseEvaluation:
     by_length: dict[int, SegmentErrors]
     ate_sim3: float
     ate_se3: float
+    sim3_scale: float
+    rpe_translation: float
+    rpe_rotation: float
     scale: float
     poses: np.ndarray
     aligned: np.ndarray
 
     def as_dict(self) -> dict[str, Any]:
         """Return the scores as JSON-compatible values; ``t_rel`` and ``r_rel`` are None if ``kitti`` is None."""
-        names = ("ate_5", "ate_5_std", "ate_sim3", "ate_se3", "scale")
+        names = ("ate_5", "ate_5_std", "ate_sim3", "ate_se3", "sim3_scale", "rpe_translation", "rpe_rotation", "scale")
         return {
             **{name: float(getattr(self, name)) for name in names},
             "t_rel": self.kitti.t_rel if self.kitti else None,
@@ -94,6 +100,7 @@ def evaluate_poses(
     chosen = by_sim3 if align_scale else by_se3
     poses[:, :3, 3] *= chosen.scale
     segments = segment_errors(gt_poses, poses)
+    rpe_translation, rpe_rotation = np.sqrt(np.mean(relative_errors(gt_poses, poses) ** 2, axis=0))
     return PoseEvaluation(
         ate_5=snippets.mean(),
         ate_5_std=snippets.std(),
@@ -101,6 +108,9 @@ def evaluate_poses(
         by_length={length: _mean_errors(errors) for length, errors in segments.items()},
         ate_sim3=rms_distance(gt, by_sim3(pred)),
         ate_se3=rms_distance(gt, by_se3(pred)),
+        sim3_scale=by_sim3.scale,
+        rpe_translation=rpe_translation,
+        rpe_rotation=rpe_rotation,
         scale=scale_factor * chosen.scale,
         poses=poses,
         aligned=chosen(pred),
@@ -162,12 +172,26 @@ def segment_errors(gt_poses: np.ndarray, pred_poses: np.ndarray) -> dict[int, np
         if not len(firsts):
             break
         gt, pred = (np.linalg.inv(poses[firsts]) @ poses[lasts] for poses in (gt_poses, pred_poses))
-        left = np.linalg.inv(pred) @ gt
-        cosines = (np.trace(left[:, :3, :3], axis1=1, axis2=2) - 1) / 2
-        angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-        distances = np.linalg.norm(left[:, :3, 3], axis=1)
-        errors[length] = np.stack([distances, angles], axis=1) / length * 100
+        errors[length] = _residuals(gt, pred) / length * 100
     return errors
+
+
+def relative_errors(gt_poses: np.ndarray, pred_poses: np.ndarray) -> np.ndarray:
+    """Compute the relative pose error from each frame to the next (Sturm et al., IROS 2012, eq. 1, an interval of 1).
+
+    Returns:
+        (N - 1, 2): length of the residual translation, in the unit of the poses, and its rotation in degrees.
+    """
+    gt, pred = (np.linalg.inv(poses[:-1]) @ poses[1:] for poses in (gt_poses, pred_poses))
+    return _residuals(gt, pred)
+
+
+def _residuals(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
+    """Compute length and angle in degrees (K, 2) of the transforms (K, 4, 4) from predicted to true ones."""
+    left = np.linalg.inv(pred) @ gt
+    cosines = (np.trace(left[:, :3, :3], axis1=1, axis2=2) - 1) / 2
+    angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+    return np.stack([np.linalg.norm(left[:, :3, 3], axis=1), angles], axis=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,4 +67,10 @@ def test_pose_tables_show_units():
     assert rows["5-frame ATE, m"] == "0.0171 +- 0.0081" and rows["ATE after Sim(3), m"] == "7.123"
     assert rows["translation, %"] == "3.46" and rows["rotation, deg/100 m"] == "0.79"
     assert rows["over 100 m"] == "2.50 %, 0.40 deg/100 m, 12 segments"
+    assert "error per frame, m" not in rows  # an earlier version did not compute it
+    further = {"sim3_scale": 1.5, "rpe_translation": 0.0123, "rpe_rotation": 0.04567}
+    text = format_pose_tables({**numbers, **further, "t_rel": None, "r_rel": None, "by_length": {}})
+    for row in ("scale of Sim(3)       1.5\n", "per frame, m    0.0123\n", "per frame, deg  0.0457\n"):
+        assert row in text
+    assert "nan" not in text and "not available: the path is shorter than 100 m" in text
     assert "shorter than 100 m" in format_pose_tables({**numbers, "t_rel": None, "r_rel": None, "by_length": {}})

@@ -1,4 +1,4 @@
-"""Generate a training and validation split from a KITTI raw tree, without the drives of the Eigen test split.
+"""Generate a training and validation split from a tree of KITTI raw or odometry, without the drives of its test split.
 
 Frames in which the car hardly moves are excluded because they provide no depth signal, as in Zhou et al., "Unsupervised
 Learning of Depth and Ego-Motion from Video", CVPR 2017. Zhou et al. detect them by optical flow; this module uses the
@@ -30,6 +30,7 @@ EIGEN_TEST_DRIVES = frozenset(
     }.items()
     for number in numbers
 )
+ODOMETRY_TEST_SEQUENCES = frozenset(("9", "10"))  # of the paper; 11 to 21 have no poses
 STRETCH = 50  # frames, 5 s; validation uses whole stretches because neighbouring frames are nearly identical
 
 
@@ -40,7 +41,8 @@ class RuleSplit:
     Attributes:
         train, val: split lines for both cameras of each frame, ordered by drive and frame.
         drives: number of drives with frames in the split.
-        test_drives: number of drives excluded because they belong to the Eigen test split.
+        test_drives: number of drives excluded because they belong to the Eigen test split, or sequences of the odometry
+            test split.
         without_neighbours: number of frames excluded because they, the previous or the next frame are missing for one
             of the cameras.
         static: number of frames excluded because the car hardly moves.
@@ -64,31 +66,36 @@ def split_by_rule(
     pool: Executor,
     watch: Callable[[list[Path]], Iterable[Path]] = iter,
 ) -> RuleSplit:
-    """Generate a split from all drives of a tree except those of the Eigen test split; deterministic.
+    """Generate a split from all drives of a tree except those of the test split; deterministic.
 
     Args:
-        data_path: the tree, with DATE/DRIVE/image_02/data and image_03/data.
+        data_path: the tree, with DATE/DRIVE/image_02/data and image_03/data, or sequences/NN/image_2 and image_3.
         val_share: share of the frames for validation, in [0, 1).
         seed: seed that selects the stretches for validation.
         min_speed: minimum speed in m/s; slower frames are excluded.
         pool: executor that reads images.
-        watch: wraps the list of drives and yields them one by one, to show progress.
+        watch: wraps the list of drives' folders and yields them one by one, to show progress.
 
     Raises:
         DataError: no drive is usable for training, or an oxts file is invalid.
     """
     folders = sorted(path.parent for path in data_path.glob("*/*/image_02") if (path.parent / "image_03").is_dir())
-    split = RuleSplit(test_drives=sum(folder.name in EIGEN_TEST_DRIVES for folder in folders))
-    folders = [folder for folder in folders if folder.name not in EIGEN_TEST_DRIVES]
+    folders += sorted(
+        path.parent for path in data_path.glob("sequences/*/image_2") if (path.parent / "image_3").is_dir()
+    )
+    tested = [folder for folder in folders if _is_tested(folder)]
+    split = RuleSplit(test_drives=len(tested))
+    folders = [folder for folder in folders if folder not in tested]
     kept: list[tuple[str, int]] = []
     for folder in watch(folders):
-        frames = _moving_frames(folder, min_speed, pool, split)
-        kept += [(f"{folder.parent.name}/{folder.name}", frame) for frame in frames]
+        name, frames = _split_folder(folder), _moving_frames(folder, min_speed, pool, split)
+        kept += [(name, frame) for frame in frames]
         split.drives += bool(frames)
     if not kept:
         raise DataError(
             f"'{data_path}' contains no frames for training: {len(folders)} drives with both colour cameras "
-            f"(DATE/DRIVE/image_02/data, image_03/data) and {split.test_drives} more of the Eigen test split. "
+            "(DATE/DRIVE/image_02/data and image_03/data, or sequences/NN/image_2 and image_3) and "
+            f"{split.test_drives} more of the test split. "
             f"{split.without_neighbours} frames lack a neighbour or the other camera, {split.static} are static."
         )
     validated = _validated(kept, val_share, seed)
@@ -114,9 +121,27 @@ def write_split(split: RuleSplit, folder: Path) -> None:
                 stream.write(content)
 
 
+def _is_odometry(folder: Path) -> bool:
+    return folder.parent.name == "sequences"
+
+
+def _split_folder(folder: Path) -> str:
+    """Return the folder of split lines: DATE/DRIVE, or the number of a sequence without leading zeros, as published."""
+    if _is_odometry(folder):
+        return folder.name.lstrip("0") or "0"
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def _is_tested(folder: Path) -> bool:
+    if _is_odometry(folder):
+        return _split_folder(folder) in ODOMETRY_TEST_SEQUENCES
+    return folder.name in EIGEN_TEST_DRIVES
+
+
 def _moving_frames(folder: Path, min_speed: float, pool: Executor, split: RuleSplit) -> list[int]:
     """List the usable moving frames of a drive; count the excluded ones in ``split``."""
-    left, right = (_images(folder / camera / "data") for camera in ("image_02", "image_03"))
+    cameras = ("image_2", "image_3") if _is_odometry(folder) else ("image_02/data", "image_03/data")
+    left, right = (_images(folder / camera) for camera in cameras)
     both = left.keys() & right.keys()
     frames = sorted(frame for frame in both if frame - 1 in both and frame + 1 in both)
     split.without_neighbours += len(left.keys() | right.keys()) - len(frames)

@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
-from evo.core.metrics import APE, PoseRelation
+from evo.core.metrics import APE, RPE, PoseRelation, Unit
 from evo.core.trajectory import PosePath3D
 
-from evaluation.metrics.pose_metrics import align, evaluate_poses, rms_distance, segment_errors, snippet_errors
+from evaluation.metrics.pose_metrics import (
+    align,
+    evaluate_poses,
+    relative_errors,
+    rms_distance,
+    segment_errors,
+    snippet_errors,
+)
 from evaluation.metrics.trajectories import chain_motions, motions_between
 
 
@@ -117,6 +124,35 @@ def test_a_known_rotation_error_per_frame():
     assert result.kitti.r_rel == pytest.approx((11 * 1.01 + 2.01 / 2) / 12)
 
 
+def test_relative_errors_by_hand():
+    """Per frame, 0.3 m too long and 0.01 degrees too far to the right; the frame turns before it moves."""
+    truth = straight(20)
+    motions = np.linalg.inv(yaw(0.01)) @ motions_between(straight(20, step=1.3))
+    result = evaluate_poses(truth, motions, align_scale=False)
+    assert result.rpe_translation == pytest.approx(0.3, abs=1e-6) and result.rpe_rotation == pytest.approx(0.01)
+    # Half of the frames are right: the root mean square is 1 / sqrt(2) of it.
+    motions[::2] = motions_between(truth)[::2]
+    motions = np.concatenate([motions, motions_between(truth)[:1]])
+    result = evaluate_poses(straight(21), motions, align_scale=False)
+    assert result.rpe_translation == pytest.approx(0.3 * np.sqrt(9 / 20), abs=1e-6)
+    assert result.rpe_rotation == pytest.approx(0.01 * np.sqrt(9 / 20))
+
+
+def test_scale_of_a_trajectory_that_is_too_long():
+    result = evaluate_poses(straight(9), motions_between(straight(9, step=2.0)), align_scale=False)
+    assert result.sim3_scale == pytest.approx(0.5) and result.rpe_translation == pytest.approx(1)
+    scaled = evaluate_poses(straight(9), motions_between(straight(9, step=2.0)), align_scale=True)
+    assert scaled.sim3_scale == pytest.approx(0.5) and scaled.rpe_translation == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("relation, column", [("translation_part", 0), ("rotation_angle_deg", 1)])
+def test_relative_errors_match_evo(relation, column):
+    truth, predicted = winding(80), winding(80, seed=1)
+    error = RPE(PoseRelation[relation], delta=1, delta_unit=Unit.frames)
+    error.process_data((PosePath3D(poses_se3=list(truth)), PosePath3D(poses_se3=list(predicted))))
+    np.testing.assert_allclose(relative_errors(truth, predicted)[:, column], error.error, atol=1e-6)
+
+
 @pytest.mark.parametrize("with_scale", [True, False])
 def test_alignment_matches_evo(with_scale):
     truth = winding(80)
@@ -150,7 +186,8 @@ def test_motions_that_are_not_finite():
 def test_as_dict_is_json_compatible():
     truth = straight(121)
     numbers = evaluate_poses(truth, motions_between(truth), align_scale=False).as_dict()
-    assert list(numbers) == ["ate_5", "ate_5_std", "ate_sim3", "ate_se3", "scale", "t_rel", "r_rel", "by_length"]
+    scores = ["ate_5", "ate_5_std", "ate_sim3", "ate_se3", "sim3_scale", "rpe_translation", "rpe_rotation", "scale"]
+    assert list(numbers) == [*scores, "t_rel", "r_rel", "by_length"]
     assert numbers["by_length"]["100"]["segments"] == 2
     short = evaluate_poses(straight(20), motions_between(straight(20)), align_scale=False).as_dict()
     assert short["t_rel"] is None and short["by_length"] == {}

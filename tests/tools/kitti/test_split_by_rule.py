@@ -173,6 +173,20 @@ def test_real_street(tmp_path, make, kitti_sample):
     assert _frames(make().train) == list(range(1, 13))
 
 
+def test_odometry_sequences(tmp_path, make):
+    """Sequences have no speed: their image motion decides, as in drives without oxts. 9 and 10 are for testing."""
+    _write_pictures(tmp_path / "written", [3] * 5, noise=0)
+    for name in ("00", "09", "10", "50"):
+        for camera in (2, 3):
+            images = tmp_path / f"sequences/{name}/image_{camera}"
+            images.mkdir(parents=True)
+            for path in (tmp_path / f"written/image_0{camera}/data").iterdir():
+                os.link(path, images / f"{int(path.stem):06d}.jpg")
+    split = make()
+    assert [str(line) for line in split.train] == [f"{n} {f} {s}" for n in (0, 50) for f in (1, 2, 3) for s in "lr"]
+    assert (split.drives, split.test_drives, split.by_images) == (2, 2, 6)
+
+
 def test_no_usable_frames_and_damaged_files(tmp_path, add_frame, make):
     with pytest.raises(DataError, match="no frames for training: 0 drives"):
         make()
