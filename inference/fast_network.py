@@ -24,7 +24,8 @@ from common.errors import UserError
 from common.folder_lock import FolderInUseError, lock_folder
 from inference.export.agreement import TOLERANCE
 from inference.export.engines import Run, onnx_session
-from inference.export.onnx_graph import UnsupportedOperatorError, to_onnx
+from inference.export.onnx_graph import to_onnx
+from inference.export.onnx_operators import UnsupportedOperatorError
 from inference.export.traced_network import CoreModel
 
 if TYPE_CHECKING:

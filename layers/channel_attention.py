@@ -30,13 +30,13 @@ class ChannelAttention(nn.Layer):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, C) -> (B, N, C)."""
-        batch, count, width = tokens.shape
-        qkv = self.qkv(tokens).reshape([batch, count, 3, self.num_heads, width // self.num_heads])
+        count, width = tokens.shape[1:]
+        qkv = self.qkv(tokens).reshape([-1, count, 3, self.num_heads, width // self.num_heads])
         query, key, value = qkv.transpose([2, 0, 3, 4, 1]).unbind(0)  # (B, heads, C / heads, N) each
         query, key = F.normalize(query, axis=-1), F.normalize(key, axis=-1)
         weights = F.softmax(paddle.matmul(query, key, transpose_y=True) * self.temperature, axis=-1)
         mixed = paddle.matmul(weights, value).transpose([0, 3, 1, 2])  # (B, N, heads, C / heads)
-        return self.proj(mixed.reshape([batch, count, width]))
+        return self.proj(mixed.reshape([-1, count, width]))
 
 
 class FourierPositions(nn.Layer):

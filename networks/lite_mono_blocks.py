@@ -106,12 +106,12 @@ class LocalGlobalBlock(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        height, width = x.shape[2:]
+        channels, height, width = x.shape[1:]
         y = x if self.pos_embd is None else x + self.pos_embd(height, width)
         y = y.flatten(2).transpose([0, 2, 1])  # (B, H * W, C)
         y = y + self.gamma_xca * self.xca(self.norm_xca(y))
         y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(self.norm(y))))
-        y = y.transpose([0, 2, 1]).reshape(x.shape)
+        y = y.transpose([0, 2, 1]).reshape([-1, channels, height, width])
         return x + self.drop_path(y)
 
 

@@ -57,6 +57,18 @@ def test_results_equal_those_of_the_layers_in_batches_of_any_size(networks, cach
     np.testing.assert_allclose(fast(IMAGES[0]).depth, fast(IMAGES)[0].depth, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v3_large", "efficientnet_lite0", "convnext_tiny", "lite_mono_tiny"])
+def test_other_networks_are_translated(name, cache):
+    paddle.seed(5)
+    networks = Monodepth.for_depth(depth_network=name)
+    for weight in networks.parameters():  # some start at 1e-6, which hides what they multiply
+        if weight.ndim == 1:
+            weight.set_value(weight + 0.1 * paddle.rand(weight.shape))
+    fast = predictor(networks)
+    assert fast.fast_network is not None
+    assert_equal_results(networks, fast)
+
+
 class Operators:
     """Stand-in for the compiled operators; no engine has them."""
 

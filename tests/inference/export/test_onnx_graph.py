@@ -8,7 +8,8 @@ from paddle import nn
 
 from inference.export.engines import onnx_session
 from inference.export.onnx_file import tensor
-from inference.export.onnx_graph import UnsupportedOperatorError, to_onnx
+from inference.export.onnx_graph import to_onnx
+from inference.export.onnx_operators import UnsupportedOperatorError
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: it comes with Paddle2ONNX")
 SIZE = (6, 8)
@@ -43,6 +44,8 @@ OPERATORS = {
     "depthwise convolution": (lambda x, conv: conv(x), nn.Conv2D(3, 3, 3, groups=3)),
     "batch norm": (lambda x, norm: norm(x), trained_batch_norm()),
     "max pooling": (lambda x: F.max_pool2d(x - 2, 3, stride=2, padding=1),),
+    "average pooling": (lambda x: F.avg_pool2d(x, 3, stride=2, padding=1, exclusive=False),),
+    "average pooling without padding": (lambda x: F.avg_pool2d(x, 3, stride=2, padding=1),),
     "ReLU": (lambda x: F.relu(x - 0.5),),
     "ELU": (lambda x: F.elu(x - 0.5, alpha=0.5),),
     "sigmoid": (lambda x: F.sigmoid(x),),
@@ -52,6 +55,10 @@ OPERATORS = {
     "hard swish": (lambda x: F.hardswish(9 * x - 4),),
     "layer norm": (lambda x, norm: norm(x.transpose([0, 2, 3, 1])), nn.LayerNorm(3, epsilon=1e-6)),
     "mean": (lambda x: x.mean(axis=[2, 3], keepdim=True) + x.mean(axis=1).unsqueeze(1),),
+    "norm": (lambda x: F.normalize(x, axis=-1),),
+    "softmax": (lambda x: F.softmax(9 * x, axis=2),),
+    "expansion": (lambda x: x[:, :2, :4] + constant().unsqueeze(-1).expand([2, 4, 8]),),
+    "parts": (lambda x: sum((i + 1) * part for i, part in enumerate(x.unbind(1))),),
     "scale": (lambda x: 3 * x + 2,),
     "arithmetic": (lambda x: (x - x[:, :1]) * x / (x + 1),),
     "matrix product": (lambda x: paddle.matmul(constant(), x[:, :, :, :4], transpose_y=True),),
@@ -102,7 +109,7 @@ def test_the_model_is_valid_and_describes_itself():
     ("function", "reason"),
     [
         (lambda x: paddle.cumsum(x, axis=1), r"pd_op\.cumsum, which has no translation"),
-        (lambda x: F.avg_pool2d(x, 2), "pooling_type avg, translated is only max"),
+        (lambda x: F.avg_pool2d(x, 2, ceil_mode=True), "ceil_mode True, translated is only False"),
         (lambda x: F.pad(x, [1, 1, 1, 1], mode="circular"), "mode circular"),
         (lambda x: F.interpolate(x, size=(9, 9), mode="nearest"), "enlarges by"),
         (lambda x: x.reshape([-1, x.shape[0], 3, 48]), "the networks cannot be traced: "),
