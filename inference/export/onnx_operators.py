@@ -61,15 +61,21 @@ def _batch_norm(graph: "Graph", op: Any, attrs: Mapping[str, Any]) -> None:
 
 
 def _pool(graph: "Graph", op: Any, attrs: Mapping[str, Any]) -> None:
-    fixed = {"ceil_mode": False, "global_pooling": False, "adaptive": False}
-    _check(op, attrs, data_format="NCHW", padding_algorithm="EXPLICIT", **fixed)
+    _check(op, attrs, data_format="NCHW", padding_algorithm="EXPLICIT", ceil_mode=False, global_pooling=False)
     x, kernel = op.operands_source()
-    settings = {"kernel_shape": [int(n) for n in graph.array(kernel)], "strides": attrs["strides"]}
-    kind = "MaxPool"
-    if attrs["pooling_type"] == "avg":
-        kind = "AveragePool"
-        settings["count_include_pad"] = int(not attrs["exclusive"])
-    graph.emit(kind, [graph.name(x)], graph.name(op.results()[0]), pads=_pads(attrs["paddings"]), **settings)
+    name, out = graph.name(x), graph.name(op.results()[0])
+    sizes = [int(n) for n in graph.array(kernel)]
+    is_average = attrs["pooling_type"] == "avg"
+    if attrs["adaptive"]:
+        if not is_average or sizes != [1, 1]:
+            raise UnsupportedOperatorError(f"{op.name()} pools adaptively to {sizes}, translated is only the mean")
+        graph.emit("GlobalAveragePool", [name], out)
+        return
+    settings = {"kernel_shape": sizes, "strides": attrs["strides"], "pads": _pads(attrs["paddings"])}
+    if is_average:
+        graph.emit("AveragePool", [name], out, count_include_pad=int(not attrs["exclusive"]), **settings)
+    else:
+        graph.emit("MaxPool", [name], out, **settings)
 
 
 def _pad(graph: "Graph", op: Any, attrs: Mapping[str, Any]) -> None:

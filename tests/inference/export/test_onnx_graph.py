@@ -46,6 +46,7 @@ OPERATORS = {
     "max pooling": (lambda x: F.max_pool2d(x - 2, 3, stride=2, padding=1),),
     "average pooling": (lambda x: F.avg_pool2d(x, 3, stride=2, padding=1, exclusive=False),),
     "average pooling without padding": (lambda x: F.avg_pool2d(x, 3, stride=2, padding=1),),
+    "global average": (lambda x: x * F.adaptive_avg_pool2d(x, 1),),
     "ReLU": (lambda x: F.relu(x - 0.5),),
     "ELU": (lambda x: F.elu(x - 0.5, alpha=0.5),),
     "sigmoid": (lambda x: F.sigmoid(x),),
@@ -110,6 +111,7 @@ def test_the_model_is_valid_and_describes_itself():
     [
         (lambda x: paddle.cumsum(x, axis=1), r"pd_op\.cumsum, which has no translation"),
         (lambda x: F.avg_pool2d(x, 2, ceil_mode=True), "ceil_mode True, translated is only False"),
+        (lambda x: F.adaptive_avg_pool2d(x, 2), r"pools adaptively to \[2, 2\]"),
         (lambda x: F.pad(x, [1, 1, 1, 1], mode="circular"), "mode circular"),
         (lambda x: F.interpolate(x, size=(9, 9), mode="nearest"), "enlarges by"),
         (lambda x: x.reshape([-1, x.shape[0], 3, 48]), "the networks cannot be traced: "),
