@@ -102,6 +102,11 @@ class Options:
     disparity_smoothness: float = _loss(1e-3, "weight of the smoothness loss", at_least=0)
     velocity_weight: float = _loss(0.0, "weight of the velocity loss, which fixes the scale to metres", at_least=0)
 
+    depth_hints: str | None = _loss(
+        None, "folder of depth hints by tools/make_depth_hints.py, which pull depth towards them (default: none)"
+    )
+    depth_hint_weight: float = _loss(1.0, "weight of the loss of --depth_hints", above=0)
+
     v1_multiscale: bool = _ablations(False, "compute the loss at each scale's own size instead of full size")
     avg_reprojection: bool = _ablations(False, "average the reprojection errors over the sources, not their minimum")
     disable_automasking: bool = _ablations(False, "keep pixels whose unwarped source matches the target better")

@@ -43,11 +43,18 @@ def contradictions(options: Options) -> Iterator[str]:
         yield "--velocity_weight is for monocular training: with --use_stereo, the stereo pairs set the scale"
     if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
         yield "--separate_stereo requires --use_stereo and temporal sources (--frame_ids 0 -1 1)"
+    yield from _map_contradictions(options)
     yield from _recipe_contradictions(options)
     if options.sync_bn and options.freeze_bn:
         yield "--freeze_bn leaves no statistics to synchronise: omit --sync_bn"
     if options.eval_mono and options.eval_stereo:
         yield "--eval_mono and --eval_stereo exclude each other: choose one way of scaling"
+
+
+def _map_contradictions(options: Options) -> Iterator[str]:
+    """Yield the conflicts between the options of maps that accompany the images."""
+    if options.depth_hints is not None and not options.use_stereo:
+        yield "--depth_hints requires --use_stereo: a hint is followed where it explains the stereo pair better"
 
 
 def _recipe_contradictions(options: Options) -> Iterator[str]:

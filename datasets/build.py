@@ -1,15 +1,20 @@
 """Build datasets by name (``common.registry.DATASETS``), frame caches and loaders."""
 
+import os
 from collections.abc import Sequence
 
 from common.errors import DataError, OptionsError
 from common.registry import DATASETS, load
 from datasets.frame_cache import DiskCache, FrameCache, RamCache
 from datasets.loader import BatchLoader
+from datasets.map_files import DEPTH_HINTS, MapFolder, MapKind
 from datasets.mono_dataset import MonoDataset
 from datasets.sampler import EpochSampler
 from datasets.splits import SplitLine
 from options import Options
+
+# Option that names a folder of maps -> kind of the maps. The loss reads them as "map/OPTION".
+MAP_OPTIONS: dict[str, MapKind] = {"depth_hints": DEPTH_HINTS}
 
 
 def dataset_class(name: str) -> type[MonoDataset]:
@@ -33,12 +38,13 @@ def dataset_from(
     augment: bool = False,
     load_depth: bool = False,
     load_displacement: bool = False,
+    load_maps: bool = False,
 ) -> MonoDataset:
     """Build a dataset from the options.
 
     Args:
         opt: Options; this reads ``dataset``, ``data_path``, ``height``, ``width``, ``png``, ``gt_depth``,
-            ``kitti_mean_intrinsics`` and ``seed``.
+            ``kitti_mean_intrinsics``, ``seed`` and the options of ``MAP_OPTIONS``.
         lines: Frames of the dataset.
         kind: Dataset class, if it differs from ``opt.dataset``.
         frame_ids: Frames of a sample, as in ``MonoDataset``.
@@ -46,6 +52,7 @@ def dataset_from(
         augment: Apply random flips and colour jitter, for training.
         load_depth: Load the ground truth.
         load_displacement: Load the displacement to the neighbouring frames.
+        load_maps: Load the maps of ``MAP_OPTIONS`` whose option is set.
 
     Raises:
         OptionsError: The dataset is unknown.
@@ -65,7 +72,21 @@ def dataset_from(
         gt_depth=opt.gt_depth,
         mean_intrinsics=opt.kitti_mean_intrinsics and bool(scales),
         seed=opt.seed,
+        map_folders=map_folders_from(opt) if load_maps else None,
     )
+
+
+def map_folders_from(opt: Options) -> dict[str, MapFolder]:
+    """Return name -> folder of the maps whose option is set.
+
+    Raises:
+        DataError: A folder does not exist.
+    """
+    folders = {name: getattr(opt, name) for name in MAP_OPTIONS if getattr(opt, name) is not None}
+    for name, folder in folders.items():
+        if not os.path.isdir(folder):
+            raise DataError(f"--{name}: got '{folder}', which is not a folder. Make it with {MAP_OPTIONS[name].tool}.")
+    return {name: MapFolder(folder, MAP_OPTIONS[name]) for name, folder in folders.items()}
 
 
 def build_dataset(name: str, data_path: str, lines: Sequence[SplitLine], **kwargs) -> MonoDataset:

@@ -51,6 +51,25 @@ def check_split(dataset: MonoDataset, part: str, log_dir: str | Path | None = No
     return SplitCheck(kept, dropped)
 
 
+def missing_maps(dataset: MonoDataset) -> dict[str, int]:
+    """Count the lines without a map, for each name of ``map_folders``.
+
+    Raises:
+        DataError: A folder of the dataset has no map for any line.
+    """
+    listing = FolderListing()
+    counts = {}
+    for name, folder in dataset.map_folders.items():
+        candidates = [folder.paths(dataset.image_path(line, 0, line.side), dataset.data_path) for line in dataset.lines]
+        counts[name] = sum(not any(listing.holds(path) for path in paths) for paths in candidates)
+        if counts[name] == len(candidates):
+            raise DataError(
+                f"--{name} {folder.folder} has no {folder.kind.name} for any of the {len(candidates)} lines, for "
+                f"example {' or '.join(candidates[0])}. Make them with {folder.kind.tool} for this --split."
+            )
+    return counts
+
+
 class FolderListing:
     """Cached listings of folders; a missing folder counts as empty."""
 

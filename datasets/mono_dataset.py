@@ -12,7 +12,7 @@ are stacked to (B, ...); ``depth_gt`` and ``name`` are lists.
 | stereo_T | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
 | distortion | float32 (9,) | as in ``layers.camera_models``; only if a camera of the dataset has distortion |
 | displacement/F | float32 () | metres the camera moves to frame F, NaN if unknown; only with load_displacement |
-| map/NAME | float32 (C, H, W) | extra map of the target frame, resized and mirrored with the image (``extra_maps``) |
+| map/NAME | float32 (C, H, W) | map of the target frame, resized and mirrored with the image (``maps``) |
 | depth_gt | float32 (h, w), None | metres, 0 where unknown, at its original size; only with load_depth |
 | name | str | split line, for messages |
 
@@ -31,6 +31,7 @@ import numpy as np
 from common.errors import DataError, UserError
 from datasets.frame_cache import FrameCache
 from datasets.frame_times import FrameTimes
+from datasets.map_files import MapFolder
 from datasets.splits import SplitLine
 from datasets.transforms import (
     ColourJitter,
@@ -69,6 +70,7 @@ class MonoDataset:
         seed: Not negative. Seed, epoch and index determine the augmentation of a sample, in any process.
         cache: Cache of frames with this height and width; None decodes and resizes them every time. It does not change
             the samples.
+        map_folders: Name -> folder of maps, for "map/NAME" of every sample.
     """
 
     BASELINE: float  # stereo baseline in the method's scene units
@@ -94,6 +96,7 @@ class MonoDataset:
         mean_intrinsics: bool = False,
         seed: int = 0,
         cache: FrameCache | None = None,
+        map_folders: Mapping[str, MapFolder] | None = None,
     ):
         if train and load_depth:
             raise ValueError("load_depth is for validation and evaluation: ground truth is not augmented")
@@ -110,6 +113,7 @@ class MonoDataset:
         self.mean_intrinsics = mean_intrinsics
         self.seed = seed
         self.cache = cache
+        self.map_folders = dict(map_folders or {})
         self.sequence: tuple[int, ...] = ()
         self._check_cache()
 
@@ -216,6 +220,21 @@ class MonoDataset:
         """
         return {}
 
+    def maps(self, line: SplitLine, image_size: tuple[int, int]) -> dict[str, ExtraMap]:
+        """Load all maps of the line's frame, by name: ``extra_maps``, and those of ``map_folders``.
+
+        Args:
+            line: The split line.
+            image_size: (height, width) of the frame's image file.
+
+        Raises:
+            DataError: A map is damaged, or does not fit the image.
+        """
+        found = dict(self.extra_maps(line)) if self.EXTRA_MAPS else {}
+        for name, folder in self.map_folders.items():
+            found[name] = folder.load(self.image_path(line, 0, line.side), self.data_path, image_size)
+        return found
+
     def frame_paths(self, line: SplitLine) -> list[str]:
         """Return the paths of the line's images, in the order of ``frame_ids``.
 
@@ -237,7 +256,8 @@ class MonoDataset:
     def sample_bytes(self) -> int:
         """Size of a sample's arrays in bytes, without the ground truth."""
         images = 2 * len(self.frame_ids) * 3 * self.height * self.width
-        maps = 4 * sum(self.EXTRA_MAPS.values()) * self.height * self.width
+        channels = sum(self.EXTRA_MAPS.values()) + len(self.map_folders)
+        maps = 4 * channels * self.height * self.width
         return images + maps + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids)
 
     def __len__(self) -> int:
@@ -272,7 +292,7 @@ class MonoDataset:
             pixels = mirror(pixels) if flip else pixels
             sample[f"color/{frame}/0"] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
             sample[f"color_aug/{frame}/0"] = np.broadcast_to(jitter(pixels), color.shape) if jitter else color
-        for name, extra_map in self.extra_maps(line).items() if self.EXTRA_MAPS else ():
+        for name, extra_map in self.maps(line, original_sizes[0]).items():
             sample[f"map/{name}"] = fit_map(extra_map, self.height, self.width, flip)
         if self.scales:
             self._add_intrinsics(sample, line, original_sizes[0], flip)

@@ -97,11 +97,13 @@ class Frames:
         scale: the images have 1 / 2**scale of the input size.
         target: frame 0.
         sources: source frame -> image (B, 3, H, W).
+        synthesis: warps the sources by any depth.
     """
 
     scale: int
     target: TargetStatistics
     sources: dict[FrameId, Tensor]
+    synthesis: ViewSynthesis
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +114,13 @@ class View:
         scale: of the disparity.
         frames: the images before warping; at full size unless the loss compares at each scale's own.
         warped: source frame -> image (B, 3, H, W).
+        depth: (B, 1, H, W), the depth that the sources are warped by, scene units.
     """
 
     scale: int
     frames: Frames
     warped: dict[FrameId, Tensor]
+    depth: Tensor
 
 
 class ViewSynthesiser:
@@ -164,26 +168,21 @@ class ViewSynthesiser:
         }
         views = []
         for scale in self.scales:
-            frames, synthesis = at_size[scale if self.v1_multiscale else 0]
-            warped = self._warp_all(synthesis, outputs[f"disp/{scale}"], frames.target.size)
-            views.append(View(scale, frames, warped))
+            frames = at_size[scale if self.v1_multiscale else 0]
+            disp = resize_bilinear(outputs[f"disp/{scale}"], *frames.target.size)
+            _, depth = disp_to_depth(disp, *self.depth_range)
+            views.append(View(scale, frames, self._warp_all(frames.synthesis, depth), depth))
         return views
 
-    def _prepare(
-        self, batch: Mapping, outputs: Mapping, scale: int, transforms: Mapping[FrameId, Tensor]
-    ) -> tuple[Frames, ViewSynthesis]:
+    def _prepare(self, batch: Mapping, outputs: Mapping, scale: int, transforms: Mapping[FrameId, Tensor]) -> Frames:
         """Return what all disparities that are compared at one size share."""
-        frames = Frames(
-            scale,
-            TargetStatistics(batch[f"color/0/{scale}"]),
-            {f: batch[f"color/{f}/{scale}"] for f in self.source_frames},
-        )
+        sources = {f: batch[f"color/{f}/{scale}"] for f in self.source_frames}
         K, inv_K = (outputs.get(f"{name}/{scale}", batch.get(f"{name}/{scale}")) for name in ("K", "inv_K"))
-        return frames, ViewSynthesis(frames.sources, K, inv_K, transforms, batch.get("distortion"))
+        synthesis = ViewSynthesis(sources, K, inv_K, transforms, batch.get("distortion"))
+        return Frames(scale, TargetStatistics(batch[f"color/0/{scale}"]), sources, synthesis)
 
-    def _warp_all(self, synthesis: ViewSynthesis, disp: Tensor, size: tuple[int, int]) -> dict[FrameId, Tensor]:
-        """Warp every source by the disparity (B, 1, h, w), resized to ``size``."""
-        _, depth = disp_to_depth(resize_bilinear(disp, *size), *self.depth_range)
+    def _warp_all(self, synthesis: ViewSynthesis, depth: Tensor) -> dict[FrameId, Tensor]:
+        """Warp every source by the depth (B, 1, H, W)."""
         warped = {}
         for f in self.source_frames:
             translation_scale = None

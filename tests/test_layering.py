@@ -45,6 +45,7 @@ STANDARD = set(sys.stdlib_module_names)
 LAYERS_ORDER = [
     "self_supervised_loss",
     "velocity_loss",
+    "depth_hint_loss",
     "smoothness",
     "reprojection_loss",
     "loss_term",

@@ -24,6 +24,7 @@ DEFAULTS = {
     "depth_network": "resnet18", "pose_network": None, "scales": (0, 1, 2, 3), "pose_model_type": "separate_resnet",
     "pose_model_input": "pairs", "learn_intrinsics": False,
     "min_depth": 0.1, "max_depth": 100.0, "disparity_smoothness": 1e-3, "velocity_weight": 0.0,
+    "depth_hints": None, "depth_hint_weight": 1.0,
     "v1_multiscale": False, "avg_reprojection": False, "disable_automasking": False, "predictive_mask": False,
     "no_ssim": False, "separate_stereo": False,
     "batch_size": 12, "learning_rate": 1e-4, "num_epochs": 20, "max_steps": None, "scheduler_step_size": 15,

@@ -15,13 +15,14 @@ from paddle.optimizer.lr import LRScheduler
 
 from common.errors import DataError, OptionsError, WeightsError
 from common.registry import MODELS, POSE_MODELS, load
-from datasets.build import build_cache, build_loader, dataset_from
-from datasets.checks import check_split
+from datasets.build import build_cache, build_loader, dataset_class, dataset_from
+from datasets.checks import check_split, missing_maps
 from datasets.folder_dataset import stored_size
 from datasets.loader import BatchLoader
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from inference.from_options import with_local_weights
+from layers.depth_hint_loss import DepthHintLoss
 from layers.drop_path import set_drop_path
 from layers.loss_term import LossTerm
 from layers.self_supervised_loss import SelfSupervisedLoss, monodepth2_loss
@@ -197,9 +198,17 @@ def build_loss(opt: Options) -> SelfSupervisedLoss:
 
 
 # Name -> options to weight and term; a term of weight 0 is left out. A new term is a file in layers/ and a line here.
-LOSS_TERMS: dict[str, Callable[[Options], tuple[float, LossTerm]]] = {
+LOSS_TERMS: dict[str, Callable[[Options], tuple[float, LossTerm | None]]] = {
     "velocity": lambda opt: (opt.velocity_weight, VelocitySupervisedLoss(opt.source_frames)),
+    "depth_hints": lambda opt: _depth_hint_term(opt),
 }
+
+
+def _depth_hint_term(opt: Options) -> tuple[float, DepthHintLoss | None]:
+    if opt.depth_hints is None:
+        return 0.0, None
+    metres_per_unit = dataset_class(opt.dataset).STEREO_SCALE_FACTOR
+    return opt.depth_hint_weight, DepthHintLoss(metres_per_unit, use_ssim=not opt.no_ssim)
 
 
 def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:
@@ -286,6 +295,7 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
         augment=train,
         load_depth=not train,
         load_displacement=bool(opt.velocity_weight),
+        load_maps=True,
     )
     check = check_split(dataset, part, opt.run_dir if context.is_main else None)
     if check.dropped:
@@ -296,6 +306,10 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
         dataset = dataset.replace(lines=check.kept)
     if train and opt.velocity_weight:
         _check_speeds(dataset)
+    for name, missing in (missing_maps(dataset) if train else {}).items():
+        if missing:
+            kind = dataset.map_folders[name].kind.name
+            print(f"{part}: {missing} of {len(dataset)} lines have no {kind}, and train without one")
     dataset = dataset.replace(cache=build_cache(opt.cache, dataset, opt.cache_dir))
     if dataset.cache is not None:
         paths = {path for line in dataset.lines for path in dataset.frame_paths(line)}

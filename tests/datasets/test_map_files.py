@@ -1,0 +1,78 @@
+"""Maps in folders of their own: missing ones, damaged ones, mirrored ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.errors import DataError
+from datasets.checks import missing_maps
+from datasets.depth_maps import encode_depth_png
+from datasets.map_files import DEPTH_HINTS, MapFolder, map_path
+
+
+@pytest.fixture
+def hints(tree, line, tmp_path_factory):
+    """A folder with the hint of frame 2, left: metres that identify the pixel."""
+    folder = tmp_path_factory.mktemp("hints")
+    image_path = f"{line(2).folder}/image_02/data/0000000002.jpg"
+    path = folder / Path(image_path).with_suffix(".png")
+    path.parent.mkdir(parents=True)
+    depth = 1 + np.arange(64 * 128).reshape(64, 128) / 64
+    depth[0, 0] = 0
+    path.write_bytes(encode_depth_png(depth))
+    return folder
+
+
+def with_hints(make_dataset, hints, **kwargs):
+    return make_dataset(map_folders={"depth_hints": MapFolder(str(hints), DEPTH_HINTS)}, **kwargs)
+
+
+def test_maps_follow_the_tree_of_the_images(tmp_path):
+    assert map_path("hints", tmp_path / "a/b/7.jpg", tmp_path) == str(Path("hints/a/b/7"))
+    assert map_path("hints", tmp_path / "elsewhere/7.jpg", tmp_path / "data") == str(Path("hints/elsewhere/7"))
+
+
+def test_maps_are_resized_and_mirrored_with_the_image(make_dataset, hints, line):
+    dataset = with_hints(make_dataset, hints, lines=[line(2)], train=True)
+    depth = np.fromfunction(lambda y, x: 1 + (128 * y + x) / 64, (64, 128))[1::2, 1::2]
+    plain = make_dataset([line(2)])[0]["color/0/0"]
+    seen = set()
+    for epoch in range(12):
+        sample = dataset[0, epoch]
+        flipped = not np.array_equal(sample["color/0/0"], plain)
+        assert sample["map/depth_hints"].dtype == np.float32 and sample["map/depth_hints"].shape == (1, 32, 64)
+        np.testing.assert_allclose(sample["map/depth_hints"][0], depth[:, ::-1] if flipped else depth, atol=1 / 256)
+        seen.add(flipped)
+    assert seen == {True, False}
+
+
+def test_a_frame_without_a_map_has_zeros_and_is_counted(make_dataset, hints, line):
+    dataset = with_hints(make_dataset, hints, lines=[line(2), line(3), line(2, "r")])
+    assert not dataset[1]["map/depth_hints"].any() and dataset[1]["map/depth_hints"].shape == (1, 32, 64)
+    assert missing_maps(dataset) == {"depth_hints": 2}
+    with pytest.raises(DataError, match=r"no depth hint for any of the 1 lines, for example \S+0000000003\.png"):
+        missing_maps(dataset.replace(lines=[line(3)]))
+
+
+def test_samples_without_maps_have_no_key_and_need_no_more_memory(make_dataset, hints):
+    plain, dataset = make_dataset(), with_hints(make_dataset, hints)
+    assert not any(key.startswith("map/") for key in plain[0])
+    assert dataset.sample_bytes - plain.sample_bytes == 4 * 32 * 64
+    assert missing_maps(plain) == {}
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_bytes(encode_depth_png(np.ones((64, 64)))), "64x64 pixels, but its image .* 128x64"),
+        (lambda path: path.write_bytes(b"no image"), "0000000002.png"),
+        (lambda path: Image.new("L", (128, 64)).save(path), "mode L, expected 16-bit grey"),
+    ],
+    ids=["wrong size", "damaged", "8 bits"],
+)
+def test_bad_maps_name_the_file_and_the_line(make_dataset, hints, line, write, message):
+    write(next(hints.rglob("*.png")))
+    with pytest.raises(DataError, match=rf"(?s){message}.*split line '{line(2)}'"):
+        with_hints(make_dataset, hints, lines=[line(2)])[0]
