@@ -69,6 +69,12 @@ class Options:
     frame_ids: tuple[int, ...] = _data((0, -1, 1), "frames of a sample, as offsets from the target; 0 must be first")
     use_stereo: bool = _data(False, "also use the other camera of the stereo pair as a source")
     kitti_mean_intrinsics: bool = _data(False, "use the method's fixed KITTI intrinsics instead of the calibration")
+    crop_scale: float = _data(
+        1.0, "train on random crops with at least this share of the image's area; 1: whole images", above=0
+    )
+    crop_aspect: float = _data(
+        1.0, "let random crops be wider or narrower than the image by up to this factor", at_least=1
+    )
     num_workers: int = _data(4, "worker processes that load samples; 0 loads in the main process", at_least=0)
     cache: str = _data(
         "none", "cache frames at network input size, to decode and resize each once", choices=("none", "ram", "disk")

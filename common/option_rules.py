@@ -55,6 +55,15 @@ def _map_contradictions(options: Options) -> Iterator[str]:
     """Yield the conflicts between the options of maps that accompany the images."""
     if options.depth_hints is not None and not options.use_stereo:
         yield "--depth_hints requires --use_stereo: a hint is followed where it explains the stereo pair better"
+    if options.crop_scale > 1:
+        yield f"--crop_scale: got {options.crop_scale:g}, allowed: above 0, at most 1, the whole image"
+    if (options.crop_scale, options.crop_aspect) == (1, 1):
+        return
+    crops = f"--crop_scale {options.crop_scale:g} --crop_aspect {options.crop_aspect:g}"
+    if options.cache != "none":
+        yield f"{crops}: crops are cut from the images at their own size, which --cache does not have: omit --cache"
+    if options.learn_intrinsics:
+        yield f"{crops}: each crop has its own intrinsics, but --learn_intrinsics learns those of a camera: omit one"
 
 
 def _recipe_contradictions(options: Options) -> Iterator[str]:

@@ -44,12 +44,12 @@ def dataset_from(
 
     Args:
         opt: Options; this reads ``dataset``, ``data_path``, ``height``, ``width``, ``png``, ``gt_depth``,
-            ``kitti_mean_intrinsics``, ``seed`` and the options of ``MAP_OPTIONS``.
+            ``kitti_mean_intrinsics``, ``seed``, ``crop_scale``, ``crop_aspect`` and the options of ``MAP_OPTIONS``.
         lines: Frames of the dataset.
         kind: Dataset class, if it differs from ``opt.dataset``.
         frame_ids: Frames of a sample, as in ``MonoDataset``.
         scales: Scales of the intrinsics, as in ``MonoDataset``; empty if intrinsics are not needed.
-        augment: Apply random flips and colour jitter, for training.
+        augment: Apply random flips, colour jitter and crops, for training.
         load_depth: Load the ground truth.
         load_displacement: Load the displacement to the neighbouring frames.
         load_maps: Load the maps of ``MAP_OPTIONS`` whose option is set.
@@ -73,6 +73,8 @@ def dataset_from(
         mean_intrinsics=opt.kitti_mean_intrinsics and bool(scales),
         seed=opt.seed,
         map_folders=map_folders_from(opt) if load_maps else None,
+        crop_scale=opt.crop_scale,
+        crop_aspect=opt.crop_aspect,
     )
 
 

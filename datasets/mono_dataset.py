@@ -12,7 +12,7 @@ are stacked to (B, ...); ``depth_gt`` and ``name`` are lists.
 | stereo_T | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
 | distortion | float32 (9,) | as in ``layers.camera_models``; only if a camera of the dataset has distortion |
 | displacement/F | float32 () | metres the camera moves to frame F, NaN if unknown; only with load_displacement |
-| map/NAME | float32 (C, H, W) | map of the target frame, resized and mirrored with the image (``maps``) |
+| map/NAME | float32 (C, H, W) | map of the target frame, resized, cropped and mirrored with the image (``maps``) |
 | depth_gt | float32 (h, w), None | metres, 0 where unknown, at its original size; only with load_depth |
 | name | str | split line, for messages |
 
@@ -36,6 +36,8 @@ from datasets.splits import SplitLine
 from datasets.transforms import (
     ColourJitter,
     ExtraMap,
+    Window,
+    crop_intrinsics,
     fit_map,
     load_frame,
     mirror,
@@ -71,6 +73,12 @@ class MonoDataset:
         cache: Cache of frames with this height and width; None decodes and resizes them every time. It does not change
             the samples.
         map_folders: Name -> folder of maps, for "map/NAME" of every sample.
+        crop_scale: With ``train``, smallest share of the image's area that a random crop shows, see ``Window.sample``;
+            1 with a ``crop_aspect`` of 1 shows whole images. All frames and maps of a sample have the same crop.
+        crop_aspect: With ``train``, largest factor between the aspect ratios of crop and image.
+
+    Raises:
+        ValueError: ``load_depth`` with ``train``, or crops with a cache, whose frames are whole and already reduced.
     """
 
     BASELINE: float  # stereo baseline in the method's scene units
@@ -97,6 +105,8 @@ class MonoDataset:
         seed: int = 0,
         cache: FrameCache | None = None,
         map_folders: Mapping[str, MapFolder] | None = None,
+        crop_scale: float = 1.0,
+        crop_aspect: float = 1.0,
     ):
         if train and load_depth:
             raise ValueError("load_depth is for validation and evaluation: ground truth is not augmented")
@@ -114,6 +124,7 @@ class MonoDataset:
         self.seed = seed
         self.cache = cache
         self.map_folders = dict(map_folders or {})
+        self.crop_scale, self.crop_aspect = crop_scale, crop_aspect
         self.sequence: tuple[int, ...] = ()
         self._check_cache()
 
@@ -146,6 +157,13 @@ class MonoDataset:
         cache = self.cache
         if cache and (cache.height, cache.width) != (self.height, self.width):
             raise ValueError(f"cache of {cache.width}x{cache.height} for frames of {self.width}x{self.height}")
+        if cache and self.crops:
+            raise ValueError("crops are cut from the images at their own size, which a cache does not have")
+
+    @property
+    def crops(self) -> bool:
+        """Whether samples show random crops."""
+        return self.train and (self.crop_scale, self.crop_aspect) != (1, 1)
 
     def image_path(self, line: SplitLine, frame_offset: int, side: str) -> str:
         """Return the path of the image ``frame_offset`` frames after the line's frame, of the camera on ``side``."""
@@ -283,19 +301,25 @@ class MonoDataset:
     def _load_sample(self, line: SplitLine, rng: np.random.Generator) -> dict:
         flip = self.train and rng.random() < 0.5
         jitter = ColourJitter.sample(rng) if self.train and rng.random() < 0.5 else None
+        # Drawn last, so that the other draws do not depend on it.
+        window = Window.sample(rng, self.crop_scale, self.crop_aspect) if self.crops else None
         sample: dict = {"name": str(line)}
         original_sizes = []
         for frame, path in zip(self.frame_ids, self.frame_paths(line), strict=True):
-            pixels, original_size = self.cache.load(path) if self.cache else load_frame(path, self.height, self.width)
+            if self.cache:
+                pixels, original_size = self.cache.load(path)
+            else:
+                pixels, original_size = load_frame(path, self.height, self.width, window)
             original_sizes.append(original_size)
             # Pillow's Lanczos filter is symmetric: mirroring after resizing gives the same result, and is cheaper.
             pixels = mirror(pixels) if flip else pixels
             sample[f"color/{frame}/0"] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
             sample[f"color_aug/{frame}/0"] = np.broadcast_to(jitter(pixels), color.shape) if jitter else color
         for name, extra_map in self.maps(line, original_sizes[0]).items():
-            sample[f"map/{name}"] = fit_map(extra_map, self.height, self.width, flip)
+            sample[f"map/{name}"] = fit_map(extra_map, self.height, self.width, flip, window)
         if self.scales:
-            self._add_intrinsics(sample, line, original_sizes[0], flip)
+            seen = window.mirrored() if window and flip else window
+            self._add_intrinsics(sample, line, original_sizes[0], flip, seen)
         if "s" in self.frame_ids:
             sample["stereo_T"] = self._stereo_transform(line, flip)
         if self.load_displacement:
@@ -306,7 +330,10 @@ class MonoDataset:
             sample["depth_gt"] = self.ground_truth(line)
         return sample
 
-    def _add_intrinsics(self, sample: dict, line: SplitLine, original_size: tuple[int, int], flip: bool) -> None:
+    def _add_intrinsics(
+        self, sample: dict, line: SplitLine, original_size: tuple[int, int], flip: bool, window: Window | None
+    ) -> None:
+        """Add the intrinsics of every scale; ``window`` is a part of the image after mirroring."""
         if not self.mean_intrinsics:
             calibrated, size = self.intrinsics(line, line.side)
         for scale in self.scales:
@@ -320,6 +347,8 @@ class MonoDataset:
                 K[:3, :3] = scale_intrinsics(calibrated, size or original_size, (height, width))
                 if flip:
                     K[:3, :3] = mirror_intrinsics(K[:3, :3], width)
+            if window:
+                K[:3, :3] = crop_intrinsics(K[:3, :3], window, (height, width))
             sample[f"K/{scale}"] = K.astype(np.float32)
             sample[f"inv_K/{scale}"] = np.linalg.inv(K).astype(np.float32)
         distortion = self.distortion(line)

@@ -1,4 +1,4 @@
-"""Transforms of images and intrinsics: resizing, colour jitter, scaling and mirroring.
+"""Transforms of images, maps and intrinsics: resizing, cropping, colour jitter, scaling and mirroring.
 
 Convention: pixel i has its centre at coordinate i. An image of width W extends from -0.5 to W - 0.5.
 """
@@ -28,14 +28,58 @@ class Frame(NamedTuple):
     original_size: tuple[int, int]
 
 
-def load_frame(path: str | Path, height: int, width: int) -> Frame:
-    """Load an image file and resize it to (height, width) with ``resize_lanczos``.
+@dataclass(frozen=True)
+class Window:
+    """A part of an image, in fractions of its width and height; its borders may divide pixels.
+
+    Attributes:
+        left, top: Distance from the image's left and top border.
+        width, height: Size, at most 1.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, scale: float, aspect: float) -> "Window":
+        """Draw a window, anywhere in the image.
+
+        Args:
+            rng: Random numbers.
+            scale: Smallest share of the image's area, in (0, 1]; the shares up to 1 are equally likely.
+            aspect: Largest factor between the aspect ratios of window and image, at least 1; factors and their inverses
+                are equally likely. A side that would exceed the image is shortened.
+        """
+        area, factor = rng.uniform(scale, 1), np.exp(rng.uniform(-np.log(aspect), np.log(aspect)))
+        width, height = min(1.0, float(np.sqrt(area * factor))), min(1.0, float(np.sqrt(area / factor)))
+        left, top = rng.random(2) * (1 - width, 1 - height)
+        return cls(float(left), float(top), width, height)
+
+    def mirrored(self) -> "Window":
+        """Return the window of the mirrored image that shows the same."""
+        return Window(1 - self.left - self.width, self.top, self.width, self.height)
+
+    def box(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """Return the left, top, right and bottom border in an image of this size, pixels."""
+        right, bottom = (self.left + self.width) * width, (self.top + self.height) * height
+        return max(0.0, self.left) * width, max(0.0, self.top) * height, min(width, right), min(height, bottom)
+
+
+def load_frame(path: str | Path, height: int, width: int, window: Window | None = None) -> Frame:
+    """Load an image file and resize it, or a window of it, to (height, width) with Pillow's Lanczos filter.
 
     Raises:
         DataError: As in ``common.images.load_image``.
     """
     image = load_image(path)
-    return Frame(resize_lanczos(image, height, width), (image.height, image.width))
+    if window is None:
+        pixels = resize_lanczos(image, height, width)
+    else:  # no ``resize_lanczos``: it keeps the weights of a few sizes, and every window has its own
+        box = window.box(image.height, image.width)
+        pixels = image_to_array(image.resize((width, height), Image.Resampling.LANCZOS, box))
+    return Frame(pixels, (image.height, image.width))
 
 
 def mirror(pixels: np.ndarray) -> np.ndarray:
@@ -57,16 +101,41 @@ class ExtraMap(NamedTuple):
     negated: tuple[int, ...] = ()
 
 
-def fit_map(extra_map: ExtraMap, height: int, width: int, flip: bool) -> np.ndarray:
-    """Resize a map to float32 (C, height, width), and mirror it if its image is mirrored."""
+def fit_map(
+    extra_map: ExtraMap, height: int, width: int, flip: bool = False, window: Window | None = None
+) -> np.ndarray:
+    """Resize a map, or the window that its image is cropped to, to float32 (C, height, width); then mirror it.
+
+    Values remain as they are, apart from ``negated``: a map in pixels, such as flow, does not suit windows.
+    """
     flags = {"nearest": cv2.INTER_NEAREST_EXACT, "linear": cv2.INTER_LINEAR}[extra_map.interpolation]
     values = np.asarray(extra_map.values, dtype=np.float32)
     channels = values[None] if values.ndim == 2 else values
-    fitted = np.stack([cv2.resize(channel, (width, height), interpolation=flags) for channel in channels])
+    if window is None:
+        fitted = np.stack([cv2.resize(channel, (width, height), interpolation=flags) for channel in channels])
+    else:
+        fitted = _crop_map(channels, height, width, window, extra_map.interpolation)
     if flip:
         fitted = mirror(fitted)
         fitted[list(extra_map.negated)] *= -1
     return fitted
+
+
+def _crop_map(values: np.ndarray, height: int, width: int, window: Window, interpolation: str) -> np.ndarray:
+    """Resize a window of (C, h, w) to (C, height, width) as OpenCV does, whose own borders are whole pixels."""
+    left, top, right, bottom = window.box(*values.shape[1:])
+    for axis, start, end, size in ((1, top, bottom, height), (2, left, right, width)):
+        last = values.shape[axis] - 1
+        centres = start + (np.arange(size) + 0.5) * (end - start) / size  # from the border
+        if interpolation == "nearest":
+            values = values.take(centres.astype(int).clip(0, last), axis)
+            continue
+        places = (centres - 0.5).clip(0, last)
+        before = places.astype(int)
+        share = (places - before).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
+        after = values.take((before + 1).clip(0, last), axis)
+        values = values.take(before, axis) * (1 - share) + after * share
+    return np.ascontiguousarray(values)
 
 
 @dataclass(frozen=True)
@@ -146,6 +215,18 @@ def scale_intrinsics(K: np.ndarray, from_size: tuple[int, int], to_size: tuple[i
     scaled[0, 2] += 0.5 * scale_x - 0.5
     scaled[1, 2] += 0.5 * scale_y - 0.5
     return scaled
+
+
+def crop_intrinsics(K: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    """Change intrinsics (3, 3) of an image of ``size`` (height, width) to those of a window resized to that size.
+
+    Borders are mapped to borders, as in ``scale_intrinsics``: c becomes (c + 0.5 - border) / share - 0.5.
+    """
+    cropped = np.array(K, dtype=np.float64)
+    for row, start, share, length in ((0, window.left, window.width, size[1]), (1, window.top, window.height, size[0])):
+        cropped[row] /= share
+        cropped[row, 2] = (K[row, 2] + 0.5 - start * length) / share - 0.5
+    return cropped
 
 
 def mirror_intrinsics(K: np.ndarray, width: int) -> np.ndarray:

@@ -20,6 +20,7 @@ DEFAULTS = {
     "seed": 120,
     "data_path": "data/kitti", "dataset": "kitti", "split": "eigen_zhou", "png": False, "height": 192,
     "width": 640, "frame_ids": (0, -1, 1), "use_stereo": False, "kitti_mean_intrinsics": False,
+    "crop_scale": 1.0, "crop_aspect": 1.0,
     "num_workers": 4, "cache": "none", "cache_dir": "data/cache",
     "depth_network": "resnet18", "pose_network": None, "scales": (0, 1, 2, 3), "pose_model_type": "separate_resnet",
     "pose_model_input": "pairs", "learn_intrinsics": False,
@@ -311,6 +312,10 @@ def test_valid_config_values(config):
         ("--warmup_epochs 2 --num_epochs 2", ["warmup_epochs 2.0", "num_epochs 2"]),
         ("--drop_path 1", ["drop_path", "got 1.0", "at least 0 and below 1"]),
         ("--ema_decay 1", ["ema_decay", "got 1.0", "above 0 and below 1"]),
+        ("--depth_hints DIR", ["depth_hints", "use_stereo"]),
+        ("--crop_scale 1.5", ["crop_scale", "1.5", "at most 1"]),
+        ("--crop_scale 0.5 --cache ram", ["crop_scale", "--cache"]),
+        ("--crop_aspect 1.3 --learn_intrinsics", ["crop_aspect", "--learn_intrinsics"]),
     ],
 )
 def test_contradicting_options(line, words):

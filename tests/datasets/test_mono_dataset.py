@@ -213,3 +213,45 @@ def test_network_input_matches_the_reference(kitti_sample, reference_dir, load_r
         if number is not None:
             for frame, image in inputs(number, FRAMES).items():
                 np.testing.assert_array_equal(image, expected[frame][index])
+
+
+def test_all_frames_have_the_crop_of_the_sample(make_dataset, tree, line, write_image):
+    for path in tree.glob("*/*/image_0*/data/*.jpg"):
+        write_image(path, 0)  # the same image everywhere
+    dataset = make_dataset([line(2)], train=True, crop_scale=0.4, crop_aspect=1.4)
+    plain, crops = make_dataset([line(2)], train=True), set()
+    for epoch in range(6):
+        sample, whole = dataset[0, epoch], plain[0, epoch]
+        assert {key: value.shape for key, value in sample.items() if key != "name"} == {
+            key: value.shape for key, value in whole.items() if key != "name"
+        }
+        for frame in FRAMES[1:]:
+            np.testing.assert_array_equal(sample[f"color/{frame}/0"], sample["color/0/0"])
+        np.testing.assert_array_equal(sample["stereo_T"], whole["stereo_T"])  # the same flip
+        focal = sample["K/0"][0, 0] / whole["K/0"][0, 0], sample["K/0"][1, 1] / whole["K/0"][1, 1]
+        assert 1 / (focal[0] * focal[1]) > 0.39 and 1 / 1.41 < focal[0] / focal[1] < 1.41
+        # Every scale shows the same: borders are at the same angles.
+        left = [-(sample[f"K/{scale}"][0, 2] + 0.5) / sample[f"K/{scale}"][0, 0] for scale in (0, 1)]
+        assert left[0] == pytest.approx(left[1], rel=1e-5)
+        crops.add(focal)
+    assert len(crops) == 6
+
+
+def test_crops_depend_only_on_seed_epoch_and_index(make_dataset):
+    def looks(seed, epoch):
+        dataset = make_dataset(train=True, crop_scale=0.5, seed=seed)
+        return [dataset[index, epoch]["K/0"].tobytes() for index in range(len(dataset))]
+
+    assert looks(1, 0) == looks(1, 0)
+    assert looks(1, 0) != looks(1, 1)
+    assert looks(1, 0) != looks(2, 0)
+    assert len(set(looks(1, 0))) == 8
+
+
+def test_validation_shows_whole_images(make_dataset):
+    np.testing.assert_array_equal(make_dataset(crop_scale=0.5)[0]["color/0/0"], make_dataset()[0]["color/0/0"])
+
+
+def test_crops_need_the_original_images(make_dataset, tmp_path):
+    with pytest.raises(ValueError, match="crops are cut from the images at their own size"):
+        make_dataset(train=True, crop_aspect=1.2, cache=DiskCache(32, 64, tmp_path / "cache", spare_bytes=0))

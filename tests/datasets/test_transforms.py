@@ -11,6 +11,10 @@ from common.images import load_image
 from datasets.lanczos import resize_lanczos
 from datasets.transforms import (
     ColourJitter,
+    ExtraMap,
+    Window,
+    crop_intrinsics,
+    fit_map,
     image_to_array,
     load_frame,
     mirror,
@@ -124,6 +128,59 @@ def test_intrinsics_project_to_the_resized_and_mirrored_image():
     np.testing.assert_allclose(_centre(array), (scaled @ [X / Z, Y / Z, 1])[:2], atol=0.02)
     mirrored = mirror_intrinsics(scaled, 48)
     np.testing.assert_allclose(_centre(array[:, :, ::-1]), (mirrored @ [-X / Z, Y / Z, 1])[:2], atol=0.02)
+
+
+def test_cropped_intrinsics_by_hand():
+    # x: the left quarter is cut off, 0.5 of the width remains: (60 + 0.5 - 32) / 0.5 - 0.5 = 56.5
+    # y: 0.25 of the height remains, from 0.5 on: (30 + 0.5 - 32) / 0.25 - 0.5 = -6.5
+    cropped = crop_intrinsics(K, Window(0.25, 0.5, 0.5, 0.25), (64, 128))
+    np.testing.assert_allclose(cropped, [[200, 0, 56.5], [0, 360, -6.5], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("window", [Window(0.21, 0.13, 0.6, 0.7), Window(0.1, 0.02, 0.83, 0.92)], ids=str)
+def test_intrinsics_project_to_the_cropped_and_mirrored_image(tmp_path, window):
+    X, Y, Z = -0.7, 0.2, 10.0
+    x, y, _ = K @ [X / Z, Y / Z, 1]
+    _dot(x, y, 64, 128).save(tmp_path / "dot.png")
+    frame = load_frame(tmp_path / "dot.png", 48, 96, window)
+    assert frame.original_size == (64, 128) and frame.pixels.shape == (3, 48, 96)
+    scaled = scale_intrinsics(K, (64, 128), (48, 96))
+    expected = (crop_intrinsics(scaled, window, (48, 96)) @ [X / Z, Y / Z, 1])[:2]
+    np.testing.assert_allclose(_centre(frame.pixels), expected, atol=0.1)  # the dot's tail is cut off
+    mirrored = crop_intrinsics(mirror_intrinsics(scaled, 96), window.mirrored(), (48, 96))
+    np.testing.assert_allclose((mirrored @ [-X / Z, Y / Z, 1])[:2], [95 - expected[0], expected[1]])
+
+
+def test_windows_cover_the_given_areas_and_shapes_and_stay_inside():
+    rng = np.random.default_rng(0)
+    windows = [Window.sample(rng, 0.4, 1.5) for _ in range(2000)]
+    areas = np.array([w.width * w.height for w in windows])
+    factors = np.array([w.width / w.height for w in windows])
+    assert 0.39 < areas.min() < 0.42 and areas.max() > 0.97
+    assert 1 / 1.51 < factors.min() < 1 / 1.45 and 1.45 < factors.max() < 1.51
+    assert all(w.left >= 0 and w.top >= 0 and w.left + w.width <= 1 and w.top + w.height <= 1 for w in windows)
+    assert min(w.left for w in windows) < 0.01 and max(w.left + w.width for w in windows) > 0.99
+    assert {Window.sample(rng, 1.0, 1.0) for _ in range(5)} == {Window(0.0, 0.0, 1.0, 1.0)}
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "linear"])
+def test_maps_are_cropped_like_their_image(interpolation):
+    y, x = np.mgrid[:30, :80].astype(np.float32)
+    values = ExtraMap(np.stack([x, 3 * y]), interpolation)
+    whole = fit_map(values, 12, 40, window=Window(0, 0, 1, 1))
+    np.testing.assert_allclose(whole, fit_map(values, 12, 40), atol=1e-4)
+    window = Window(0.25, 0.4, 0.5, 0.5)
+    cropped, mirrored = fit_map(values, 12, 40, False, window), fit_map(values, 12, 40, True, window)
+    assert cropped.dtype == np.float32 and cropped.shape == (2, 12, 40)
+    columns = 20 + (np.arange(40) + 0.5) * 40 / 40  # pixel borders: 20 to 60 of 80
+    rows = 12 + (np.arange(12) + 0.5) * 15 / 12
+    if interpolation == "nearest":
+        columns, rows = np.floor(columns), np.floor(rows)
+    else:
+        columns, rows = columns - 0.5, rows - 0.5
+    np.testing.assert_allclose(cropped[0], np.tile(columns, (12, 1)), atol=1e-4)
+    np.testing.assert_allclose(cropped[1], np.tile(3 * rows[:, None], (1, 40)), atol=1e-4)
+    np.testing.assert_array_equal(mirrored, cropped[:, :, ::-1])
 
 
 def test_brightness_contrast_and_saturation_by_hand():
