@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from common.colormap import colourise_disparity
+from common.png import encode_png
 from datasets.depth_maps import FAST, encode_depth_png
 from evaluation.metrics.point_cloud import back_project
 
@@ -69,7 +69,7 @@ class Writer:
 def write_picture(stream: BinaryIO, result: PredictedImage) -> None:
     """Write a PNG (H, 2 W): the image and, to its right, the coloured disparity; near is bright, far is dark."""
     picture = np.concatenate([result.image, colourise_disparity(result.prediction.scaled_disp)], axis=1)
-    Image.fromarray(picture).save(stream, format="PNG", compress_level=FAST)
+    stream.write(encode_png(picture))
 
 
 def write_disp_npy(stream: BinaryIO, result: PredictedImage) -> None:
