@@ -7,14 +7,14 @@ from common.errors import DataError, OptionsError
 from common.registry import DATASETS, load
 from datasets.frame_cache import DiskCache, FrameCache, RamCache
 from datasets.loader import BatchLoader
-from datasets.map_files import DEPTH_HINTS, MapFolder, MapKind
+from datasets.map_files import DEPTH_HINTS, MOVING_OBJECTS, MapFolder, MapKind
 from datasets.mono_dataset import MonoDataset
 from datasets.sampler import EpochSampler
 from datasets.splits import SplitLine
 from options import Options
 
 # Option that names a folder of maps -> kind of the maps. The loss reads them as "map/OPTION".
-MAP_OPTIONS: dict[str, MapKind] = {"depth_hints": DEPTH_HINTS}
+MAP_OPTIONS: dict[str, MapKind] = {"depth_hints": DEPTH_HINTS, "mask_dir": MOVING_OBJECTS}
 
 
 def dataset_class(name: str) -> type[MonoDataset]:

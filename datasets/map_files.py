@@ -1,4 +1,4 @@
-"""Maps in a folder of their own, one file per frame: depth hints (``--depth_hints``), pseudo-labels.
+"""Maps in a folder of their own, one file per frame: depth hints (``--depth_hints``), masks of moving objects.
 
 The folder has the tree of the dataset's images: the map of DATA_PATH/DRIVE/image_02/data/0000000012.jpg is
 DIR/DRIVE/image_02/data/0000000012.png, or .npy where its kind allows it.
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
+from common.images import load_image
 from datasets.depth_maps import read_depth_map
 from datasets.transforms import ExtraMap
 
@@ -99,4 +100,15 @@ def read_hint(path: str) -> np.ndarray:
     return depth
 
 
+def read_objects(path: str) -> np.ndarray:
+    """Read a mask of moving objects: 1 where the image is not black, so that objects may be numbered, else 0.
+
+    Raises:
+        DataError: The file is damaged, or no image.
+    """
+    objects = np.asarray(load_image(path)) > 0
+    return (objects if objects.ndim == 2 else objects.any(axis=2)).astype(np.float32)
+
+
 DEPTH_HINTS = MapKind("depth hint", (".png",), read_hint, "nearest", "tools/make_depth_hints.py")
+MOVING_OBJECTS = MapKind("mask of moving objects", (".png",), read_objects, "nearest", "any segmentation")

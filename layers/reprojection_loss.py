@@ -11,6 +11,7 @@ from layers.loss_term import TermResult, mean_over_scales
 from layers.photometric import photometric_error
 from layers.view_synthesis import FrameId, Frames, View, resize_bilinear
 
+IGNORED_MAPS = ("map/mask_dir",)  # 1 where pixels do not count
 TIE_BREAKING_NOISE = 1e-5
 
 
@@ -54,14 +55,15 @@ class ReprojectionLoss(nn.Layer):
         """Average the reprojection error over scales and pixels.
 
         Args:
-            batch: not read.
+            batch: those of ``IGNORED_MAPS`` that it has, (B, 1, H, W).
             outputs: "predictive_mask/S" (B, sources, ...) if it is used.
             views: of every scale.
 
         Returns:
             The loss and "loss/S" of each scale. Of the first scale, without gradient: the scalars "auto_mask" (share of
-            pixels kept) and "source/F" (share of pixels that source F explains best; of those of its own group if
-            stereo is separate), and the maps "warped/F" (B, 3, H, W) and "auto_mask" (B, 1, H, W), 1 where kept.
+            pixels kept), "source/F" (share of pixels that source F explains best; of those of its own group if stereo is
+            separate) and, if some pixels do not count, "valid" (share of pixels that do); and the maps "warped/F"
+            (B, 3, H, W) and "auto_mask" (B, 1, H, W), 1 where kept.
         """
         identity_errors = {}
         if self.automasking:
@@ -72,12 +74,22 @@ class ReprojectionLoss(nn.Layer):
         for view in views:
             errors = self._reprojection_errors(view, outputs)
             identity = identity_errors.get(view.frames.scale)
-            losses[view.scale] = self._combine(errors, identity)
+            valid = self._valid(batch, view)
+            losses[view.scale] = self._combine(errors, identity, valid)
             if view is views[0]:
                 shares, auto_mask = self._statistics(errors, identity)
+                if valid is not None:
+                    shares["valid"] = valid.mean()
         loss, by_scale = mean_over_scales(losses)
         warped = {f"warped/{f}": image.detach() for f, image in views[0].warped.items()}
         return TermResult(loss, {**by_scale, **shares}, {**warped, "auto_mask": auto_mask})
+
+    @staticmethod
+    def _valid(batch: Mapping[str, Tensor], view: View) -> Tensor | None:
+        """Return the pixels of the view that count, (B, 1, H, W); None if all do."""
+        ignored = [batch[name] for name in IGNORED_MAPS if name in batch]
+        valid = reduce(paddle.multiply, [1 - mask for mask in ignored]) if ignored else None
+        return None if valid is None else resize_bilinear(valid, *view.frames.target.size)
 
     def _reprojection_errors(self, view: View, outputs: Mapping[str, Tensor]) -> dict[FrameId, Tensor]:
         """Source -> photometric error of the warped image, (B, 1, H, W)."""
@@ -103,14 +115,19 @@ class ReprojectionLoss(nn.Layer):
         """Reduce the error maps of a group's sources to one, (B, 1, H, W)."""
         return sum(errors) / len(errors) if self.avg_reprojection else minimum(errors)
 
-    def _combine(self, errors: Mapping[FrameId, Tensor], identity: Mapping | None) -> Tensor:
-        """Average the reduced errors, masked by those of the unwarped sources, over pixels and groups."""
+    def _combine(
+        self, errors: Mapping[FrameId, Tensor], identity: Mapping | None, valid: Tensor | None = None
+    ) -> Tensor:
+        """Average the reduced errors, masked by those of the unwarped sources, over pixels and groups.
+
+        Pixels that do not count have error 0, so that all others weigh as much as without a mask.
+        """
         loss = 0.0
         for group in self.groups:
             error = self._reduce([errors[f] for f in group])
             if identity is not None:
                 error = paddle.minimum(identity[group], error)
-            loss = loss + error.mean()
+            loss = loss + (error if valid is None else error * valid).mean()
         return loss / len(self.groups)
 
     @paddle.no_grad()

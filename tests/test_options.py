@@ -21,7 +21,7 @@ DEFAULTS = {
     "data_path": "data/kitti", "dataset": "kitti", "split": "eigen_zhou", "png": False, "height": 192,
     "width": 640, "frame_ids": (0, -1, 1), "use_stereo": False, "kitti_mean_intrinsics": False,
     "crop_scale": 1.0, "crop_aspect": 1.0,
-    "num_workers": 4, "cache": "none", "cache_dir": "data/cache",
+    "mask_dir": None, "num_workers": 4, "cache": "none", "cache_dir": "data/cache",
     "depth_network": "resnet18", "pose_network": None, "scales": (0, 1, 2, 3), "pose_model_type": "separate_resnet",
     "pose_model_input": "pairs", "learn_intrinsics": False,
     "min_depth": 0.1, "max_depth": 100.0, "disparity_smoothness": 1e-3, "velocity_weight": 0.0,

@@ -9,7 +9,7 @@ from PIL import Image
 from common.errors import DataError
 from datasets.checks import missing_maps
 from datasets.depth_maps import encode_depth_png
-from datasets.map_files import DEPTH_HINTS, MapFolder, map_path
+from datasets.map_files import DEPTH_HINTS, MOVING_OBJECTS, MapFolder, map_path
 
 
 @pytest.fixture
@@ -46,6 +46,25 @@ def test_maps_are_resized_and_mirrored_with_the_image(make_dataset, hints, line)
         np.testing.assert_allclose(sample["map/depth_hints"][0], depth[:, ::-1] if flipped else depth, atol=1 / 256)
         seen.add(flipped)
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize("channels, value", [(1, 255), (1, 1), (3, 7)])
+def test_masks_of_moving_objects(make_dataset, line, tmp_path, channels, value):
+    """The lower left quarter moves: 255, or the number of an object, in grey or in one channel of colour."""
+    mask = np.zeros((16, 32, channels), np.uint8)
+    mask[8:, :16, -1] = value
+    path = tmp_path / "masks" / line(2).folder / "image_02/data/0000000002.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(mask.squeeze()).save(path)
+    folders = {"mask_dir": MapFolder(str(tmp_path / "masks"), MOVING_OBJECTS)}
+    dataset = make_dataset([line(2), line(3)], train=True, map_folders=folders)
+    moving = np.zeros((1, 32, 64), np.float32)
+    moving[:, 16:, :32] = 1
+    for epoch in range(8):
+        sample = dataset[0, epoch]
+        is_mirrored = sample["K/0"][0, 2] > 31.5  # as the image is
+        np.testing.assert_array_equal(sample["map/mask_dir"][..., :: -1 if is_mirrored else 1], moving)
+    assert not dataset[1]["map/mask_dir"].any() and missing_maps(dataset) == {"mask_dir": 1}
 
 
 def test_a_frame_without_a_map_has_zeros_and_is_counted(make_dataset, hints, line):

@@ -70,6 +70,26 @@ def test_the_true_depth_keeps_nearly_all_pixels_and_names_their_source():
     assert moving["maps"]["auto_mask"].shape == [1, 1, HEIGHT, WIDTH]
 
 
+def test_masked_pixels_do_not_count():
+    """The source differs from the target in the left half; pixels with a window across the border differ too."""
+
+    def half_wrong(image):
+        return np.concatenate([1 - image[..., : WIDTH // 2], image[..., WIDTH // 2 :]], axis=-1)
+
+    compute_loss = monodepth2_loss((1,), (0,), automasking=False)
+    batch, outputs = make_inputs({1: half_wrong}, 5.0)
+    plain, _ = compute_loss(batch, outputs)
+    assert "valid" not in plain and plain["loss"].item() > 0.1
+    objects = np.zeros((1, 1, HEIGHT, WIDTH), "float32")
+    objects[..., : WIDTH // 2 + 1] = 1
+    masked, _ = compute_loss({**batch, "map/mask_dir": paddle.to_tensor(objects)}, outputs)
+    assert masked["loss"].item() == pytest.approx(0, abs=1e-6)
+    assert masked["valid"].item() == pytest.approx(0.5 - 1 / WIDTH)
+    # The mean is over all pixels, so that those that count keep their weight: both halves add up.
+    other, _ = compute_loss({**batch, "map/mask_dir": paddle.to_tensor(1 - objects)}, outputs)
+    assert other["loss"].item() == pytest.approx(plain["loss"].item())
+
+
 def test_a_static_camera_has_no_loss_but_smoothness():
     result = loss_of({-1: same, 1: same}, 5.0)
     assert result["loss"] == pytest.approx(0.0, abs=1e-7)  # a wall is smooth
