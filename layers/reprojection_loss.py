@@ -61,8 +61,8 @@ class ReprojectionLoss(nn.Layer):
 
         Returns:
             The loss and "loss/S" of each scale. Of the first scale, without gradient: the scalars "auto_mask" (share of
-            pixels kept), "source/F" (share of pixels that source F explains best; of those of its own group if stereo is
-            separate) and, if some pixels do not count, "valid" (share of pixels that do); and the maps "warped/F"
+            pixels kept), "source/F" (share of pixels that source F explains best; of those of its own group if stereo
+            is separate) and, if some pixels do not count, "valid" (share of pixels that do); and the maps "warped/F"
             (B, 3, H, W) and "auto_mask" (B, 1, H, W), 1 where kept.
         """
         identity_errors = {}
