@@ -75,9 +75,7 @@ class Options:
     crop_aspect: float = _data(
         1.0, "let random crops be wider or narrower than the image by up to this factor", at_least=1
     )
-    mask_dir: str | None = _data(
-        None, "folder with masks of moving objects, MASK_DIR/PATH.png for the image PATH; the loss skips their pixels"
-    )
+    mask_dir: str | None = _data(None, "folder of masks of moving objects, whose pixels the loss skips (default: none)")
     num_workers: int = _data(4, "worker processes that load samples; 0 loads in the main process", at_least=0)
     cache: str = _data(
         "none", "cache frames at network input size, to decode and resize each once", choices=("none", "ram", "disk")
