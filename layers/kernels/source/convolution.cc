@@ -17,7 +17,7 @@ using dnnl::memory;
 using Arguments = std::unordered_map<int, memory>;
 using Layout = memory::format_tag;
 
-constexpr int64_t kCacheFloats = 1 << 22;
+constexpr int64_t kCacheFloats = 1 << 20;
 
 const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
@@ -69,8 +69,8 @@ class Output {
 // The shapes of a convolution of `images` images as oneDNN sees it.
 struct Shapes {
   Shapes(const Convolution& conv, int64_t images) {
-    const int64_t border = conv.gathered() ? 2 : 0;
-    const int64_t padding_y = conv.gathered() ? 0 : conv.padding[0], padding_x = conv.gathered() ? 0 : conv.padding[1];
+    const int64_t border = conv.gathered ? 2 : 0;
+    const int64_t padding_y = conv.gathered ? 0 : conv.padding[0], padding_x = conv.gathered ? 0 : conv.padding[1];
     const Size out = conv.output;
     source = {images, conv.inputs(), conv.input_height() + border, conv.input_width() + border};
     target = {images, out.channels, out.height, out.width};
@@ -151,7 +151,7 @@ class Images {
         skip_size_(conv.skip_channels * conv.input_height() * conv.input_width()) {}
 
   memory source(const float* x, const float* skip) const {
-    if (!conv_.gathered()) return view(shapes_.plain_source(), x + first_ * x_size_);
+    if (!conv_.gathered) return view(shapes_.plain_source(), x + first_ * x_size_);
     memory padded(shapes_.plain_source(), engine());
     gather_input(conv_, x + first_ * x_size_, skip + first_ * skip_size_, shapes_.source[0], data_of(padded));
     return padded;
@@ -237,14 +237,14 @@ class InputGradient {
         plain_(shapes.plain_source()) {}
 
   void run(const Images& images, const memory& target_grad, float* x_grad, float* skip_grad) const {
-    const memory plain = conv_.gathered() ? memory(plain_, engine()) : images.source(x_grad, nullptr);
+    const memory plain = conv_.gathered ? memory(plain_, engine()) : images.source(x_grad, nullptr);
     const Output grad(plain, pd_.diff_src_desc());
     execute(primitive_, {{DNNL_ARG_DIFF_DST, in_layout(target_grad, pd_.diff_dst_desc())},
                          {DNNL_ARG_WEIGHTS, weights_},
                          {DNNL_ARG_DIFF_SRC, grad.produced()},
                          {DNNL_ARG_SCRATCHPAD, scratch_}});
     grad.finish();
-    if (conv_.gathered()) images.scatter(plain, x_grad, skip_grad);
+    if (conv_.gathered) images.scatter(plain, x_grad, skip_grad);
   }
 
  private:

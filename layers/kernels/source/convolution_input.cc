@@ -1,5 +1,4 @@
 // The input of the decoder's convolutions, upsampled, concatenated and padded, and the way back of its gradient.
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -12,10 +11,6 @@ namespace {
 void gather_row(const Convolution& conv, const float* x, const float* skip, int64_t channel, int64_t line, float* to) {
   const int64_t height = conv.input_height(), width = conv.input_width();
   float* out = to + 1;
-  if (!conv.reflect && (line < 0 || line >= height)) {
-    std::fill(to, to + width + 2, 0.0f);
-    return;
-  }
   line = reflected(line, height);
   if (channel >= conv.x.channels) {
     std::memcpy(out, skip + ((channel - conv.x.channels) * height + line) * width, 4 * width);
@@ -25,8 +20,8 @@ void gather_row(const Convolution& conv, const float* x, const float* skip, int6
   } else {
     std::memcpy(out, x + (channel * height + line) * width, 4 * width);
   }
-  out[-1] = conv.reflect ? out[1] : 0.0f;
-  out[width] = conv.reflect ? out[width - 2] : 0.0f;
+  out[-1] = out[1];
+  out[width] = out[width - 2];
 }
 
 // Adds the gradients of padding pixels to the pixels that they repeat.
@@ -45,7 +40,7 @@ void fold_padding(float* padded, int64_t height, int64_t width) {
 // Distributes the gradient of a padded channel of an image, the reverse of `gather_row` for all its rows.
 void scatter_channel(const Convolution& conv, float* padded, int64_t channel, float* x_grad, float* skip_grad) {
   const int64_t height = conv.input_height(), width = conv.input_width(), stride = width + 2;
-  if (conv.reflect) fold_padding(padded, height, width);
+  fold_padding(padded, height, width);
   const float* from = padded + stride + 1;
   if (channel >= conv.x.channels || !conv.doubled) {
     float* to = channel >= conv.x.channels ? skip_grad + (channel - conv.x.channels) * height * width

@@ -59,7 +59,7 @@ inline void correlate(const float* grad, const float* padded, int64_t width, dou
 }  // namespace
 
 bool is_narrow(const Convolution& conv) {
-  return conv.gathered() && conv.groups == 1 && !conv.elu && conv.output.channels <= kFewOutputs;
+  return conv.gathered && conv.groups == 1 && !conv.elu && conv.output.channels <= kFewOutputs;
 }
 
 void narrow_forward(const Convolution& conv, const float* x, const float* skip, const float* weight,

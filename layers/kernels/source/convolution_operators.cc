@@ -12,9 +12,9 @@ constexpr int64_t output_size(int64_t size, int64_t window, int64_t stride, int6
 }
 
 Convolution described(const Shape& x, int64_t skip_channels, const Shape& weight, const Integers& stride,
-                      const Integers& padding, const Integers& dilation, int groups, bool doubled, bool reflect,
+                      const Integers& padding, const Integers& dilation, int groups, bool doubled, bool gathered,
                       bool elu) {
-  Convolution conv{{x[0], x[1], x[2], x[3]}, skip_channels, groups, {}, {}, {}, {}, doubled, reflect, elu, {}};
+  Convolution conv{{x[0], x[1], x[2], x[3]}, skip_channels, groups, {}, {}, {}, {}, doubled, gathered, elu, {}};
   for (int i : {0, 1}) {
     conv.window[i] = weight[2 + i];
     conv.stride[i] = stride[i];
@@ -34,7 +34,7 @@ Shape shape_of(const Size& size) { return {size.batch, size.channels, size.heigh
 // `skip` is null if there is none.
 Convolution checked(const Tensor& x, const Tensor* skip, const Tensor& weight, const Tensor& bias,
                     const Integers& stride, const Integers& padding, const Integers& dilation, int groups,
-                    bool doubled, bool reflect, bool elu) {
+                    bool doubled, bool gathered, bool elu) {
   check(x, 4, "x");
   check(weight, 4, "weight");
   check(bias, 1, "bias");
@@ -42,15 +42,15 @@ Convolution checked(const Tensor& x, const Tensor* skip, const Tensor& weight, c
            "expected stride, padding and dilation (vertical, horizontal), and a positive number of groups");
   const Shape w = weight.shape();
   const int64_t skip_channels = skip ? skip->shape()[1] : 0;
-  const Convolution conv = described(x.shape(), skip_channels, w, stride, padding, dilation, groups, doubled, reflect,
+  const Convolution conv = described(x.shape(), skip_channels, w, stride, padding, dilation, groups, doubled, gathered,
                                      elu);
   const int64_t height = conv.input_height(), width = conv.input_width();
   PD_CHECK(conv.inputs() % groups == 0 && w[0] % groups == 0 && w[1] == conv.inputs() / groups &&
                bias.shape() == Shape({w[0]}),
            "expected weight (O, I / groups, h, w) and bias (O), with I channels of x and skip together");
   PD_CHECK(conv.output.height > 0 && conv.output.width > 0, "the input is smaller than the window");
-  PD_CHECK(!conv.gathered() || (w[2] == 3 && w[3] == 3), "expected a 3x3 window");
-  PD_CHECK(!reflect || (height > 1 && width > 1), "reflection padding needs an input larger than 1 x 1");
+  PD_CHECK(!gathered || (w[2] == 3 && w[3] == 3), "expected a 3x3 window");
+  PD_CHECK(!gathered || (height > 1 && width > 1), "reflection padding needs an input larger than 1 x 1");
   if (skip) {
     check(*skip, 4, "skip");
     PD_CHECK(skip->shape() == Shape({conv.x.batch, skip_channels, height, width}), "x and skip differ in size");

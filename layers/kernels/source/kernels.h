@@ -25,18 +25,18 @@ void warp_backward(const float* image, const float* depth, const float* homograp
                    const float* warped_grad, Size size, float* depth_grad, float* homography_grad, float* offset_grad);
 
 // convolution.cc: convolution, then an optional ELU. The input is `x`, upsampled by 2 (nearest neighbour) if `doubled`,
-// concatenated along the channels with `skip` if there is one, and padded with zeros or, if `reflect`, by reflection.
+// concatenated along the channels with `skip` if there is one. If `gathered`, it is padded by reflection, with a 3x3
+// window, stride and padding 1; otherwise with zeros, and there is neither upsampling nor `skip`.
 struct Convolution {
   Size x;  // before upsampling
   int64_t skip_channels, groups;
   int64_t window[2], stride[2], padding[2], dilation[2];  // vertical, horizontal
-  bool doubled, reflect, elu;
+  bool doubled, gathered, elu;
   Size output;
 
   int64_t inputs() const { return x.channels + skip_channels; }
   int64_t input_height() const { return x.height * (doubled ? 2 : 1); }
   int64_t input_width() const { return x.width * (doubled ? 2 : 1); }
-  bool gathered() const { return doubled || reflect || skip_channels; }  // a 3x3 window, stride and padding 1
 };
 void convolution_forward(const Convolution& conv, const float* x, const float* skip, const float* weight,
                          const float* bias, float* y);
