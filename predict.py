@@ -14,9 +14,10 @@ from common.errors import DataError, OptionsError, Stopped
 from common.input_files import camera_number, find_files
 from inference.camera_intrinsics import make_intrinsics
 from inference.from_options import predictor_from
-from inference.jobs import Job, VideoJob, open_output_dir, plan_jobs
+from inference.jobs import Job, VideoJob, count_outputs, open_output_dir, plan_jobs
 from inference.predict_options import LAYER_ENGINES, PredictOptions, parse_predict_options
 from inference.prediction_run import PredictionRun
+from inference.scale_message import describe_unit
 from inference.writers import WRITERS
 
 # Modules that import Paddle are imported where they are used, to report a mistyped option or path at once.
@@ -67,9 +68,12 @@ def predict(opt: PredictOptions) -> list[DataError]:
     except KeyboardInterrupt:
         how = "Run the same command without --overwrite" if opt.overwrite else "Run the same command"
         raise Stopped(signal.SIGINT, f"Stopped at {run.place}. {how} to resume.") from None
-    count = len(jobs) + len(cameras)
-    what = "images" if all(isinstance(job, Job) for job in jobs) and not cameras else "images and videos"
-    print(f"Saved predictions of {count - len(run.failures)} {what} to {output_dir}")
+    jobs += [run.camera_job(camera_number(text), output_dir) for text in dict.fromkeys(cameras)]
+    count = len(jobs)
+    what = "images" if all(isinstance(job, Job) for job in jobs) else "images and videos"
+    files = ", ".join(f"{number} *{ending}" for ending, number in count_outputs(jobs).items())
+    print(f"Saved predictions of {count - len(run.failures)} {what} to {output_dir}{': ' if files else ''}{files}")
+    print(describe_unit(predictor, opt.camera_height, run.road_scales))
     if run.failures:
         print(f"{len(run.failures)} of {count} {what} could not be predicted:", *run.failures, sep="\n")
     return run.failures
@@ -107,7 +111,7 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
                 "no metric scale. Pass --scale METRES_PER_UNIT or --camera_height METRES, or set the scale with "
                 "tools/set_scale.py. To save depth in scene units, pass --save depth_npy."
             )
-        if {"depth_npy", "ply"} & set(opt.save):
+        if any(WRITERS[kind].has_depth for kind in opt.save):
             print(
                 "Depth is in scene units: these weights have no metric scale. Pass --scale or --camera_height, or set "
                 "the scale with tools/set_scale.py."

@@ -250,7 +250,9 @@ class Trainer:
 
     def _run_epoch(self) -> None:
         """Train on the remaining batches of the current epoch, up to the last step of the run."""
-        self.logger.start_epoch(self.epoch)
+        later_steps = self.total_steps - self.step - self.steps_left_of_epoch  # --max_steps can cut epochs off
+        later_epochs = max(0, math.ceil(later_steps / len(self.train_loader)))
+        self.logger.start_epoch(self.epoch, self.epoch + later_epochs + 1)
         if self.step >= self.total_steps:
             return
         self.train_loader.batch_sampler.set_epoch(self.epoch, self.samples_done)

@@ -18,6 +18,7 @@ from common.errors import SYSTEM_FAULTS, Stopped, UserError
 from common.output import safe_output
 
 # Messages and warnings of Paddle that are irrelevant to users; all others are passed on.
+DEVICE_NOTE = "MONODEPTH_DEVICE_NOTE"  # environment variable; "off" omits the note that a command runs on the CPU
 _NOISE = (
     "Tensor do not have .place. interface",
     "No ccache found",
@@ -171,7 +172,7 @@ def set_device(name: str) -> str:
     }
     if name == "auto":
         name = next(device for device, there in available.items() if there)
-        if name == "cpu":
+        if name == "cpu" and os.environ.get(DEVICE_NOTE) != "off":
             print("No GPU available to Paddle: running on the CPU.", file=sys.stderr)
     if not available[name]:
         raise UserError(

@@ -8,7 +8,7 @@ import time
 
 from tqdm import tqdm
 
-_FORMAT = "{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{unit}, {rate_noinv_fmt}, {remaining} left{postfix}"
+_FORMAT = "{desc}{percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{unit}, {rate_noinv_fmt}, {remaining} left{postfix}"
 
 
 class Progress:
@@ -35,8 +35,9 @@ class Progress:
         self._last_print = time.monotonic()
 
     def start_epoch(self, epoch: int, num_epochs: int) -> None:
-        """Show the epoch, counted from 0, in the line."""
-        self._bar.set_description_str(f"epoch {epoch}/{num_epochs - 1}", refresh=False)
+        """Show the epoch, counted from 0, in the line, unless the run has only one."""
+        text = "" if num_epochs == 1 else f"epoch {epoch}/{num_epochs - 1} "
+        self._bar.set_description_str(text, refresh=False)
 
     def update(self, samples: int, loss: float | None = None, waiting_share: float = 0.0) -> None:
         """Count samples, and show a new loss if there is one.

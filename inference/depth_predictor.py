@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from inference.export.engines import Run
 
 
+GIVEN_SCALE = "given scale"
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Prediction for one image of H x W pixels.
@@ -59,6 +62,7 @@ class DepthPredictor:
     Attributes:
         info: Training settings stored with the weights; None if there are none.
         left_out: Parameters in the weights files that the networks do not have.
+        scale_source: Origin of ``scale``, for messages; "" if it is unknown.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class DepthPredictor:
         self.scale = scale
         self.info: WeightsInfo | None = None
         self.left_out: tuple[str, ...] = ()
+        self.scale_source = "" if scale is None else GIVEN_SCALE
         if engine not in LAYER_ENGINES:
             raise ValueError(f"engine: got {engine!r}, allowed: {', '.join(LAYER_ENGINES)}")
         self._engine = engine
@@ -118,11 +123,12 @@ class DepthPredictor:
         model = model_class.for_depth(**settings)
         reports = load_networks(folder, model.networks())
         nearest, farthest = depth_range(info, min_depth, max_depth)
-        if scale is None and info:
-            scale = info.metres_per_unit or (dataset_class(dataset).STEREO_SCALE_FACTOR if info.use_stereo else None)
+        source = GIVEN_SCALE
+        if scale is None:
+            scale, source = _stored_scale(info, dataset)
         size = input_size(info, height, width)
         predictor = cls(model, size, min_depth=nearest, max_depth=farthest, scale=scale, engine=engine)
-        predictor.info = info
+        predictor.info, predictor.scale_source = info, source
         predictor.left_out = tuple(
             f"{role}: {name}"
             for role, report in reports.items()
@@ -220,6 +226,14 @@ class DepthPredictor:
             images = {f"color_aug/{f}/0": prepared[f"color/{f}/0"] for f in self.model.depth_frames}
             predictions.append(self.predict(images, post_process))
         return np.concatenate(predictions)
+
+
+def _stored_scale(info: WeightsInfo | None, dataset: str) -> tuple[float | None, str]:
+    """Return metres per scene unit of weights, and its origin; (None, "") if it is unknown."""
+    if info and info.metres_per_unit:
+        return info.metres_per_unit, "scale of the weights"
+    factor = dataset_class(dataset).STEREO_SCALE_FACTOR if info and info.use_stereo else None
+    return (factor, "stereo scale") if factor else (None, "")
 
 
 def to_scaled_disp(disp: Tensor, min_depth: float, max_depth: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Plan the outputs of each input: their paths, whether they exist, and the settings that the folder was made with."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,19 @@ def plan_video(source: Path, stem: Path, kinds: Sequence[str]) -> VideoJob:
     """Plan the outputs of a video or camera."""
     video = stem.with_name(stem.name + VIDEO_ENDING) if PICTURE in kinds else None
     return VideoJob(source, stem, tuple(kind for kind in kinds if kind != PICTURE), video)
+
+
+def count_outputs(jobs: Sequence[Job | VideoJob]) -> dict[str, int]:
+    """Count the existing output files of jobs: ending of the file name -> number."""
+    counts: Counter[str] = Counter()
+    for job in jobs:
+        if isinstance(job, Job):
+            counts.update(WRITERS[kind].ending for kind, path in job.outputs.items() if path.is_file())
+            continue
+        counts[VIDEO_ENDING] += job.video is not None and job.video.is_file()
+        for ending in (WRITERS[kind].ending for kind in job.kinds):
+            counts[ending] += sum(1 for _ in job.folder.glob(f"*{ending}"))
+    return {ending: count for ending, count in counts.items() if count}
 
 
 def open_output_dir(

@@ -72,6 +72,7 @@ class PredictionRun:
     Attributes:
         failures: Errors of the images and videos that could not be read or predicted.
         place: What is being predicted.
+        road_scales: Metres per scene unit of each image or frame, where ``--camera_height`` sets them.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class PredictionRun:
         self._opt, self._predictor, self._intrinsics, self._since = opt, predictor, intrinsics, since
         self.failures: list[DataError] = []
         self.place = "the start"
+        self.road_scales: list[float] = []
 
     def images(self, jobs: Sequence[Job]) -> None:
         """Predict images."""
@@ -154,12 +156,16 @@ class PredictionRun:
                 writer = stack.enter_context(VideoWriter(stream, video.rate, sound, cut_sound))
             self._frames(video.frames, job, writer, progress)
 
+    def camera_job(self, number: int, output_dir: Path) -> VideoJob:
+        """Plan the outputs of a live camera."""
+        return plan_video(Path(f"camera:{number}"), output_dir / f"camera{number}", self._opt.save)
+
     def camera(self, number: int, output_dir: Path) -> None:
         """Predict the frames of a live camera until Ctrl-C."""
         from common.video import TimedFrame, open_camera
         from inference.video_files import CAMERA_RATE, Clock, VideoWriter
 
-        job = plan_video(Path(f"camera:{number}"), output_dir / f"camera{number}", self._opt.save)
+        job = self.camera_job(number, output_dir)
         there = [path for path in (job.video, job.folder) if path is not None and path.exists()]
         if there and not self._opt.overwrite:
             raise DataError(f"{there[0]} already exists. Choose another --output_dir, or pass --overwrite.")
@@ -231,8 +237,11 @@ class PredictionRun:
         return None if self._opt.camera_height is None else RoadScale(self._opt.camera_height, keep)
 
     def _result(self, item: "_Item", road: RoadScale | None, name: Path | str) -> PredictedImage:
-        K = self._K(item.image)
-        return PredictedImage(item.image, road(item.prediction, K, str(name)) if road else item.prediction, K)
+        K, prediction = self._K(item.image), item.prediction
+        if road:
+            prediction = road(prediction, K, str(name))
+            self.road_scales.append(road.last)
+        return PredictedImage(item.image, prediction, K)
 
     def _K(self, image: np.ndarray) -> np.ndarray | None:
         return None if self._intrinsics is None else self._intrinsics(image.shape[:2])

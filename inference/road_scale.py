@@ -20,11 +20,14 @@ class RoadScale:
     Args:
         camera_height: Height of the camera above the road, metres.
         keep: For videos: use the scale of the previous frame if no road is found.
+
+    Attributes:
+        last: Scale of the last prediction, metres per scene unit; None before the first.
     """
 
     def __init__(self, camera_height: float, keep: bool) -> None:
         self._camera_height, self._keep = camera_height, keep
-        self._last: float | None = None  # metres per scene unit
+        self.last: float | None = None
 
     def __call__(self, prediction: "Prediction", K: np.ndarray, name: str) -> "Prediction":
         """Return the prediction with depth in metres.
@@ -39,7 +42,7 @@ class RoadScale:
         """
         road = find_road(1 / prediction.scaled_disp, K)
         if road is not None:
-            self._last = self._camera_height / road.height
-        elif self._last is None or not self._keep:
+            self.last = self._camera_height / road.height
+        elif self.last is None or not self._keep:
             raise DataError(f"{name}: no road found, which --camera_height needs. Pass --scale for a fixed scale.")
-        return replace(prediction, depth=np.float32(self._last) / prediction.scaled_disp, metric=True)
+        return replace(prediction, depth=np.float32(self.last) / prediction.scaled_disp, metric=True)

@@ -13,6 +13,7 @@ from common.colormap import colourise_disparity
 from common.png import encode_png
 from datasets.depth_maps import FAST, encode_depth_png
 from evaluation.metrics.point_cloud import back_project
+from inference.gltf import encode_glb
 
 if TYPE_CHECKING:  # imports Paddle, which a mistyped option must not wait for
     from inference.depth_predictor import Prediction
@@ -94,13 +95,26 @@ def write_depth_mm(stream: BinaryIO, result: PredictedImage) -> None:
 
 def write_ply(stream: BinaryIO, result: PredictedImage) -> None:
     """Write a binary PLY with one coloured point per pixel, row by row, in the camera frame; metres or scene units."""
+    vertices = np.empty(result.prediction.depth.size, PLY_VERTEX)
+    vertices["xyz"] = _points(result)
+    vertices["rgb"] = result.image.reshape(-1, 3)
+    stream.write(PLY_HEADER.format(unit=_unit(result), count=len(vertices)).encode() + vertices.tobytes())
+
+
+def write_glb(stream: BinaryIO, result: PredictedImage) -> None:
+    """Write the points of ``write_ply`` as binary glTF, which turns them into its own frame: y up, z backward."""
+    stream.write(encode_glb(_points(result), result.image.reshape(-1, 3), _unit(result)))
+
+
+def _points(result: PredictedImage) -> np.ndarray:
+    """Back-project every pixel, row by row: (H * W, 3), camera frame."""
     depth = result.prediction.depth
     rows, columns = np.indices(depth.shape).reshape(2, -1)
-    vertices = np.empty(depth.size, PLY_VERTEX)
-    vertices["xyz"] = back_project(depth.ravel(), rows, columns, result.K)
-    vertices["rgb"] = result.image.reshape(-1, 3)
-    unit = "metres" if result.prediction.metric else "scene units"
-    stream.write(PLY_HEADER.format(unit=unit, count=len(vertices)).encode() + vertices.tobytes())
+    return back_project(depth.ravel(), rows, columns, result.K)
+
+
+def _unit(result: PredictedImage) -> str:
+    return "metres" if result.prediction.metric else "scene units"
 
 
 WRITERS = {
@@ -110,4 +124,5 @@ WRITERS = {
     "depth_png": Writer("_depth.png", write_depth_png, needs_metres=True),
     "depth_mm": Writer("_depth_mm.png", write_depth_mm, needs_metres=True),
     "ply": Writer("_cloud.ply", write_ply, needs_intrinsics=True),
+    "glb": Writer("_cloud.glb", write_glb, needs_intrinsics=True),
 }

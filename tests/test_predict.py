@@ -224,8 +224,12 @@ def test_network_options_are_applied(run, images, weights, tmp_path):
         run(images / "2.png", "--num_layers", 50)
 
 
-def test_point_cloud_follows_the_intrinsics(run, images, tmp_path):
-    run(images / "2.png", "--save", "ply", "depth_npy", "--fov", 90)
+def test_point_cloud_follows_the_intrinsics(run, images, tmp_path, capsys):
+    run(images / "2.png", "--save", "ply", "glb", "depth_npy", "--fov", 90, use="stereo")
+    printed = capsys.readouterr().out
+    assert "1 *_cloud.ply, 1 *_cloud.glb, 1 *_depth.npy" in printed and "metres: stereo scale 5.4" in printed
+    # 28 bytes of headers, 20 bytes per point, and the description.
+    assert 28 + 20 * 3500 < (tmp_path / "out/2_cloud.glb").stat().st_size < 1500 + 20 * 3500
     vertex = PlyData.read(tmp_path / "out/2_cloud.ply")["vertex"]
     depth = np.load(tmp_path / "out/2_depth.npy")
     np.testing.assert_allclose(vertex["z"], depth.ravel(), rtol=1e-6)

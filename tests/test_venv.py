@@ -15,7 +15,7 @@ case "$1" in
     -c) exit {unsupported} ;;
     -m)
         mkdir -p .venv/bin
-        printf '#!/bin/sh\\n' > .venv/bin/python
+        printf '#!/bin/sh\\necho Collecting paddle\\necho "Downloading paddle.whl (9 MB)"\\n' > .venv/bin/python
         chmod +x .venv/bin/python
         echo {name} > made_by ;;
 esac
@@ -70,6 +70,7 @@ def test_first_supported_python_is_used(clone, pythons, chosen):
     assert done.returncode == 0, done.stderr
     assert (clone / "made_by").read_text().strip() == chosen
     assert done.stdout.strip() == str(clone / ".venv/bin/python")
+    assert "  Downloading paddle.whl (9 MB)" in done.stderr and "Collecting" not in done.stderr
 
 
 def test_error_lists_the_unsupported_pythons(clone):

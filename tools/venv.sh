@@ -25,6 +25,16 @@ fi
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 
+show_progress() {  # reads the output of pip
+    while read -r line; do
+        case "$line" in
+            Downloading*.metadata*) ;;
+            Downloading* | "Using cached"*) echo "  $line" >&2 ;;
+            "Installing collected packages"*) echo "  Unpacking the packages" >&2 ;;
+        esac
+    done
+}
+
 stamp=.venv/installed-$requirements
 wanted=$(cat requirements*.txt)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
@@ -43,8 +53,9 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         "$bootstrap" -m venv .venv >&2
     fi
     echo "Installing $requirements into .venv" >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-operators.txt >&2
+    .venv/bin/python -m pip install --disable-pip-version-check -r "$requirements" | show_progress
+    .venv/bin/python -m pip install --disable-pip-version-check --no-deps -r requirements-operators.txt \
+        | show_progress
     echo "$wanted" > "$stamp"
 fi
 echo "$PWD/.venv/bin/python"

@@ -66,9 +66,9 @@ class TrainingLogger:
         self._watchdog = Watchdog(self._opt.watchdog, from_start=self.from_start)
         self._writer = MetricsWriter(self._opt.run_dir) if self._context.is_main else None
 
-    def start_epoch(self, epoch: int) -> None:
-        """Show the epoch, counted from 0, in the progress line."""
-        self._progress.start_epoch(epoch, self._opt.num_epochs)
+    def start_epoch(self, epoch: int, num_epochs: int) -> None:
+        """Show the epoch, counted from 0, and the number of epochs of the run in the progress line."""
+        self._progress.start_epoch(epoch, num_epochs)
 
     def wants(self, step: int, last: int) -> bool:
         """Whether the progress line shows the loss of a step, counted from 0; ``last`` is the run's last step."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from common.environment import cpu_threads
 from common.errors import OptionsError, UserError, WeightsError
-from inference.depth_predictor import Prediction, post_process_disparity
+from inference.depth_predictor import GIVEN_SCALE, Prediction, post_process_disparity
 from inference.export.exported_folder import FILES, INFO_FILE, MODEL, read_info
 from serialization.manifest import check_manifest
 
@@ -94,7 +94,7 @@ class ExportedPredictor:
 
     Attributes:
         info: Description of the model.
-        size, depth_range, scale: As in ``DepthPredictor``.
+        size, depth_range, scale, scale_source: As in ``DepthPredictor``.
 
     Raises:
         WeightsError: The folder contains no such model, or it is damaged.
@@ -120,6 +120,8 @@ class ExportedPredictor:
         self.size = self.info.height, self.info.width
         self.depth_range = self.info.min_depth, self.info.max_depth
         self.scale = self.info.scale if scale is None else scale
+        stored = "" if self.scale is None else "scale of the exported model"
+        self.scale_source = stored if scale is None else GIVEN_SCALE
         # Unit of the model's own depth output.
         self._unit = np.float32(1.0 if self.info.scale is None else self.info.scale)
         self._run = open_engine(folder, device)

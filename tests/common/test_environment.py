@@ -98,13 +98,16 @@ def test_the_one_thread_that_paddle_sets_does_not_count(at_start, before_paddle,
     assert counted == (threads or cores)
 
 
-def test_auto_falls_back_to_the_cpu_with_a_message(capsys):
+def test_auto_falls_back_to_the_cpu_with_a_message(capsys, monkeypatch):
     import paddle
 
     if paddle.is_compiled_with_cuda():
         pytest.skip("this Paddle has GPUs")
     assert environment.set_device("auto") == "Place(cpu)" or paddle.get_device() == "cpu"
     assert "running on the CPU" in capsys.readouterr().err
+    monkeypatch.setenv(environment.DEVICE_NOTE, "off")
+    environment.set_device("auto")
+    assert not capsys.readouterr().err
     with pytest.raises(UserError, match="--device gpu"):
         environment.set_device("gpu")
 

@@ -54,6 +54,15 @@ def test_without_a_terminal_only_losses_print_lines():
     assert lines[3] == "after"
 
 
+def test_the_only_epoch_of_a_run_is_not_named(capsys):
+    progress = Progress(8)
+    progress.start_epoch(0, 1)
+    progress.update(4, 0.5)
+    progress.close()
+    printed = capsys.readouterr().out
+    assert "epoch" not in printed and "4/8 samples" in printed
+
+
 def test_on_a_terminal_one_line_is_updated():
     output = run_on_a_terminal()
     last = output.replace("\r\n", "\n").split("\n")

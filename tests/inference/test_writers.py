@@ -1,6 +1,8 @@
 """Written files, read back with other libraries."""
 
 import io
+import json
+import struct
 
 import cv2
 import numpy as np
@@ -48,3 +50,29 @@ def test_point_clouds(written):
     np.testing.assert_allclose(points["z"], DEPTH.ravel(), rtol=1e-6)
     assert points["red"].tolist() == [0, 3, 6, 9, 12, 15] and points["blue"].tolist() == [2, 5, 8, 11, 14, 17]
     assert "scene units" in PlyData.read(io.BytesIO(written("ply", metric=False))).comments[0]
+
+
+@pytest.mark.parametrize(("metric", "unit"), [(True, "metres"), (False, "scene units")])
+def test_binary_gltf(written, metric, unit):
+    """Parsed by hand from the specification of glTF 2.0."""
+    content = written("glb", metric)
+    magic, version, length, json_length, json_kind = struct.unpack_from("<4sIII4s", content)
+    assert (magic, version, length, json_kind) == (b"glTF", 2, len(content), b"JSON") and json_length % 4 == 0
+    document = json.loads(content[20 : 20 + json_length])
+    binary_length, binary_kind = struct.unpack_from("<I4s", content, 20 + json_length)
+    assert binary_kind == b"BIN\0" and binary_length == document["buffers"][0]["byteLength"] == 6 * (12 + 8)
+    binary = content[28 + json_length :]
+    primitive = document["meshes"][0]["primitives"][0]
+    assert primitive["mode"] == 0 and document["meshes"][0]["extras"]["unit"] == unit
+    arrays = {}
+    for name, kind, width in (("POSITION", "<f4", 3), ("COLOR_0", "<u2", 4)):
+        accessor = document["accessors"][primitive["attributes"][name]]
+        view = document["bufferViews"][accessor["bufferView"]]
+        arrays[name] = np.frombuffer(binary, kind, accessor["count"] * width, view["byteOffset"]).reshape(-1, width)
+    x, y, z = arrays["POSITION"].T
+    np.testing.assert_allclose(x, [-0.75, 0, 35, -0.000005, 0, 150], rtol=1e-6)
+    np.testing.assert_allclose(y, [0.1875, 0.25, 8.75, -0.00000125, -0.37505, -37.5], rtol=1e-6)
+    np.testing.assert_allclose(z, -DEPTH.ravel(), rtol=1e-6)
+    assert document["accessors"][0]["min"] == arrays["POSITION"].min(axis=0).tolist()
+    # sRGB 3 / 255 is in the linear part: divided by 12.92; the fourth component is opaque.
+    assert arrays["COLOR_0"][1, 0] == round(3 / 255 / 12.92 * 65535) and (arrays["COLOR_0"][:, 3] == 65535).all()
