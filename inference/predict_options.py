@@ -14,7 +14,7 @@ from inference.writers import WRITERS
 from options import OPTION_FIELDS
 
 LAYER_ENGINES = ("auto", "paddle")  # predict with a weights folder; the others with an exported model
-ENGINES = (*LAYER_ENGINES, "inference", "onnx")
+ENGINE_CHOICES = (*LAYER_ENGINES, "inference", "onnx")
 
 _predict = partial(option, "predict")
 
@@ -65,7 +65,7 @@ class PredictOptions:
         "auto",
         "runtime; auto predicts on a CPU with ONNX Runtime, paddle with Paddle's layers; inference (Paddle Inference) "
         "and onnx (ONNX Runtime) run a model of tools/export_model.py",
-        choices=ENGINES,
+        choices=ENGINE_CHOICES,
     )
     max_frames: int | None = _predict(
         None, "maximum number of frames per video or camera (default: all, a camera until Ctrl-C)", at_least=1

@@ -81,7 +81,7 @@ def runs(stereo_drive, tmp_path_factory):
     return runs
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_kill_9_at_any_time_loses_nothing(runs, kills):
     """Saving takes most of the time between two steps, so most kills interrupt a save."""
     seed = random.randrange(1 << 30)
@@ -101,7 +101,7 @@ def test_kill_9_at_any_time_loses_nothing(runs, kills):
         checkpoints = Checkpoints(runs.log_dir / name, keep=1)
         for step in checkpoints.steps():
             check_checkpoint(checkpoints.path(step))
-    assert taken_up or kills == 3
+    assert taken_up or kills == 1
     runs.finish(name)
     expected, got = runs.weights("whole"), runs.weights(name)
     assert got.keys() == expected.keys()
@@ -111,7 +111,9 @@ def test_kill_9_at_any_time_loses_nothing(runs, kills):
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {f"step_{STEPS - 1}", f"step_{STEPS}"}
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("signum", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_signal_saves_a_checkpoint_and_the_printed_command_resumes(runs, signum, status):
     name = signum.name
     process = runs.start(name, "--checkpoint_frequency", 1000)

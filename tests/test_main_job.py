@@ -77,8 +77,8 @@ def test_finetuning_loads_the_pretrained_weights_and_uses_its_own_learning_rate(
     pretrained = trained[0] / "monodepthv2/models/weights_best"
     printed = run(
         *("train.py", "--config", "configs/monodepthv2/mdp.yml", "--data_path", stereo_drive),
-        *("--height", 96, "--width", 256, "--use_stereo", "--log_dir", tmp_path),
-        *("--load_weights_folder", pretrained, "--batch_size", 4, "--num_epochs", 2, "--learning_rate", "5e-5"),
+        *("--height", 96, "--width", 128, "--use_stereo", "--log_dir", tmp_path),
+        *("--load_weights_folder", pretrained, "--batch_size", 1, "--num_epochs", 2, "--learning_rate", "5e-5"),
         *TINY,
     )
     table = re.findall(r"^(\w+) +(\d+) of (\d+) +0 +0  (.*)$", printed, re.MULTILINE)
@@ -87,7 +87,7 @@ def test_finetuning_loads_the_pretrained_weights_and_uses_its_own_learning_rate(
     last = json.loads((tmp_path / "monodepthv2/scalars.jsonl").read_text().splitlines()[0])
     assert last["learning_rate"] == 5e-5
     info = json.loads((tmp_path / "monodepthv2/models/weights_best/weights.json").read_text())
-    assert (info["height"], info["width"]) == (96, 256)
+    assert (info["height"], info["width"]) == (96, 128)
 
 
 def test_evaluation_prints_and_saves_the_seven_metrics(trained, stereo_drive):
@@ -120,6 +120,7 @@ def test_external_disparities_give_the_same_metrics_as_the_weights(trained, ster
     assert (tmp_path / "a/metrics.json").read_bytes() == (tmp_path / "b/metrics.json").read_bytes()
 
 
+@pytest.mark.slow  # test_configs.py checks the script's commands, the tests above run them
 def test_main_job_script_trains_evaluates_and_resumes(stereo_drive, tmp_path):
     environment = {
         **os.environ,

@@ -30,6 +30,12 @@ def make_trainer(stereo_drive, tmp_path):
 
 
 @pytest.fixture
+def unvalidated(monkeypatch):
+    """Epochs end without a validation."""
+    monkeypatch.setattr(trainer_module, "validate", lambda *_: Validation({"loss": 1.0}, 0, {}))
+
+
+@pytest.fixture
 def finish_epochs(monkeypatch, make_trainer):
     """A function that ends epochs with given validation metrics; returns the saved folders and the learning rates."""
 
@@ -99,6 +105,7 @@ def test_weights_that_are_no_longer_finite_are_not_saved(make_trainer):
     assert not (trainer.weights.folder / "weights_last_good").exists()
 
 
+@pytest.mark.usefixtures("unvalidated")
 @pytest.mark.parametrize("freeze_bn", [False, True])
 def test_freeze_bn_keeps_the_running_statistics(make_trainer, freeze_bn):
     trainer = make_trainer(freeze_bn=freeze_bn)
@@ -108,6 +115,7 @@ def test_freeze_bn_keeps_the_running_statistics(make_trainer, freeze_bn):
     assert np.array_equal(mean.numpy(), before) is freeze_bn
 
 
+@pytest.mark.usefixtures("unvalidated")
 def test_the_same_seed_gives_the_same_weights(make_trainer, tmp_path):
     def weights(name, seed):
         trainer = make_trainer(model_name=name, seed=seed)
@@ -127,6 +135,7 @@ def test_a_folder_that_cannot_be_written_is_reported_before_the_first_step(make_
     assert trainer.step == 0
 
 
+@pytest.mark.usefixtures("unvalidated")
 def test_options_are_saved_with_their_final_values(make_trainer):
     trainer = make_trainer()
     trainer.train()

@@ -64,7 +64,8 @@ def test_options_override_stored_settings(folder):
 
 def test_depth_uses_the_stored_range(folder):
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    wide, stored = DepthPredictor.from_folder(folder, min_depth=0.1, max_depth=100), DepthPredictor.from_folder(folder)
+    wide = DepthPredictor.from_folder(folder, min_depth=0.1, max_depth=100, engine="paddle")
+    stored = DepthPredictor.from_folder(folder, engine="paddle")
     disp = (wide(image).scaled_disp - 0.01) / (10 - 0.01)
     np.testing.assert_allclose(stored(image).scaled_disp, 0.02 + (2 - 0.02) * disp, rtol=1e-4)
 

@@ -16,7 +16,7 @@ from common.registry import DEPTH_NETWORKS
 from inference.export.model_writers import can_write_onnx
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ("efficientnet_lite0", "lite_mono_tiny")
+QUICK = ("efficientnet_lite0",)
 RUNS = ("whole", "halves")
 NETWORKS = [name for name in DEPTH_NETWORKS if not name.startswith("resnet")]
 

@@ -43,34 +43,27 @@ def assert_same_run(first: Path, second: Path, checkpoint: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["step", "validation"])
-def test_a_closed_output_loses_nothing(tiny_options, run, tmp_path, monkeypatch, when):
-    """An epoch has 12 steps: the output closes at the sixth loss, or at the result of the first validation."""
-    run(model_name="whole", max_steps=13)
-    trainer = Trainer.from_options(tiny_options(model_name="closed", max_steps=13, checkpoint_frequency=100))
+def test_a_closed_output_loses_nothing(uninterrupted_run, tiny_options, run, tmp_path, monkeypatch, when):
+    """An epoch has six steps: the output closes at the third loss, or at the result of the first validation."""
+    common = {"model_name": "closed", "max_steps": 7, "batch_size": 2}
+    trainer = Trainer.from_options(tiny_options(checkpoint_frequency=100, **common))
     report = getattr(trainer.logger, when)
 
     def fail(step, *arguments):
         report(step, *arguments)
-        if step >= 5:
+        if step >= 2:
             raise OutputError("the program that read the output has ended.")
 
     monkeypatch.setattr(trainer.logger, when, fail)
     with pytest.raises(OutputError, match=r"(?s)has ended.*To resume: python train.py --resume \S+") as caught:
         trainer.train()
-    assert str(caught.value).endswith("step_6" if when == "step" else "step_12")
-    run(model_name="closed", max_steps=13, resume="auto")
-    assert_same_run(tmp_path / "whole", tmp_path / "closed", "step_13")
+    assert str(caught.value).endswith("step_3" if when == "step" else "step_6")
+    run(resume="auto", **common)
+    assert_same_run(uninterrupted_run, tmp_path / "closed", "step_7")
 
 
-@pytest.mark.parametrize(
-    ("use_stereo", "num_workers"),
-    [
-        (True, 2),
-        pytest.param(False, 0, marks=pytest.mark.slow),
-        pytest.param(False, 2, marks=pytest.mark.slow),
-        pytest.param(True, 0, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # the tests of the recipe and of the cache are shorter
+@pytest.mark.parametrize(("use_stereo", "num_workers"), [(True, 2), (False, 0), (False, 2), (True, 0)])
 def test_20_steps_equal_10_and_10(run, tmp_path, use_stereo, num_workers):
     """An epoch has 12 steps: the first half ends within the first epoch, the whole run within the second."""
     common = {"use_stereo": use_stereo, "num_workers": num_workers, "scheduler_step_size": 1}
@@ -204,7 +197,7 @@ class StopAt:
 @pytest.mark.parametrize(
     ("step", "validating"),
     [
-        pytest.param(2, False, id="step"),
+        pytest.param(2, False, id="step", marks=pytest.mark.slow),
         pytest.param(6, False, id="epoch", marks=pytest.mark.slow),
         pytest.param(6, True, id="validation"),
         pytest.param(7, True, id="end", marks=pytest.mark.slow),
@@ -240,10 +233,10 @@ def test_a_cache_does_not_change_results(uninterrupted_run, run, tmp_path, capsy
 
 
 def test_learning_rate_and_best_metric_are_restored(run):
-    common = {"scheduler_step_size": 1, "batch_size": 4}  # three steps per epoch
-    first = run(max_steps=6, **common)
-    second = run(max_steps=9, resume="auto", **common)
-    assert first.optimizer.get_lr() == pytest.approx(1e-6) and second.optimizer.get_lr() == pytest.approx(1e-7)
+    common = {"scheduler_step_size": 1, "batch_size": 6}  # two steps per epoch
+    first = run(max_steps=2, **common)
+    second = run(max_steps=4, resume="auto", **common)
+    assert first.optimizer.get_lr() == pytest.approx(1e-5) and second.optimizer.get_lr() == pytest.approx(1e-6)
     assert second.weights.best[""] <= first.weights.best[""] < float("inf")
 
 
