@@ -113,6 +113,11 @@ class Options:
         None, "folder of depth hints by tools/make_depth_hints.py, which pull depth towards them (default: none)"
     )
     depth_hint_weight: float = _loss(1.0, "weight of the loss of --depth_hints", above=0)
+    supervise_depth: float = _loss(
+        0.0,
+        "weight of the error of depth where the dataset knows it; with --frame_ids 0, the only error",
+        at_least=0,
+    )
 
     v1_multiscale: bool = _ablations(False, "compute the loss at each scale's own size instead of full size")
     avg_reprojection: bool = _ablations(False, "average the reprojection errors over the sources, not their minimum")
@@ -171,6 +176,9 @@ class Options:
         "(default: no average)",
         above=0,
         below=1,
+    )
+    freeze_encoder: int = _optimisation(
+        0, "freeze the first stages of the depth encoder: as many as this, of the finest features", at_least=0
     )
     freeze_bn: bool = _optimisation(False, "freeze the batch-norm statistics of the encoders")
     sync_bn: bool = _optimisation(False, "synchronise batch-norm statistics across processes, GPU only")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import paddle
-from paddle import Tensor, nn
+from paddle import Tensor
 
 from common.atomic_files import write_json
 from common.errors import DataError, OutputError, Stopped, TrainingError, UserError
@@ -30,6 +30,7 @@ from training.checkpoints import Checkpoints, bytes_to_write, check_space, find_
 from training.distributed import training_command
 from training.distributed_context import DistributedContext
 from training.forward_pass import ForwardPass, ForwardResult
+from training.frozen_layers import freeze_statistics
 from training.kept_weights import KeptWeights
 from training.metrics_writer import drop_scalars_from
 from training.optimizer import set_position
@@ -314,10 +315,7 @@ class Trainer:
     def _set_training_mode(self) -> None:
         self.model.train()
         self.compute_loss.train()
-        if self.opt.freeze_bn:
-            for layer in self.model.sublayers():
-                if isinstance(layer, nn.BatchNorm2D):
-                    layer.eval()
+        freeze_statistics(self.model, everywhere=self.opt.freeze_bn)
 
     def _set_learning_rate(self) -> None:
         """Set the learning rate of the next step."""

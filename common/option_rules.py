@@ -17,8 +17,11 @@ def contradictions(options: Options) -> Iterator[str]:
             yield f"--{name}: got {size}, allowed: multiples of 32, for example {below} or {below + 32}"
     if options.frame_ids[0] != 0:
         yield f"--frame_ids: got {options.frame_ids}, allowed: lists that begin with 0, the target frame"
-    elif not options.source_frames:
-        yield "--frame_ids contains only the target frame: add source frames (--frame_ids 0 -1 1) or pass --use_stereo"
+    elif not options.source_frames and not options.supervise_depth:
+        yield (
+            "--frame_ids contains only the target frame: add source frames (--frame_ids 0 -1 1), or pass --use_stereo "
+            "or --supervise_depth"
+        )
     if 0 not in options.scales:
         yield f"--scales: got {options.scales}, allowed: lists that contain 0, the scale of predictions"
     possible = DEPTH_SCALES.get(options.depth_network, options.scales)
@@ -30,6 +33,8 @@ def contradictions(options: Options) -> Iterator[str]:
         yield f"--min_depth {options.min_depth} is not below --max_depth {options.max_depth}"
     if options.predictive_mask and not options.disable_automasking:
         yield "--predictive_mask replaces auto-masking: pass --disable_automasking too"
+    if options.predictive_mask and not options.source_frames:
+        yield "--predictive_mask weighs source frames: add some (--frame_ids 0 -1 1), or pass --use_stereo"
     for role, name in (("predictive_mask", "predictive_mask"), ("intrinsics", "learn_intrinsics")):
         if role in options.models_to_load and not getattr(options, name):
             yield f"--models_to_load contains {role}, a network that exists only with --{name}"

@@ -39,6 +39,7 @@ def dataset_from(
     load_depth: bool = False,
     load_displacement: bool = False,
     load_maps: bool = False,
+    supervise_depth: bool = False,
 ) -> MonoDataset:
     """Build a dataset from the options.
 
@@ -53,6 +54,7 @@ def dataset_from(
         load_depth: Load the ground truth.
         load_displacement: Load the displacement to the neighbouring frames.
         load_maps: Load the maps of ``MAP_OPTIONS`` whose option is set.
+        supervise_depth: Load the ground truth as the map "depth".
 
     Raises:
         OptionsError: The dataset is unknown.
@@ -69,6 +71,7 @@ def dataset_from(
         extension=".png" if opt.png else ".jpg",
         load_depth=load_depth,
         load_displacement=load_displacement,
+        supervise_depth=supervise_depth,
         gt_depth=opt.gt_depth,
         mean_intrinsics=opt.kitti_mean_intrinsics and bool(scales),
         seed=opt.seed,

@@ -13,6 +13,7 @@ are stacked to (B, ...); ``depth_gt`` and ``name`` are lists.
 | distortion | float32 (9,) | as in ``layers.camera_models``; only if a camera of the dataset has distortion |
 | displacement/F | float32 () | metres the camera moves to frame F, NaN if unknown; only with load_displacement |
 | map/NAME | float32 (C, H, W) | map of the target frame, resized, cropped and mirrored with the image (``maps``) |
+| map/depth | float32 (1, H, W) | the ground truth as such a map, metres, 0 where unknown; only with supervise_depth |
 | depth_gt | float32 (h, w), None | metres, 0 where unknown, at its original size; only with load_depth |
 | name | str | split line, for messages |
 
@@ -67,6 +68,7 @@ class MonoDataset:
         extension: Extension of the image files, ".jpg" or ".png".
         load_depth: Load the ground truth. Not allowed with ``train``, because ground truth is not mirrored.
         load_displacement: Load the displacement of the camera to the neighbouring frames.
+        supervise_depth: Load the ground truth as "map/depth", resized and mirrored with the image.
         gt_depth: "legacy" (the lidar's forward axis) or "camera", see ``kitti_calibration.lidar_to_depth``.
         mean_intrinsics: Use the method's fixed intrinsics instead of the calibration.
         seed: Not negative. Seed, epoch and index determine the augmentation of a sample, in any process.
@@ -100,6 +102,7 @@ class MonoDataset:
         extension: str = ".jpg",
         load_depth: bool = False,
         load_displacement: bool = False,
+        supervise_depth: bool = False,
         gt_depth: str = "legacy",
         mean_intrinsics: bool = False,
         seed: int = 0,
@@ -119,6 +122,7 @@ class MonoDataset:
         self.extension = extension
         self.load_depth = load_depth
         self.load_displacement = load_displacement
+        self.supervise_depth = supervise_depth
         self.gt_depth = gt_depth
         self.mean_intrinsics = mean_intrinsics
         self.seed = seed
@@ -239,7 +243,7 @@ class MonoDataset:
         return {}
 
     def maps(self, line: SplitLine, image_size: tuple[int, int]) -> dict[str, ExtraMap]:
-        """Load all maps of the line's frame, by name: ``extra_maps``, and those of ``map_folders``.
+        """Load all maps of the line's frame, by name: ``extra_maps``, those of ``map_folders``, and "depth".
 
         Args:
             line: The split line.
@@ -251,6 +255,9 @@ class MonoDataset:
         found = dict(self.extra_maps(line)) if self.EXTRA_MAPS else {}
         for name, folder in self.map_folders.items():
             found[name] = folder.load(self.image_path(line, 0, line.side), self.data_path, image_size)
+        if self.supervise_depth:
+            depth = self.ground_truth(line)
+            found["depth"] = ExtraMap(np.zeros(image_size, np.float32) if depth is None else depth)
         return found
 
     def frame_paths(self, line: SplitLine) -> list[str]:
@@ -274,7 +281,7 @@ class MonoDataset:
     def sample_bytes(self) -> int:
         """Size of a sample's arrays in bytes, without the ground truth."""
         images = 2 * len(self.frame_ids) * 3 * self.height * self.width
-        channels = sum(self.EXTRA_MAPS.values()) + len(self.map_folders)
+        channels = sum(self.EXTRA_MAPS.values()) + len(self.map_folders) + self.supervise_depth
         maps = 4 * channels * self.height * self.width
         return images + maps + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids)
 

@@ -91,7 +91,8 @@ def monodepth2_loss(
     """Build the published loss.
 
     Args:
-        source_frames, scales, min_depth, max_depth, v1_multiscale, scale_translation: as for ``ViewSynthesiser``.
+        source_frames, scales, min_depth, max_depth, v1_multiscale, scale_translation: as for ``ViewSynthesiser``;
+            without source frames, there is no reprojection error.
         disparity_smoothness: weight of ``SmoothnessLoss``.
         predictive_mask: weigh errors by the predicted mask, with ``MaskPriorLoss``.
         more_terms: further terms by name.
@@ -105,9 +106,9 @@ def monodepth2_loss(
         v1_multiscale=v1_multiscale,
         scale_translation=scale_translation,
     )
-    terms: dict[str, tuple[float, LossTerm]] = {
-        "reprojection": (1.0, ReprojectionLoss(source_frames, predictive_mask=predictive_mask, **reprojection))
-    }
+    terms: dict[str, tuple[float, LossTerm]] = {}
+    if source_frames:
+        terms["reprojection"] = (1.0, ReprojectionLoss(source_frames, predictive_mask=predictive_mask, **reprojection))
     if predictive_mask:
         terms["mask_prior"] = (MASK_PRIOR_WEIGHT, MaskPriorLoss())
     terms["smoothness"] = (disparity_smoothness, SmoothnessLoss())

@@ -155,8 +155,9 @@ class ViewSynthesiser:
         """Return the view of every scale, in the order of ``scales``.
 
         Args:
-            batch: "color/F/S" (B, 3, H, W), "K/S" and "inv_K/S" (B, 4, 4), "stereo_T" (B, 4, 4) where "s" is a
-                source, and "distortion" (B, 9) where lenses distort. S is 0, or every scale with ``v1_multiscale``.
+            batch: "color/F/S" (B, 3, H, W); where there are sources, "K/S" and "inv_K/S" (B, 4, 4); "stereo_T"
+                (B, 4, 4) where "s" is a source, and "distortion" (B, 9) where lenses distort. S is 0, or every scale
+                with ``v1_multiscale``.
             outputs: "disp/S" (B, 1, H / 2**S, W / 2**S) for every scale, "T_target_to_source/F" (B, 4, 4) for every
                 temporal source, and "K/S" and "inv_K/S" where they are predicted: they replace the batch's.
         """

@@ -44,6 +44,7 @@ STANDARD = set(sys.stdlib_module_names)
 # Within layers, each module may import those to its right.
 LAYERS_ORDER = [
     "self_supervised_loss",
+    "depth_supervision",
     "velocity_loss",
     "depth_hint_loss",
     "smoothness",

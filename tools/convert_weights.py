@@ -7,9 +7,11 @@ The format pytorch uses PyTorch's names and layouts, in safetensors files.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -40,6 +42,7 @@ def main() -> None:
     )
     parser.add_argument("target", type=Path, metavar="DST", help="new folder, or a new file if SRC is a file")
     parser.add_argument("--format", choices=FORMATS, required=True, help="output format")
+    parser.add_argument("--fp16", action="store_true", help="store numbers as float16, half the size (default: off)")
     args = parser.parse_args()
     source = resolve_complete_dir(Path(resolve_weights(args.source)).absolute())
     if not source.exists():
@@ -51,10 +54,26 @@ def main() -> None:
         )
     check_writable(target.absolute().parent)
     convert = _convert_folder if source.is_dir() else _convert_file
-    print(convert(source, target, args.format))
+    print(convert(source, target, args.format, _to_half if args.fp16 else dict))
 
 
-def _convert_folder(source: Path, target: Path, name: str) -> str:
+def _to_half(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Round floating-point arrays to float16.
+
+    Raises:
+        WeightsError: a number is too large.
+    """
+    half = {name: a.astype(np.float16) if a.dtype.kind == "f" else a for name, a in arrays.items()}
+    for name, array in half.items():
+        if not np.isfinite(array).all():
+            raise WeightsError(f"--fp16: {name} has numbers above {np.finfo(np.float16).max}. Omit --fp16.")
+    return half
+
+
+Rounding = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+def _convert_folder(source: Path, target: Path, name: str, rounded: Rounding) -> str:
     """Convert a weights folder and return a summary for the user."""
     prepare_environment()
     from serialization.weights_folder import INFO_FILE, read_weights, read_weights_info, roles_in, write_weights
@@ -65,7 +84,7 @@ def _convert_folder(source: Path, target: Path, name: str) -> str:
         raise WeightsError(f"'{source}' contains no weights. Expected files named {any_of(ROLES)}.")
     form = FORMATS[name]
     contents = read_weights(source, roles)
-    arrays = {role: form.arrange(content) for role, (_, content) in contents.items()}
+    arrays = {role: form.arrange(rounded(content)) for role, (_, content) in contents.items()}
     write_weights(target, arrays, info, form)
     lines = [_table({target / f"{role}{form.ending}": len(content) for role, content in arrays.items()})]
     if info:
@@ -82,13 +101,13 @@ def _convert_folder(source: Path, target: Path, name: str) -> str:
     return "\n".join(lines)
 
 
-def _convert_file(source: Path, target: Path, name: str) -> str:
+def _convert_file(source: Path, target: Path, name: str, rounded: Rounding) -> str:
     """Convert a weight file and return a summary for the user."""
     form = FORMATS[name]
     if target.suffix != form.ending:
         raise WeightsError(f"'{target}' has the wrong extension for --format {name}, expected {form.ending}.")
     check_manifest(source.parent, [source.name])
-    arrays = form.arrange(read_arrays(source))
+    arrays = form.arrange(rounded(read_arrays(source)))
     form.write(target, arrays)
     return f"{_table({target: len(arrays)})}\nSaved to '{target}'"
 

@@ -1,4 +1,4 @@
-"""Render a synthetic driving dataset as a KITTI raw tree: procedural streets with stereo, lidar and exact depth.
+"""Render a synthetic driving dataset as a KITTI raw tree: procedural streets with exact depth.
 
 Example: python tools/make_synthetic.py --out data/synthetic --height 96 --width 320 --frames 800
 
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from common.environment import run_script
 from common.option_types import OptionParser
+from tools.synthetic.streets.world import StreetsWorld
 from tools.synthetic.world import SPLIT, World, generate
 
 
@@ -27,7 +28,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="output folder, new or empty")
     parser.add_argument("--height", type=int, default=96, help="image height, pixels (default: %(default)s)")
     parser.add_argument("--width", type=int, default=320, help="image width, pixels (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=800, help="total number of stereo frames (default: %(default)s)")
+    parser.add_argument(
+        "--frames", type=int, default=800, help="total number of frames; stereo pairs in drives (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        default="drives",
+        help="drives: stereo videos of quiet streets, with lidar and poses; streets: single images of varied scenes, "
+        "cameras and weather, for --supervise_depth (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="random seed of the streets (default: %(default)s)")
     parser.add_argument(
         "--num_workers",
@@ -38,7 +48,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.num_workers < 0:
         parser.error(f"--num_workers: got {args.num_workers}, expected 0 or more")
-    world = World(args.height, args.width, args.frames, args.seed)
+    world = WORLDS[args.world](args.height, args.width, args.frames, args.seed)
     started = time.monotonic()
     with tqdm(total=args.frames, unit=" frames", disable=None) as bar:
         written = generate(world, args.out, args.num_workers, bar.update)
@@ -48,11 +58,12 @@ def main() -> None:
     seconds = time.monotonic() - started
     lines = ", ".join(f"{len(world.split_lines(part))} for {verb}" for part, verb in _PARTS)
     print(
-        f"{args.frames} stereo frames of {args.width}x{args.height} in {len(world.drive_lengths)} streets in "
+        f"{args.frames} {world.IMAGES} of {args.width}x{args.height} in {len(world.drive_lengths)} streets in "
         f"{seconds:.0f} s ({args.frames / seconds:.1f} frames/s). Saved to '{args.out}'\nsplit {SPLIT}: {lines}"
     )
 
 
+WORLDS = {"drives": World, "streets": StreetsWorld}
 _PARTS = (("train", "training"), ("val", "validation"), ("test", "testing"))
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ def compute_diagnostics(batch: Mapping, outputs: Mapping, compute_loss: SelfSupe
     """
     disp = outputs["disp/0"].numpy()[:, 0, ::_STRIDE, ::_STRIDE].astype(np.float64)
     scaled_disp = to_scaled_disp(outputs["disp/0"], *compute_loss.depth_range).astype(np.float64)
-    focal = outputs.get("K/0", batch["K/0"])[:, 0, 0].numpy().astype(np.float64)
     signs = disparity_signs(disp, scaled_disp[:, ::_STRIDE, ::_STRIDE])
     motions = {
         int(key.partition("/")[2]): value for key, value in outputs.items() if key.startswith("T_target_to_source/")
     }
     if motions:
+        focal = outputs.get("K/0", batch.get("K/0"))[:, 0, 0].numpy().astype(np.float64)
         mean_disp = scaled_disp.mean(axis=(1, 2))
         # PoseCNN's translation is in units of the frame's mean depth, as in the loss.
         unit = mean_disp if compute_loss.synthesise_views.scale_translation else 1.0

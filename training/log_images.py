@@ -28,7 +28,8 @@ def batch_pictures(
     for i in range(count):
         pictures[f"input/{i}"] = to_uint8(batch["color/0/0"][i])
         pictures[f"disparity/{i}"] = colourise_disparity(outputs["disp/0"][i, 0].numpy())
-        pictures[f"auto_mask/{i}"] = to_uint8(maps["auto_mask"][i].expand([3, -1, -1]))
+        if "auto_mask" in maps:
+            pictures[f"auto_mask/{i}"] = to_uint8(maps["auto_mask"][i].expand([3, -1, -1]))
         for key, image in maps.items():
             if key.startswith("warped/"):
                 pictures[f"{key.replace('/', '_')}/{i}"] = to_uint8(image[i])

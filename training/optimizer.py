@@ -28,7 +28,7 @@ def build_optimizer(
     """
     schedule = build_schedule(opt, processes, steps_per_epoch)
     clip = paddle.nn.ClipGradByGlobalNorm(opt.clip_grad_norm) if opt.clip_grad_norm else None
-    parameters = model.parameters()
+    parameters = [parameter for parameter in model.parameters() if not parameter.stop_gradient]  # not frozen
     if opt.pose_learning_rate is not None:
         _scale_learning_rate(model, opt.pose_learning_rate / opt.learning_rate)
     if opt.optimizer == "adamw":

@@ -23,6 +23,7 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from inference.from_options import with_local_weights
 from layers.depth_hint_loss import DepthHintLoss
+from layers.depth_supervision import DepthSupervisedLoss
 from layers.drop_path import set_drop_path
 from layers.loss_term import LossTerm
 from layers.self_supervised_loss import SelfSupervisedLoss, monodepth2_loss
@@ -35,6 +36,7 @@ from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, read_weights_info, roles_in
 from training.distributed import synchronise_batch_norm
 from training.distributed_context import DistributedContext
+from training.frozen_layers import freeze_stages
 from training.optimizer import build_optimizer
 
 # Constructor arguments that change how the model runs, not its weights; ``weights.json`` does not store them.
@@ -133,11 +135,13 @@ def build_components(opt: Options, context: DistributedContext) -> Components:
 
     Raises:
         DataError: the split cannot be used.
-        OptionsError: the device does not support ``--sync_bn``, or the networks do not support ``--drop_path``.
+        OptionsError: the device does not support ``--sync_bn``, or the networks do not support ``--drop_path`` or
+            ``--freeze_encoder``.
     """
     train_loader, val_loader = build_data(opt, "train", context), build_data(opt, "val", context)
     seed_everything(opt.seed)
     model = build_model(opt)
+    freeze_stages(model.encoder, opt.freeze_encoder)
     if opt.sync_bn:
         model = synchronise_batch_norm(model, context)
     optimizer, schedule = build_optimizer(opt, model, context.size, len(train_loader))
@@ -201,6 +205,7 @@ def build_loss(opt: Options) -> SelfSupervisedLoss:
 LOSS_TERMS: dict[str, Callable[[Options], tuple[float, LossTerm | None]]] = {
     "velocity": lambda opt: (opt.velocity_weight, VelocitySupervisedLoss(opt.source_frames)),
     "depth_hints": lambda opt: _depth_hint_term(opt),
+    "depth": lambda opt: (opt.supervise_depth, DepthSupervisedLoss()),
 }
 
 
@@ -281,7 +286,8 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
     With several processes, each loads its share of the batches.
 
     Raises:
-        DataError: the split is missing, has too few usable lines, or has no speed for ``--velocity_weight``.
+        DataError: the split is missing, has too few usable lines, no speed for ``--velocity_weight``, or no depth for
+            ``--supervise_depth``.
         UserError: the folder of the cache cannot be written.
     """
     context = context or DistributedContext()
@@ -291,11 +297,12 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
         opt,
         read_split_lines(folder, part),
         frame_ids=opt.all_frames,
-        scales=opt.scales,
+        scales=opt.scales if opt.source_frames else (),  # intrinsics are needed only to warp
         augment=train,
         load_depth=not train,
         load_displacement=bool(opt.velocity_weight),
         load_maps=True,
+        supervise_depth=bool(opt.supervise_depth),
     )
     check = check_split(dataset, part, opt.run_dir if context.is_main else None)
     if check.dropped:
@@ -310,6 +317,8 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
         if missing:
             kind = dataset.map_folders[name].kind.name
             print(f"{part}: {missing} of {len(dataset)} lines have no {kind}, and train without one")
+    if train and opt.supervise_depth:
+        _check_depths(dataset)
     dataset = dataset.replace(cache=build_cache(opt.cache, dataset, opt.cache_dir))
     if dataset.cache is not None:
         paths = {path for line in dataset.lines for path in dataset.frame_paths(line)}
@@ -324,6 +333,21 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
         rank=context.rank,
         processes=context.size,
     )
+
+
+def _check_depths(dataset: MonoDataset) -> None:
+    """Check that at least one line of the split has a file of ground truth.
+
+    Raises:
+        DataError: no line has one.
+    """
+    paths = [dataset.ground_truth_path(line) for line in dataset.lines]
+    if not any(path and Path(path).is_file() for path in paths):
+        example = next((f": {path}" for path in paths if path), "; this --dataset has no depth")
+        raise DataError(
+            f"--supervise_depth needs ground truth, but no training line has any{example}. Add it, or omit "
+            "--supervise_depth."
+        )
 
 
 def _check_speeds(dataset: MonoDataset) -> None:

@@ -61,7 +61,7 @@ class Validation:
         if "velocity" in self.scalars:
             line += f", displacement error {self.scalars['velocity']:.3f} m"
         shares = [f"{name[7:]} {share:.0%}" for name, share in self.scalars.items() if name.startswith("source/")]
-        return f"{line}; pixels by source: {', '.join(shares)}"
+        return f"{line}; pixels by source: {', '.join(shares)}" if shares else line
 
 
 def validation_protocols(opt: Options) -> dict[str, DepthProtocol]:

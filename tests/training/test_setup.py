@@ -49,6 +49,7 @@ def test_loss_follows_the_options(line, attribute, value):
 def test_a_term_of_weight_0_is_left_out():
     assert "velocity" not in build_loss(options("")).terms
     assert build_loss(options("--velocity_weight 0.05")).weights["velocity"] == 0.05
+    assert build_loss(options("--supervise_depth 0.5")).weights["depth"] == 0.5
 
 
 COMBINATIONS = [

@@ -75,15 +75,21 @@ def write_frame(folder: Path, renderer: StreetRenderer, frame: int) -> None:
         T_world_camera = pose.copy()
         T_world_camera[:3, 3] += offset * pose[:3, 0]
         view = renderer.render(frame, T_world_camera)
+        write_view(folder, camera, frame, view)
         name = f"image_0{camera}"
-        image = Image.fromarray(view.color)
-        image.save(_path(folder / name / "data", frame, "jpg"), quality=JPEG_QUALITY, subsampling=0)
-        path = _path(folder / "proj_depth" / "groundtruth" / name, frame, "png")
-        path.write_bytes(encode_depth_png(view.depth, compress_level=FAST))
         _write_png(_path(folder / "instances" / name, frame, "png"), view.instances)
         if camera == 2:
             points = lidar_scan(view, renderer.camera)
             points.tofile(_path(folder / "velodyne_points" / "data", frame, "bin"))
+
+
+def write_view(folder: Path, camera: int, frame: int, view: RenderedView, quality: int = JPEG_QUALITY) -> None:
+    """Write the image and the depth of a view of camera 2 or 3."""
+    name = f"image_0{camera}"
+    image = Image.fromarray(view.color)
+    image.save(_path(folder / name / "data", frame, "jpg"), quality=quality, subsampling=0)
+    path = _path(folder / "proj_depth" / "groundtruth" / name, frame, "png")
+    path.write_bytes(encode_depth_png(view.depth, compress_level=FAST))
 
 
 def lidar_scan(view: RenderedView, camera: PinholeCamera) -> np.ndarray:

@@ -68,19 +68,30 @@ class StreetRenderer:
         self.atlas = atlas
         self.camera = camera
         self._static_solids = Solids(street.shapes)
-        K = camera.K
+        self._set_samples()
+
+    def _set_samples(self) -> None:
+        camera, K = self.camera, self.camera.K
         # Two samples per pixel in each direction: odd ones are at pixel centres.
         self.x = ((np.arange(2 * camera.width + 1) - 1) / 2 - K[0, 2]) / K[0, 0]
         self.y = ((np.arange(2 * camera.height + 1) - 1) / 2 - K[1, 2]) / K[1, 1]
         self._rasteriser = Rasteriser(self.x, self.y)
 
+    def solids_of(self, frame: int) -> Solids:
+        """Return the objects at their positions in a frame."""
+        return self._static_solids.join(Solids(self.street.moving_shapes(frame)))
+
+    def surface(self, solids: Solids, T_world_camera: np.ndarray, frame: int) -> "Surface":
+        """Return the shading of a view."""
+        return Surface(self, solids, T_world_camera, frame)
+
     def render(self, frame: int, T_world_camera: np.ndarray) -> RenderedView:
         """Render a frame of the street from any camera pose, T_world_camera (4, 4)."""
-        solids = self._static_solids.join(Solids(self.street.moving_shapes(frame)))
+        solids = self.solids_of(frame)
         inverse_depth, numbers = self._rasteriser.visible(solids, np.linalg.inv(T_world_camera))
         edges = _differ_around(numbers)
         rows, columns = np.nonzero(_samples_of(edges))
-        surface = _Surface(self, solids, T_world_camera, frame)
+        surface = self.surface(solids, T_world_camera, frame)
         color, instance = surface.shade(columns, rows, inverse_depth[rows, columns], numbers[rows, columns])
         colors = np.zeros((*numbers.shape, 3), np.float32)
         instances = np.zeros(numbers.shape, np.uint16)
@@ -110,7 +121,7 @@ def _samples_of(edges: np.ndarray) -> np.ndarray:
     return needed
 
 
-class _Surface:
+class Surface:
     """Shading of the samples of one view, all at once."""
 
     def __init__(self, renderer: StreetRenderer, solids: Solids, T_world_camera: np.ndarray, frame: int):
@@ -145,9 +156,13 @@ class _Surface:
         return self.origin + self.directions[index] * self.depth[index, None]
 
     def _light(self, index: np.ndarray, normals: np.ndarray, tint) -> None:
-        """Apply sun and sky light, and scale the footprint of samples by distance and viewing angle."""
+        """Apply sun and sky light, and scale the footprint."""
         sun = self.renderer.street.sun.astype(np.float32)
         self.light[index] = (AMBIENT + DIFFUSE * np.maximum(normals @ sun, 0))[..., None] * tint
+        self._widen(index, normals)
+
+    def _widen(self, index: np.ndarray, normals: np.ndarray) -> None:
+        """Scale the footprint of samples by distance and viewing angle."""
         cosine = abs(np.einsum("ij,ij->i", self.directions[index], np.broadcast_to(normals, (len(index), 3))))
         cosine /= self.lengths[index]
         self.footprint[index] *= self.depth[index] / np.sqrt(np.maximum(cosine, 0.02))

@@ -1,6 +1,6 @@
 """The objects of a street, built from planar quads and ellipsoids with materials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,24 +27,26 @@ class Shapes:
         quad_looks: (material, tint (3,), instance) of each quad.
         ellipsoids: (centre (3,), radii (3,)) each, with a vertical axis.
         ellipsoid_looks: (material, tint (3,), instance) of each ellipsoid.
+        materials: Name -> number in the texture atlas.
     """
 
     quads: list[np.ndarray] = field(default_factory=list)
     quad_looks: list[tuple[int, np.ndarray, int]] = field(default_factory=list)
     ellipsoids: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     ellipsoid_looks: list[tuple[int, np.ndarray, int]] = field(default_factory=list)
+    materials: Mapping[str, int] = field(default_factory=lambda: MATERIALS)
 
     def add_faces(self, corners: np.ndarray, faces: Sequence[Sequence[int]], material: str, tint, instance: int):
         """Add faces of 3 or 4 corners, given as rows of ``corners`` (N, 3)."""
         for face in faces:
             rows = [*face, face[-1]] if len(face) == 3 else list(face)
             self.quads.append(corners[rows])
-            self.quad_looks.append((MATERIALS[material], np.asarray(tint, np.float32), instance))
+            self.quad_looks.append((self.materials[material], np.asarray(tint, np.float32), instance))
 
     def add_ellipsoid(self, centre, radii, material: str, tint, instance: int) -> None:
         """Add an ellipsoid with a vertical axis."""
         self.ellipsoids.append((np.asarray(centre, float), np.asarray(radii, float)))
-        self.ellipsoid_looks.append((MATERIALS[material], np.asarray(tint, np.float32), instance))
+        self.ellipsoid_looks.append((self.materials[material], np.asarray(tint, np.float32), instance))
 
 
 # Rows of the corners of ``prism``: four below, four above, both counterclockwise seen from above.

