@@ -57,6 +57,14 @@ def small(tmp_path):
     return folder
 
 
+def test_fp16_halves_the_files_and_refuses_larger_numbers(convert, small, tmp_path):
+    convert(small, tmp_path / "half", "--format", "safetensors", "--fp16")
+    assert load_file(tmp_path / "half" / "encoder.safetensors")["encoder.bn1._mean"].dtype == np.float16
+    write_pdparams(small / "pose.pdparams", {"net.0.bias": np.full(2, 7e4, np.float32)})
+    message = convert(small, tmp_path / "large", "--format", "safetensors", "--fp16", status=2)
+    assert "net.0.bias has numbers above 65504" in message and not (tmp_path / "large").exists()
+
+
 def test_round_trip_through_all_formats_is_exact(convert, rule_arrays, tmp_path):
     """Start from trained weights: encoders without a classifier. The intermediate files have the original's keys."""
     first = tmp_path / "first"

@@ -82,7 +82,8 @@ def test_vehicles_fill_their_size_and_face_outwards(kind):
     size = vehicle_size(rng, kind)
     add_vehicle(shapes, rng, kind, size, (0.0, 0.0), 0.0)
     corners = np.array(shapes.quads).reshape(-1, 3)
-    assert np.ptp(corners, axis=0) == pytest.approx(size, rel=0.15) and corners[:, 2].min() > -0.12
+    # Mirrors reach 0.16 m further on both sides.
+    assert np.ptp(corners, axis=0) == pytest.approx(size, rel=0.2) and corners[:, 2].min() > -0.12
     # Seen from the right, the silhouette is closed: some face with a normal to the right is in front everywhere.
     solids = Solids(shapes)
     middle = solids.quads.mean(axis=1)
@@ -107,7 +108,8 @@ def test_shadows_fall_away_from_the_sun_and_not_on_the_lit_side():
 
 
 def test_haze_hides_what_is_far():
-    view = WORLD.renderer(0).render(0, WORLD.renderer(0).scene.poses[0])
+    renderer = WORLD.renderer(0)
+    view = renderer.render(0, renderer.scene.poses[0])
     optics = Optics(np.random.default_rng(0))
     vars(optics).update(noise=0.0, blur=0.0, bloom=0.0, sharpen=0.0, vignette=0.0, is_grey=False, haze_color=np.ones(3))
     vars(optics).update(gain=1.0, haze=10.0)
