@@ -63,7 +63,8 @@ def _to_half(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: a number is too large.
     """
-    half = {name: a.astype(np.float16) if a.dtype.kind == "f" else a for name, a in arrays.items()}
+    with np.errstate(over="ignore"):  # found below
+        half = {name: a.astype(np.float16) if a.dtype.kind == "f" else a for name, a in arrays.items()}
     for name, array in half.items():
         if not np.isfinite(array).all():
             raise WeightsError(f"--fp16: {name} has numbers above {np.finfo(np.float16).max}. Omit --fp16.")
