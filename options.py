@@ -234,6 +234,11 @@ class Options:
     eval_details: bool = _evaluation(
         False, "also score distances, regions, least-squares fit, edges and point clouds; draw best and worst frames"
     )
+    metrics: str = _evaluation(
+        "eigen",
+        "benchmark adds those of KITTI's server; all adds MAE, log10, least-squares fits, edges and point clouds too",
+        choices=("eigen", "benchmark", "all"),
+    )
     eval_trained_frames: bool = _evaluation(False, "allow scoring frames that the weights were trained on")
     ext_disp_to_eval: str | None = _evaluation(
         None, "score the disparities in this .npy file instead of predicting (default: none)"

@@ -12,7 +12,7 @@ from evaluation.ground_truth import BENCHMARK_SPLIT, GroundTruth, find_ground_tr
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.metrics.statistics import scale_consistency
 from evaluation.result_files import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
-from evaluation.result_tables import METRICS_FILE, format_metrics_table, save_metrics
+from evaluation.result_tables import METRICS_FILE, format_metric_sets, format_metrics_table, save_metrics
 from evaluation.split_scores import SplitPrediction, score_frames
 from options import Options
 
@@ -52,7 +52,7 @@ def report_disparities(
         return None
     truth = find_ground_truth(opt, dataset, split_dir)
     prediction = SplitPrediction(scaled_disps, protocol_from(opt, type(dataset), truth.kind))
-    (result,), details = score_frames([prediction], truth, dataset, opt.num_workers, opt.eval_details)
+    (result,), details = score_frames([prediction], truth, dataset, opt.num_workers, opt.eval_details, opt.metrics)
     print(_describe(truth, prediction.protocol, result, count))
     print(format_metrics_table(result.means, prediction.protocol))
     path = save_metrics(output_dir, opt.eval_split_name, result.means, prediction.protocol)
@@ -78,6 +78,8 @@ def _write_scores(
     names = [str(line) for line in dataset.lines]
     files, summary = result_files(name, names, result, details, prediction.protocol, truth)
     write_results(folder, files)
+    if opt.metrics != "eigen":
+        print(format_metric_sets(summary["details"]))
     interval = summary["metrics"]["abs_rel"]
     print(
         f"abs_rel {interval['mean']:.3f}, 95 % bootstrap interval over frames {interval['low']:.3f} to "

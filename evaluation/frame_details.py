@@ -1,14 +1,17 @@
 """Score one frame beyond the seven metrics: where the prediction is wrong, and how."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from common.errors import DataError
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from datasets.transforms import scale_intrinsics
-from evaluation.metrics.depth_metrics import align_disparity, compute_depth_metrics
+from evaluation.metrics.depth_metrics import align_disparity, compute_depth_metrics, scale_disparity
 from evaluation.metrics.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
 from evaluation.metrics.edges import edge_scores
+from evaluation.metrics.further_metrics import benchmark_metrics, further_metrics
 from evaluation.metrics.point_cloud import back_project, cloud_scores
 from evaluation.metrics.regions import metrics_by_distance, metrics_by_ground, metrics_by_third
 from evaluation.metrics.road_plane import find_road
@@ -17,53 +20,95 @@ DENSE_SHARE = 0.5  # minimum share of pixels with depth for edge scores; lidar h
 
 
 def details_of_frame(
-    scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, ratio: float, K: np.ndarray | None
+    scaled_disp: np.ndarray,
+    gt: np.ndarray,
+    protocol: DepthProtocol,
+    ratio: float,
+    K: np.ndarray | None,
+    metrics: str = "eigen",
+    with_details: bool = True,
 ) -> dict[str, float]:
-    """Compute all detail scores of a frame; lidar depth is treated as depth along the camera axis.
+    """Compute the scores of a frame beyond the seven metrics; lidar depth is treated as depth along the camera axis.
 
     Args:
         scaled_disp, gt, protocol: As in ``evaluate_frame``.
         ratio: Factor of median scaling.
         K: (3, 3) intrinsics in pixels of ``gt``; None if unknown.
+        metrics: A value of ``--metrics``.
+        with_details: Whether to score distances, regions, alignments, edges and point clouds.
 
     Returns:
-        Name -> value:
+        Name -> value. With ``metrics`` "benchmark" or "all":
+
+        - "benchmark/silog", ...: ``benchmark_metrics``.
+
+        With ``metrics`` "all":
+
+        - "further/mae", ...: ``further_metrics``.
+        - "lstsq_scale/abs_rel", ...: the seven metrics after ``scale_disparity``.
+
+        With ``with_details``:
 
         - "0-10m/abs_rel", "top/abs_rel", ...: metrics by distance and region (``evaluation.metrics.regions``).
+        - "ground/abs_rel", ...: only with K.
+
+        With ``with_details``, or ``metrics`` "all":
+
         - "aligned/abs_rel", ...: the seven metrics after ``align_disparity``.
         - "edges/accuracy", ...: NaN unless most pixels have ground truth; pixels without it (the sky) count as the cap.
-        - "ground/abs_rel", ... and "cloud/chamfer", ...: only with K.
+        - "cloud/chamfer", ...: only with K.
     """
     window = protocol.window(gt.shape)
     gt_window, disp_window = gt[window], resize_disparity(scaled_disp, gt.shape)[window]
     pred_window = protocol.to_depth(disp_window, ratio)
     mask = protocol.in_range(gt_window)
     rows, columns = (pixels + part.start for pixels, part in zip(np.nonzero(mask), window, strict=True))
-    true, pred = gt_window[mask], pred_window[mask]
-    aligned = np.clip(align_disparity(true, disp_window[mask], protocol.cap), MIN_DEPTH, protocol.cap)
-    edges = dict.fromkeys(("accuracy", "completeness"), np.nan)
-    if (gt_window > 0).mean() > DENSE_SHARE:
-        filled = np.where(gt_window > 0, np.minimum(gt_window, protocol.cap), protocol.cap)
-        edges = edge_scores(filled, pred_window)
-    return {
-        **metrics_by_distance(true, pred),
-        **metrics_by_third(true, pred, rows, columns, gt.shape),
-        **{f"aligned/{name}": value for name, value in compute_depth_metrics(true, aligned).items()},
-        **{f"edges/{name}": value for name, value in edges.items()},
-        **({} if K is None else _details_in_space(gt, true, pred, rows, columns, K)),
-    }
+    true, disp, pred = gt_window[mask], disp_window[mask], pred_window[mask]
+    scores = metric_set(metrics, true, disp, pred, protocol.cap)
+    if with_details:
+        scores |= metrics_by_distance(true, pred) | metrics_by_third(true, pred, rows, columns, gt.shape)
+        scores |= _prefixed("aligned", _scores_of_fit(align_disparity, true, disp, protocol.cap))
+    if with_details or metrics == "all":
+        scores |= _prefixed("edges", _scores_of_edges(gt_window, pred_window, protocol.cap))
+    if K is not None and (with_details or metrics == "all"):
+        points, predicted = (back_project(depth, rows, columns, K) for depth in (true, pred))
+        if with_details:
+            scores |= metrics_by_ground(true, pred, points, find_road(gt, K))
+        scores |= _prefixed("cloud", cloud_scores(points, predicted))
+    return scores
 
 
-def _details_in_space(
-    gt: np.ndarray, true: np.ndarray, pred: np.ndarray, rows: np.ndarray, columns: np.ndarray, K: np.ndarray
+def metric_set(metrics: str, gt: np.ndarray, disp: np.ndarray, pred: np.ndarray, cap: float) -> dict[str, float]:
+    """Compute the metrics of ``--metrics`` from scored pixels alone: all but edges and point clouds.
+
+    Args:
+        metrics: "eigen" (nothing more), "benchmark" or "all".
+        gt, disp, pred: (P,) true depths, metres, disparities before scaling, and predicted depths, metres.
+        cap: Limit of depth after alignment, metres.
+    """
+    scores = {} if metrics == "eigen" else _prefixed("benchmark", benchmark_metrics(gt, pred))
+    if metrics == "all":
+        scores |= _prefixed("further", further_metrics(gt, pred))
+        scores |= _prefixed("lstsq_scale", _scores_of_fit(scale_disparity, gt, disp, cap))
+        scores |= _prefixed("aligned", _scores_of_fit(align_disparity, gt, disp, cap))
+    return scores
+
+
+def _scores_of_fit(
+    align: Callable[[np.ndarray, np.ndarray, float], np.ndarray], gt: np.ndarray, disp: np.ndarray, cap: float
 ) -> dict[str, float]:
-    """Compute the scores that need 3D points: those of the scored pixels at true and predicted depth, (P,) each."""
-    points, predicted = (back_project(depth, rows, columns, K) for depth in (true, pred))
-    clouds = cloud_scores(points, predicted)
-    return {
-        **metrics_by_ground(true, pred, points, find_road(gt, K)),
-        **{f"cloud/{name}": value for name, value in clouds.items()},
-    }
+    """Compute the seven metrics after an alignment of disparity to the ground truth."""
+    return compute_depth_metrics(gt, np.clip(align(gt, disp, cap), MIN_DEPTH, cap))
+
+
+def _scores_of_edges(gt: np.ndarray, pred: np.ndarray, cap: float) -> dict[str, float]:
+    if (gt > 0).mean() <= DENSE_SHARE:
+        return dict.fromkeys(("accuracy", "completeness"), np.nan)
+    return edge_scores(np.where(gt > 0, np.minimum(gt, cap), cap), pred)
+
+
+def _prefixed(group: str, scores: Mapping[str, float]) -> dict[str, float]:
+    return {f"{group}/{name}": value for name, value in scores.items()}
 
 
 def camera_of(dataset: MonoDataset, line: SplitLine, size: tuple[int, int]) -> np.ndarray | None:

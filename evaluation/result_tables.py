@@ -9,6 +9,7 @@ from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.depth_protocol import DepthProtocol
 
 METRICS_FILE = "metrics.json"  # of the latest evaluation, of any split
+METRIC_GROUPS = ("benchmark", "further", "lstsq_scale", "aligned", "edges", "cloud")  # of --metrics
 _COLUMN_WIDTH = 9
 
 
@@ -17,6 +18,19 @@ def format_metrics_table(means: Mapping[str, float], protocol: DepthProtocol) ->
     header = "".join(f"{name:>{_COLUMN_WIDTH}}" for name in METRIC_NAMES)
     values = "".join(f"{means[name]:>{_COLUMN_WIDTH}.3f}" for name in METRIC_NAMES)
     return f"{protocol.describe()}\n{header}\n{values}"
+
+
+def format_metric_sets(details: Mapping[str, Mapping[str, Any]]) -> str:
+    """Format the means of ``--metrics`` with their intervals, one line each; metrics without values are left out.
+
+    Args:
+        details: "group/metric" -> "mean", "low" and "high"; groups outside ``METRIC_GROUPS`` are ignored.
+    """
+    return "\n".join(
+        f"{name:<24}{entry['mean']:>10.4f}   {entry['low']:.4f} to {entry['high']:.4f}"
+        for name, entry in details.items()
+        if name.split("/")[0] in METRIC_GROUPS and entry["mean"] is not None
+    )
 
 
 def metrics_file(split: str) -> str:

@@ -40,13 +40,15 @@ def score_frames(
     dataset: MonoDataset,
     num_workers: int,
     with_details: bool = False,
+    metrics: str = "eigen",
 ) -> tuple[list[DepthEvaluation], dict[str, np.ndarray]]:
     """Score predictions for the same N frames.
 
     Args:
         dataset: Dataset with the frames as its lines; provides the intrinsics.
         num_workers: Processes; 0 scores in this process.
-        with_details: Also compute ``details_of_frame`` of the first prediction.
+        with_details: Also compute the details of ``details_of_frame``, of the first prediction.
+        metrics: A value of ``--metrics``, likewise of the first prediction.
 
     Returns:
         One evaluation per prediction, and the details: name -> (N,), NaN for frames that were skipped or lack a value.
@@ -58,7 +60,9 @@ def score_frames(
         _score_item,
         read=truth.read,
         protocols=[prediction.protocol for prediction in predictions],
-        dataset=dataset if with_details else None,
+        dataset=dataset if with_details or metrics != "eigen" else None,
+        with_details=with_details,
+        metrics=metrics,
     )
 
     def items() -> Iterator[_Item]:
@@ -96,7 +100,12 @@ def score_frame(
 
 
 def _score_item(
-    item: _Item, read: Any, protocols: Sequence[DepthProtocol], dataset: MonoDataset | None
+    item: _Item,
+    read: Any,
+    protocols: Sequence[DepthProtocol],
+    dataset: MonoDataset | None,
+    with_details: bool,
+    metrics: str,
 ) -> tuple[list[FrameScore | None], dict[str, float]]:
     """Return the scores of a frame and, with a dataset, the details of its first prediction if that was scored."""
     gt = read(item.key)
@@ -107,4 +116,4 @@ def _score_item(
     if dataset is None or gt is None or scores[0] is None:
         return scores, {}
     K = camera_of(dataset, item.line, gt.shape)
-    return scores, details_of_frame(item.scaled_disps[0], gt, protocols[0], scores[0].ratio, K)
+    return scores, details_of_frame(item.scaled_disps[0], gt, protocols[0], scores[0].ratio, K, metrics, with_details)

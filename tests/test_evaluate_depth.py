@@ -16,6 +16,8 @@ from common.command_help import DEPTH_EVALUATION
 from common.errors import DataError, OptionsError, UserError
 from evaluate_depth import evaluate, main
 from evaluation.disparity_files import benchmark_ids
+from evaluation.metrics.further_metrics import BENCHMARK_NAMES
+from evaluation.result_tables import METRIC_GROUPS
 from networks.monodepth import Monodepth
 from options import OPTION_FIELDS, Options
 from serialization.weights_folder import save_weights
@@ -62,6 +64,24 @@ def test_scaled_ground_truth_is_perfect_after_median_scaling(case, tmp_path):
     saved = {**metrics, "split": "mine", "crop": "eigen", "cap": 80.0}
     for name in ("metrics.json", "metrics_mine.json"):
         assert json.loads((tmp_path / name).read_text()) == saved
+
+
+def test_metric_sets_of_a_file_of_other_code(case, tmp_path, capsys):
+    """Depths twice too far without scaling: errors by hand, in the table, the summary and the frames."""
+    settings = {"disable_median_scaling": True, "eval_crop": "none", "eval_max_depth": 200.0}
+    case.evaluate(case.disparities * 1.5, metrics="benchmark", **settings)  # 1 / (2 true depth)
+    summary = json.loads((tmp_path / "scores_mine/summary.json").read_text())
+    assert summary["details"]["benchmark/abs_error_rel"]["mean"] == pytest.approx(100, rel=1e-4)
+    assert summary["details"]["benchmark/sq_error_rel"]["mean"] == pytest.approx(100, rel=1e-4)
+    assert summary["details"]["benchmark/silog"]["mean"] == pytest.approx(0, abs=1e-2)
+    assert set(summary["details"]) == {f"benchmark/{name}" for name in BENCHMARK_NAMES}
+    printed = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if "/" in line[:12]}
+    assert float(printed["benchmark/abs_error_rel"]) == pytest.approx(100, abs=1e-2)
+    case.evaluate(case.disparities * 1.5, metrics="all", **settings)
+    header = (tmp_path / "scores_mine/frames.csv").read_text().splitlines()[0].split(",")
+    assert {name.split("/")[0] for name in header if "/" in name} == {*METRIC_GROUPS} - {"cloud"}  # no calibration
+    case.evaluate(case.disparities * 1.5, **settings)
+    assert "/" not in (tmp_path / "scores_mine/frames.csv").read_text().splitlines()[0]
 
 
 def test_each_split_keeps_its_metrics(case, tmp_path):

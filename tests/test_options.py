@@ -43,7 +43,8 @@ DEFAULTS = {
     "eval_split": "eigen", "eval_mono": False, "eval_stereo": False, "disable_median_scaling": False,
     "pred_depth_scale_factor": 1.0, "post_process": False, "gt_depth": "legacy", "eval_crop": "auto",
     "ext_disp_to_eval": None, "save_pred_disps": False, "no_eval": False, "eval_eigen_to_benchmark": False,
-    "eval_out_dir": None, "eval_max_depth": 80.0, "eval_details": False, "eval_trained_frames": False,
+    "eval_out_dir": None, "eval_max_depth": 80.0, "eval_details": False, "metrics": "eigen",
+    "eval_trained_frames": False,
 }
 # fmt: on
 GROUPS = ("run", "data", "networks", "loss", "ablations", "optimisation", "weights", "log", "evaluation")
@@ -73,6 +74,7 @@ CHOICES = {
     "watchdog": {"warn", "stop", "off"},
     "gt_depth": {"legacy", "camera"},
     "eval_crop": {"auto", "eigen", "garg", "none", "eigen_2014"},
+    "metrics": {"eigen", "benchmark", "all"},
 }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 THRESHOLD = 0.1  # metres
+_THRESHOLDS_CM = (5, 10, 20)
 
 
 def pixel_rays(rows: np.ndarray, columns: np.ndarray, K: np.ndarray) -> np.ndarray:
@@ -33,7 +34,8 @@ def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Compute Chamfer distance and F-score of two point clouds.
 
     The F-score is that of Knapitsch et al., "Tanks and Temples" (TOG 2017), section 4, at ``THRESHOLD``. It describes
-    the quality of depth better than per-pixel metrics (Örnek et al., "From 2D to 3D", 2022).
+    the quality of depth better than per-pixel metrics (Örnek et al., "From 2D to 3D", 2022); that paper's section on
+    metrics also has the intersection over union, P R / (P + R - P R) of precision P and recall R.
 
     Args:
         true, predicted: (P, 3) and (Q, 3), metres.
@@ -41,16 +43,33 @@ def cloud_scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     Returns:
         "chamfer": mean distance from predicted points to the nearest true one, plus mean distance from true points to
         the nearest predicted one, metres. "precision" and "recall": shares of predicted and of true points within
-        ``THRESHOLD`` of the other cloud. "f_score": their harmonic mean.
+        ``THRESHOLD`` of the other cloud. "f_score": their harmonic mean, 2 P R / (P + R). "f_score_5cm",
+        "iou_5cm", ...: F-score and intersection over union at 5, 10 and 20 cm.
     """
     to_true, to_predicted = _distances(predicted, true), _distances(true, predicted)
     precision, recall = np.mean(to_true < THRESHOLD), np.mean(to_predicted < THRESHOLD)
+    by_threshold = {}
+    for centimetres in _THRESHOLDS_CM:
+        shares = [np.mean(distances < centimetres / 100) for distances in (to_true, to_predicted)]
+        by_threshold[f"f_score_{centimetres}cm"] = _f_score(*shares)
+        by_threshold[f"iou_{centimetres}cm"] = _intersection_over_union(*shares)
     return {
         "chamfer": float(to_true.mean() + to_predicted.mean()),
         "precision": float(precision),
         "recall": float(recall),
-        "f_score": float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0,
+        "f_score": _f_score(precision, recall),
+        **by_threshold,
     }
+
+
+def _f_score(precision: float, recall: float) -> float:
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def _intersection_over_union(precision: float, recall: float) -> float:
+    """Points of both clouds over points of either: F / (2 - F) with the F-score F."""
+    f_score = _f_score(precision, recall)
+    return f_score / (2 - f_score)
 
 
 def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:

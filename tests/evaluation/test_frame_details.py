@@ -8,6 +8,7 @@ from evaluation.error_pictures import extreme_frames, extreme_panels, frame_pane
 from evaluation.frame_details import details_of_frame
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.depth_protocol import DepthProtocol, evaluate_depths
+from evaluation.result_tables import METRIC_GROUPS
 from evaluation.split_scores import SplitPrediction
 
 PROTOCOL = DepthProtocol()
@@ -46,6 +47,22 @@ def test_no_edges_for_sparse_depth_and_no_cloud_without_intrinsics(gt, perfect):
     scores = details_of_frame(perfect(gt, 1), sparse, PROTOCOL, 1.0, None)
     assert np.isnan(scores["edges/accuracy"]) and "cloud/f_score" not in scores and "ground/a1" not in scores
     assert scores["20-40m/abs_rel"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "groups"),
+    [
+        ("eigen", set()),
+        ("benchmark", {"benchmark"}),
+        ("all", set(METRIC_GROUPS)),
+    ],
+)
+def test_metric_sets(gt, camera, perfect, metrics, groups):
+    """A perfect prediction, by sets; distances and regions come with the details alone."""
+    scores = details_of_frame(perfect(gt, 3), gt, PROTOCOL, 1 / 3, camera, metrics, with_details=False)
+    assert {name.split("/")[0] for name in scores} == groups
+    for name in ("benchmark/silog", "further/mae", "lstsq_scale/abs_rel", "aligned/abs_rel"):
+        assert scores.get(name, 0) == pytest.approx(0, abs=1e-3)
 
 
 def test_metrics_by_distance_average_to_the_frame(gt):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics.depth_metrics import METRIC_NAMES, align_disparity, compute_depth_metrics
+from evaluation.metrics.depth_metrics import METRIC_NAMES, align_disparity, compute_depth_metrics, scale_disparity
 
 
 def test_ground_truth_has_no_error():
@@ -42,6 +42,12 @@ def test_fit_matches_numpy_polyfit():
     gt, disp = random.uniform(2, 10, 50), random.uniform(0.1, 1, 50)
     scale, shift = np.polyfit(disp, 1 / gt, 1)
     np.testing.assert_allclose(align_disparity(gt, disp, 80), 1 / (scale * disp + shift), rtol=1e-9)
+
+
+def test_scale_by_least_squares_by_hand():
+    # Disparities 1 and 3 for 1 / depth of 1 / 2 and 1: the factor is (0.5 + 3) / (1 + 9).
+    np.testing.assert_allclose(scale_disparity(np.array([2.0, 1.0]), np.array([1.0, 3.0]), 80), [1 / 0.35, 1 / 1.05])
+    assert scale_disparity(np.array([2.0, 1.0]), np.array([1.0, 3.0]), 2.5)[0] == 2.5
 
 
 def test_negative_aligned_disparity_becomes_the_cap():
