@@ -103,6 +103,8 @@ def test_report_renders_without_browser_errors(browser):
     plots = "return [...document.querySelectorAll('svg')].map((plot) => plot.getBoundingClientRect().height)"
     assert all(height > 100 for height in browser.execute_script(plots))
     assert settled(browser)[0] > 10_000
+    top = "return document.querySelector('#typical img').getBoundingClientRect().bottom + window.scrollY"
+    assert browser.execute_script(top) < 900  # the typical frame is on the first screen
     assert browser.get_log("browser") == []
 
 
@@ -133,6 +135,10 @@ def test_report_fits_a_phone_screen(browser):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     try:
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        wide = (
+            "return [...document.querySelectorAll('.numbers')].every((t) => t.scrollWidth <= t.parentNode.clientWidth)"
+        )
+        assert browser.execute_script(wide), "a table of metrics scrolls sideways"
         assert settled(browser)[0] > 3000
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -20,9 +20,11 @@ from evaluation.result_files import result_files
 from evaluation.split_scores import SplitPrediction, score_frames
 from inference.split_prediction import predict_frames
 from options import Options
+from serialization.weights_folder import read_weights_info
 
 EXTREMES = 2  # number of worst frames, and of best frames, to show
 CONSTANT, MEAN_MAP = "constant depth", "mean training depth map"
+BEFORE = "before this training, median-scaled"
 MEDIAN_SCALED, STEREO_SCALED = "this model, median-scaled", "this model, stereo-scaled"
 
 
@@ -105,6 +107,25 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
     panels = tuple(extreme_panels(test.dataset, predictions[0], test.truth, results[0], EXTREMES))
     rows = dict(zip(protocols, results, strict=True))
     return SplitScores(rows, len(test.dataset), seconds, summaries, files, panels)
+
+
+def score_starting_weights(opt: Options, test: EvalSplit, folder: Path) -> DepthEvaluation:
+    """Score the weights that a training started from, median-scaled, at their own input size.
+
+    Args:
+        opt: Options of the report.
+        test: Test frames.
+        folder: The weights folder.
+
+    Raises:
+        UserError: The weights are missing or contain no depth networks, or an image is missing.
+    """
+    info = read_weights_info(folder)
+    size = {"height": info.height, "width": info.width} if info else {}
+    opt = opt.replace(load_weights_folder=str(folder), **size)
+    dataset, _ = build_test_dataset(opt.replace(eval_split=test.name))
+    prediction = SplitPrediction(predict_frames(opt, dataset), baseline_protocol(opt, test))
+    return score_frames([prediction], test.truth, dataset, opt.num_workers)[0][0]
 
 
 def score_baselines(opt: Options, test: EvalSplit, max_frames: int | None = None) -> dict[str, DepthEvaluation]:

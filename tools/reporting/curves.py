@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -42,8 +42,11 @@ class _PlottedScalar:
     label: str
 
 
+_Line = tuple[_PlottedScalar, list[float], list[float]]  # what it is, steps, values
+
+
 def draw_curves(scalars: Scalars) -> list[Curve]:
-    """Plot loss, depth error, source selection and learning rate over the steps; skip plots without data."""
+    """Plot loss, depth error, source selection and learning rate over the steps; skip plots that show no change."""
     sources = sorted({key for line in scalars for key in line if key.startswith("source/")})
     fractions = [_PlottedScalar("train", key, source_name(key.removeprefix("source/"))) for key in sources]
     plots = (
@@ -78,8 +81,8 @@ def draw_curves(scalars: Scalars) -> list[Curve]:
     curves = []
     for title, caption, unit, lines in plots:
         drawn = [(line, *points) for line in lines if (points := _points(scalars, line))[0]]
-        if drawn:
-            curves.append(Curve(title, caption, _draw(drawn, unit)))
+        if any(len(set(values)) > 1 for _, _, values in drawn):
+            curves.append(Curve(title, caption, _draw(_merged(drawn), unit)))
     return curves
 
 
@@ -89,20 +92,31 @@ def _points(scalars: Scalars, line: _PlottedScalar) -> tuple[list[float], list[f
     return [entry["step"] for entry in found], [entry[line.key] for entry in found]
 
 
-def _draw(lines: list[tuple[_PlottedScalar, list[float], list[float]]], unit: str) -> str:
+def _merged(lines: list[_Line]) -> list[_Line]:
+    """Join lines with the same points, of which all but one would be hidden."""
+    groups: dict[tuple, list[_PlottedScalar]] = {}
+    for scalar, steps, values in lines:
+        groups.setdefault((tuple(steps), tuple(values)), []).append(scalar)
+    return [
+        (replace(scalars[0], label=", ".join(scalar.label for scalar in scalars)), list(steps), list(values))
+        for (steps, values), scalars in groups.items()
+    ]
+
+
+def _draw(lines: list[_Line], unit: str) -> str:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(5.2, 2.9), layout="constrained")
         axes = figure.add_subplot()
         for (line, steps, values), colour in zip(lines, _COLOURS * 2, strict=False):
             few = len(steps) <= 30
-            axes.plot(steps, values, color=colour, label=line.label, linewidth=1.4, marker="o" if few else "", ms=3)
+            dots = {"marker": "o" if few else "", "ms": 3, "clip_on": False}
+            axes.plot(steps, values, color=colour, label=line.label, linewidth=1.4, **dots)
         axes.set_xlabel("step")
         axes.set_ylabel(unit)
-        axes.set_ylim(bottom=0)
         axes.set_xlim(0, 1.02 * max(1, *(steps[-1] for _, steps, _ in lines)))
         axes.ticklabel_format(axis="y", scilimits=(-3, 4))
         axes.xaxis.get_major_locator().set_params(integer=True)
-        if len(lines) > 1:
+        if len(lines) > 1 or ", " in lines[0][0].label:
             axes.legend(fontsize=8)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -1,6 +1,7 @@
 """Assembly of the training report: one self-contained HTML page."""
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from tools.reporting.baseline_scores import EvalSplit, open_test_split
 from tools.reporting.curves import draw_curves
 from tools.reporting.frame_panels import FrameOutputs, MetricDepth, find_scale, run_frames
 from tools.reporting.point_cloud_viewer import encode_cloud, viewer_html
-from tools.reporting.report_pictures import ColourBar, depth_bar, error_bar, frame_pictures
+from tools.reporting.report_pictures import (
+    disparity_bar,
+    error_bar,
+    even_columns,
+    frame_pictures,
+    readable_frame,
+    typical_pictures,
+)
 from tools.reporting.report_tables import (
     LOWER_IS_BETTER,
     Scores,
@@ -55,7 +63,7 @@ def build_report(run: RunFolder, num_frames: int) -> str:
     shown = [(frame, frame_pictures(frame, scale)) for frame, scale in zip(frames, scales, strict=True)]
     return _template().render(
         run=run,
-        started=run.record.get("started", ""),
+        started=_readable_time(run.record.get("started", "")),
         scores=scores,
         metric_names=METRIC_NAMES,
         lower_is_better=LOWER_IS_BETTER,
@@ -64,7 +72,8 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         watchdog=watchdog_notes(run.scalars),
         shown=shown,
         part=part,
-        bars=_bars(frames, scales),
+        typical=typical_pictures(shown[0][1]) if shown else [],
+        bars=[disparity_bar(), error_bar()] if scores.extremes else [],
         cloud=_cloud(frames, scales),
         options=option_rows(run.trained),
         versions=version_rows(run.record),
@@ -77,7 +86,16 @@ def _template():
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters |= {"readable": readable_frame, "columns": even_columns}
     return environment.get_template("report.html")
+
+
+def _readable_time(text: str) -> str:
+    """Return a recorded time (ISO 8601) to the minute; other texts unchanged."""
+    try:
+        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}"
+    except (ValueError, TypeError):
+        return str(text)
 
 
 def _open_test(run: RunFolder) -> tuple[EvalSplit | None, str]:
@@ -86,13 +104,6 @@ def _open_test(run: RunFolder) -> tuple[EvalSplit | None, str]:
         return open_test_split(run.options), ""
     except DataError as error:
         return None, str(error)
-
-
-def _bars(frames: list[FrameOutputs], scales: list[MetricDepth]) -> list[ColourBar]:
-    """Return the colour bars of the pictures."""
-    depth = {scale.unit: depth_bar(scale) for scale in scales}
-    scored = any(frame.truth is not None and frame.truth.valid.any() for frame in frames)
-    return [*depth.values(), *([error_bar()] if scored else [])]
 
 
 def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, Any] | None:

@@ -5,7 +5,8 @@
   const canvas = document.getElementById("points");
   const context = canvas.getContext("2d");
   const MAX_WIDTH = 1100;  // canvas pixels, also on high-resolution screens: keeps rotation smooth
-  const VIEW = { yaw: -0.35, pitch: 0.25, zoom: 1 };
+  const VIEW = { yaw: 0, pitch: 0.12, zoom: 1 };  // of the camera, slightly raised
+  const MARGIN = 1.04;  // canvas size over scene size
 
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -20,6 +21,7 @@
   for (const name of Object.keys(data.clouds)) clouds[name] = decode(data.clouds[name]);
   let shown = Object.values(clouds)[0];
   const pivot = middle(shown);
+  const scene = limits(shown);
   let view = { ...VIEW };
   let scheduled = false;
 
@@ -29,6 +31,33 @@
     for (let i = 0; i < cloud.count; i++) depths.push(cloud.positions[3 * i + 2]);
     depths.sort((a, b) => a - b);
     return [0, 0, depths.length ? depths[depths.length >> 1] : 1];
+  }
+
+  // Coordinates of a point in the view: right, down and ahead of its camera.
+  function place(positions, i, { yaw, pitch, zoom }) {
+    const x = positions[3 * i] - pivot[0], y = positions[3 * i + 1] - pivot[1], z = positions[3 * i + 2] - pivot[2];
+    const ahead = Math.cos(yaw) * z - Math.sin(yaw) * x;
+    return [
+      Math.cos(yaw) * x + Math.sin(yaw) * z,
+      Math.cos(pitch) * y - Math.sin(pitch) * ahead,
+      Math.sin(pitch) * y + Math.cos(pitch) * ahead + pivot[2] / zoom,
+    ];
+  }
+
+  // What the first view shows of a cloud, at focal length 1: the middle 99 % of the points.
+  function limits(cloud) {
+    const columns = [], rows = [];
+    for (let i = 0; i < cloud.count; i++) {
+      const [x, y, depth] = place(cloud.positions, i, VIEW);
+      if (depth > 0.02 * pivot[2]) { columns.push(x / depth); rows.push(y / depth); }
+    }
+    const span = (values) => {
+      if (!values.length) return { middle: 0, size: 1 };
+      values.sort((a, b) => a - b);
+      const low = values[Math.floor(0.005 * (values.length - 1))], high = values[Math.ceil(0.995 * (values.length - 1))];
+      return { middle: (low + high) / 2, size: Math.max(high - low, 1e-3) };
+    };
+    return { columns: span(columns), rows: span(rows) };
   }
 
   function resize() {
@@ -49,19 +78,14 @@
     const picture = context.createImageData(width, height);
     const pixels = new Uint32Array(picture.data.buffer);  // 0 is transparent
     const nearest = new Float32Array(width * height).fill(Infinity);
-    const focal = 0.9 * width;
-    const distance = (1.3 * pivot[2]) / view.zoom;
-    const [sinYaw, cosYaw] = [Math.sin(view.yaw), Math.cos(view.yaw)];
-    const [sinPitch, cosPitch] = [Math.sin(view.pitch), Math.cos(view.pitch)];
+    const focal = Math.min(width / scene.columns.size, height / scene.rows.size) / MARGIN;
+    const middleColumn = width / 2 - focal * scene.columns.middle, middleRow = height / 2 - focal * scene.rows.middle;
     const { count, spacing, positions, colours } = shown;
     for (let i = 0; i < count; i++) {
-      const x = positions[3 * i] - pivot[0], y = positions[3 * i + 1] - pivot[1], z = positions[3 * i + 2] - pivot[2];
-      const rotatedX = cosYaw * x + sinYaw * z, ahead = cosYaw * z - sinYaw * x;
-      const rotatedY = cosPitch * y - sinPitch * ahead;
-      const depth = sinPitch * y + cosPitch * ahead + distance;
+      const [across, down, depth] = place(positions, i, view);
       if (depth < 0.02 * pivot[2]) continue;
-      const column = width / 2 + (focal * rotatedX) / depth, row = height / 2 + (focal * rotatedY) / depth;
-      const size = 1.2 * spacing * positions[3 * i + 2];  // neighbouring points touch when seen from the camera
+      const column = middleColumn + (focal * across) / depth, row = middleRow + (focal * down) / depth;
+      const size = 2 * spacing * positions[3 * i + 2];  // neighbouring points overlap when seen from the camera
       const half = Math.min(Math.max((0.5 * size * focal) / depth, 0.5), 8);
       const left = Math.max(0, Math.ceil(column - half)), right = Math.min(width, Math.ceil(column + half));
       const top = Math.max(0, Math.ceil(row - half)), bottom = Math.min(height, Math.ceil(row + half));

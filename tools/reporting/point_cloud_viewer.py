@@ -11,12 +11,12 @@ import numpy as np
 
 from evaluation.metrics.point_cloud import back_project
 
-MAX_POINTS = 30_000
+MAX_POINTS = 100_000  # 1.2 MB in the page
 SCRIPT = Path(__file__).with_suffix(".js")
 STYLE = """
 .switch { display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 1.25rem; margin: 0.5rem 0; }
 .switch label { cursor: pointer; }
-#points { display: block; width: 100%; cursor: grab; touch-action: none; }
+#points { display: block; width: 100%; cursor: grab; touch-action: none; background: #10141a; }
 #points:active { cursor: grabbing; }
 """
 # In an iframe the canvas fills the frame and the buttons overlay it.

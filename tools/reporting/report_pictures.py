@@ -1,6 +1,8 @@
 """Pictures of the report: colour maps, colour bars and data URIs."""
 
 import base64
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,17 +16,8 @@ from tools.reporting.frame_panels import FrameOutputs, MetricDepth
 
 MAX_WIDTH = 640  # pixels; limits the size of the page
 JPEG_QUALITY = 88
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture: title, caption, data URI, and size in pixels."""
-
-    title: str
-    caption: str
-    uri: str
-    width: int
-    height: int
+TYPICAL = ("Input", "Predicted depth", "Ground truth", "Error")  # titles of the pictures at the top of the report
+METRES = MetricDepth(1.0, "m", 2.0, 80.0, "")
 
 
 @dataclass(frozen=True)
@@ -36,11 +29,23 @@ class ColourBar:
     labels: tuple[tuple[str, float], ...]
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture: title, caption, data URI, size in pixels, and the colour bar if it is a map."""
+
+    title: str
+    caption: str
+    uri: str
+    width: int
+    height: int
+    bar: ColourBar | None = None
+
+
 def frame_pictures(frame: FrameOutputs, scale: MetricDepth) -> list[Picture]:
     """Draw the pictures of a frame, in display order."""
     pictures = [
         make_picture("Input", "at network size", frame.image),
-        make_picture("Predicted disparity", "bright is near, dark is far", colourise_disparity(frame.scaled_disp)),
+        make_picture("Predicted disparity", "", colourise_disparity(frame.scaled_disp), bar=disparity_bar()),
     ]
     for source, image in frame.warped.items():
         title = f"Warped {source_name(source)}"
@@ -50,7 +55,7 @@ def frame_pictures(frame: FrameOutputs, scale: MetricDepth) -> list[Picture]:
         partial = ", grey pixels partially" if ((mask > 0) & (mask < 1)).any() else ""
         pictures.append(make_picture(name, f"white pixels contribute to the loss{partial}", grey, lossless=True))
     depth = colour_depth(scale.of(frame.scaled_disp), scale.near, scale.far)
-    pictures.append(make_picture("Predicted depth", scale.how, depth))
+    pictures.append(make_picture("Predicted depth", scale.how, depth, bar=depth_bar(scale)))
     return pictures + _truth_pictures(frame, scale)
 
 
@@ -62,13 +67,34 @@ def _truth_pictures(frame: FrameOutputs, scale: MetricDepth) -> list[Picture]:
     background = dimmed(cv2.resize(frame.image, known.shape[::-1], interpolation=cv2.INTER_LINEAR))
     drawn = "" if truth.dense else ", points enlarged"
     colours = spread(colour_depth(truth.depth), known, background)
-    pictures = [make_picture("Ground truth", f"depth{drawn}", colours)]
+    pictures = [make_picture("Ground truth", f"depth{drawn}", colours, bar=depth_bar(METRES))]
     if truth.valid.any():
         depth = scale.of(resize_disparity(frame.scaled_disp, known.shape))
         error = np.abs(depth - truth.depth) / np.where(known, truth.depth, 1)
         caption = f"mean abs_rel {error[truth.valid].mean():.3f} over the scored pixels{drawn}"
-        pictures.append(make_picture("Error", caption, spread(colour_error(error), truth.valid, background)))
+        colours = spread(colour_error(error), truth.valid, background)
+        pictures.append(make_picture("Error", caption, colours, bar=error_bar()))
     return pictures
+
+
+def typical_pictures(pictures: Sequence[Picture]) -> list[Picture]:
+    """Select the pictures of a frame for the top of the report."""
+    return [picture for picture in pictures if picture.title in TYPICAL]
+
+
+def even_columns(count: int) -> int:
+    """Return the number of columns, 2 to 4, that leaves the fewest cells of a grid empty; the larger of equals."""
+    return min((4, 3, 2), key=lambda columns: -count % columns) if count > 1 else 1
+
+
+def readable_frame(name: str) -> str:
+    """Describe a split line, "folder frame side", in words."""
+    folder, *rest = name.split()
+    drive = re.search(r"(\d{4})_(\d\d)_(\d\d)_drive_(\d+)", folder)
+    words = ["{}-{}-{}, drive {}".format(*drive.groups()) if drive else folder]
+    words += [f"frame {rest[0].lstrip('0') or '0'}"] if rest else []
+    words += [{"l": "left camera", "r": "right camera"}.get(side, side) for side in rest[1:]]
+    return ", ".join(words)
 
 
 def source_name(source: int | str) -> str:
@@ -96,18 +122,25 @@ def depth_bar(scale: MetricDepth) -> ColourBar:
 def error_bar() -> ColourBar:
     """Draw the colour bar of ``colour_error``."""
     strip = colour_error(np.linspace(0, MAX_ERROR, 256)[None])
-    labels = tuple((f"{share * MAX_ERROR:.0%}", share) for share in (0.0, 0.2, 0.4, 0.6, 0.8))
-    labels += ((f"≥ {MAX_ERROR:.0%}", 1.0),)
-    return ColourBar("Error: |predicted - true depth| / true depth", _uri(strip, lossless=True), labels)
+    labels = tuple((f"{share * MAX_ERROR:.0%}", share) for share in (0.0, 0.5)) + ((f"≥ {MAX_ERROR:.0%}", 1.0),)
+    return ColourBar("Error (share of the true depth)", _uri(strip, lossless=True), labels)
 
 
-def make_picture(title: str, caption: str, image: np.ndarray, lossless: bool = False) -> Picture:
+def disparity_bar() -> ColourBar:
+    """Draw the colour bar of ``colourise_disparity``, whose range is that of each image."""
+    strip = colourise_disparity(np.linspace(0, 1, 256, dtype=np.float32)[None])
+    return ColourBar("Disparity (relative)", _uri(strip, lossless=True), (("far", 0.0), ("near", 1.0)))
+
+
+def make_picture(
+    title: str, caption: str, image: np.ndarray, lossless: bool = False, bar: ColourBar | None = None
+) -> Picture:
     """Build a picture from an RGB or greyscale image, resized to at most ``MAX_WIDTH`` columns."""
     height, width = image.shape[:2]
     if width > MAX_WIDTH:
         height, width = round(height * MAX_WIDTH / width), MAX_WIDTH
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return Picture(title, caption, _uri(image, lossless), width, height)
+    return Picture(title, caption, _uri(image, lossless), width, height, bar)
 
 
 def _uri(image: np.ndarray, lossless: bool) -> str:

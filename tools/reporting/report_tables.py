@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.errors import DataError
+from common.errors import DataError, UserError
 from datasets.build import dataset_class
 from evaluation.leakage_check import training_overlap
 from evaluation.metrics.depth_metrics import METRIC_NAMES
@@ -17,6 +18,7 @@ from evaluation.metrics.statistics import scale_consistency
 from evaluation.result_files import FRAMES_FILE, LATEX_FILE, MARKDOWN_FILE, SUMMARY_FILE
 from options import OPTION_FIELDS, Options
 from tools.reporting.baseline_scores import (
+    BEFORE,
     MEAN_MAP,
     MEDIAN_SCALED,
     STEREO_SCALED,
@@ -24,6 +26,7 @@ from tools.reporting.baseline_scores import (
     SplitScores,
     baseline_protocol,
     score_baselines,
+    score_starting_weights,
     score_weights,
 )
 from tools.reporting.report_pictures import Picture, make_picture
@@ -57,7 +60,7 @@ class Scores:
         timing: Time for prediction and scoring, or "".
         parts: Rows by distance and region, and after alignment: name, and the mean, or "–", of each metric.
         beyond: Sentences on confidence intervals, scale, edges and point clouds.
-        extremes: Worst and best frames: title and picture.
+        extremes: Worst and best frames: rank ("worst 1"), split line and picture.
         rows_for_papers: Format ("Markdown", "LaTeX") -> table row.
         files: Name -> data URI of the result files of evaluate_depth.py.
     """
@@ -68,7 +71,7 @@ class Scores:
     timing: str = ""
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     beyond: tuple[str, ...] = ()
-    extremes: tuple[tuple[str, Picture], ...] = ()
+    extremes: tuple[tuple[str, str, Picture], ...] = ()
     rows_for_papers: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -99,6 +102,11 @@ def score_run(run: RunFolder, test: EvalSplit) -> Scores:
     except DataError as error:
         baselines = {}
         notes.append(f"Baselines unavailable: {error}")
+    if run.trained.load_weights_folder:
+        try:
+            baselines[BEFORE] = score_starting_weights(opt, test, Path(run.trained.load_weights_folder))
+        except UserError as error:
+            notes.append(f"The weights before this training are not scored: {error}")
     means = {name: result.means for name, result in {**baselines, **scores.rows}.items()}
     counted = scores.num_frames - len(scores.rows[MEDIAN_SCALED].skipped)
     described = f"{counted} test frames of {test.name}, {test.truth.kind} ground truth, "
@@ -122,7 +130,10 @@ def score_run(run: RunFolder, test: EvalSplit) -> Scores:
         f"{scores.seconds:.1f} s for {scores.num_frames} frames, {rate:.1f} frames/s",
         _parts(scores.summaries),
         _beyond(scores),
-        tuple((_title(name, i, test), make_picture("", "", panel)) for name, i, panel in scores.extremes),
+        tuple(
+            (name.replace("_", " "), test.frame_names[i], make_picture("", "", panel))
+            for name, i, panel in scores.extremes
+        ),
         {title: scores.files[name] for title, name in (("Markdown", MARKDOWN_FILE), ("LaTeX", LATEX_FILE))},
         {name: _data_uri(scores.files[name]) for name in (FRAMES_FILE, SUMMARY_FILE)},
     )
@@ -161,13 +172,11 @@ def _beyond(scores: SplitScores) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _title(name: str, number: int, test: EvalSplit) -> str:
-    return f"{name.replace('_', ' ')}: {test.frame_names[number]}"
-
-
 def _verdict(means: Mapping[str, Mapping[str, float]], counted: int) -> str:
     own = means[MEDIAN_SCALED]["abs_rel"]
     text = f"abs_rel {own:.3f} on {counted} test frames"
+    if BEFORE in means:
+        text += f", {means[BEFORE]['abs_rel']:.3f} before this training"
     if MEAN_MAP not in means:
         return text
     baseline = means[MEAN_MAP]["abs_rel"]

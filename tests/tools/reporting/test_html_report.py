@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import itertools
 import json
 import re
 import shutil
@@ -13,12 +14,20 @@ import pytest
 
 from evaluate_depth import evaluate
 from evaluation.metrics.depth_metrics import METRIC_NAMES
-from tools.reporting.baseline_scores import MEAN_MAP, MEDIAN_SCALED, STEREO_SCALED, open_test_split, score_weights
+from tools.reporting.baseline_scores import (
+    BEFORE,
+    MEAN_MAP,
+    MEDIAN_SCALED,
+    STEREO_SCALED,
+    open_test_split,
+    score_weights,
+)
 from tools.reporting.frame_panels import find_scale, run_frames
 from tools.reporting.html_report import build_report
+from tools.reporting.point_cloud_viewer import MAX_POINTS
 from tools.reporting.run_folder import read_run
 
-SECTIONS = ("metrics", "curves", "frames", "cloud", "options", "versions", "timings")
+SECTIONS = ("typical", "metrics", "curves", "frames", "cloud", "options", "versions", "timings")
 
 
 class Page(HTMLParser):
@@ -72,7 +81,8 @@ def cloud_of(html: str) -> dict:
 def test_all_sections_have_content(page):
     parsed = Page(page)
     assert [a["id"] for tag, a in parsed.tags if tag == "section"] == list(SECTIONS)
-    assert sum(tag == "svg" for tag, _ in parsed.tags) == 4
+    # Two steps and one validation: neither the learning rate nor the depth error changes.
+    assert sum(tag == "svg" for tag, _ in parsed.tags) == 2
     for words in ("frame -1", "frame +1", "stereo image", "median-scaled", "training", "validation"):
         assert words in parsed.text
     assert parsed.row("height") == ["64", "192"] and parsed.row("use_stereo") == ["on", "off"]
@@ -161,7 +171,7 @@ def test_metrics_json_is_matched_with_the_rows(copied_run):
 def test_point_clouds_of_prediction_and_ground_truth_are_limited_in_size(page):
     cloud = cloud_of(page)
     assert set(cloud["clouds"]) == {"predicted", "ground truth"}
-    assert sum(points["count"] for points in cloud["clouds"].values()) <= 60_000
+    assert sum(points["count"] for points in cloud["clouds"].values()) <= 2 * MAX_POINTS
     for points in cloud["clouds"].values():
         positions = np.frombuffer(base64.b64decode(points["positions"]), "<i2").reshape(-1, 3) * points["unit"]
         colours = np.frombuffer(base64.b64decode(points["colours"]), np.uint8).reshape(-1, 3)
@@ -205,7 +215,7 @@ def test_missing_logs_and_run_json_are_reported(copied_run):
     text = Page(build_report(read_run(copied_run), 1)).text
     assert (
         "Watchdog: not active in this run." in text
-        and "No scalars logged" in text
+        and "No curves: scalars.jsonl is missing" in text
         and "run.json is missing" in text
         and "not recorded" in text
     )
@@ -232,7 +242,7 @@ def test_curves_and_watchdog_findings_are_shown_without_data(copied_run):
     assert "Watchdog. Step 2: holes <here>. Likely cause: a. Remedy: b." in parsed.text
     assert "no problems found" not in parsed.text
     assert "No frames available" in parsed.text and "No point cloud" in parsed.text
-    assert sum(tag == "svg" for tag, _ in parsed.tags) == 4
+    assert sum(tag == "svg" for tag, _ in parsed.tags) == 2
 
 
 @pytest.fixture
@@ -261,7 +271,7 @@ def test_depth_is_stereo_scaled_without_ground_truth(copied_run, moved_drive):
     assert "No ground truth for this frame" in parsed.text and "stereo-scaled" in parsed.text
     assert not any(alt.startswith(("Ground truth of", "Error of")) for alt in parsed.images())
     assert set(cloud_of(page)["clouds"]) == {"predicted"}
-    assert "Error: |" not in parsed.text
+    assert "Error (share" not in parsed.text
 
 
 def test_dense_depth_map_is_preferred_to_lidar(copied_run, moved_drive, sample_view):
@@ -356,3 +366,26 @@ def test_odometry_results_are_shown(copied_run):
     page = Page(build_report(read_run(copied_run), 1))
     assert "odom_9, 1591 frames" in page.text and "0.0171 +- 0.0080" in page.text and "odom_10" not in page.text
     assert (decode(page.images()["trajectory of odom_9, top view"]) == 200).all()
+
+
+def test_typical_frame_comes_first_and_maps_have_colour_bars(page):
+    """The first frame of the test list, before the numbers; each map is followed by its bar, with a unit."""
+    parsed = Page(page)
+    top = page[page.index('id="typical"') : page.index('id="metrics"')]
+    order = [alt.split(" of ")[0] for alt in Page(top).images() if " of " in alt]
+    assert order == ["Input", "Predicted depth", "Ground truth", "Error"]
+    alts = [attributes["alt"] for tag, attributes in parsed.tags if tag == "img"]
+    units = {"Predicted depth": "Depth (m)", "Ground truth": "Depth (m)", "Predicted disparity": "Disparity (relative)"}
+    units["Error"] = "Error (share of the true depth)"
+    followed = [(alt.split(" of ")[0], after) for alt, after in itertools.pairwise(alts) if " of " in alt]
+    assert sum(kind in units for kind, _ in followed) == 3 + 2 * 4
+    assert all(after.startswith(units[kind]) for kind, after in followed if kind in units)
+
+
+def test_weights_before_the_training_are_scored_next_to_those_after_it(copied_run, change_options, tmp_path):
+    weights = shutil.copytree(copied_run / "models" / "weights_best", tmp_path / "before")
+    change_options(copied_run, load_weights_folder=str(weights))
+    parsed = Page(build_report(read_run(copied_run), 1))
+    assert parsed.row(BEFORE) == parsed.row(MEDIAN_SCALED) and "before this training:" in parsed.text
+    change_options(copied_run, load_weights_folder=str(tmp_path / "missing"))
+    assert "The weights before this training are not scored" in Page(build_report(read_run(copied_run), 1)).text

@@ -1,9 +1,10 @@
 """Colour maps with fixed ranges, and enlarged sparse points."""
 
 import numpy as np
+import pytest
 
 from evaluation.error_pictures import colour_error, spread
-from tools.reporting.report_pictures import colour_depth
+from tools.reporting.report_pictures import colour_depth, even_columns, readable_frame
 
 
 def test_depth_and_error_saturate_at_the_ends_of_their_ranges():
@@ -25,3 +26,19 @@ def test_sparse_pixels_are_enlarged_and_dense_ones_are_not():
     dense[0, 0] = False
     assert (spread(colours, dense, background)[:, :, 0] > 0).sum() == dense.sum()
     assert not spread(colours, np.zeros((41, 41), bool), background).any()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("2011_09_26/2011_09_26_drive_0048_sync 0000000007 l", "2011-09-26, drive 0048, frame 7, left camera"),
+        ("2011_09_26/2011_09_26_drive_0048_sync 0 r", "2011-09-26, drive 0048, frame 0, right camera"),
+        ("garden 12", "garden, frame 12"),
+    ],
+)
+def test_split_lines_are_readable(line, words):
+    assert readable_frame(line) == words
+
+
+def test_grids_leave_few_cells_empty():
+    assert [even_columns(count) for count in (1, 2, 3, 4, 6, 7, 8)] == [1, 2, 3, 4, 3, 4, 4]
