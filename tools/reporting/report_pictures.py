@@ -123,7 +123,7 @@ def error_bar() -> ColourBar:
     """Draw the colour bar of ``colour_error``."""
     strip = colour_error(np.linspace(0, MAX_ERROR, 256)[None])
     labels = tuple((f"{share * MAX_ERROR:.0%}", share) for share in (0.0, 0.5)) + ((f"≥ {MAX_ERROR:.0%}", 1.0),)
-    return ColourBar("Error (share of the true depth)", _uri(strip, lossless=True), labels)
+    return ColourBar("Error (relative to true depth)", _uri(strip, lossless=True), labels)
 
 
 def disparity_bar() -> ColourBar:

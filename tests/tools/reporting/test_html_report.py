@@ -271,7 +271,7 @@ def test_depth_is_stereo_scaled_without_ground_truth(copied_run, moved_drive):
     assert "No ground truth for this frame" in parsed.text and "stereo-scaled" in parsed.text
     assert not any(alt.startswith(("Ground truth of", "Error of")) for alt in parsed.images())
     assert set(cloud_of(page)["clouds"]) == {"predicted"}
-    assert "Error (share" not in parsed.text
+    assert "Error (relative" not in parsed.text
 
 
 def test_dense_depth_map_is_preferred_to_lidar(copied_run, moved_drive, sample_view):
@@ -376,7 +376,7 @@ def test_typical_frame_comes_first_and_maps_have_colour_bars(page):
     assert order == ["Input", "Predicted depth", "Ground truth", "Error"]
     alts = [attributes["alt"] for tag, attributes in parsed.tags if tag == "img"]
     units = {"Predicted depth": "Depth (m)", "Ground truth": "Depth (m)", "Predicted disparity": "Disparity (relative)"}
-    units["Error"] = "Error (share of the true depth)"
+    units["Error"] = "Error (relative to true depth)"
     followed = [(alt.split(" of ")[0], after) for alt, after in itertools.pairwise(alts) if " of " in alt]
     assert sum(kind in units for kind, _ in followed) == 3 + 2 * 4
     assert all(after.startswith(units[kind]) for kind, after in followed if kind in units)
