@@ -60,6 +60,7 @@ def dataset_from(
         OptionsError: The dataset is unknown.
         DataError: The dataset has no mean intrinsics.
     """
+    crops = {"crop_scale": opt.crop_scale, "crop_aspect": opt.crop_aspect} if augment else {}
     return (kind or dataset_class(opt.dataset))(
         opt.data_path,
         lines,
@@ -76,8 +77,7 @@ def dataset_from(
         mean_intrinsics=opt.kitti_mean_intrinsics and bool(scales),
         seed=opt.seed,
         map_folders=map_folders_from(opt) if load_maps else None,
-        crop_scale=opt.crop_scale,
-        crop_aspect=opt.crop_aspect,
+        **crops,
     )
 
 

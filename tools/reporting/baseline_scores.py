@@ -20,7 +20,6 @@ from evaluation.result_files import result_files
 from evaluation.split_scores import SplitPrediction, score_frames
 from inference.split_prediction import predict_frames
 from options import Options
-from serialization.weights_folder import read_weights_info
 
 EXTREMES = 2  # number of worst frames, and of best frames, to show
 CONSTANT, MEAN_MAP = "constant depth", "mean training depth map"
@@ -120,6 +119,8 @@ def score_starting_weights(opt: Options, test: EvalSplit, folder: Path) -> Depth
     Raises:
         UserError: The weights are missing or contain no depth networks, or an image is missing.
     """
+    from serialization.weights_folder import read_weights_info  # imports Paddle
+
     info = read_weights_info(folder)
     size = {"height": info.height, "width": info.width} if info else {}
     opt = opt.replace(load_weights_folder=str(folder), **size)
