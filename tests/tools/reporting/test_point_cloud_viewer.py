@@ -25,7 +25,7 @@ def test_pixels_are_back_projected_to_x_right_y_down_z_forward():
 
 
 def test_points_above_the_limit_are_subsampled_deterministically():
-    depth, image = np.ones((200, 400)), np.zeros((200, 400, 3), np.uint8)
+    depth, image = np.ones((250, 500)), np.zeros((250, 500, 3), np.uint8)
     cloud = encode_cloud(depth, image, K, far=80)
     assert cloud["count"] == len(decode(cloud)[0]) == MAX_POINTS
     assert cloud == encode_cloud(depth, image, K, far=80)
