@@ -32,7 +32,8 @@ def convolve(
         x: (B, I, H, W).
         weight: (O, I / groups, h, w).
         bias: (O,); None for zeros.
-        stride, padding, dilation: vertical and horizontal.
+        stride, dilation: vertical and horizontal.
+        padding: vertical and horizontal, or top, bottom, left and right.
         groups: of channels.
 
     Returns:
@@ -42,7 +43,8 @@ def convolve(
     if fused is None:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     biases = paddle.zeros(weight.shape[:1]) if bias is None else bias
-    sizes = (list(stride), list(padding), list(dilation))
+    sides = list(padding) if len(padding) == 4 else [padding[0], padding[0], padding[1], padding[1]]
+    sizes = (list(stride), sides, list(dilation))
     return fused(x, weight, biases, *sizes, groups, not x.stop_gradient, bias is not None)
 
 
@@ -52,8 +54,7 @@ class Conv2D(nn.Conv2D):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
         is_zero_padded = self._padding_mode == "zeros" and self._padding_algorithm == "EXPLICIT"
-        is_symmetric = len(self._updated_padding) == 2
-        if not is_zero_padded or not is_symmetric or self._data_format != "NCHW":
+        if not is_zero_padded or self._data_format != "NCHW":
             return super().forward(x)
         sizes = (self._stride, self._updated_padding, self._dilation)
         return convolve(x, self.weight, self.bias, *sizes, self._groups)

@@ -70,7 +70,6 @@ class Output {
 struct Shapes {
   Shapes(const Convolution& conv, int64_t images) {
     const int64_t border = conv.gathered ? 2 : 0;
-    const int64_t padding_y = conv.gathered ? 0 : conv.padding[0], padding_x = conv.gathered ? 0 : conv.padding[1];
     const Size out = conv.output;
     source = {images, conv.inputs(), conv.input_height() + border, conv.input_width() + border};
     target = {images, out.channels, out.height, out.width};
@@ -82,7 +81,11 @@ struct Shapes {
     weight_layout = conv.groups > 1 ? Layout::goihw : Layout::oihw;
     strides = {conv.stride[0], conv.stride[1]};
     dilation = {conv.dilation[0] - 1, conv.dilation[1] - 1};
-    padding = {padding_y, padding_x};
+    padding_before = padding_after = {0, 0};
+    if (!conv.gathered) {
+      padding_before = {conv.padding_before[0], conv.padding_before[1]};
+      padding_after = {conv.padding_after[0], conv.padding_after[1]};
+    }
   }
 
   memory::desc plain_source() const { return layout(source, Layout::nchw); }
@@ -90,7 +93,7 @@ struct Shapes {
   memory::desc plain_weight() const { return layout(weight, weight_layout); }
   memory::desc bias() const { return layout({target[1]}, Layout::x); }
 
-  memory::dims source, target, weight, strides, dilation, padding;
+  memory::dims source, target, weight, strides, dilation, padding_before, padding_after;
   Layout weight_layout;
 };
 
@@ -109,18 +112,18 @@ dnnl::primitive_attr attributes(bool elu) {
 dnnl::convolution_forward::primitive_desc forward_of(const Shapes& s, bool elu) {
   return {engine(), dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
           layout(s.source, Layout::any), layout(s.weight, Layout::any), s.bias(), layout(s.target, Layout::any),
-          s.strides, s.dilation, s.padding, s.padding, attributes(elu)};
+          s.strides, s.dilation, s.padding_before, s.padding_after, attributes(elu)};
 }
 
 dnnl::convolution_backward_data::primitive_desc backward_data_of(const Shapes& s) {
   return {engine(), dnnl::algorithm::convolution_direct, layout(s.source, Layout::any), layout(s.weight, Layout::any),
-          layout(s.target, Layout::any), s.strides, s.dilation, s.padding, s.padding, forward_of(s, false),
+          layout(s.target, Layout::any), s.strides, s.dilation, s.padding_before, s.padding_after, forward_of(s, false),
           attributes(false)};
 }
 
 dnnl::convolution_backward_weights::primitive_desc backward_weights_of(const Shapes& s) {
   return {engine(), dnnl::algorithm::convolution_direct, layout(s.source, Layout::any), layout(s.weight, Layout::any),
-          layout(s.target, Layout::any), s.strides, s.dilation, s.padding, s.padding, forward_of(s, false),
+          layout(s.target, Layout::any), s.strides, s.dilation, s.padding_before, s.padding_after, forward_of(s, false),
           attributes(false)};
 }
 

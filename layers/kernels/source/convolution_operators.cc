@@ -7,23 +7,25 @@ namespace {
 
 using Integers = std::vector<int>;
 
-constexpr int64_t output_size(int64_t size, int64_t window, int64_t stride, int64_t padding, int64_t dilation) {
-  return (size + 2 * padding - (dilation * (window - 1) + 1)) / stride + 1;
+constexpr int64_t output_size(int64_t padded, int64_t window, int64_t stride, int64_t dilation) {
+  return (padded - (dilation * (window - 1) + 1)) / stride + 1;
 }
 
 Convolution described(const Shape& x, int64_t skip_channels, const Shape& weight, const Integers& stride,
                       const Integers& padding, const Integers& dilation, int groups, bool doubled, bool gathered,
                       bool elu) {
-  Convolution conv{{x[0], x[1], x[2], x[3]}, skip_channels, groups, {}, {}, {}, {}, doubled, gathered, elu, {}};
+  Convolution conv{{x[0], x[1], x[2], x[3]}, skip_channels, groups, {}, {}, {}, {}, {}, doubled, gathered, elu, {}};
   for (int i : {0, 1}) {
     conv.window[i] = weight[2 + i];
     conv.stride[i] = stride[i];
-    conv.padding[i] = padding[i];
+    conv.padding_before[i] = padding[2 * i];
+    conv.padding_after[i] = padding[2 * i + 1];
     conv.dilation[i] = dilation[i];
   }
   const auto size = [&](int i) {
     if (x[2 + i] < 0) return x[2 + i];  // unknown until the static graph runs
-    return output_size(x[2 + i] * (doubled ? 2 : 1), weight[2 + i], stride[i], padding[i], dilation[i]);
+    const int64_t padded = x[2 + i] * (doubled ? 2 : 1) + padding[2 * i] + padding[2 * i + 1];
+    return output_size(padded, weight[2 + i], stride[i], dilation[i]);
   };
   conv.output = {x[0], weight[0], size(0), size(1)};
   return conv;
@@ -38,8 +40,8 @@ Convolution checked(const Tensor& x, const Tensor* skip, const Tensor& weight, c
   check(x, 4, "x");
   check(weight, 4, "weight");
   check(bias, 1, "bias");
-  PD_CHECK(stride.size() == 2 && padding.size() == 2 && dilation.size() == 2 && groups > 0,
-           "expected stride, padding and dilation (vertical, horizontal), and a positive number of groups");
+  PD_CHECK(stride.size() == 2 && padding.size() == 4 && dilation.size() == 2 && groups > 0,
+           "expected stride and dilation (vertical, horizontal), padding (top, bottom, left, right), and groups > 0");
   const Shape w = weight.shape();
   const int64_t skip_channels = skip ? skip->shape()[1] : 0;
   const Convolution conv = described(x.shape(), skip_channels, w, stride, padding, dilation, groups, doubled, gathered,
@@ -108,7 +110,7 @@ std::vector<DataType> convolution_type(DataType x, DataType, DataType) { return 
 // The decoder's 3x3 convolutions, reflection-padded: of x, upsampled by 2 if `doubled`.
 Convolution decoder_convolution(const Tensor& x, const Tensor* skip, const Tensor& weight, const Tensor& bias,
                                 bool doubled, bool elu) {
-  return checked(x, skip, weight, bias, {1, 1}, {1, 1}, {1, 1}, 1, doubled, true, elu);
+  return checked(x, skip, weight, bias, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, doubled, true, elu);
 }
 
 Tensors block(const Tensor& x, const Tensor& weight, const Tensor& bias, bool doubled, bool elu) {
@@ -122,7 +124,7 @@ Tensors block_grad(const Tensor& x, const Tensor& weight, const Tensor& bias, co
 }
 
 std::vector<Shape> block_shape(const Shape& x, const Shape& weight, const Shape&, bool doubled, bool) {
-  return {shape_of(described(x, 0, weight, {1, 1}, {1, 1}, {1, 1}, 1, doubled, true, false).output)};
+  return {shape_of(described(x, 0, weight, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, doubled, true, false).output)};
 }
 
 std::vector<DataType> block_type(DataType x, DataType, DataType) { return {x}; }

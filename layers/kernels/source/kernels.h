@@ -30,7 +30,8 @@ void warp_backward(const float* image, const float* depth, const float* homograp
 struct Convolution {
   Size x;  // before upsampling
   int64_t skip_channels, groups;
-  int64_t window[2], stride[2], padding[2], dilation[2];  // vertical, horizontal
+  int64_t window[2], stride[2], dilation[2];    // vertical, horizontal
+  int64_t padding_before[2], padding_after[2];  // top and left; bottom and right
   bool doubled, gathered, elu;
   Size output;
 
