@@ -1,7 +1,8 @@
 """Predict depth for images, videos, folders, patterns such as 'drive/*.jpg', or a camera.
 
 Example:
-    python predict.py INPUT ... --load_weights_folder DIR --output_dir DIR
+    python predict.py PHOTO
+    python predict.py INPUT ... --load_weights_folder WEIGHTS --output_dir DIR
 """
 
 import signal
@@ -15,7 +16,7 @@ from common.input_files import camera_number, find_files
 from inference.camera_intrinsics import make_intrinsics
 from inference.from_options import predictor_from
 from inference.jobs import Job, VideoJob, count_outputs, open_output_dir, plan_jobs
-from inference.predict_options import LAYER_ENGINES, PredictOptions, parse_predict_options
+from inference.predict_options import DEFAULT_WEIGHTS, LAYER_ENGINES, PredictOptions, parse_predict_options
 from inference.prediction_run import PredictionRun
 from inference.scale_message import describe_unit
 from inference.writers import WRITERS
@@ -96,6 +97,8 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
 
     set_device(opt.device)
     if opt.engine in LAYER_ENGINES:
+        if opt.load_weights_folder == DEFAULT_WEIGHTS:
+            print(f"Weights: {DEFAULT_WEIGHTS}, published; --load_weights_folder selects others")
         # Whoever requests the operators wants the layers that use them.
         predictor = predictor_from(opt, engine="paddle" if opt.kernels == "on" else opt.engine)
     else:

@@ -14,6 +14,7 @@ from inference.writers import WRITERS
 from options import OPTION_FIELDS
 
 LAYER_ENGINES = ("auto", "paddle")  # predict with a weights folder; the others with an exported model
+DEFAULT_WEIGHTS = "mono_640x192"  # published, with a checksum
 ENGINE_CHOICES = (*LAYER_ENGINES, "inference", "onnx")
 
 _predict = partial(option, "predict")
@@ -40,10 +41,11 @@ class PredictOptions:
     """
 
     inputs: tuple[str, ...] = ()
-    load_weights_folder: str | None = _predict(
-        None, "folder of the weights, name of published weights, or folder of the exported model (required)"
+    load_weights_folder: str = _predict(
+        DEFAULT_WEIGHTS,
+        "folder of the weights, name of published weights, which are downloaded once, or folder of the exported model",
     )
-    output_dir: str | None = _predict(None, "output folder (required)")
+    output_dir: str = _predict("predictions", "output folder")
     save: tuple[str, ...] = _predict(
         ("picture",),
         "outputs: input next to disparity, float32 arrays, 16-bit PNG (metres x 256, or millimetres), point cloud",
@@ -100,10 +102,8 @@ class PredictOptions:
     def _problems(self) -> Iterator[str]:
         if not self.inputs:
             yield "No input. Pass images, videos, folders, patterns such as 'drive/*.jpg', or camera:0."
-        if self.load_weights_folder is None:
-            yield "Pass --load_weights_folder DIR: the folder of the weights."
-        if self.output_dir is None:
-            yield "Pass --output_dir DIR: the folder for the predictions."
+        if self.engine not in LAYER_ENGINES and self.load_weights_folder == DEFAULT_WEIGHTS:
+            yield f"--engine {self.engine} runs an exported model. Pass its folder: --load_weights_folder EXPORTED."
         for name in ("height", "width"):
             size = getattr(self, name)
             if size is not None and size % 32:
@@ -141,7 +141,7 @@ def parse_predict_options(argv: Sequence[str] | None = None, description: str | 
         OptionsError: An option is unknown (the message names the nearest), or as for ``PredictOptions``.
     """
     parser = OptionParser(
-        usage="%(prog)s INPUT ... --load_weights_folder DIR --output_dir DIR [--OPTION VALUE ...]",
+        usage="%(prog)s INPUT ... [--load_weights_folder WEIGHTS] [--OPTION VALUE ...]",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

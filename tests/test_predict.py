@@ -179,6 +179,15 @@ def test_only_the_picture_is_written_by_default(run, images, tmp_path):
     assert names(tmp_path / "out") == ["2_picture.png", "predict.json"]
 
 
+def test_a_photo_alone_takes_published_weights(images, weights, tmp_path, monkeypatch, capsys):
+    """A local folder of the published name has precedence, so that nothing is downloaded."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(weights / "mono", "mono_640x192")
+    predict(parse_predict_options([str(images / "2.png")]))
+    assert names(tmp_path / "predictions") == ["2_picture.png", "predict.json"]
+    assert "Weights: mono_640x192, published; --load_weights_folder selects others" in capsys.readouterr().out
+
+
 def test_batch_size_does_not_change_results(run, images, tmp_path):
     run(images, "--save", "disp_npy", "--batch_size", 1, out="one")
     run(images, "--save", "disp_npy", "--batch_size", 3, out="three")
@@ -537,7 +546,7 @@ def test_missing_weights(run, images):
         ("a.png --engine onnx --kernels on", "--kernels on .*--engine onnx"),
         ("a.png --engine tensorrt", "invalid choice: 'tensorrt'"),
         ("", "No input"),
-        ("a.png", "--load_weights_folder DIR.*\n.*--output_dir DIR"),
+        ("a.png --engine onnx", "--engine onnx runs an exported model.*--load_weights_folder EXPORTED"),
     ],
 )
 def test_invalid_options(words, message):
