@@ -10,6 +10,7 @@ from inference import fast_network
 from inference.depth_predictor import DepthPredictor
 from inference.export.model_writers import write_paddle
 from inference.export.traced_network import CoreModel
+from layers.kernels import ops
 from networks.monodepth import Monodepth
 from serialization.weights_folder import save_weights
 
@@ -76,10 +77,19 @@ class Operators:
         raise AssertionError(f"{name} was used")
 
 
-def test_networks_are_translated_while_a_training_uses_the_operators(networks, cache, monkeypatch, tmp_path):
-    expected = DepthPredictor(networks, (64, 96))(IMAGES)
+@pytest.fixture
+def operators():
+    """Enable ``Operators``; in place, because functions that an earlier test has traced hold the list."""
+    held = ops._enabled.copy()
+    ops._enabled[:] = [Operators()]
+    yield
+    ops._enabled[:] = held
+
+
+def test_networks_are_translated_while_a_training_uses_the_operators(networks, cache, monkeypatch, tmp_path, operators):
+    with ops.disabled():
+        expected = DepthPredictor(networks, (64, 96))(IMAGES)
     monkeypatch.setattr(fast_network, "_compare", lambda *_: None)
-    monkeypatch.setattr("layers.kernels.ops._enabled", [Operators()])
     fast = predictor(networks)
     assert fast.fast_network is not None
     for one, other in zip(fast(IMAGES), expected, strict=True):
