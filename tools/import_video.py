@@ -101,8 +101,13 @@ def _parser() -> OptionParser:
         "--keep_distortion", action="store_true", help="store distorted frames and model the lens in training"
     )
     parser.add_argument(
-        "--fps", type=float, metavar="RATE", help="frames per second of image folders (default: unknown)"
+        "--fps",
+        type=float,
+        metavar="RATE",
+        help="frames per second: of image folders (default: unknown), or, if all inputs are videos, of the selected "
+        "frames (default: by parallax)",
     )
+    parser.add_argument("--stride", type=int, metavar="N", help="select every Nth frame (default: by parallax)")
     parser.add_argument(
         "--right", nargs="+", type=Path, default=[], help="right camera of each input, for rectified stereo pairs"
     )
@@ -130,8 +135,11 @@ def _checked(args: argparse.Namespace) -> tuple[list[ImportInput], ImportSetting
         raise OptionsError(f"--baseline: got {args.baseline}, expected more than 0 metres")
     if args.fps is not None and not 0 < args.fps < math.inf:
         raise OptionsError(f"--fps: got {args.fps}, expected more than 0 frames per second")
-    if args.fps is not None and not any(path.is_dir() for path in args.inputs):
-        raise OptionsError("--fps is for folders of images; videos have time stamps. Omit it")
+    if args.stride is not None and args.stride < 1:
+        raise OptionsError(f"--stride: got {args.stride}, expected at least 1")
+    all_videos = not any(path.is_dir() for path in args.inputs)
+    if args.fps is not None and args.stride is not None and all_videos:
+        raise OptionsError("--fps and --stride exclude each other for videos. Pass one of them")
     if args.camera and args.fov is not None:
         raise OptionsError("--camera and --fov exclude each other. Pass one of them")
     if args.fov is not None and not 1 < args.fov < 179:
@@ -147,7 +155,18 @@ def _checked(args: argparse.Namespace) -> tuple[list[ImportInput], ImportSetting
     size = (args.height, args.width) if args.height else None
     rights, depths = (getattr(args, name) or [None] * len(args.inputs) for name in ("right", "depth"))
     inputs = [ImportInput(*paths) for paths in zip(args.inputs, rights, depths, strict=True)]
-    return inputs, ImportSettings(args.out, size, args.camera, args.fov, args.keep_distortion, args.baseline, args.fps)
+    settings = ImportSettings(
+        out=args.out,
+        size=size,
+        camera_file=args.camera,
+        view=args.fov,
+        keep_distortion=args.keep_distortion,
+        baseline=args.baseline,
+        fps=None if all_videos else args.fps,
+        stride=args.stride,
+        selected_fps=args.fps if all_videos else None,
+    )
+    return inputs, settings
 
 
 if __name__ == "__main__":

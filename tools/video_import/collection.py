@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL.ExifTags import IFD, Base
 
 from common.errors import DataError, OptionsError
+from common.image_motion import TARGET_MOTION
 from common.images import open_image
 from common.input_files import find_images
 from datasets.camera_files import read_camera_file
 from datasets.cameras import Camera, rescale_and_validate
 from datasets.folder_dataset import stored_size
-from tools.video_import.frame_motion import TARGET_MOTION, choose_stride, select_frames
+from tools.video_import.frame_motion import Stride, choose_stride, given_stride
 from tools.video_import.sequence import PLAN, ImportPlan, import_sequence, read_record
 from tools.video_import.sources import ImageFolderSource, Source, open_source
 
@@ -37,6 +39,8 @@ class ImportSettings:
         keep_distortion: Keep the distortion in the images.
         baseline: Distance in metres between the cameras of a stereo pair.
         fps: Frames per second of folders of images; None if unknown.
+        stride: Select one of this many frames; None to choose by parallax.
+        selected_fps: Frames per second to select; None to choose by parallax.
     """
 
     out: Path
@@ -46,6 +50,8 @@ class ImportSettings:
     keep_distortion: bool = False
     baseline: float | None = None
     fps: float | None = None
+    stride: int | None = None
+    selected_fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -134,8 +140,18 @@ def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, i
         settings.keep_distortion,
         size or default_size(source.size),
         settings.baseline,
-        choose_stride(source),
+        _stride_of(settings, source, camera),
     )
+
+
+def _stride_of(settings: ImportSettings, source: Source, camera: Camera) -> Stride:
+    """Return the stride that the user chose, or else choose it by parallax."""
+    if settings.stride:
+        return given_stride(settings.stride)
+    if settings.selected_fps:
+        rate = 1 / float(np.median(np.diff(source.times)))
+        return given_stride(max(1.0, rate / settings.selected_fps))
+    return choose_stride(source, camera.K[0, 0] / camera.size[1])
 
 
 def name_of(given: ImportInput, out: Path, taken: set[str]) -> str:
@@ -165,6 +181,8 @@ def import_or_skip(plan: ImportPlan, folder: Path, on_frame: Callable[[], None])
     if record is not None:
         content = plan.as_dict()
         other = [name for name in content if content[name] != record["plan"].get(name)]
+        if not plan.stride.is_given and "stride" in other:  # it was chosen by another version, or by the user
+            other.remove("stride")
         if other:
             raise DataError(
                 f"{folder} was imported with different settings ({', '.join(other)}). Remove the folder, or choose "
@@ -182,7 +200,7 @@ def import_or_skip(plan: ImportPlan, folder: Path, on_frame: Callable[[], None])
 
 def frames_to_take(plan: ImportPlan) -> int:
     """Count the frames that the import selects."""
-    return len(select_frames(plan.left.times, plan.interval))
+    return len(plan.selected)
 
 
 def describe_plan(plan: ImportPlan) -> Iterator[str]:
@@ -198,12 +216,34 @@ def describe_plan(plan: ImportPlan) -> Iterator[str]:
     if source.rotation:
         text += f", rotated by {source.rotation} degrees to be upright"
     yield text
-    yield (
-        f"stride {stride.frames}: median motion between frames {stride.motion:.2%} of the width (KITTI: "
-        f"{TARGET_MOTION:.2%}), measured at {stride.samples[0]} positions, {stride.samples[1]} of them static"
-    )
+    yield from _describe_stride(stride)
     yield f"camera: {plan.camera.describe()}"
-    if stride.motion > 2 * TARGET_MOTION:
+
+
+def _describe_stride(stride: Stride) -> Iterator[str]:
+    """Describe how the frames are selected, with notes on what may be wrong."""
+    if stride.is_given:
+        yield f"stride {stride.sections[0][1]:g}, as given"
+        return
+    text = f"stride {stride.frames}"
+    if len(stride.sections) > 1:
+        text = "stride " + ", ".join(f"{its_stride} from frame {first}" for first, its_stride in stride.sections)
+    what = "image motion" if stride.only_turns else "parallax"
+    yield (
+        f"{text}: {what} between frames {stride.motion / TARGET_MOTION:.2f} of KITTI's, measured at "
+        f"{stride.samples[0]} positions, {stride.samples[1]} of them without"
+    )
+    if stride.wanted:
+        yield (
+            f"Note: the parallax asks for stride {stride.wanted}, but that leaves too few frames. Record a longer "
+            "video, or move faster."
+        )
+    if stride.only_turns:
+        yield (
+            "Note: no parallax found: the camera only turns, or sees a flat scene. Depth cannot be learned from "
+            "turns; move the camera."
+        )
+    elif stride.motion > 2 * TARGET_MOTION:
         yield "Note: the motion between frames is too large. Record at a higher frame rate, or move more slowly."
 
 

@@ -27,7 +27,7 @@ from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_ca
 from datasets.frame_table import FRAMES, RECORD, FrameRow, write_frame_table
 from datasets.lanczos import resize_lanczos
 from serialization.opening import read_json
-from tools.video_import.frame_motion import STATIC_MOTION, Stride, select_frames
+from tools.video_import.frame_motion import Stride, select_frames
 from tools.video_import.sources import ImageFolderSource, Source
 
 PLAN, ROWS = "import.json", "import.csv"
@@ -63,9 +63,14 @@ class ImportPlan:
     stride: Stride
 
     @property
-    def interval(self) -> float:
-        """Seconds between selected frames; the stride where times are unknown."""
-        return self.stride.frames * float(np.median(np.diff(self.left.times)))
+    def intervals(self) -> np.ndarray:
+        """Seconds from each frame to the next one to select, (N,); the stride where times are unknown."""
+        return self.stride.at_frames(len(self.left)) * float(np.median(np.diff(self.left.times)))
+
+    @property
+    def selected(self) -> dict[int, int]:
+        """The selected frames, frame number -> index in the source."""
+        return select_frames(self.left.times, self.intervals)
 
     def as_dict(self) -> dict[str, Any]:
         """Convert everything that determines the output to JSON types."""
@@ -83,7 +88,7 @@ class ImportPlan:
             "keep_distortion": self.keep_distortion,
             "size": list(self.size),
             "baseline": self.baseline,
-            "stride": self.stride.frames,
+            "stride": self.stride.frames if len(self.stride.sections) == 1 else [*map(list, self.stride.sections)],
             # None also in records of earlier versions, which did not know the option.
             "fps": self.left.fps if isinstance(self.left, ImageFolderSource) else None,
         }
@@ -108,7 +113,7 @@ def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]
     if plan.camera.has_distortion and plan.keep_distortion:
         check_keeping(plan.camera)
     camera = (undistorter.camera if undistorter else plan.camera).resized(plan.size)
-    selected = select_frames(plan.left.times, plan.interval)
+    selected = plan.selected
     try:
         rows = _begin(plan, folder)
         for _ in rows:
@@ -122,7 +127,7 @@ def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]
         kept, static = _remove_static(folder, rows)
         if len(kept) < MIN_FRAMES:
             raise DataError(
-                f"{plan.left.path}: {len(kept)} of {len(plan.left)} frames remain at an interval of {plan.interval:g}, "
+                f"{plan.left.path}: {len(kept)} of {len(plan.left)} frames remain with stride {plan.stride.frames}, "
                 f"expected at least {MIN_FRAMES}. Record a longer video."
             )
         write_camera(folder / CALIBRATION, FolderCamera(camera.K, camera.size, camera.distortion, plan.baseline))
@@ -229,7 +234,7 @@ def _store_depth(source: Path, path: Path, size: tuple[int, int], undistorter: U
 
 def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[int]]:
     """Remove the images of static frames; return the numbers of the kept and of the static frames."""
-    static = static_frames(((row.number, row.motion) for row in rows), STATIC_MOTION)
+    static = static_frames((row.number, row.motion) for row in rows)
     for number in static:
         for path in folder.glob(f"*/{number:010d}.*"):
             path.unlink()
@@ -253,9 +258,10 @@ def _record(
         "frames_per_second": 1 / float(np.median(steps)) if source.has_times else None,
         "frame_rate_varies": bool(source.has_times and np.ptp(steps) > 0.1 * np.median(steps)),
         "stride": plan.stride.frames,
-        "seconds_apart": plan.interval if source.has_times else None,
+        "seconds_apart": float(np.median(plan.intervals)) if source.has_times else None,
         "motion": float(np.median(motions)) if motions else None,
         "motion_by_stride": {str(stride): motion for stride, motion in plan.stride.by_stride.items()},
+        "sections": [*map(list, plan.stride.sections)],
         "places_measured": plan.stride.samples[0],
         "places_still": plan.stride.samples[1],
         "frames": len(kept),

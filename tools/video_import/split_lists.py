@@ -9,11 +9,11 @@ from typing import Any
 
 from common.atomic_files import atomic_file, write_json
 from common.errors import DataError
+from common.image_motion import TARGET_MOTION
 from common.text_files import list_folder
 from datasets.frame_table import FRAMES, kept_numbers
 from datasets.splits import SplitLine
 from serialization.opening import read_json
-from tools.video_import.frame_motion import TARGET_MOTION
 from tools.video_import.sequence import read_record
 
 MANIFEST = "manifest.json"
