@@ -1,8 +1,9 @@
 """Image motion and static frames: one measure for video imports, dataset checks and generated splits.
 
-Motion is the upper quartile of the optical flow over the cells of an image, as a fraction of the image width, and a cell
-has the median flow of its corners. So smooth sky and road, where the flow is unknown, do not count, and a bonnet or a far
-horizon, which do not move, may fill most of the other cells. Vehicles that pass a static camera may fill a quarter.
+Motion is the upper quartile of the optical flow over the cells of an image, as a fraction of the image width, and a
+cell has the median flow of its corners. So smooth sky and road, where the flow is unknown, do not count, and a bonnet
+or a far horizon, which do not move, may fill most of the other cells. Vehicles that pass a static camera may fill a
+quarter.
 
 ``common.parallax`` measures how far the camera moves.
 """
@@ -19,14 +20,15 @@ RETURN_ERROR = 0.5  # pixels; a corner that is tracked forwards and back returns
 # Median flow on KITTI, the method's own dataset, as a share of the width: 297 pairs of successive frames of a drive
 # through a residential street at 10 frames/s, left camera. The quartiles are 0.0145 and 0.0207.
 TARGET_MOTION = 0.0181
-# Fraction of the width per frame. On KITTI (10 Hz), it is reached at about 0.6 m/s. A dash camera on a motorway, with much
-# sky and smooth road, has 0.0044 or more at 25 frames/s, a static camera with strong noise (sigma 4 of 255) 0.0028.
+# Fraction of the width per frame. On KITTI (10 Hz), it is reached at about 0.6 m/s. A dash camera on a motorway, with
+# much sky and smooth road, has 0.0044 or more at 25 frames/s, a static camera with strong noise (sigma 4 of 255)
+# 0.0028.
 STATIC_MOTION = 0.0035
 
 
 def small_grey(pixels: np.ndarray, width: int = MEASURED_WIDTH) -> np.ndarray:
-    """Convert an RGB image to grey, uint8 (h, width), and downscale it to ``width``; never upscale it."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    """Convert an RGB or grey image to grey, uint8 (h, width), and downscale it to ``width``; never upscale it."""
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     scale = min(1.0, width / grey.shape[1])
     size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)

@@ -1,25 +1,28 @@
 """Parallax between two frames: how far the camera moves, compared with its distance from the nearest surfaces.
 
-Depth is learned from parallax, so frames should be as far apart as KITTI's, in this sense: KITTI's camera is 1.65 m above
-the road and moves 1.1 m per frame, two thirds of its clearance. The clearance of a camera that moves along a line is the
-distance of the nearest surface from this line: the road, a wall, trees, the floor.
+Depth is learned from parallax, so frames should be as far apart as KITTI's, in this sense: KITTI's camera is 1.65 m
+above the road and moves 1.1 m per frame, two thirds of its clearance. The clearance of a camera that moves along a
+line is the distance of the nearest surface from this line: the road, a wall, trees, the floor.
 
-The measure rests on one identity. Let a be the angle between a ray and the direction of travel. When the camera moves by
-t, a static point at distance X from the line of travel goes from angle a to angle b with cot a - cot b = t / X. In
-coordinates (direction around the line of travel, cot a), each surface along the road is therefore shifted by a constant,
-whatever its distance ahead, the field of view, and the part of the image that shows it. So the measure
+The measure rests on one identity. Let a be the angle between a ray and the direction of travel. When the camera moves
+by t, a static point at distance X from the line of travel goes from angle a to angle b with cot a - cot b = t / X. In
+coordinates (direction around the line of travel, cot a), each surface along the road is therefore shifted by a
+constant, whatever its distance ahead, the field of view, and the part of the image that shows it. So the measure
 
-1. tracks corners and fits an essential matrix, which gives rotation and direction of travel. Rotation by turns and shakes
-   is undone; other vehicles and wrong tracks are outliers.
-2. resamples both frames to these coordinates and searches for the shift of each of 64 cells by cross-correlation. Unlike
-   single corners, a whole cell of asphalt with a lane marking can be matched.
+1. tracks corners and fits an essential matrix, which gives rotation and direction of travel. Rotation by turns and
+   shakes is undone; other vehicles and wrong tracks are outliers.
+2. resamples both frames to these coordinates and searches for the shift of each of 64 cells by cross-correlation.
+   Unlike single corners, a whole cell of asphalt with a lane marking can be matched.
 3. takes the largest shift that two cells agree on: the nearest surface. The sky, the horizon, a bonnet, drops on the
-   windscreen and vehicles ahead have smaller shifts or none, and however much of the image they fill, do not change the
-   result. Cells without texture, with ambiguous matches (along a lane marking or guard rail) or with noise do not count.
+   windscreen and vehicles ahead have smaller shifts or none, and however much of the image they fill, do not change
+   the result. Cells without texture, with ambiguous matches (along a lane marking or guard rail) or with noise do not
+   count.
 
 A camera that looks across its direction of travel, out of a train for example, sees no line of travel. All it sees is
 shifted alike, and the median shift counts.
 """
+
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -49,9 +52,9 @@ def measure_parallax(before: np.ndarray, after: np.ndarray, focal: float = KITTI
         focal: Focal length as a share of the width. The result is proportional to it.
 
     Returns:
-        The parallax in units of image motion (a share of the width): ``TARGET_MOTION`` where the camera moves two thirds
-        of its clearance, as KITTI's at 1.1 m per frame, and proportionally more or less; 0 where nothing can be matched,
-        and where the camera only turns or sees a single plane. Saturates at about three times the target.
+        The parallax in units of image motion (a share of the width): ``TARGET_MOTION`` where the camera moves two
+        thirds of its clearance, as KITTI's at 1.1 m per frame, and proportionally more or less; 0 where nothing can be
+        matched, and where the camera only turns or sees a single plane. Saturates at about three times the target.
     """
     height, width = before.shape
     pixels = focal * width
@@ -65,7 +68,7 @@ def measure_parallax(before: np.ndarray, after: np.ndarray, focal: float = KITTI
     if travel[2] < 0:  # backwards: the same as forwards in reverse order
         before, after, R, travel = after, before, R.T, -R @ travel
     shifts = np.sort(_cell_shifts(before, after, R, travel, pixels))[::-1]
-    agreed = (large for large, small in zip(shifts, shifts[1:], strict=False) if small >= AGREEMENT * large)
+    agreed = (large for large, small in pairwise(shifts) if small >= AGREEMENT * large)
     return TARGET_MOTION / KITTI_SHIFT * max(0.0, float(next(agreed, 0.0)))
 
 
@@ -110,9 +113,7 @@ def _sideways_motion(first: np.ndarray, second: np.ndarray, R: np.ndarray, focal
     return focal * float(np.median(np.hypot(*moved.T)))
 
 
-def _cell_shifts(
-    before: np.ndarray, after: np.ndarray, R: np.ndarray, travel: np.ndarray, pixels: float
-) -> np.ndarray:
+def _cell_shifts(before: np.ndarray, after: np.ndarray, R: np.ndarray, travel: np.ndarray, pixels: float) -> np.ndarray:
     """Find the shift t / X of each cell of sectors and rings; cells that cannot be matched are omitted."""
     cot = np.arange(RINGS[0][0], RINGS[-1][1] + LARGEST_SHIFT, STEP)
     angles = (np.arange(SECTORS * ROWS) + 0.5) * 2 * np.pi / (SECTORS * ROWS)

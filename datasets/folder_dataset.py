@@ -2,6 +2,8 @@
 
 SEQUENCE/left/FRAME.jpg, right/FRAME.jpg     frames, ten digits; right/ only for stereo pairs
 SEQUENCE/calib.txt                           camera, see ``write_camera``
+SEQUENCE/mask.png                            optional, of any size: black on pixels that are ignored in training, such
+                                             as the car's own bonnet
 SEQUENCE/frames.csv                          frame table with optional speeds, see ``datasets.frame_table``
 SEQUENCE/depth/FRAME.png                     optional ground truth of the left camera, of any size, see
                                              ``datasets.depth_maps``
@@ -9,6 +11,7 @@ splits/folder/{train,val,test}_files.txt     split; its lines begin with SEQUENC
 """
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import DataError
+from common.images import load_image
 from datasets.cameras import checked_intrinsics, checked_size
 from datasets.depth_maps import read_depth_map
 from datasets.frame_table import FRAMES, Speeds, displacement, read_speeds, read_times
@@ -23,9 +27,11 @@ from datasets.frame_times import FrameTimes
 from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
+from datasets.transforms import ExtraMap
 
 CALIBRATION = "calib.txt"
 ENTRIES = {"S": 2, "K": 9, "D": 9}  # entry of the calibration file -> number of values
+MASK, OVERLAYS = "mask.png", "overlays"
 FOLDERS = {"l": "left", "r": "right"}
 
 
@@ -99,6 +105,7 @@ class FolderDataset(MonoDataset):
             raise DataError("--kitti_mean_intrinsics is for KITTI only. Omit it: --dataset folder has its own.")
         self._cameras: dict[str, FolderCamera] = {}
         self._speeds: dict[str, Speeds] = {}
+        self._masks: dict[str, np.ndarray] = {}
 
     def camera(self, folder: str) -> FolderCamera:
         """Return the camera of a sequence; each process reads a calibration file once."""
@@ -125,6 +132,26 @@ class FolderDataset(MonoDataset):
         folders = {file.parent.name for file in Path(self.data_path).glob(f"*/{CALIBRATION}")}
         folders |= {line.folder for line in self.lines}  # absolute ones may be elsewhere
         return any(self.camera(folder).distortion.any() for folder in folders)
+
+    @cached_property
+    def EXTRA_MAPS(self) -> Mapping[str, int]:
+        """The map "overlays", 1 on masked pixels and 0 on others; none if no sequence of the split has a mask."""
+        folders = {line.folder for line in self.lines}
+        return {OVERLAYS: 1} if any(os.path.isfile(self._path(folder, MASK)) for folder in folders) else {}
+
+    def extra_maps(self, line: SplitLine) -> Mapping[str, ExtraMap]:
+        """Return the mask of the sequence; each process reads it once.
+
+        Raises:
+            DataError: The mask is not an image.
+        """
+        if line.folder not in self._masks:
+            path = self._path(line.folder, MASK)
+            is_masked = os.path.isfile(path)
+            self._masks[line.folder] = (
+                np.asarray(load_image(path).convert("L")) < 128 if is_masked else np.zeros((1, 1), bool)
+            )
+        return {OVERLAYS: ExtraMap(self._masks[line.folder])}
 
     def baseline(self, line: SplitLine) -> float:
         """Return the baseline of the sequence in scene units.

@@ -11,7 +11,7 @@ from layers.loss_term import TermResult, mean_over_scales
 from layers.photometric import photometric_error
 from layers.view_synthesis import FrameId, Frames, View, resize_bilinear
 
-IGNORED_MAPS = ("map/mask_dir",)  # 1 where pixels do not count
+IGNORED_MAPS = ("map/mask_dir", "map/overlays")  # 1 where pixels do not count
 TIE_BREAKING_NOISE = 1e-5
 
 
@@ -77,7 +77,7 @@ class ReprojectionLoss(nn.Layer):
             valid = self._valid(batch, view)
             losses[view.scale] = self._combine(errors, identity, valid)
             if view is views[0]:
-                shares, auto_mask = self._statistics(errors, identity)
+                shares, auto_mask = self._statistics(errors, identity, valid)
                 if valid is not None:
                     shares["valid"] = valid.mean()
         loss, by_scale = mean_over_scales(losses)
@@ -132,9 +132,9 @@ class ReprojectionLoss(nn.Layer):
 
     @paddle.no_grad()
     def _statistics(
-        self, errors: Mapping[FrameId, Tensor], identity: Mapping | None
+        self, errors: Mapping[FrameId, Tensor], identity: Mapping | None, valid: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the shares of pixels that are kept and that each source explains best, and the auto-mask."""
+        """Return the shares of valid pixels that are kept and that each source explains best, and the auto-mask."""
         shares, masks = {}, []
         for group in self.groups:
             best = minimum([errors[f] for f in group])
@@ -142,14 +142,15 @@ class ReprojectionLoss(nn.Layer):
                 kept = paddle.ones_like(best)
             else:
                 kept = (self._reduce([errors[f] for f in group]) < identity[group]).astype(best.dtype)
+            kept = kept if valid is None else kept * valid
             masks.append(kept)
             unclaimed = kept
             for f in group:  # where sources tie, as they do beyond the border, the first one counts
                 wins = unclaimed * (errors[f] <= best).astype(best.dtype)
-                shares[f"source/{f}"] = wins.mean()
+                shares[f"source/{f}"] = _mean(wins, valid)
                 unclaimed = unclaimed - wins
         auto_mask = sum(masks) / len(masks)
-        return {"auto_mask": auto_mask.mean(), **shares}, auto_mask
+        return {"auto_mask": _mean(auto_mask, valid), **shares}, auto_mask
 
 
 class MaskPriorLoss(nn.Layer):
@@ -162,6 +163,11 @@ class MaskPriorLoss(nn.Layer):
             mask = resize_bilinear(outputs[f"predictive_mask/{view.scale}"], *view.frames.target.size)
             losses[view.scale] = F.binary_cross_entropy(mask, paddle.ones_like(mask))
         return TermResult(*mean_over_scales(losses), {})
+
+
+def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    """Average (B, 1, H, W), 0 on pixels that do not count, over those that do."""
+    return values.mean() if valid is None else values.sum() / valid.sum().clip(min=1.0)
 
 
 def minimum(errors: Sequence[Tensor]) -> Tensor:

@@ -107,6 +107,12 @@ def _parser() -> OptionParser:
         help="frames per second: of image folders (default: unknown), or, if all inputs are videos, of the selected "
         "frames (default: by parallax)",
     )
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="image of the frames' size, black on pixels to ignore, such as a bonnet (default: found automatically)",
+    )
     parser.add_argument("--stride", type=int, metavar="N", help="select every Nth frame (default: by parallax)")
     parser.add_argument(
         "--right", nargs="+", type=Path, default=[], help="right camera of each input, for rectified stereo pairs"
@@ -163,6 +169,7 @@ def _checked(args: argparse.Namespace) -> tuple[list[ImportInput], ImportSetting
         keep_distortion=args.keep_distortion,
         baseline=args.baseline,
         fps=None if all_videos else args.fps,
+        mask_file=args.mask,
         stride=args.stride,
         selected_fps=args.fps if all_videos else None,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL.ExifTags import IFD, Base
 
-from common.errors import DataError, OptionsError
+from common.errors import DataError, OptionsError, printable
 from common.image_motion import TARGET_MOTION
 from common.images import open_image
 from common.input_files import find_images
@@ -19,7 +19,8 @@ from datasets.camera_files import read_camera_file
 from datasets.cameras import Camera, rescale_and_validate
 from datasets.folder_dataset import stored_size
 from tools.video_import.frame_motion import Stride, choose_stride, given_stride
-from tools.video_import.sequence import PLAN, ImportPlan, import_sequence, read_record
+from tools.video_import.overlays import cropped, cut_reduced, find_bars, find_overlays, read_mask, sample_frames
+from tools.video_import.sequence import MASK_PICTURE, PLAN, ImportPlan, import_sequence, read_record
 from tools.video_import.sources import ImageFolderSource, Source, open_source
 
 USUAL_PIXELS = 640 * 192  # the usual area of the networks' input, kept for other aspect ratios
@@ -39,6 +40,7 @@ class ImportSettings:
         keep_distortion: Keep the distortion in the images.
         baseline: Distance in metres between the cameras of a stereo pair.
         fps: Frames per second of folders of images; None if unknown.
+        mask_file: Image that is black on the pixels to ignore; None to find overlays.
         stride: Select one of this many frames; None to choose by parallax.
         selected_fps: Frames per second to select; None to choose by parallax.
     """
@@ -50,6 +52,7 @@ class ImportSettings:
     keep_distortion: bool = False
     baseline: float | None = None
     fps: float | None = None
+    mask_file: Path | None = None
     stride: int | None = None
     selected_fps: float | None = None
 
@@ -127,6 +130,16 @@ def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, i
     if depths and len(depths) != len(source):
         raise DataError(f"{given.depth} has {len(depths)} depth maps, but {given.left} has {len(source)} frames.")
     camera = choose_camera(settings, source)
+    frames = sample_frames(source)
+    ignored = read_mask(settings.mask_file, source.size) if settings.mask_file else None
+    if box := find_bars(frames, source.size):
+        camera = cropped(camera, box)
+        ignored = None if ignored is None else box.cut(ignored)
+        frames = [cut_reduced(frame, box, source.size) for frame in frames]
+        for cropped_source in filter(None, (source, right)):
+            cropped_source.crop(box)
+    if ignored is None:
+        ignored = find_overlays(frames)
     if right and camera.has_distortion:
         raise DataError(
             f"The camera {camera.origin} has distortion, but stereo pairs must be rectified. Rectify the images, and "
@@ -141,6 +154,8 @@ def plan_import(settings: ImportSettings, given: ImportInput, size: tuple[int, i
         size or default_size(source.size),
         settings.baseline,
         _stride_of(settings, source, camera),
+        ignored,
+        settings.mask_file,
     )
 
 
@@ -213,10 +228,17 @@ def describe_plan(plan: ImportPlan) -> Iterator[str]:
     if source.stated_rate:
         text += " (no reliable time stamps: decoded in order, timed by the stated "
         text += f"{source.stated_rate:g} frames per second)"
+    if source.box:
+        text += f", inside letterbox bars that are cropped (from x {source.box.left}, y {source.box.top})"
     if source.rotation:
         text += f", rotated by {source.rotation} degrees to be upright"
     yield text
     yield from _describe_stride(stride)
+    if plan.ignored is not None:
+        origin = (
+            f"by '{printable(plan.mask_file)}'" if plan.mask_file else "fixed to the image, such as a bonnet or text"
+        )
+        yield f"mask: {plan.ignored.mean():.1%} of the pixels, {origin}; see {MASK_PICTURE} in the sequence's folder"
     yield f"camera: {plan.camera.describe()}"
 
 

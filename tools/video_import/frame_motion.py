@@ -21,8 +21,8 @@ ENOUGH = 1.4  # times the target: larger strides are not measured, as they only 
 LARGEST_FLOW = 0.1  # share of the width; turned this far, frames no longer overlap enough to be compared
 CLOSE = 3.0  # times the target: image motion up to which nearly all corners can be tracked
 MIN_PARALLAX = 0.25  # of the moving positions; with fewer, the source has none that could decide
-# Percentile over positions. Where the road is smooth or hidden, the nearest surface is missed and parallax seems smaller;
-# it seldom seems larger.
+# Percentile over positions. Where the road is smooth or hidden, the nearest surface is missed and parallax seems
+# smaller; it seldom seems larger.
 PERCENTILE = 75
 WINDOW = 9  # positions that determine the stride in their middle
 LEAST_CHANGE = 1.5  # ratio of the strides of two sections, at least

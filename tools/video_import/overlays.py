@@ -4,7 +4,8 @@ Such pixels contradict the motion of the scene. The loss would explain them as i
 surroundings with them.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -13,34 +14,22 @@ import numpy as np
 from common.errors import DataError, UserError
 from common.image_motion import STATIC_MOTION, measure_motion, small_grey
 from common.images import load_image
-from tools.video_import.sources import Source
+from datasets.cameras import Camera
+from tools.video_import.sources import Box, Source
 
 WIDTH = 640  # pixels; images are reduced to this width
 SAMPLES, MIN_SAMPLES = 48, 12  # frames, spread over the source
+SEEK_DISTANCE = 60  # frames; beyond it, seeking is faster than decoding
 BAR_LEVEL, BAR_RANGE = 40, 12  # grey levels: brightness of bars at most, and their range over pixels and frames
 BAR_EDGE = 10  # grey levels by which the image next to a bar is brighter
 BAR_SHARES = 0.01, 0.4  # of the image's side
 LEAST_GRADIENT = 6.0  # grey levels per pixel; texture that can be recognised above the noise
 # Pixels. Where a scene moves, its edges move by more, even if the camera keeps its lane or looks at the horizon.
 LARGEST_SHAKE = 0.25
+STEADY = 85  # percentile over frames of the deviation
 GAP = 0.015  # of the width; overlay texture that is this close belongs together, as letters do
 LEAST_AREA = 0.0005  # of the image; smaller spots are no overlays
 LARGEST_SHARE = 0.7  # of the image; beyond that, the camera did not move
-
-
-@dataclass(frozen=True)
-class Box:
-    """The part of an image inside its bars, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.height, self.width
 
 
 def sample_frames(source: Source) -> list[np.ndarray]:
@@ -48,7 +37,9 @@ def sample_frames(source: Source) -> list[np.ndarray]:
     count = min(SAMPLES, len(source))
     indices = np.unique(np.linspace(0, len(source) - 1, count).round().astype(int)).tolist()
     frames: list[np.ndarray] = []
-    for frame in source.read(indices, WIDTH):
+    # In a long video, seeking is faster than decoding all frames.
+    requests = [indices] if len(source) < SEEK_DISTANCE * count else [[index] for index in indices]
+    for frame in chain.from_iterable(source.read(request, WIDTH) for request in requests):
         if not frames or measure_motion(frames[-1], frame.pixels) > STATIC_MOTION:
             frames.append(frame.pixels)
     return frames if len(frames) >= MIN_SAMPLES else []
@@ -85,13 +76,27 @@ def find_bars(frames: list[np.ndarray], size: tuple[int, int]) -> Box | None:
     return Box(top, left, size[0] - top - bottom, size[1] - left - right)
 
 
+def cropped(camera: Camera, box: Box) -> Camera:
+    """Return the camera of images that are cropped to a box."""
+    K = camera.K.copy()
+    K[:2, 2] -= box.left, box.top
+    return replace(camera, K=K, size=(box.height, box.width))
+
+
+def cut_reduced(frame: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
+    """Cut a box, in pixels of full images of ``size``, out of a reduced frame."""
+    scale = frame.shape[1] / size[1]
+    top, left = (int(np.ceil(edge * scale)) for edge in (box.top, box.left))
+    return Box(top, left, int(box.height * scale), int(box.width * scale)).cut(frame)
+
+
 def find_overlays(frames: list[np.ndarray]) -> np.ndarray | None:
     """Find texture that never moves, by its variance over time.
 
     If a texture with gradient g moves by d, its brightness changes by g d. The deviation over time divided by the
     gradient therefore tells how far an edge moves, in pixels: not at all for an overlay. The smooth sky has a small
-    deviation as well, but no gradient, and does not count. The median over frames and the median deviation from it
-    tolerate overlays that change in less than half of the frames.
+    deviation as well, but no gradient, and does not count. At a horizon it has one, but there, land appears in more than
+    a few frames. Digits that change often do not count by themselves, but are between others that do.
 
     Args:
         frames: Of ``sample_frames``.
@@ -103,9 +108,9 @@ def find_overlays(frames: list[np.ndarray]) -> np.ndarray | None:
         return None
     stack = np.stack(frames)
     median = np.median(stack, axis=0).astype(np.float32)
-    deviation = 1.4826 * np.median(abs(stack - median), axis=0)
+    deviation = np.percentile(abs(stack - median), STEADY, axis=0)
     gradient = np.hypot(*(cv2.Sobel(median, cv2.CV_32F, *axes) / 8 for axes in ((1, 0), (0, 1))))
-    is_fixed = (gradient > LEAST_GRADIENT) & (cv2.dilate(deviation, np.ones((3, 3))) < LARGEST_SHAKE * gradient)
+    is_fixed = (gradient > LEAST_GRADIENT) & (deviation < LARGEST_SHAKE * gradient)
     return _joined(is_fixed)
 
 

@@ -1,6 +1,7 @@
 """Import one source as a sequence of the dataset: the selected frames at one size, their camera, and a record.
 
 SEQUENCE/left/, right/, depth/, calib.txt  as ``datasets.folder_dataset`` reads them
+SEQUENCE/mask.png, mask_picture.png        overlays, if there are any: black; red on one of the frames
 SEQUENCE/frames.csv                        each selected frame, in the format of ``datasets.frame_table``
 SEQUENCE/sequence.json                     the record; written last, it marks a complete sequence
 SEQUENCE/import.json, import.csv           of an incomplete sequence: its plan, and the frames written so far
@@ -15,15 +16,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from common.atomic_files import write_json
 from common.errors import DataError, UserError
 from common.image_motion import measure_motion, small_grey, static_frames
+from common.images import read_image
 from datasets.cameras import Camera, Undistorter, check_keeping
 from datasets.depth_maps import encode_depth_png, read_depth_map
-from datasets.folder_dataset import CALIBRATION, FOLDERS, FolderCamera, write_camera
+from datasets.folder_dataset import CALIBRATION, FOLDERS, MASK, FolderCamera, write_camera
 from datasets.frame_table import FRAMES, RECORD, FrameRow, write_frame_table
 from datasets.lanczos import resize_lanczos
 from serialization.opening import read_json
@@ -34,6 +37,8 @@ PLAN, ROWS = "import.json", "import.csv"
 # Entries of the record and of the plan in it that further imports read, and their types.
 _ENTRIES = {"frames": int, "frames_still": int, "frames_not_decoded": int, "breaks": int, "field_of_view": list}
 _PLAN_ENTRIES = {"source": list, "size": list}
+MASK_PICTURE = "mask_picture.png"
+MASK_COLOUR = (127, 0, 0)  # added to half of the picture
 JPEG_QUALITY = 95
 MIN_FRAMES = 9  # per sequence, to split it into train, val and test
 
@@ -51,6 +56,8 @@ class ImportPlan:
         size: (height, width) of the stored frames.
         baseline: Distance in metres between the cameras of a pair.
         stride: Stride between selected frames.
+        ignored: bool, at the size of the source's frames or smaller, True on overlays; None without.
+        mask_file: The user's mask; None if ``ignored`` was detected.
     """
 
     left: Source
@@ -61,6 +68,8 @@ class ImportPlan:
     size: tuple[int, int]
     baseline: float | None
     stride: Stride
+    ignored: np.ndarray | None = None
+    mask_file: Path | None = None
 
     @property
     def intervals(self) -> np.ndarray:
@@ -88,6 +97,7 @@ class ImportPlan:
             "keep_distortion": self.keep_distortion,
             "size": list(self.size),
             "baseline": self.baseline,
+            "mask": self.mask_file and str(self.mask_file.resolve()),
             "stride": self.stride.frames if len(self.stride.sections) == 1 else [*map(list, self.stride.sections)],
             # None also in records of earlier versions, which did not know the option.
             "fps": self.left.fps if isinstance(self.left, ImageFolderSource) else None,
@@ -130,9 +140,10 @@ def import_sequence(plan: ImportPlan, folder: Path, on_frame: Callable[[], None]
                 f"{plan.left.path}: {len(kept)} of {len(plan.left)} frames remain with stride {plan.stride.frames}, "
                 f"expected at least {MIN_FRAMES}. Record a longer video."
             )
+        share = _write_mask(plan, folder, undistorter)
         write_camera(folder / CALIBRATION, FolderCamera(camera.K, camera.size, camera.distortion, plan.baseline))
         write_frame_table(folder / FRAMES, rows, kept)
-        record = _record(plan, camera, selected, rows, kept, static)
+        record = {**_record(plan, camera, selected, rows, kept, static), "masked_share": share}
         write_json(folder / RECORD, record)
         for name in (PLAN, ROWS):
             (folder / name).unlink(missing_ok=True)
@@ -208,7 +219,7 @@ def _write_frames(
                     raise DataError(f"{plan.right.path} has no frame {frame.index}, but {plan.left.path} has.")
                 _store(plan, folder / FOLDERS["r"] / f"{name}.jpg", right.pixels, undistorter)
             if plan.depths:
-                _store_depth(plan.depths[frame.index], folder / "depth" / f"{name}.png", plan.left.size, undistorter)
+                _store_depth(plan.depths[frame.index], folder / "depth" / f"{name}.png", plan.left, undistorter)
             follows = before is not None and before[0] == number - 1
             motion = measure_motion(before[1], grey) if follows else None
             seconds = float(plan.left.times[frame.index]) if plan.left.has_times else None
@@ -222,14 +233,33 @@ def _store(plan: ImportPlan, path: Path, pixels: np.ndarray, undistorter: Undist
     Image.fromarray(resized).save(path, quality=JPEG_QUALITY, subsampling=0)
 
 
-def _store_depth(source: Path, path: Path, size: tuple[int, int], undistorter: Undistorter | None) -> None:
-    if undistorter is None:
-        shutil.copyfile(source, path)
+def _write_mask(plan: ImportPlan, folder: Path, undistorter: Undistorter | None) -> float:
+    """Write the mask of the stored frames and a picture of it; return the share of the pixels that are ignored."""
+    if plan.ignored is None:
+        return 0.0
+    height, width = plan.left.size
+    ignored = cv2.resize(plan.ignored.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    ignored = undistorter.image(ignored[..., None].repeat(3, axis=2))[..., 0] if undistorter else ignored
+    # A stored pixel that covers any part of an overlay is ignored.
+    ignored = cv2.resize(ignored, plan.size[::-1], interpolation=cv2.INTER_AREA) > 0
+    Image.fromarray(np.where(ignored, 0, 255).astype(np.uint8)).save(folder / MASK)
+    middle = sorted((folder / FOLDERS["l"]).glob("*.jpg"))
+    pixels = read_image(middle[len(middle) // 2])
+    pixels[ignored] = pixels[ignored] // 2 + np.array(MASK_COLOUR, np.uint8)
+    Image.fromarray(pixels).save(folder / MASK_PICTURE)
+    return float(ignored.mean())
+
+
+def _store_depth(path: Path, out: Path, source: Source, undistorter: Undistorter | None) -> None:
+    if undistorter is None and source.box is None:
+        shutil.copyfile(path, out)
         return
-    depth = read_depth_map(source)
-    if depth is None or depth.shape != size:
-        raise DataError(f"--depth {source}: expected a 16-bit grey PNG at the frames' size, {size[1]}x{size[0]}.")
-    path.write_bytes(encode_depth_png(undistorter.depth(depth)))
+    depth = read_depth_map(path)
+    depth = source.box.cut(depth) if depth is not None and source.box else depth
+    if depth is None or depth.shape != source.size:
+        height, width = source.size
+        raise DataError(f"--depth {path}: expected a 16-bit grey PNG at the frames' size, {width}x{height}.")
+    out.write_bytes(encode_depth_png(undistorter.depth(depth) if undistorter else depth))
 
 
 def _remove_static(folder: Path, rows: list[FrameRow]) -> tuple[set[int], set[int]]:

@@ -26,6 +26,19 @@ class SourceFrame(NamedTuple):
     pixels: np.ndarray
 
 
+class Box(NamedTuple):
+    """A part of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def cut(self, pixels: np.ndarray) -> np.ndarray:
+        """Cut this part out of an image (H, W, ...)."""
+        return np.ascontiguousarray(pixels[self.top : self.top + self.height, self.left : self.left + self.width])
+
+
 class Source:
     """Frames in chronological order.
 
@@ -37,6 +50,7 @@ class Source:
         rotation: Counterclockwise rotation in degrees that makes the frames upright.
         pixel_aspect: Width of a pixel divided by its height.
         stated_rate: Frames per second that the times are computed from; None if the frames have time stamps.
+        box: The part of the frames that is read, inside letterbox bars; None for all. ``size`` is its size.
     """
 
     path: Path
@@ -46,6 +60,16 @@ class Source:
     rotation = 0
     pixel_aspect = 1.0
     stated_rate: float | None = None
+    box: Box | None = None
+
+    def crop(self, box: Box) -> None:
+        """Read only this part of the frames from now on."""
+        self.box, self.size = box, (box.height, box.width)
+
+    def _finished(self, pixels: np.ndarray, grey_width: int | None) -> np.ndarray:
+        """Crop a frame, and convert it to grey if requested."""
+        pixels = self.box.cut(pixels) if self.box else pixels
+        return pixels if grey_width is None else small_grey(pixels, grey_width)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -95,7 +119,7 @@ class ImageFolderSource(Source):
         self.has_times = fps is not None
         self.images = find_images([str(path)], lambda note: print(f"  {note}"))
         self.times = np.arange(len(self.images)) / (fps or 1.0)
-        self.size = read_image(self.images[0]).shape[:2]
+        self.size = self._full_size = read_image(self.images[0]).shape[:2]
 
     def keep_common_size(self) -> list[tuple[Path, tuple[int, int]]]:
         """Keep only the images of the most common size, and return the others with their sizes (height, width).
@@ -114,7 +138,7 @@ class ImageFolderSource(Source):
             )
         others = [(image, its) for image, its in zip(self.images, sizes, strict=True) if its != size]
         self.images = [image for image, its in zip(self.images, sizes, strict=True) if its == size]
-        self.times, self.size = self.times[: len(self.images)], size
+        self.times, self.size, self._full_size = self.times[: len(self.images)], size, size
         return others
 
     @property
@@ -131,12 +155,12 @@ class ImageFolderSource(Source):
         """
         for index in indices:
             pixels = read_image(self.images[index])
-            if pixels.shape[:2] != self.size:
+            if pixels.shape[:2] != self._full_size:
                 raise DataError(
                     f"{self.images[index]} is {pixels.shape[1]}x{pixels.shape[0]}, but earlier images are "
-                    f"{self.size[1]}x{self.size[0]}. Put the images of each size into a separate folder."
+                    f"{self._full_size[1]}x{self._full_size[0]}. Put the images of each size into a separate folder."
                 )
-            yield SourceFrame(index, pixels if grey_width is None else small_grey(pixels, grey_width))
+            yield SourceFrame(index, self._finished(pixels, grey_width))
 
 
 class VideoSource(Source):
@@ -232,14 +256,15 @@ class VideoSource(Source):
 
     def _upright(self, frame: av.VideoFrame, grey_width: int | None) -> np.ndarray:
         self.rotation = 90 * turns(frame)
-        if grey_width is None:
+        if grey_width is None or self.box:
             pixels = frame.to_ndarray(format="rgb24")
         else:
             across = frame.width if self.rotation % 180 == 0 else frame.height
             scale = min(1.0, grey_width / across)
             small = frame.reformat(max(1, round(frame.width * scale)), max(1, round(frame.height * scale)), "gray")
             pixels = small.to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, self.rotation // 90))
+        pixels = np.ascontiguousarray(np.rot90(pixels, self.rotation // 90))
+        return self._finished(pixels, grey_width) if self.box else pixels
 
 
 def _stamp(packet: av.Packet) -> int | None:
