@@ -20,6 +20,7 @@ SAMPLE_DISTANCE = 8  # frames between positions, at least
 ENOUGH = 1.4  # times the target: larger strides are not measured, as they only increase the motion
 LARGEST_FLOW = 0.1  # share of the width; turned this far, frames no longer overlap enough to be compared
 CLOSE = 3.0  # times the target: image motion up to which nearly all corners can be tracked
+WAITING = 0.1  # of the motion at twice the stride or more
 MIN_PARALLAX = 0.25  # of the moving positions; with fewer, the source has none that could decide
 # Percentile over positions. Where the road is smooth or hidden, the nearest surface is missed and parallax seems
 # smaller; it seldom seems larger.
@@ -75,6 +76,13 @@ class _Position:
         close = [stride for stride, flow in self.flow.items() if flow < CLOSE * TARGET_MOTION]
         return max((self.parallax[stride] for stride in close or self.parallax), default=0.0) > STATIC_MOTION
 
+    @property
+    def waits(self) -> bool:
+        """Whether the camera starts to move only later: motion grows much faster than the stride."""
+        moves = next((stride for stride, flow in self.flow.items() if flow > TARGET_MOTION / 2), None)
+        before = [flow for stride, flow in self.flow.items() if moves and stride <= moves / 2]
+        return bool(before) and before[-1] < WAITING * self.flow[moves]
+
 
 def given_stride(frames: float) -> Stride:
     """Return the stride that the user chose; a frame rate may ask for a fraction of a frame."""
@@ -95,7 +103,7 @@ def choose_stride(source: Source, focal: float = KITTI_FOCAL) -> Stride:
     positions = [place for sample in samples if (place := _measure_from(source, sample, focal)).flow]
     if not positions:
         raise DataError(f"{source.path} cannot be decoded at any of {len(samples)} positions.")
-    moving = [place for place in positions if max(place.flow.values()) > STATIC_MOTION]
+    moving = [place for place in positions if max(place.flow.values()) > STATIC_MOTION and not place.waits]
     if not moving:
         raise DataError(
             f"{source.path} is static throughout: motion is below {STATIC_MOTION:.2%} of the width even between "
@@ -105,30 +113,15 @@ def choose_stride(source: Source, focal: float = KITTI_FOCAL) -> Stride:
     only_turns = len(rows) < MIN_PARALLAX * len(moving)
     if only_turns:
         rows = [(place.frame, place.flow) for place in moving]
-    rows = _without_stops(rows, source)
     chosen, by_stride = _nearest_stride([row for _, row in rows])
+    if chosen is None:
+        raise DataError(f"{source.path} is damaged: most frames cannot be decoded. Copy it again.")
     sections, wanted = _fitted(_sections(rows), len(source))
     if len(sections) > 1 or wanted:
         chosen = int(np.median(Stride(1, 0.0, {}, (0, 0), sections).at_frames(len(source))))
     motion = by_stride.get(chosen, float(np.interp(chosen, list(by_stride), list(by_stride.values()))))
     counts = len(positions), len(positions) - len(rows)
     return Stride(chosen, motion, by_stride, counts, sections, wanted, only_turns=only_turns)
-
-
-def _without_stops(rows: list[tuple[int, dict[int, float]]], source: Source) -> list[tuple[int, dict[int, float]]]:
-    """Remove positions at which the camera starts to move only after the chosen stride."""
-    while True:
-        chosen, _ = _nearest_stride([row for _, row in rows])
-        if chosen is None:
-            raise DataError(f"{source.path} is damaged: most frames cannot be decoded. Copy it again.")
-        moving_on = [(frame, row) for frame, row in rows if max(_until(row, chosen), default=0.0) > STATIC_MOTION]
-        if len(moving_on) in (0, len(rows)):
-            return rows
-        rows = moving_on
-
-
-def _until(row: dict[int, float], stride: int) -> list[float]:
-    return [motion for its_stride, motion in row.items() if its_stride <= stride]
 
 
 def _nearest_stride(rows: Sequence[dict[int, float]]) -> tuple[int | None, dict[int, float]]:

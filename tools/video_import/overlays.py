@@ -95,8 +95,8 @@ def find_overlays(frames: list[np.ndarray]) -> np.ndarray | None:
 
     If a texture with gradient g moves by d, its brightness changes by g d. The deviation over time divided by the
     gradient therefore tells how far an edge moves, in pixels: not at all for an overlay. The smooth sky has a small
-    deviation as well, but no gradient, and does not count. At a horizon it has one, but there, land appears in more than
-    a few frames. Digits that change often do not count by themselves, but are between others that do.
+    deviation as well, but no gradient, and does not count. At a horizon it has one, but there, land appears in more
+    than a few frames. Digits that change often do not count by themselves, but are between others that do.
 
     Args:
         frames: Of ``sample_frames``.

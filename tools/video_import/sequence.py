@@ -244,7 +244,7 @@ def _write_mask(plan: ImportPlan, folder: Path, undistorter: Undistorter | None)
     ignored = cv2.resize(ignored, plan.size[::-1], interpolation=cv2.INTER_AREA) > 0
     Image.fromarray(np.where(ignored, 0, 255).astype(np.uint8)).save(folder / MASK)
     middle = sorted((folder / FOLDERS["l"]).glob("*.jpg"))
-    pixels = read_image(middle[len(middle) // 2])
+    pixels = read_image(middle[len(middle) // 2]).copy()
     pixels[ignored] = pixels[ignored] // 2 + np.array(MASK_COLOUR, np.uint8)
     Image.fromarray(pixels).save(folder / MASK_PICTURE)
     return float(ignored.mean())

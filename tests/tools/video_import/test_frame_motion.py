@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from street_source import source_of
 
 from common.errors import DataError
 from tools.video_import.frame_motion import choose_stride, select_frames
@@ -26,6 +28,79 @@ def test_static_positions_are_ignored(tmp_path, pan, write_video):
     assert chosen.frames == 2
     samples, static = chosen.samples
     assert 0 < static < samples
+
+
+class Pan(Source):
+    """A wide texture that moves by the given pixels per frame."""
+
+    path = "the pan"
+
+    def __init__(self, steps):
+        texture = np.random.default_rng(0).integers(0, 256, (16, 300), dtype=np.uint8)
+        self.texture = cv2.resize(texture, None, fx=4, fy=4)
+        self.shifts, self.times = np.cumsum(steps), np.arange(len(steps)) / 30
+
+    def read(self, indices, grey_width=None):
+        for index in indices:
+            move = np.array([[1, 0, -self.shifts[index]], [0, 1, 0]])
+            yield SourceFrame(index, cv2.warpAffine(self.texture, move, (192, 64)))
+
+
+def test_sections_of_different_speed_get_different_strides():
+    chosen = choose_stride(Pan([*[0.58] * 150, *[3.5] * 160]))
+    assert [stride for _, stride in chosen.sections] == [6, 1]
+    assert chosen.sections[1][0] == pytest.approx(150, abs=24)
+    assert set(chosen.at_frames(310)) == {6, 1}
+    selected = list(select_frames(np.arange(310) / 30, chosen.at_frames(310) / 30).values())
+    assert selected[:3] == [0, 6, 12] and selected[-3:] == [307, 308, 309]
+
+
+def test_short_video_gets_the_largest_stride_that_leaves_enough_frames(tmp_path, pan, write_video):
+    chosen = choose_stride(open_source(write_video(tmp_path / "video.mp4", pan(0.58 * i for i in range(40)))))
+    assert (chosen.frames, chosen.wanted) == (4, 6)
+
+
+@pytest.mark.slow
+def test_motorway(dashcam):
+    """A real motorway at 25 frames/s: about 1 m per frame, mostly sky, horizon and smooth road."""
+    chosen = choose_stride(open_source(dashcam / "motorway.mp4"), focal=0.785)
+    assert {stride for _, stride in chosen.sections} <= {1, 2} and chosen.wanted is None
+
+
+@pytest.mark.slow
+def test_kitti(kitti_sample):
+    """A real drive at 10 frames/s; the car accelerates from 0.44 to 0.9 m per frame in the first 5 s."""
+    folder = next(kitti_sample.glob("*/*_sync")) / "image_02" / "data"
+    chosen = choose_stride(open_source(folder))
+    assert chosen.frames == 1
+
+
+DRIVES = {
+    "KITTI's speed": {},
+    "motorway at 25 frames/s": {"metres": (1.2,), "height": 1.3},
+    "half the speed": {"metres": (0.55,), "stretches": (60,)},
+    "walking, 1.4 m/s at 30 frames/s": {"metres": (1.4 / 30,), "stretches": (300,), "shake": 0.2},
+    "camera at 1.2 m": {"metres": (0.37,), "stretches": (60,), "height": 1.2},
+    "camera at 2.2 m": {"metres": (0.37,), "stretches": (60,), "height": 2.2},
+    "field of view of 50 degrees": {"metres": (0.37,), "stretches": (60,), "fov": 50},
+    "field of view of 100 degrees": {"metres": (0.37,), "stretches": (60,), "fov": 100},
+    "three quarters of sky": {"metres": (0.37,), "stretches": (60,), "horizon": 0.75},
+    "bonnet": {"metres": (0.37,), "stretches": (60,), "bonnet": 0.2},
+    "shaking": {"metres": (0.37,), "stretches": (60,), "shake": 0.5},
+    "night": {"metres": (0.37,), "stretches": (60,), "night": True},
+    "rain": {"metres": (0.37,), "stretches": (60,), "rain": 60},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRIVES)
+def test_stride_of_known_drives(name):
+    """Selected frames are 1.1 m apart, within a factor of 1.5. ``pytest -rP`` prints the table of the documentation."""
+    source = source_of(**DRIVES[name])
+    chosen = choose_stride(source, source.focal)
+    metres = float(source.steps[0])
+    print(f"| {name} | {metres:.3g} | {chosen.frames} | {metres * chosen.frames:.2f} |")
+    assert 1.1 / 1.5 <= metres * chosen.frames <= 1.1 * 1.5 and chosen.wanted is None
 
 
 def test_static_video_is_an_error(tmp_path, pan, write_video):

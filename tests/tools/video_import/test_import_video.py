@@ -80,6 +80,39 @@ def test_stride_follows_from_the_motion(tmp_path, video, run):
     np.testing.assert_allclose(dataset_of(out)[0]["K/0"][:2, :3], [[96, 0, 95.5], [0, 96, 31.5]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("option", [("--stride", 5), ("--fps", 6)])
+def test_options_override_the_stride(tmp_path, video, run, option):
+    """The video has 30 frames per second."""
+    status, printed = run(video, "--out", tmp_path / "data", "--height", 64, "--width", 192, *option)
+    assert status == 0 and re.search(r"stride [45](\.\d+)?, as given", printed)
+    rows = table_of(tmp_path / "data" / "drive")
+    assert [int(row["source_frame"]) for row in rows] == [*range(0, 60, 5), 59]  # the end is almost a stride away
+
+
+def test_bars_are_cropped_and_the_mask_of_the_user_is_stored(tmp_path, pan, write_video, run):
+    """8 of 80 rows at the top and the bottom are bars; 16 more at the bottom are masked."""
+    frames = [np.pad(frame, ((8, 8), (0, 0), (0, 0)), constant_values=16) for frame in pan(1.92 * i for i in range(40))]
+    video, mask, out = write_video(tmp_path / "bars.mp4", frames), tmp_path / "mask.png", tmp_path / "data"
+    ignored = np.zeros((80, 192), bool)
+    ignored[56:72] = True
+    Image.fromarray(np.where(ignored, 0, 255).astype(np.uint8)).save(mask)
+    status, printed = run(video, "--out", out, "--fov", 90, "--stride", 2, "--mask", mask)
+    assert status == 0 and "letterbox bars" in printed and "mask: " in printed
+    folder = out / "bars"
+    record = json.loads((folder / "sequence.json").read_text())
+    assert record["source_size"][0] in (62, 63, 64) and record["source_size"][1] == 192
+    np.testing.assert_allclose(record["field_of_view"][0], 90, atol=0.01)
+    with Image.open(folder / "mask.png") as stored, Image.open(folder / "mask_picture.png") as picture:
+        assert stored.size == picture.size == (record["plan"]["size"][1], record["plan"]["size"][0])
+        share = 1 - np.asarray(stored).mean() / 255
+    assert share == pytest.approx(record["masked_share"]) == pytest.approx(16 / 64, abs=0.03)
+    sample = dataset_of(out)[0]
+    assert sample["map/valid"].shape == (1, 64, 192) and 1 - sample["map/valid"].mean() == pytest.approx(
+        share, abs=0.02
+    )
+    assert not sample["map/valid"][0, -8:].any() and sample["map/valid"][0, :32].all()
+
+
 def test_videos_without_time_stamps_are_imported_with_the_others(tmp_path, video, run, pan, write_video):
     """H.264 with B-frames in AVI; and raw H.264, which is refused."""
     avi, raw, out = tmp_path / "dash.avi", tmp_path / "raw.h264", tmp_path / "data"
@@ -364,7 +397,8 @@ def test_lists_of_many_frames_are_written_in_linear_time(tmp_path):
         (("--height", 64), ("--height", "--width")),
         (("--height", 100, "--width", 64), ("--height: got 100", "32")),
         (("--oot", 1), ("--oot", "--out")),
-        (("--fps", 10), ("--fps", "time stamps")),
+        (("--fps", 10, "--stride", 2), ("--fps", "--stride")),
+        (("--stride", 0), ("--stride: got 0",)),
         (("--fps", 0), ("--fps: got 0",)),
         (("--fps", "nan"), ("--fps: got nan",)),
     ],
