@@ -53,20 +53,22 @@ def loss_of(sources: dict, depth: float, training: bool = False, **settings) -> 
     return {**{name: value.item() for name, value in losses.items()}, "maps": maps}
 
 
-def test_masked_pixels_do_not_count():
+def test_overlays_do_not_count():
     """The lower half of the sources is noise, which the mask excludes; SSIM windows reach one row across."""
     batch, outputs = make_inputs({"s": right_camera}, 2.0)
     compute_loss = monodepth2_loss(("s",), (0,), automasking=False).eval()
     clean = compute_loss(batch, outputs)[0]["loss"].item()
     noisy = {**batch, "color/s/0": batch["color/s/0"].clone()}
     noisy["color/s/0"][:, :, HEIGHT // 2 :] = paddle.rand([1, 3, HEIGHT // 2, WIDTH])
-    valid = paddle.ones([1, 1, HEIGHT, WIDTH])
-    assert compute_loss({**batch, "map/valid": valid}, outputs)[0]["loss"].item() == pytest.approx(clean, rel=1e-6)
-    valid[:, :, HEIGHT // 2 - 2 :] = 0
-    masked = [compute_loss({**views, "map/valid": valid}, outputs) for views in (batch, noisy)]
+    overlays = paddle.zeros([1, 1, HEIGHT, WIDTH])
+    assert compute_loss({**batch, "map/overlays": overlays}, outputs)[0]["loss"].item() == pytest.approx(
+        clean, rel=1e-6
+    )
+    overlays[:, :, HEIGHT // 2 - 2 :] = 1
+    masked = [compute_loss({**views, "map/overlays": overlays}, outputs) for views in (batch, noisy)]
     assert masked[0][0]["loss"].item() == masked[1][0]["loss"].item() < compute_loss(noisy, outputs)[0]["loss"].item()
     assert not masked[1][1]["auto_mask"][:, :, HEIGHT // 2 :].any()
-    assert masked[1][0]["auto_mask"].item() == 1  # the share of the valid pixels
+    assert masked[1][0]["auto_mask"].item() == 1  # the share of the pixels that count
 
 
 def test_the_true_depth_explains_the_stereo_pair():

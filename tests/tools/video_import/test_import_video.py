@@ -107,10 +107,9 @@ def test_bars_are_cropped_and_the_mask_of_the_user_is_stored(tmp_path, pan, writ
         share = 1 - np.asarray(stored).mean() / 255
     assert share == pytest.approx(record["masked_share"]) == pytest.approx(16 / 64, abs=0.03)
     sample = dataset_of(out)[0]
-    assert sample["map/valid"].shape == (1, 64, 192) and 1 - sample["map/valid"].mean() == pytest.approx(
-        share, abs=0.02
-    )
-    assert not sample["map/valid"][0, -8:].any() and sample["map/valid"][0, :32].all()
+    assert sample["map/overlays"].shape == (1, 64, 192)
+    assert sample["map/overlays"].mean() == pytest.approx(share, abs=0.02)
+    assert sample["map/overlays"][0, -8:].all() and not sample["map/overlays"][0, :32].any()
 
 
 def test_videos_without_time_stamps_are_imported_with_the_others(tmp_path, video, run, pan, write_video):
