@@ -17,8 +17,9 @@ from pathlib import Path
 from common.errors import SYSTEM_FAULTS, Stopped, UserError
 from common.output import safe_output
 
-# Messages and warnings of Paddle that are irrelevant to users; all others are passed on.
 DEVICE_NOTE = "MONODEPTH_DEVICE_NOTE"  # environment variable; "off" omits the note that a command runs on the CPU
+
+# Messages and warnings of Paddle that are irrelevant to users; all others are passed on.
 _NOISE = (
     "Tensor do not have .place. interface",
     "No ccache found",

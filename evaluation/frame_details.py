@@ -67,6 +67,7 @@ def details_of_frame(
     scores = metric_set(metrics, true, disp, pred, protocol.cap)
     if with_details:
         scores |= metrics_by_distance(true, pred) | metrics_by_third(true, pred, rows, columns, gt.shape)
+    if with_details and metrics != "all":  # which has them already
         scores |= _prefixed("aligned", _scores_of_fit(align_disparity, true, disp, protocol.cap))
     if with_details or metrics == "all":
         scores |= _prefixed("edges", _scores_of_edges(gt_window, pred_window, protocol.cap))
