@@ -47,6 +47,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     names = args.networks or list(DEPTH_NETWORKS)
+    for name in ("repeat", "train_steps"):
+        if getattr(args, name) < 0:
+            raise OptionsError(f"--{name}: got {getattr(args, name)}, allowed: an integer of at least 0")
     unknown = [name for name in names if name not in DEPTH_NETWORKS]
     if unknown:
         raise OptionsError(f"NETWORK: got {', '.join(unknown)}, allowed: {', '.join(DEPTH_NETWORKS)}")

@@ -39,6 +39,7 @@ def test_one_row_per_network():
     ("words", "expected"),
     [
         (["resnet19"], "got resnet19, allowed: resnet18, "),
+        (["--train_steps", "-1"], "--train_steps: got -1, allowed: an integer of at least 0"),
         (["--height", "100"], "got 100 and 640, allowed: multiples of 32"),
     ],
 )
