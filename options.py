@@ -118,6 +118,16 @@ class Options:
         "weight of the error of depth where the dataset knows it; with --frame_ids 0, the only error",
         at_least=0,
     )
+    pseudo_labels: str | None = _loss(
+        None, "folder of relative inverse depth of any model, compared up to scale and shift (default: none)"
+    )
+    pseudo_label_weight: float = _loss(0.1, "weight of the loss of --pseudo_labels", at_least=0)
+    pseudo_label_late_weight: float | None = _loss(
+        None, "weight from --pseudo_label_late_epoch on (default: pseudo_label_weight)", at_least=0
+    )
+    pseudo_label_late_epoch: int | None = _loss(
+        None, "epoch, from 0, that pseudo_label_late_weight begins with (default: none)", at_least=1
+    )
 
     v1_multiscale: bool = _ablations(False, "compute the loss at each scale's own size instead of full size")
     avg_reprojection: bool = _ablations(False, "average the reprojection errors over the sources, not their minimum")

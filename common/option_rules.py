@@ -60,6 +60,11 @@ def _map_contradictions(options: Options) -> Iterator[str]:
     """Yield the conflicts between the options of maps that accompany the images."""
     if options.depth_hints is not None and not options.use_stereo:
         yield "--depth_hints requires --use_stereo: a hint is followed where it explains the stereo pair better"
+    late = (options.pseudo_label_late_weight, options.pseudo_label_late_epoch)
+    if (late[0] is None) != (late[1] is None):
+        yield "--pseudo_label_late_weight and --pseudo_label_late_epoch belong together: pass both"
+    elif late[1] is not None and options.pseudo_labels is None:
+        yield "--pseudo_label_late_epoch has no effect without --pseudo_labels"
     if options.crop_scale > 1:
         yield f"--crop_scale: got {options.crop_scale:g}, allowed: above 0, at most 1, the whole image"
     if (options.crop_scale, options.crop_aspect) == (1, 1):

@@ -7,14 +7,18 @@ from common.errors import DataError, OptionsError
 from common.registry import DATASETS, load
 from datasets.frame_cache import DiskCache, FrameCache, RamCache
 from datasets.loader import BatchLoader
-from datasets.map_files import DEPTH_HINTS, MOVING_OBJECTS, MapFolder, MapKind
+from datasets.map_files import DEPTH_HINTS, MOVING_OBJECTS, PSEUDO_LABELS, MapFolder, MapKind
 from datasets.mono_dataset import MonoDataset
 from datasets.sampler import EpochSampler
 from datasets.splits import SplitLine
 from options import Options
 
 # Option that names a folder of maps -> kind of the maps. The loss reads them as "map/OPTION".
-MAP_OPTIONS: dict[str, MapKind] = {"depth_hints": DEPTH_HINTS, "mask_dir": MOVING_OBJECTS}
+MAP_OPTIONS: dict[str, MapKind] = {
+    "depth_hints": DEPTH_HINTS,
+    "pseudo_labels": PSEUDO_LABELS,
+    "mask_dir": MOVING_OBJECTS,
+}
 
 
 def dataset_class(name: str) -> type[MonoDataset]:
@@ -45,7 +49,8 @@ def dataset_from(
 
     Args:
         opt: Options; this reads ``dataset``, ``data_path``, ``height``, ``width``, ``png``, ``gt_depth``,
-            ``kitti_mean_intrinsics``, ``seed``, ``crop_scale``, ``crop_aspect`` and the options of ``MAP_OPTIONS``.
+            ``kitti_mean_intrinsics``, ``seed``, ``crop_scale``, ``crop_aspect``,
+            ``pseudo_label_late_epoch`` and the options of ``MAP_OPTIONS``.
         lines: Frames of the dataset.
         kind: Dataset class, if it differs from ``opt.dataset``.
         frame_ids: Frames of a sample, as in ``MonoDataset``.
@@ -53,7 +58,7 @@ def dataset_from(
         augment: Apply random flips, colour jitter and crops, for training.
         load_depth: Load the ground truth.
         load_displacement: Load the displacement to the neighbouring frames.
-        load_maps: Load the maps of ``MAP_OPTIONS`` whose option is set.
+        load_maps: Load the maps of ``MAP_OPTIONS`` whose option is set, and the epoch if their weight depends on it.
         supervise_depth: Load the ground truth as the map "depth".
 
     Raises:
@@ -78,6 +83,7 @@ def dataset_from(
         seed=opt.seed,
         map_folders=map_folders_from(opt) if load_maps else None,
         **crops,
+        load_epoch=load_maps and opt.pseudo_label_late_epoch is not None,
     )
 
 

@@ -110,5 +110,29 @@ def read_objects(path: str) -> np.ndarray:
     return (objects if objects.ndim == 2 else objects.any(axis=2)).astype(np.float32)
 
 
+def read_relative_disparity(path: str) -> np.ndarray:
+    """Read relative inverse depth, .npy or 16-bit PNG, and divide it by its largest magnitude: scale means nothing.
+
+    Raises:
+        DataError: The file is damaged, has another shape, or contains values that are not finite.
+    """
+    if path.endswith(".npy"):
+        try:
+            values = np.squeeze(np.load(path, allow_pickle=False)).astype(np.float32)
+        except (OSError, ValueError, EOFError, TypeError) as error:
+            raise DataError(f"Pseudo-label {path} cannot be read ({error}). Save it with numpy.save.") from error
+        if values.ndim != 2:
+            raise DataError(f"Pseudo-label {path}: got an array of shape {values.shape}, expected (height, width).")
+        if not np.isfinite(values).all():
+            share = 1 - np.isfinite(values).mean()
+            raise DataError(f"Pseudo-label {path}: {share:.1%} of the values are not finite. Make it again.")
+    else:
+        values = read_hint(path)  # the same format; its unit means nothing here
+    return values / max(float(abs(values).max()), np.finfo(np.float32).tiny)
+
+
+PSEUDO_LABELS = MapKind(
+    "pseudo-label", (".npy", ".png"), read_relative_disparity, "linear", "tools/make_pseudo_labels.py"
+)
 DEPTH_HINTS = MapKind("depth hint", (".png",), read_hint, "nearest", "tools/make_depth_hints.py")
 MOVING_OBJECTS = MapKind("mask of moving objects", (".png",), read_objects, "nearest", "any segmentation")

@@ -14,6 +14,7 @@ are stacked to (B, ...); ``depth_gt`` and ``name`` are lists.
 | displacement/F | float32 () | metres the camera moves to frame F, NaN if unknown; only with load_displacement |
 | map/NAME | float32 (C, H, W) | map of the target frame, resized, cropped and mirrored with the image (``maps``) |
 | map/depth | float32 (1, H, W) | the ground truth as such a map, metres, 0 where unknown; only with supervise_depth |
+| epoch | float32 () | epoch of the sample, counted from 0; only with load_epoch in training |
 | depth_gt | float32 (h, w), None | metres, 0 where unknown, at its original size; only with load_depth |
 | name | str | split line, for messages |
 
@@ -78,6 +79,7 @@ class MonoDataset:
         crop_scale: With ``train``, smallest share of the image's area that a random crop shows, see ``Window.sample``;
             1 with a ``crop_aspect`` of 1 shows whole images. All frames and maps of a sample have the same crop.
         crop_aspect: With ``train``, largest factor between the aspect ratios of crop and image.
+        load_epoch: With ``train``, add the epoch to the sample.
 
     Raises:
         ValueError: ``load_depth`` with ``train``, or crops with a cache, whose frames are whole and already reduced.
@@ -110,6 +112,7 @@ class MonoDataset:
         map_folders: Mapping[str, MapFolder] | None = None,
         crop_scale: float = 1.0,
         crop_aspect: float = 1.0,
+        load_epoch: bool = False,
     ):
         if train and load_depth:
             raise ValueError("load_depth is for validation and evaluation: ground truth is not augmented")
@@ -129,6 +132,7 @@ class MonoDataset:
         self.cache = cache
         self.map_folders = dict(map_folders or {})
         self.crop_scale, self.crop_aspect = crop_scale, crop_aspect
+        self.load_epoch = load_epoch and train
         self.sequence: tuple[int, ...] = ()
         self._check_cache()
 
@@ -283,7 +287,7 @@ class MonoDataset:
         images = 2 * len(self.frame_ids) * 3 * self.height * self.width
         channels = sum(self.EXTRA_MAPS.values()) + len(self.map_folders) + self.supervise_depth
         maps = 4 * channels * self.height * self.width
-        return images + maps + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids)
+        return images + maps + 4 * 16 * (2 * len(self.scales) + 2) + 4 * len(self.frame_ids) + 4
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -299,7 +303,8 @@ class MonoDataset:
         index = range(len(self.lines))[index]
         line = self.lines[index]
         try:
-            return self._load_sample(line, np.random.default_rng([self.seed, epoch, index]))
+            sample = self._load_sample(line, np.random.default_rng([self.seed, epoch, index]))
+            return {**sample, "epoch": np.float32(epoch)} if self.load_epoch else sample
         except UserError as error:
             raise DataError(f"{error}\n(split line '{line}')") from error
         except Exception as error:

@@ -40,6 +40,13 @@ FROM_SCRATCH = {"weights_init": "scratch", "learning_rate": 5e-4, "num_epochs": 
         ("lite_mono/lite_mono", {**LITE_MONO, "depth_network": "lite_mono"}),
         ("lite_mono/lite_mono_8m", {**LITE_MONO, "depth_network": "lite_mono_8m"}),
         ("lite_mono/lite_mono_tiny", {**LITE_MONO, "depth_network": "lite_mono_tiny", **FROM_SCRATCH}),
+        (
+            "best/best",
+            {
+                **{"use_stereo": True, "separate_stereo": True, "crop_scale": 0.8, "crop_aspect": 1.2},
+                **{"ema_decay": 0.999},
+            },
+        ),
         ("efficientnet_lite0/efficientnet_lite0", {"depth_network": "efficientnet_lite0", "use_stereo": True}),
     ],
 )

@@ -47,6 +47,7 @@ LAYERS_ORDER = [
     "depth_supervision",
     "velocity_loss",
     "depth_hint_loss",
+    "pseudo_label_loss",
     "smoothness",
     "reprojection_loss",
     "loss_term",

@@ -26,6 +26,7 @@ from layers.depth_hint_loss import DepthHintLoss
 from layers.depth_supervision import DepthSupervisedLoss
 from layers.drop_path import set_drop_path
 from layers.loss_term import LossTerm
+from layers.pseudo_label_loss import PseudoLabelLoss
 from layers.self_supervised_loss import SelfSupervisedLoss, monodepth2_loss
 from layers.velocity_loss import METRES_PER_UNIT, VelocitySupervisedLoss
 from networks.build import pose_encoder_name
@@ -206,6 +207,7 @@ LOSS_TERMS: dict[str, Callable[[Options], tuple[float, LossTerm | None]]] = {
     "velocity": lambda opt: (opt.velocity_weight, VelocitySupervisedLoss(opt.source_frames)),
     "depth_hints": lambda opt: _depth_hint_term(opt),
     "depth": lambda opt: (opt.supervise_depth, DepthSupervisedLoss()),
+    "pseudo_labels": lambda opt: (1.0 if opt.pseudo_labels else 0.0, _pseudo_label_term(opt)),
 }
 
 
@@ -214,6 +216,10 @@ def _depth_hint_term(opt: Options) -> tuple[float, DepthHintLoss | None]:
         return 0.0, None
     metres_per_unit = dataset_class(opt.dataset).STEREO_SCALE_FACTOR
     return opt.depth_hint_weight, DepthHintLoss(metres_per_unit, use_ssim=not opt.no_ssim)
+
+
+def _pseudo_label_term(opt: Options) -> PseudoLabelLoss:
+    return PseudoLabelLoss(opt.pseudo_label_weight, opt.pseudo_label_late_weight, opt.pseudo_label_late_epoch)
 
 
 def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:

@@ -9,7 +9,14 @@ from PIL import Image
 from common.errors import DataError
 from datasets.checks import missing_maps
 from datasets.depth_maps import encode_depth_png
-from datasets.map_files import DEPTH_HINTS, MOVING_OBJECTS, MapFolder, map_path
+from datasets.map_files import (
+    DEPTH_HINTS,
+    MOVING_OBJECTS,
+    PSEUDO_LABELS,
+    MapFolder,
+    map_path,
+    read_relative_disparity,
+)
 
 
 @pytest.fixture
@@ -95,3 +102,43 @@ def test_bad_maps_name_the_file_and_the_line(make_dataset, hints, line, write, m
     write(next(hints.rglob("*.png")))
     with pytest.raises(DataError, match=rf"(?s){message}.*split line '{line(2)}'"):
         with_hints(make_dataset, hints, lines=[line(2)])[0]
+
+
+def test_pseudo_labels_are_arrays_or_16_bit_pngs_of_any_scale(make_dataset, line, tmp_path):
+    dataset = make_dataset([line(2)], map_folders={"pseudo_labels": MapFolder(str(tmp_path / "labels"), PSEUDO_LABELS)})
+    stem = Path(map_path(tmp_path / "labels", dataset.image_path(line(2), 0, "l"), dataset.data_path))
+    stem.parent.mkdir(parents=True)
+    values = np.fromfunction(lambda y, x: 100.0 * (x + y), (32, 64))
+    Image.fromarray(values.astype(np.uint16)).save(stem.with_suffix(".png"))
+    np.testing.assert_allclose(dataset[0]["map/pseudo_labels"][0], values / values.max(), atol=1e-6)
+    np.save(stem.with_suffix(".npy"), (5 * values)[None])  # found first
+    np.testing.assert_allclose(dataset[0]["map/pseudo_labels"][0], values / values.max(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((4, 8), np.nan), "100.0% of the values are not finite"),
+        (np.where(np.arange(8) < 2, np.inf, 1.0) * np.ones((4, 1)), "25.0% of the values are not finite"),
+        (np.ones((2, 4, 8)), r"shape \(2, 4, 8\), expected \(height, width\)"),
+        (np.array([["a"]]), "cannot be read"),
+        (np.array([{}]), "cannot be read"),
+    ],
+    ids=["nan", "inf", "3-D", "text", "objects"],
+)
+def test_bad_pseudo_labels_are_rejected(tmp_path, values, message):
+    np.save(tmp_path / "label.npy", values, allow_pickle=True)
+    with pytest.raises(DataError, match=rf"label\.npy.*{message}"):
+        read_relative_disparity(str(tmp_path / "label.npy"))
+
+
+def test_a_truncated_array_is_rejected(tmp_path):
+    np.save(tmp_path / "label.npy", np.ones((4, 8)))
+    (tmp_path / "label.npy").write_bytes((tmp_path / "label.npy").read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"label\.npy cannot be read"):
+        read_relative_disparity(str(tmp_path / "label.npy"))
+
+
+def test_the_epoch_is_part_of_training_samples_only(make_dataset):
+    assert make_dataset(train=True, load_epoch=True)[0, 3]["epoch"] == 3
+    assert "epoch" not in make_dataset(load_epoch=True)[0, 3] and "epoch" not in make_dataset(train=True)[0, 3]

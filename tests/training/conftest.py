@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datasets.depth_maps import encode_depth_png
+from datasets.map_files import map_path
 from options import Options
 from trainer import Trainer
+from training.setup import build_data
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +65,14 @@ def run(tiny_options):
         return trainer
 
     return run_
+
+
+@pytest.fixture
+def hints(tiny_options, tmp_path):
+    """A folder with hints of all training lines but two: planes of 12 m."""
+    dataset = build_data(tiny_options(use_stereo=True), "train").dataset
+    for line in dataset.lines[2:]:
+        path = tmp_path / map_path("hints", dataset.image_path(line, 0, line.side), dataset.data_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".png").write_bytes(encode_depth_png(np.full((375, 1242), 12.0)))
+    return str(tmp_path / "hints")

@@ -2,22 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.errors import DataError, OptionsError
-from datasets.depth_maps import encode_depth_png
-from datasets.map_files import map_path
+from tools.make_pseudo_labels import encode_label, make_labels
 from training.setup import build_data, build_loss
-
-
-@pytest.fixture
-def hints(tiny_options, tmp_path):
-    """A folder with hints of all training lines but two: planes of 12 m."""
-    dataset = build_data(tiny_options(use_stereo=True), "train").dataset
-    for line in dataset.lines[2:]:
-        path = tmp_path / map_path("hints", dataset.image_path(line, 0, line.side), dataset.data_path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".png").write_bytes(encode_depth_png(np.full((375, 1242), 12.0)))
-    return str(tmp_path / "hints")
 
 
 def test_hints_are_loaded_only_if_they_are_used(tiny_options, hints, capsys):
@@ -36,3 +25,39 @@ def test_hints_need_stereo_pairs_and_a_folder(tiny_options, tmp_path):
         tiny_options(depth_hints=str(tmp_path))
     with pytest.raises(DataError, match=r"--depth_hints: got '.*none', which is not a folder\. Make it with tools/"):
         build_data(tiny_options(use_stereo=True, depth_hints=str(tmp_path / "none")), "train")
+
+
+def test_labels_and_the_epoch_are_loaded_only_if_they_are_used(tiny_options, hints):
+    labels = tiny_options(pseudo_labels=hints)  # any 16-bit PNG is one
+    sample = build_data(labels, "train").dataset[5]
+    assert "map/pseudo_labels" in sample and "epoch" not in sample
+    assert "pseudo_labels" in build_loss(labels).terms and "depth_hints" not in build_loss(labels).terms
+    changing = labels.replace(pseudo_label_late_weight=0.0, pseudo_label_late_epoch=1)
+    assert build_data(changing, "train").dataset[5, 2]["epoch"] == 2
+    assert "epoch" not in build_data(changing, "val").dataset[0]
+
+
+def test_crops_are_for_training_only(tiny_options):
+    opt = tiny_options(crop_scale=0.5, crop_aspect=1.2)
+    assert build_data(opt, "train").dataset.crops and not build_data(opt, "val").dataset.crops
+
+
+@pytest.mark.slow
+def test_labels_of_a_run_train_another(run, tiny_options, tmp_path, capsys):
+    teacher = run(model_name="teacher", max_steps=1, ema_decay=0.5)
+    weights = str(teacher.opt.run_dir / "models" / "weights_0")
+    opt = tiny_options()
+    assert make_labels(opt, weights, tmp_path / "labels") == 14
+    assert "weights_0_ema" in capsys.readouterr().out
+    next(iter(sorted((tmp_path / "labels").rglob("*.png")))).unlink()
+    assert make_labels(opt, weights, tmp_path / "labels") == 1
+    student = run(model_name="student", max_steps=1, pseudo_labels=str(tmp_path / "labels"))
+    assert student.step == 1
+
+
+def test_encoded_labels_use_all_16_bits(tmp_path):
+    disp = np.array([[0.5, 1.5], [1.0, 0.75]])
+    (tmp_path / "label.png").write_bytes(encode_label(disp))
+    np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "label.png")), (disp - 0.5) * 65535, atol=1)
+    (tmp_path / "label.png").write_bytes(encode_label(np.ones((2, 2))))  # constant: no information
+    assert not np.asarray(Image.open(tmp_path / "label.png")).any()

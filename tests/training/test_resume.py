@@ -340,3 +340,18 @@ def test_a_data_error_during_training_loses_no_step(tiny_options, run, monkeypat
         trainer.train()
     run(model_name="stopped", max_steps=7, batch_size=2, resume=str(checkpoint))
     assert_same_run(uninterrupted_run, tmp_path / "stopped", "step_7")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("compile_mode", "num_workers"), [("off", 2), ("on", 0)])
+def test_hints_labels_and_crops_resume_exactly(run, hints, tmp_path, compile_mode, num_workers):
+    """An epoch has six steps: the weight of the labels changes in the second half."""
+    common = {"batch_size": 2, "use_stereo": True, "separate_stereo": True, "depth_hints": hints, "crop_scale": 0.6}
+    common |= {"crop_aspect": 1.2, "pseudo_labels": hints, "pseudo_label_late_weight": 0.01, "num_epochs": 2}
+    common |= {"pseudo_label_late_epoch": 1, "ema_decay": 0.9, "compile": compile_mode, "num_workers": num_workers}
+    run(model_name="whole", max_steps=8, **common)
+    run(model_name="halves", max_steps=4, **common)
+    run(model_name="halves", max_steps=8, resume="auto", **common)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves", "step_8")
+    log = [json.loads(line) for line in (tmp_path / "whole" / "scalars.jsonl").read_text().splitlines()]
+    assert any("hint_share" in str(entry) for entry in log) and any("pseudo_labels" in str(entry) for entry in log)
