@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import cv2
 import numpy as np
 
 from common.atomic_files import atomic_file, check_writable
 from common.environment import prepare_environment, run_script, set_device
+from common.images import open_image
 from common.option_types import OptionParser
 from common.progress import Progress
 from datasets.build import build_loader, dataset_from
@@ -97,12 +99,20 @@ def _predict(opt: Options, predictor: "DepthPredictor", dataset: MonoDataset, pa
     try:
         for batch in loader:
             for disp in predictor.predict_all([batch], post_process=True):
-                with atomic_file(paths[next(lines)]) as stream:
-                    stream.write(encode_label(disp))
+                line = next(lines)
+                with atomic_file(paths[line]) as stream:
+                    stream.write(encode_label(_in_shape_of(dataset.frame_paths(line)[0], disp)))
                 progress.update(1)
     finally:
         progress.close()
         loader.close()
+
+
+def _in_shape_of(image_path: str, disp: np.ndarray) -> np.ndarray:
+    """Stretch a prediction (H, W), which may be squeezed, to the aspect ratio of its image; H remains."""
+    with open_image(image_path) as image:
+        width = round(len(disp) * image.width / image.height)
+    return cv2.resize(disp, (width, len(disp)), interpolation=cv2.INTER_LINEAR)
 
 
 def encode_label(disp: np.ndarray) -> bytes:
