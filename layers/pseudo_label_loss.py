@@ -66,7 +66,7 @@ def scale_shift_loss(disp: Tensor, label: Tensor) -> Tensor:
         disp: (B, 1, h, w).
         label: (B, 1, H, W); if H and W are multiples of h and w, it is averaged to their size.
     """
-    factors = [large // small for large, small in zip(label.shape[2:], disp.shape[2:], strict=True)]
+    factors = [label.shape[2] // disp.shape[2], label.shape[3] // disp.shape[3]]
     if factors != [1, 1]:
         label = F.avg_pool2d(label, factors, stride=factors)
     ours, _ = _aligned(disp)
