@@ -5,6 +5,7 @@ Example:
     python predict.py INPUT ... --load_weights_folder WEIGHTS --output_dir DIR
 """
 
+import dataclasses
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,11 @@ from common.input_files import camera_number, find_files
 from inference.camera_intrinsics import make_intrinsics
 from inference.from_options import predictor_from
 from inference.jobs import Job, VideoJob, count_outputs, open_output_dir, plan_jobs
-from inference.predict_options import DEFAULT_WEIGHTS, LAYER_ENGINES, PredictOptions, parse_predict_options
+from inference.predict_options import LAYER_ENGINES, PredictOptions, parse_predict_options
 from inference.prediction_run import PredictionRun
 from inference.scale_message import describe_unit
 from inference.writers import WRITERS
+from serialization.weights_download import default_weights
 
 # Modules that import Paddle are imported where they are used, to report a mistyped option or path at once.
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def predict(opt: PredictOptions) -> list[DataError]:
     jobs = plan_jobs(sources, output_dir, opt.save)
     intrinsics = make_intrinsics(opt.intrinsics, opt.fov)
     check_writable(output_dir)
+    if opt.load_weights_folder is None:
+        opt = dataclasses.replace(opt, load_weights_folder=default_weights())
     predictor = _load(opt)
     since = open_output_dir(output_dir, _settings(opt, predictor), jobs, opt.max_frames, opt.overwrite)
     waiting = [job for job in jobs if not job.is_done(since)]
@@ -97,8 +101,6 @@ def _load(opt: PredictOptions) -> "DepthPredictor | ExportedPredictor":
 
     set_device(opt.device)
     if opt.engine in LAYER_ENGINES:
-        if opt.load_weights_folder == DEFAULT_WEIGHTS:
-            print(f"Weights: {DEFAULT_WEIGHTS}, published; --load_weights_folder selects others")
         # Whoever requests the operators wants the layers that use them.
         predictor = predictor_from(opt, engine="paddle" if opt.kernels == "on" else opt.engine)
     else:

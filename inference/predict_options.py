@@ -12,9 +12,9 @@ from common.errors import OptionsError
 from common.option_types import OptionParser, add_argument, checked, option, refuse_unknown
 from inference.writers import WRITERS
 from options import OPTION_FIELDS
+from serialization.published_weights import DEFAULT_WEIGHTS, SHIPPED_WEIGHTS
 
 LAYER_ENGINES = ("auto", "paddle")  # predict with a weights folder; the others with an exported model
-DEFAULT_WEIGHTS = "mono_640x192"  # published, with a checksum
 ENGINE_CHOICES = (*LAYER_ENGINES, "inference", "onnx")
 
 _predict = partial(option, "predict")
@@ -41,9 +41,10 @@ class PredictOptions:
     """
 
     inputs: tuple[str, ...] = ()
-    load_weights_folder: str = _predict(
-        DEFAULT_WEIGHTS,
-        "folder of the weights, name of published weights, which are downloaded once, or folder of the exported model",
+    load_weights_folder: str | None = _predict(
+        None,
+        "folder of the weights, name of published weights, which are downloaded once, or folder of the exported model "
+        f"(default: {DEFAULT_WEIGHTS}, or {SHIPPED_WEIGHTS} if they cannot be downloaded)",
     )
     output_dir: str = _predict("predictions", "output folder")
     save: tuple[str, ...] = _predict(
@@ -102,7 +103,7 @@ class PredictOptions:
     def _problems(self) -> Iterator[str]:
         if not self.inputs:
             yield "No input. Pass images, videos, folders, patterns such as 'drive/*.jpg', or camera:0."
-        if self.engine not in LAYER_ENGINES and self.load_weights_folder == DEFAULT_WEIGHTS:
+        if self.engine not in LAYER_ENGINES and self.load_weights_folder is None:
             yield f"--engine {self.engine} runs an exported model. Pass its folder: --load_weights_folder EXPORTED."
         for name in ("height", "width"):
             size = getattr(self, name)

@@ -24,7 +24,7 @@ from common.progress import ThreadedProgress
 from common.zip_archives import ZIP_FAULTS, leaves_folder, opened_zip
 from serialization.formats import ENDINGS, READERS, any_of
 from serialization.manifest import write_manifest
-from serialization.published_weights import PUBLISHED, WEIGHTS_DIR
+from serialization.published_weights import DEFAULT_WEIGHTS, PUBLISHED, SHIPPED_WEIGHTS, WEIGHTS_DIR
 
 ROLES = ("encoder", "depth", "pose_encoder", "pose")  # networks that published archives contain
 NEEDED = ROLES[:2]
@@ -37,20 +37,40 @@ _DOWNLOADS, _LOCK, _FILE = ".downloads", "lock", "file"
 def resolve_weights(folder: str | Path, weights_dir: Path = WEIGHTS_DIR) -> str:
     """Return the path of a weights folder; get the weights if ``folder`` is the name of published ones.
 
-    A local folder of that name, relative to the current folder, has precedence.
+    ``SHIPPED_WEIGHTS`` is a name, too. A local folder of that name, relative to the current folder, has precedence.
 
     Raises:
         WeightsError: the weights cannot be downloaded or are damaged, or they are not those of a weights folder.
     """
     name = str(folder)
-    if name not in PUBLISHED or resolve_complete_dir(Path(name).absolute()).is_dir():
+    if name not in (*PUBLISHED, SHIPPED_WEIGHTS) or resolve_complete_dir(Path(name).absolute()).is_dir():
         return name
+    if name == SHIPPED_WEIGHTS:
+        return str(weights_dir / name)
     if PUBLISHED[name].backbone:
         raise WeightsError(
             f"{name} is the initialisation of an encoder, not a weights folder. Get it with python "
             f"tools/get_weights.py {name}, and pass the file to --weights_init."
         )
     return str(get_published(name, weights_dir))
+
+
+def default_weights(weights_dir: Path = WEIGHTS_DIR) -> str:
+    """Return the folder of ``DEFAULT_WEIGHTS``, or of ``SHIPPED_WEIGHTS`` if they cannot be downloaded; print which.
+
+    Raises:
+        WeightsError: Both are missing.
+    """
+    try:
+        folder = resolve_weights(DEFAULT_WEIGHTS, weights_dir)
+    except WeightsError as fault:
+        shipped = weights_dir / SHIPPED_WEIGHTS
+        if not shipped.is_dir():
+            raise
+        print(f"{fault}\nWeights: '{shipped}', trained on rendered streets (see README.md there), until then")
+        return str(shipped)
+    print(f"Weights: {DEFAULT_WEIGHTS}, published; --load_weights_folder selects others")
+    return folder
 
 
 def find_published(name: str, weights_dir: Path = WEIGHTS_DIR) -> Path | None:

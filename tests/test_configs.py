@@ -43,7 +43,7 @@ FROM_SCRATCH = {"weights_init": "scratch", "learning_rate": 5e-4, "num_epochs": 
         (
             "best/best",
             {
-                **{"use_stereo": True, "separate_stereo": True, "crop_scale": 0.8, "crop_aspect": 1.2},
+                **{"use_stereo": True, "separate_stereo": True, "crop_aspect": 1.2},
                 **{"ema_decay": 0.999},
             },
         ),

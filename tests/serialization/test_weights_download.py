@@ -20,8 +20,8 @@ from faulty_server import cut_after
 from common.errors import UserError, WeightsError
 from serialization import weights_download
 from serialization.backbone import find_backbone
-from serialization.published_weights import PUBLISHED, PublishedWeights
-from serialization.weights_download import find_published, get_published, resolve_weights
+from serialization.published_weights import PUBLISHED, SHIPPED_WEIGHTS, PublishedWeights
+from serialization.weights_download import default_weights, find_published, get_published, resolve_weights
 from serialization.weights_folder import read_weights, read_weights_info
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -186,6 +186,16 @@ def test_without_a_connection_the_message_says_what_to_fetch_and_where_to_put_it
         assert words in str(error.value)
     (tmp_path / FILE).write_bytes(content)
     assert get_published(NAME, tmp_path).is_dir() and (tmp_path / FILE).is_file()
+
+
+def test_without_a_connection_the_shipped_weights_predict(publish, server, tmp_path, capsys):
+    publish(b"", url=f"{server.url}/absent.zip")
+    with pytest.raises(WeightsError, match="the download failed"):
+        default_weights(tmp_path)
+    (tmp_path / SHIPPED_WEIGHTS).mkdir()
+    assert default_weights(tmp_path) == resolve_weights(SHIPPED_WEIGHTS, tmp_path) == str(tmp_path / SHIPPED_WEIGHTS)
+    out = capsys.readouterr().out
+    assert "the download failed" in out and f"Weights: '{tmp_path / SHIPPED_WEIGHTS}', trained on rendered streets" in out
 
 
 def test_a_damaged_archive_of_the_user_is_kept(publish, tmp_path):
