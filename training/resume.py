@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from common.errors import DataError, OptionsError
+from datasets.build import MAP_OPTIONS
 from options import OPTION_FIELDS, Options
 from serialization.checkpoint import OPTIONS_FILE, RunState
 from training.checkpoints import FOLDER, check_no_newer
@@ -31,6 +32,8 @@ def resumed_options(opt: Options, checkpoint: Path) -> Options:
     run = Options.load(checkpoint / OPTIONS_FILE)
     # The cosine schedule ends with the last epoch, so that another number changes every rate.
     may_change = MAY_CHANGE - ({"num_epochs"} if run.lr_schedule == "cosine" else set())
+    # Folders of maps may have moved, as data_path may.
+    may_change |= {name for name in MAP_OPTIONS if getattr(opt, name) and getattr(run, name)}
     different = [
         f"{name}: {getattr(run, name)!r} in the run, {getattr(opt, name)!r} now"
         for name in OPTION_FIELDS

@@ -155,6 +155,15 @@ def test_a_cosine_keeps_its_number_of_epochs(tiny_options, tmp_path):
             assert resumed_options(tiny_options(num_epochs=5, **common), checkpoint).num_epochs == 5
 
 
+def test_folders_of_maps_may_move_but_neither_appear_nor_vanish(tiny_options, tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoints" / "step_1"
+    checkpoint.mkdir(parents=True)
+    for stored, now in (("masks", "moved"), ("masks", None), (None, "moved")):
+        (checkpoint / "opt.json").write_text(json.dumps(tiny_options(mask_dir=stored).as_dict()))
+        with nullcontext() if stored and now else pytest.raises(OptionsError, match=f"mask_dir: {stored!r} in the run"):
+            assert resumed_options(tiny_options(mask_dir=now), checkpoint).mask_dir == now
+
+
 def test_checkpoints_of_versions_without_averages_resume(run, tmp_path):
     """Their state has no best_ema, and their options lack those of the recipe."""
     run(model_name="whole", max_steps=2, batch_size=6)
