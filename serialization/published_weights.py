@@ -15,7 +15,7 @@ DEFAULT_WEIGHTS = "mono_640x192"
 """Published weights that predict where none are selected."""
 
 SHIPPED_WEIGHTS = "street"
-"""Weights that are part of the project, in ``WEIGHTS_DIR``: trained on rendered streets, for use without a connection."""
+"""Weights that are part of the project, in ``WEIGHTS_DIR``: trained on rendered streets, for use offline."""
 
 _MONODEPTH2 = "https://storage.googleapis.com/niantic-lon-static/research/monodepth2"
 _LITE_MONO = "https://surfdrive.surf.nl/files/index.php/s"

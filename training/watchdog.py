@@ -142,7 +142,8 @@ _LASTING: dict[str, Callable[[Scalars], bool]] = {
     "constant_disparity": lambda scalars: (
         scalars[PREFIX + "variation"] < LEAST_VARIATION and scalars[PREFIX + "saturated"] <= MOST_SATURATED
     ),
-    "auto_mask": lambda scalars: scalars["auto_mask"] < LEAST_KEPT,
+    # Supervision by ground truth alone has no mask.
+    "auto_mask": lambda scalars: scalars.get("auto_mask", 1.0) < LEAST_KEPT,
 }
 
 
