@@ -9,10 +9,12 @@ from pathlib import Path
 from common.atomic_files import check_writable
 from common.command_help import DEPTH_EVALUATION
 from common.environment import prepare_environment, run_script
+from evaluation.corruption_report import read_baseline, report_corruptions
 from evaluation.depth_report import output_folder, report_disparities
 from evaluation.disparity_files import benchmark_ids, read_disparities
 from evaluation.ground_truth import IMPROVED_SPLIT, build_test_dataset
 from evaluation.leakage_check import check_leakage
+from inference.corruption_prediction import predict_corrupted
 from inference.from_options import with_local_weights
 from inference.split_prediction import predict_frames
 from options import Options, parse_options
@@ -41,13 +43,18 @@ def evaluate(opt: Options) -> dict[str, float] | None:
     if opt.eval_eigen_to_benchmark and opt.eval_split == "eigen":
         opt = opt.replace(eval_split=IMPROVED_SPLIT)
     check_writable(output_folder(opt))
+    baseline = read_baseline(opt)
     dataset, split_dir = build_test_dataset(opt)
     if opt.ext_disp_to_eval:
         scaled_disps = read_disparities(Path(opt.ext_disp_to_eval), len(dataset.lines), benchmark_ids(opt))
     else:
         check_leakage(opt, dataset.lines)
         scaled_disps = predict_frames(opt, dataset)
-    return report_disparities(opt, dataset, split_dir, scaled_disps)
+    means = report_disparities(opt, dataset, split_dir, scaled_disps)
+    if opt.corruption_names:
+        disps = predict_corrupted(opt, dataset, opt.corruption_names)
+        report_corruptions(opt, dataset, split_dir, disps, baseline)
+    return means
 
 
 if __name__ == "__main__":

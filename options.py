@@ -28,7 +28,16 @@ from common.option_types import (
     read_config,
     refuse_unknown,
 )
-from common.registry import DATASETS, DEPTH_NETWORKS, DEPTH_SCALES, MODELS, POSE_ENCODERS, POSE_MODELS, RESNETS
+from common.registry import (
+    CORRUPTIONS,
+    DATASETS,
+    DEPTH_NETWORKS,
+    DEPTH_SCALES,
+    MODELS,
+    POSE_ENCODERS,
+    POSE_MODELS,
+    RESNETS,
+)
 
 _run, _data, _networks = (partial(option, group) for group in ("run", "data", "networks"))
 _loss, _ablations, _optimisation = (partial(option, group) for group in ("loss", "ablations", "optimisation"))
@@ -74,6 +83,12 @@ class Options:
     )
     crop_aspect: float = _data(
         1.0, "let random crops be wider or narrower than the image by up to this factor", at_least=1
+    )
+    corrupt_training: float = _data(
+        0.0,
+        "probability of corrupting the networks' input of a training sample (noise, blur, fog, light); the loss "
+        "compares clean images",
+        at_least=0,
     )
     mask_dir: str | None = _data(None, "folder of masks of moving objects, whose pixels the loss skips (default: none)")
     num_workers: int = _data(4, "worker processes that load samples; 0 loads in the main process", at_least=0)
@@ -249,6 +264,14 @@ class Options:
         "benchmark adds those of KITTI's server; all adds MAE, log10, least-squares fits, edges and point clouds too",
         choices=("eigen", "benchmark", "all"),
     )
+    corruptions: tuple[str, ...] = _evaluation(
+        ("none",),
+        "also score corrupted images, at five severities: all, or a list",
+        choices=("none", "all", *CORRUPTIONS),
+    )
+    corruptions_baseline: str | None = _evaluation(
+        None, "output folder of another evaluation with --corruptions, for the mean corruption error (default: none)"
+    )
     eval_trained_frames: bool = _evaluation(False, "allow scoring frames that the weights were trained on")
     ext_disp_to_eval: str | None = _evaluation(
         None, "score the disparities in this .npy file instead of predicting (default: none)"
@@ -294,6 +317,11 @@ class Options:
     def eval_split_name(self) -> str:
         """Last component of ``eval_split``, for file names."""
         return os.path.basename(os.path.abspath(self.eval_split))
+
+    @property
+    def corruption_names(self) -> tuple[str, ...]:
+        """Corruptions to evaluate, without the words "none" and "all" of ``corruptions``."""
+        return {("all",): tuple(CORRUPTIONS), ("none",): ()}.get(self.corruptions, self.corruptions)
 
     def replace(self, **changes: Any) -> "Options":
         """Return a validated copy with other values; ``explicitly_set`` is unchanged.

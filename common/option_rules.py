@@ -67,6 +67,8 @@ def _map_contradictions(options: Options) -> Iterator[str]:
         yield "--pseudo_label_late_epoch has no effect without --pseudo_labels"
     if options.crop_scale > 1:
         yield f"--crop_scale: got {options.crop_scale:g}, allowed: above 0, at most 1, the whole image"
+    if options.corrupt_training > 1:
+        yield f"--corrupt_training: got {options.corrupt_training:g}, allowed: a probability, from 0 to 1"
     if (options.crop_scale, options.crop_aspect) == (1, 1):
         return
     crops = f"--crop_scale {options.crop_scale:g} --crop_aspect {options.crop_aspect:g}"
@@ -101,6 +103,7 @@ def evaluation_problems(options: Options) -> Iterator[str]:
             "--eval_split benchmark has no local ground truth for median scaling: pass --eval_stereo (the dataset's "
             "stereo factor), or --eval_mono with --disable_median_scaling and --pred_depth_scale_factor"
         )
+    yield from _corruption_problems(options)
     if options.no_eval and not options.save_pred_disps:
         yield "--no_eval without --save_pred_disps leaves nothing to do"
     if options.ext_disp_to_eval is None:
@@ -112,6 +115,23 @@ def evaluation_problems(options: Options) -> Iterator[str]:
     for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval"):
         if getattr(options, name):
             yield f"--{name} is for prediction, but --ext_disp_to_eval scores saved disparities: omit one of them"
+
+
+def _corruption_problems(options: Options) -> Iterator[str]:
+    """Yield what prevents the evaluation of corruptions."""
+    for word in ("none", "all"):
+        if word in options.corruptions and len(options.corruptions) > 1:
+            yield f"--corruptions: got {' '.join(options.corruptions)}, allowed: {word} alone, or a list of names"
+    if options.corruptions == ("none",):
+        if options.corruptions_baseline is not None:
+            yield "--corruptions_baseline is compared with the scores of corruptions: pass --corruptions all too"
+        return
+    if options.ext_disp_to_eval is not None:
+        yield "--corruptions predicts corrupted images: pass --load_weights_folder instead of --ext_disp_to_eval"
+    if options.no_eval:
+        yield "--corruptions scores, but --no_eval does not: omit one of them"
+    if options.eval_split_name == "benchmark":
+        yield "--corruptions needs ground truth, but --eval_split benchmark has none: choose another split"
 
 
 def pose_evaluation_problems(options: Options) -> Iterator[str]:

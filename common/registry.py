@@ -51,6 +51,24 @@ DATASETS: dict[str, Any] = {
     "folder": "datasets.folder_dataset:FolderDataset",
 }
 
+# --corruptions: a function of an image and its ``Strength`` (``datasets.corruptions``).
+CORRUPTIONS: dict[str, Any] = {
+    **{name: f"datasets.corruption_sensor:{name}" for name in ("brightness", "dark")},
+    **{name: f"datasets.corruption_weather:{name}" for name in ("fog", "frost", "snow")},
+    "contrast": "datasets.corruption_sensor:contrast",
+    **{
+        name: f"datasets.corruption_optics:{name}"
+        for name in ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "elastic_transform")
+    },
+    **{
+        name: f"datasets.corruption_sensor:{name}"
+        for name in (
+            *("color_quant", "gaussian_noise", "impulse_noise", "shot_noise", "iso_noise"),
+            *("pixelate", "jpeg_compression"),
+        )
+    },
+}
+
 
 def load(table: Mapping[str, Any], name: str) -> Any:
     """Import and return the entry ``name`` of a table. Entries that are not strings are returned unchanged.

@@ -20,6 +20,8 @@ MAP_OPTIONS: dict[str, MapKind] = {
     "mask_dir": MOVING_OBJECTS,
 }
 
+AUGMENTATIONS = ("crop_scale", "crop_aspect", "corrupt_training")  # options that arguments of a dataset are named after
+
 
 def dataset_class(name: str) -> type[MonoDataset]:
     """Return the dataset class of this name.
@@ -49,13 +51,13 @@ def dataset_from(
 
     Args:
         opt: Options; this reads ``dataset``, ``data_path``, ``height``, ``width``, ``png``, ``gt_depth``,
-            ``kitti_mean_intrinsics``, ``seed``, ``crop_scale``, ``crop_aspect``,
-            ``pseudo_label_late_epoch`` and the options of ``MAP_OPTIONS``.
+            ``kitti_mean_intrinsics``, ``seed``, ``pseudo_label_late_epoch``, and those of ``MAP_OPTIONS`` and
+            ``AUGMENTATIONS``.
         lines: Frames of the dataset.
         kind: Dataset class, if it differs from ``opt.dataset``.
         frame_ids: Frames of a sample, as in ``MonoDataset``.
         scales: Scales of the intrinsics, as in ``MonoDataset``; empty if intrinsics are not needed.
-        augment: Apply random flips, colour jitter and crops, for training.
+        augment: Apply random flips, colour jitter, crops and corruptions, for training.
         load_depth: Load the ground truth.
         load_displacement: Load the displacement to the neighbouring frames.
         load_maps: Load the maps of ``MAP_OPTIONS`` whose option is set, and the epoch if their weight depends on it.
@@ -65,7 +67,6 @@ def dataset_from(
         OptionsError: The dataset is unknown.
         DataError: The dataset has no mean intrinsics.
     """
-    crops = {"crop_scale": opt.crop_scale, "crop_aspect": opt.crop_aspect} if augment else {}
     return (kind or dataset_class(opt.dataset))(
         opt.data_path,
         lines,
@@ -82,8 +83,8 @@ def dataset_from(
         mean_intrinsics=opt.kitti_mean_intrinsics and bool(scales),
         seed=opt.seed,
         map_folders=map_folders_from(opt) if load_maps else None,
-        **crops,
         load_epoch=load_maps and opt.pseudo_label_late_epoch is not None,
+        **{name: getattr(opt, name) for name in (AUGMENTATIONS if augment else ())},
     )
 
 

@@ -6,7 +6,7 @@ are stacked to (B, ...); ``depth_gt`` and ``name`` are lists.
 | key | value | meaning |
 | --- | --- | --- |
 | color/F/0 | uint8 (3, H, W) | RGB of frame F at the network's input size |
-| color_aug/F/0 | uint8 (3, H, W) | the same after the sample's colour jitter: the input of the networks |
+| color_aug/F/0 | uint8 (3, H, W) | the same after the sample's colour jitter and corruption: the networks' input |
 | K/S | float32 (4, 4) | intrinsics of this sample in pixels of scale S |
 | inv_K/S | float32 (4, 4) | inverse of K/S |
 | stereo_T | float32 (4, 4) | T_target_to_source of frame "s", in scene units; only with "s" in frame_ids |
@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError, UserError
+from datasets.corruptions import RandomCorruption
 from datasets.frame_cache import FrameCache
 from datasets.frame_times import FrameTimes
 from datasets.map_files import MapFolder
@@ -80,6 +81,7 @@ class MonoDataset:
             1 with a ``crop_aspect`` of 1 shows whole images. All frames and maps of a sample have the same crop.
         crop_aspect: With ``train``, largest factor between the aspect ratios of crop and image.
         load_epoch: With ``train``, add the epoch to the sample.
+        corrupt_training: With ``train``, probability that "color_aug" is corrupted (``RandomCorruption``).
 
     Raises:
         ValueError: ``load_depth`` with ``train``, or crops with a cache, whose frames are whole and already reduced.
@@ -113,6 +115,7 @@ class MonoDataset:
         crop_scale: float = 1.0,
         crop_aspect: float = 1.0,
         load_epoch: bool = False,
+        corrupt_training: float = 0.0,
     ):
         if train and load_depth:
             raise ValueError("load_depth is for validation and evaluation: ground truth is not augmented")
@@ -133,6 +136,7 @@ class MonoDataset:
         self.map_folders = dict(map_folders or {})
         self.crop_scale, self.crop_aspect = crop_scale, crop_aspect
         self.load_epoch = load_epoch and train
+        self.corrupt_training = corrupt_training
         self.sequence: tuple[int, ...] = ()
         self._check_cache()
 
@@ -313,11 +317,13 @@ class MonoDataset:
     def _load_sample(self, line: SplitLine, rng: np.random.Generator) -> dict:
         flip = self.train and rng.random() < 0.5
         jitter = ColourJitter.sample(rng) if self.train and rng.random() < 0.5 else None
-        # Drawn last, so that the other draws do not depend on it.
+        # Drawn last, so that the other draws do not depend on them.
         window = Window.sample(rng, self.crop_scale, self.crop_aspect) if self.crops else None
+        corrupts = self.train and self.corrupt_training > 0
+        corruption = RandomCorruption.sample(rng, self.corrupt_training) if corrupts else None
         sample: dict = {"name": str(line)}
         original_sizes = []
-        for frame, path in zip(self.frame_ids, self.frame_paths(line), strict=True):
+        for place, (frame, path) in enumerate(zip(self.frame_ids, self.frame_paths(line), strict=True)):
             if self.cache:
                 pixels, original_size = self.cache.load(path)
             else:
@@ -326,7 +332,9 @@ class MonoDataset:
             # Pillow's Lanczos filter is symmetric: mirroring after resizing gives the same result, and is cheaper.
             pixels = mirror(pixels) if flip else pixels
             sample[f"color/{frame}/0"] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-            sample[f"color_aug/{frame}/0"] = np.broadcast_to(jitter(pixels), color.shape) if jitter else color
+            seen = jitter(pixels) if jitter else pixels
+            seen = corruption(seen, place) if corruption else seen
+            sample[f"color_aug/{frame}/0"] = np.broadcast_to(seen, color.shape)
         for name, extra_map in self.maps(line, original_sizes[0]).items():
             sample[f"map/{name}"] = fit_map(extra_map, self.height, self.width, flip, window)
         if self.scales:

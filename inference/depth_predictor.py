@@ -157,17 +157,32 @@ class DepthPredictor:
         if not len(images):
             return []
         colours = np.stack([self._network_input(image) for image in images])  # (B, 3, height, width)
-        if self.fast_network is None:
-            batch = prepare_batch({"color/0/0": colours}, scales=(0,))
-            scaled_disps = self.predict({"color_aug/0/0": batch["color/0/0"]}, post_process)
-        else:
-            batch = colours.astype(np.float32) / 255
-            if post_process:
-                batch = np.concatenate([batch, batch[:, :, :, ::-1]])
-            scaled_disps = self.fast_network(batch)
-            if post_process:
-                scaled_disps = _blended(scaled_disps)
+        scaled_disps = self.predict_loaded({"color/0/0": colours}, post_process)
         return [self._at_size(disp, image.shape[:2]) for disp, image in zip(scaled_disps, images, strict=True)]
+
+    def predict_loaded(self, batch: Mapping[str, np.ndarray], post_process: bool = False) -> np.ndarray:
+        """Predict the scaled disparity of a loader's batch, with ``fast_network`` if there is one.
+
+        Args:
+            batch: "color/F/0" uint8 (B, 3, H, W) of the model's ``depth_frames``, at the input size.
+            post_process: As in ``predict``.
+
+        Returns:
+            float32 (B, H, W), in inverse scene units.
+        """
+        if self.fast_network is None:
+            return self.predict(self._prepared(batch), post_process)
+        images = batch["color/0/0"].astype(np.float32) / 255
+        if post_process:
+            images = np.concatenate([images, images[:, :, :, ::-1]])
+        scaled_disps = self.fast_network(images)
+        return _blended(scaled_disps) if post_process else scaled_disps
+
+    def _prepared(self, batch: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """Convert a loader's batch to the input of ``predict``; a photo has frame 0 alone."""
+        images = {f"color/{f}/0": batch[f"color/{f}/0"] for f in self.model.depth_frames if f"color/{f}/0" in batch}
+        prepared = prepare_batch(images, (0,))
+        return {key.replace("color/", "color_aug/"): prepared[key] for key in images}
 
     @cached_property
     def fast_network(self) -> "Run | None":
@@ -220,11 +235,7 @@ class DepthPredictor:
 
         Its batches must contain the model's ``depth_frames``.
         """
-        predictions = []
-        for batch in batches:
-            prepared = prepare_batch({f"color/{f}/0": batch[f"color/{f}/0"] for f in self.model.depth_frames}, (0,))
-            images = {f"color_aug/{f}/0": prepared[f"color/{f}/0"] for f in self.model.depth_frames}
-            predictions.append(self.predict(images, post_process))
+        predictions = [self.predict(self._prepared(batch), post_process) for batch in batches]
         return np.concatenate(predictions)
 
 

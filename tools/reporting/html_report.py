@@ -35,6 +35,7 @@ from tools.reporting.report_tables import (
     version_rows,
     watchdog_notes,
 )
+from tools.reporting.robustness import robustness_section
 from tools.reporting.run_folder import RunFolder, read_trajectories
 
 HERE = Path(__file__).resolve().parent
@@ -68,6 +69,7 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         metric_names=METRIC_NAMES,
         lower_is_better=LOWER_IS_BETTER,
         trajectories=read_trajectories(run.weights),
+        robustness=robustness_section(run, test),
         curves=draw_curves(run.scalars),
         watchdog=watchdog_notes(run.scalars),
         shown=shown,
