@@ -86,8 +86,7 @@ class Options:
     )
     corrupt_training: float = _data(
         0.0,
-        "probability of corrupting the networks' input of a training sample (noise, blur, fog, light); the loss "
-        "compares clean images",
+        "probability of corrupting a training sample (noise, blur, fog, light), but not the images of its loss",
         at_least=0,
     )
     mask_dir: str | None = _data(None, "folder of masks of moving objects, whose pixels the loss skips (default: none)")
@@ -266,8 +265,7 @@ class Options:
     )
     corruptions: tuple[str, ...] = _evaluation(
         ("none",),
-        "also score corrupted images, at five severities: all, or a list",
-        choices=("none", "all", *CORRUPTIONS),
+        "also score images with corruptions of five severities: all, or a list such as fog dark gaussian_noise",
     )
     corruptions_baseline: str | None = _evaluation(
         None, "output folder of another evaluation with --corruptions, for the mean corruption error (default: none)"

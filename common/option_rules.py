@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from common.registry import DEPTH_SCALES
+from common.option_types import nearest
+from common.registry import CORRUPTIONS, DEPTH_SCALES
+from common.text_files import abbreviate
 
 Options = Any  # options.Options, which imports this module
 
@@ -49,6 +51,7 @@ def contradictions(options: Options) -> Iterator[str]:
     if options.separate_stereo and not (options.use_stereo and len(options.frame_ids) > 1):
         yield "--separate_stereo requires --use_stereo and temporal sources (--frame_ids 0 -1 1)"
     yield from _map_contradictions(options)
+    yield from _corruption_contradictions(options)
     yield from _recipe_contradictions(options)
     if options.sync_bn and options.freeze_bn:
         yield "--freeze_bn leaves no statistics to synchronise: omit --sync_bn"
@@ -67,8 +70,6 @@ def _map_contradictions(options: Options) -> Iterator[str]:
         yield "--pseudo_label_late_epoch has no effect without --pseudo_labels"
     if options.crop_scale > 1:
         yield f"--crop_scale: got {options.crop_scale:g}, allowed: above 0, at most 1, the whole image"
-    if options.corrupt_training > 1:
-        yield f"--corrupt_training: got {options.corrupt_training:g}, allowed: a probability, from 0 to 1"
     if (options.crop_scale, options.crop_aspect) == (1, 1):
         return
     crops = f"--crop_scale {options.crop_scale:g} --crop_aspect {options.crop_aspect:g}"
@@ -76,6 +77,21 @@ def _map_contradictions(options: Options) -> Iterator[str]:
         yield f"{crops}: crops are cut from the images at their own size, which --cache does not have: omit --cache"
     if options.learn_intrinsics:
         yield f"{crops}: each crop has its own intrinsics, but --learn_intrinsics learns those of a camera: omit one"
+
+
+def _corruption_contradictions(options: Options) -> Iterator[str]:
+    """Yield the conflicts between the options of corrupted images."""
+    if options.corrupt_training > 1:
+        yield f"--corrupt_training: got {options.corrupt_training:g}, allowed: a probability, from 0 to 1"
+    for word in ("none", "all"):
+        if word in options.corruptions and len(options.corruptions) > 1:
+            yield f"--corruptions: got {' '.join(options.corruptions)}, allowed: {word} alone, or a list of names"
+    for name in options.corruptions:
+        if name not in (*CORRUPTIONS, "none", "all"):
+            yield (
+                f"--corruptions: got {abbreviate(name)}, the nearest is {nearest(name, CORRUPTIONS)}; allowed: all, "
+                f"none, or some of {', '.join(CORRUPTIONS)}"
+            )
 
 
 def _recipe_contradictions(options: Options) -> Iterator[str]:
@@ -119,9 +135,6 @@ def evaluation_problems(options: Options) -> Iterator[str]:
 
 def _corruption_problems(options: Options) -> Iterator[str]:
     """Yield what prevents the evaluation of corruptions."""
-    for word in ("none", "all"):
-        if word in options.corruptions and len(options.corruptions) > 1:
-            yield f"--corruptions: got {' '.join(options.corruptions)}, allowed: {word} alone, or a list of names"
     if options.corruptions == ("none",):
         if options.corruptions_baseline is not None:
             yield "--corruptions_baseline is compared with the scores of corruptions: pass --corruptions all too"

@@ -20,7 +20,7 @@ DEFAULTS = {
     "seed": 120,
     "data_path": "data/kitti", "dataset": "kitti", "split": "eigen_zhou", "png": False, "height": 192,
     "width": 640, "frame_ids": (0, -1, 1), "use_stereo": False, "kitti_mean_intrinsics": False,
-    "crop_scale": 1.0, "crop_aspect": 1.0,
+    "crop_scale": 1.0, "crop_aspect": 1.0, "corrupt_training": 0.0,
     "mask_dir": None, "num_workers": 4, "cache": "none", "cache_dir": "data/cache",
     "depth_network": "resnet18", "pose_network": None, "scales": (0, 1, 2, 3), "pose_model_type": "separate_resnet",
     "pose_model_input": "pairs", "learn_intrinsics": False,
@@ -46,7 +46,7 @@ DEFAULTS = {
     "pred_depth_scale_factor": 1.0, "post_process": False, "gt_depth": "legacy", "eval_crop": "auto",
     "ext_disp_to_eval": None, "save_pred_disps": False, "no_eval": False, "eval_eigen_to_benchmark": False,
     "eval_out_dir": None, "eval_max_depth": 80.0, "eval_details": False, "metrics": "eigen",
-    "eval_trained_frames": False,
+    "corruptions": ("none",), "corruptions_baseline": None, "eval_trained_frames": False,
 }
 # fmt: on
 GROUPS = ("run", "data", "networks", "loss", "ablations", "optimisation", "weights", "log", "evaluation")
@@ -323,6 +323,10 @@ def test_valid_config_values(config):
         ("--depth_hints DIR", ["depth_hints", "use_stereo"]),
         ("--pseudo_labels DIR --pseudo_label_late_weight 0", ["pseudo_label_late_epoch", "both"]),
         ("--pseudo_label_late_epoch 3 --pseudo_label_late_weight 0", ["no effect", "--pseudo_labels"]),
+        ("--corrupt_training 1.5", ["corrupt_training", "1.5", "from 0 to 1"]),
+        ("--corruptions fogg", ["'fogg'", "nearest is fog;", "all, none, or some of brightness, dark"]),
+        ("--corruptions fog all", ["fog all", "all alone"]),
+        ("--corruptions none snow", ["none snow", "none alone"]),
         ("--crop_scale 1.5", ["crop_scale", "1.5", "at most 1"]),
         ("--crop_scale 0.5 --cache ram", ["crop_scale", "--cache"]),
         ("--crop_aspect 1.3 --learn_intrinsics", ["crop_aspect", "--learn_intrinsics"]),
@@ -367,6 +371,16 @@ def test_all_contradictions_are_reported_at_once():
         ("--eval_mono --load_weights_folder W --ext_disp_to_eval F.npy", ["load_weights_folder"]),
         ("--eval_mono --ext_disp_to_eval F.npy --post_process", ["post_process"]),
         ("--eval_mono --ext_disp_to_eval F.npy --save_pred_disps", ["save_pred_disps"]),
+        ("--eval_mono --ext_disp_to_eval F.npy --corruptions all", ["corruptions", "load_weights_folder"]),
+        (
+            "--eval_mono --load_weights_folder W --corruptions fog --no_eval --save_pred_disps",
+            ["corruptions", "no_eval"],
+        ),
+        (
+            "--eval_stereo --load_weights_folder W --corruptions fog --eval_split benchmark",
+            ["corruptions", "benchmark"],
+        ),
+        ("--eval_mono --load_weights_folder W --corruptions_baseline B", ["corruptions_baseline", "--corruptions all"]),
         ("--eval_mono --load_weights_folder W --no_eval", ["no_eval", "save_pred_disps"]),
         ("--eval_stereo --load_weights_folder W --pred_depth_scale_factor 2", ["pred_depth_scale_factor"]),
         (
@@ -411,6 +425,8 @@ def test_derived_values(tmp_path):
     assert options.replace(use_stereo=False).source_frames == (-1, 2)
     assert (options.split_name, options.eval_split_name) == ("mine", "eigen")
     assert options.run_dir.parts == ("L", "monodepthv2")
+    assert options.corruption_names == () and parse("--corruptions snow fog").corruption_names == ("snow", "fog")
+    assert len(parse("--corruptions all").corruption_names) == 18
 
 
 def test_frozen():

@@ -255,3 +255,42 @@ def test_validation_shows_whole_images(make_dataset):
 def test_crops_need_the_original_images(make_dataset, tmp_path):
     with pytest.raises(ValueError, match="crops are cut from the images at their own size"):
         make_dataset(train=True, crop_aspect=1.2, cache=DiskCache(32, 64, tmp_path / "cache", spare_bytes=0))
+
+
+def test_corruptions_change_only_the_input_of_the_networks(make_dataset, monkeypatch):
+    drawn = []
+
+    def record(image, name, severity, seed):
+        drawn.append((name, severity, seed))
+        return 255 - image
+
+    monkeypatch.setattr("datasets.corruptions.corrupt", record)
+    plain, dataset = make_dataset(train=True), make_dataset(train=True, corrupt_training=0.5)
+    changed = 0
+    for epoch in range(20):
+        sample, same = dataset[1, epoch], plain[1, epoch]
+        assert sample.keys() == same.keys()
+        corrupted = bool(drawn)
+        for key, value in sample.items():
+            if key.startswith("color_aug") and corrupted:
+                value = 255 - value
+            np.testing.assert_array_equal(value, same[key], err_msg=key)
+        if drawn:  # all frames have the same corruption, each with its own noise
+            assert len({draw[:2] for draw in drawn}) == 1 and len({draw[2] for draw in drawn}) == len(drawn) == 4
+        changed += corrupted
+        drawn.clear()
+    assert 4 <= changed <= 16
+    dataset[1, 3], dataset[2, 3]
+    first = list(drawn)
+    dataset[2, 3], dataset[1, 3]
+    assert sorted(drawn[len(first) :]) == sorted(first)  # by seed, epoch and index alone
+    drawn.clear()
+    make_dataset(corrupt_training=0.9)[0]
+    assert not drawn  # without train
+
+
+def test_corrupted_grey_images(make_dataset, tree):
+    for path in tree.rglob("*.jpg"):
+        Image.open(path).convert("L").save(path)
+    sample = make_dataset(train=True, corrupt_training=1.0)[0, 1]
+    assert sample["color_aug/0/0"].shape == sample["color/0/0"].shape == (3, 32, 64)
