@@ -22,8 +22,9 @@ def test_notebook_is_valid_and_contains_its_outputs(path):
     for cell in code:
         compile(cell.source, path.name, "exec")
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs) == 3
-    assert not any(output.output_type == "error" or output.get("name") == "stderr" for c in code for output in c.outputs)
+    outputs = [output for cell in code for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
     assert path.stat().st_size < 500_000
 
 

@@ -112,6 +112,12 @@ def test_a_symptom_must_persist():
     assert watch([*[ill] * (PATIENCE - 1), healthy] * 3, from_start=False) == []
 
 
+def test_training_without_sources_has_no_mask_to_watch():
+    signs = signs_of()
+    del signs["auto_mask"]
+    assert watch([signs] * PATIENCE) == []
+
+
 def test_untrained_networks_are_not_reported():
     flat = SEEDED["constant_disparity"]()
     assert watch([flat] * FIRST_STEP, first_step=0, spacing=1) == []
