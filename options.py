@@ -37,6 +37,7 @@ from common.registry import (
     POSE_ENCODERS,
     POSE_MODELS,
     RESNETS,
+    RULE_DATASETS,
 )
 
 _run, _data, _networks = (partial(option, group) for group in ("run", "data", "networks"))
@@ -68,7 +69,8 @@ class Options:
     data_path: str = _data("data/kitti", "root folder of the dataset")
     dataset: str = _data(
         "kitti",
-        "dataset layout: KITTI raw, KITTI odometry, KITTI raw with improved ground truth, or imported videos",
+        "dataset layout: KITTI raw, KITTI odometry, KITTI raw with improved ground truth, imported videos, or that of "
+        "another dataset's release (docs/datasets.md)",
         choices=DATASETS,
     )
     split: str = _data("eigen_zhou", "split to train on: a folder, or a name in splits/ or data_path/splits/")
@@ -395,8 +397,9 @@ def parse_options(
         in_file = {name: field for name, field in OPTION_FIELDS.items() if name != "config"}
         values = {**read_config(in_file, Path(values["config"])), **values}
     explicitly_set = frozenset(values)
-    if values.get("dataset") == "folder":  # imported videos bring their own split lists
-        values = {"split": "folder", "eval_split": "folder", **values}
+    own = values.get("dataset")
+    if own == "folder" or own in RULE_DATASETS:  # their split lists are next to the data
+        values = {"split": own, "eval_split": own, **values}
     if values.get("depth_network") in DEPTH_SCALES:  # its decoder cannot make all default scales
         values = {"scales": DEPTH_SCALES[values["depth_network"]], **values}
     return Options(**values, explicitly_set=explicitly_set)

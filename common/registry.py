@@ -49,6 +49,8 @@ DATASETS: dict[str, Any] = {
     "kitti_odom": "datasets.kitti_dataset:KITTIOdomDataset",
     "kitti_depth": "datasets.kitti_dataset:KITTIDepthDataset",
     "folder": "datasets.folder_dataset:FolderDataset",
+    "cityscapes": "datasets.cityscapes_dataset:CityscapesDataset",
+    "make3d": "datasets.make3d_dataset:Make3DDataset",
 }
 
 # --corruptions: a function of an image and its ``Strength`` (``datasets.corruptions``).
@@ -68,6 +70,9 @@ CORRUPTIONS: dict[str, Any] = {
         )
     },
 }
+
+# Datasets whose split lists follow by rule from their tree (tools/prepare_splits.py): ``PublicDataset``.
+RULE_DATASETS = ("cityscapes", "make3d")
 
 
 def load(table: Mapping[str, Any], name: str) -> Any:

@@ -123,8 +123,8 @@ def build_cache(kind: str, dataset: MonoDataset, folder: str) -> FrameCache | No
     """
     if kind == "ram":
         paths = (path for line in dataset.lines for path in dataset.frame_paths(line))
-        return RamCache(dataset.height, dataset.width, paths)
-    return DiskCache(dataset.height, dataset.width, folder) if kind == "disk" else None
+        return RamCache(dataset.height, dataset.width, paths, window=dataset.REGION)
+    return DiskCache(dataset.height, dataset.width, folder, window=dataset.REGION) if kind == "disk" else None
 
 
 def build_loader(

@@ -21,7 +21,7 @@ import numpy as np
 
 from common.errors import UserError
 from common.shared_memory import SharedBuffer
-from datasets.transforms import Frame, load_frame
+from datasets.transforms import Frame, Window, load_frame
 
 SPARE_BYTES = 4e9  # memory or disk space left free
 LEFTOVER_SECONDS = 3600.0  # age of abandoned temporary files; writing a frame takes milliseconds
@@ -35,10 +35,11 @@ class FrameCache:
         height: Height of the frames.
         width: Width of the frames.
         spare_bytes: Bytes of the memory or disk to leave free.
+        window: The part of each image that frames show; None for the whole image.
     """
 
-    def __init__(self, height: int, width: int, spare_bytes: float = SPARE_BYTES) -> None:
-        self.height, self.width = height, width
+    def __init__(self, height: int, width: int, spare_bytes: float = SPARE_BYTES, window: Window | None = None) -> None:
+        self.height, self.width, self.window = height, width, window
         self.spare_bytes = spare_bytes
 
     @property
@@ -57,7 +58,7 @@ class FrameCache:
         version = _version(path)
         frame = self._find(path, version) if version else None
         if frame is None:
-            frame = load_frame(path, self.height, self.width)
+            frame = load_frame(path, self.height, self.width, self.window)
             # The file may have changed while it was read.
             if version == _version(path) and self.free_bytes() > self.spare_bytes + self.frame_bytes:
                 self._keep(path, version, frame)
@@ -97,6 +98,7 @@ class DiskCache(FrameCache):
         width: Width of the frames.
         folder: Folder of the cache.
         spare_bytes: Bytes of the disk to leave free.
+        window: As in ``FrameCache``; frames of different windows are in different folders.
 
     Raises:
         UserError: The folder cannot be written.
@@ -105,9 +107,17 @@ class DiskCache(FrameCache):
     HEADER = struct.Struct("<8s5qQ")  # file kind, channels, original height and width, version, checksum
     KIND = b"frame v2"
 
-    def __init__(self, height: int, width: int, folder: str | Path, spare_bytes: float = SPARE_BYTES) -> None:
-        super().__init__(height, width, spare_bytes)
-        self.folder = Path(folder) / f"{width}x{height}"
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        folder: str | Path,
+        spare_bytes: float = SPARE_BYTES,
+        window: Window | None = None,
+    ) -> None:
+        super().__init__(height, width, spare_bytes, window)
+        part = "" if window is None else f"_{window.left:g}_{window.top:g}_{window.width:g}_{window.height:g}"
+        self.folder = Path(folder) / f"{width}x{height}{part}"
         self._unfinished = self.folder / ".unfinished"
         try:
             self._unfinished.mkdir(parents=True, exist_ok=True)
@@ -181,12 +191,20 @@ class RamCache(FrameCache):
         width: Width of the frames.
         paths: Files of all frames.
         spare_bytes: Bytes of memory to leave free.
+        window: As in ``FrameCache``.
     """
 
     RECORD = np.dtype([("version", "<i8", 2), ("original_size", "<i8", 2), ("channels", "<i8")])
 
-    def __init__(self, height: int, width: int, paths: Iterable[str], spare_bytes: float = SPARE_BYTES) -> None:
-        super().__init__(height, width, spare_bytes)
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        paths: Iterable[str],
+        spare_bytes: float = SPARE_BYTES,
+        window: Window | None = None,
+    ) -> None:
+        super().__init__(height, width, spare_bytes, window)
         self._slots = {path: slot for slot, path in enumerate(dict.fromkeys(paths))}
         self._memory = SharedBuffer(len(self._slots) * (self.RECORD.itemsize + self.frame_bytes))
 

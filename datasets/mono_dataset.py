@@ -34,6 +34,7 @@ from common.errors import DataError, UserError
 from datasets.corruptions import RandomCorruption
 from datasets.frame_cache import FrameCache
 from datasets.frame_times import FrameTimes
+from datasets.kitti_calibration import read_calibration_file
 from datasets.map_files import MapFolder
 from datasets.splits import SplitLine
 from datasets.transforms import (
@@ -90,7 +91,10 @@ class MonoDataset:
     BASELINE: float  # stereo baseline in the method's scene units
     STEREO_SCALE_FACTOR: float  # metres per scene unit
     MEAN_INTRINSICS: tuple[float, float, float, float]  # fx, fy, cx, cy as fractions of width and height
-    GROUND_TRUTH: str  # "lidar" or "improved"
+    GROUND_TRUTH: str  # one of ``serialization.depth_npz.KINDS``
+    PROTOCOL: str | None = None  # key of ``evaluation.metrics.dataset_protocols``; None for KITTI's protocols
+    EXTENSION: str | None = None  # of the image files, if the dataset has only one
+    REGION: Window | None = None  # the part of every image that samples show and ground truth covers; None for all
     EXTRA_MAPS: Mapping[str, int] = {}  # name -> channels of the maps returned by ``extra_maps``
 
     def __init__(
@@ -125,7 +129,7 @@ class MonoDataset:
         self.frame_ids = tuple(frame_ids)
         self.scales = tuple(scales)
         self.train = train
-        self.extension = extension
+        self.extension = self.EXTENSION or extension
         self.load_depth = load_depth
         self.load_displacement = load_displacement
         self.supervise_depth = supervise_depth
@@ -169,6 +173,8 @@ class MonoDataset:
         cache = self.cache
         if cache and (cache.height, cache.width) != (self.height, self.width):
             raise ValueError(f"cache of {cache.width}x{cache.height} for frames of {self.width}x{self.height}")
+        if cache and cache.window != self.REGION:
+            raise ValueError(f"cache of {cache.window or 'whole images'} for frames of {self.REGION or 'whole images'}")
         if cache and self.crops:
             raise ValueError("crops are cut from the images at their own size, which a cache does not have")
 
@@ -242,6 +248,14 @@ class MonoDataset:
             Path of a file -> entry -> number of values.
         """
         raise NotImplementedError
+
+    def read_calibration(self, path: str) -> Mapping[str, np.ndarray | str]:
+        """Read the entries of a file that ``needed_calibration`` lists.
+
+        Raises:
+            DataError: The file is missing or cannot be read.
+        """
+        return read_calibration_file(path)
 
     def extra_maps(self, line: SplitLine) -> Mapping[str, ExtraMap]:
         """Return the maps named in ``EXTRA_MAPS`` for the line's frame, such as depth hints, masks or flow.
@@ -318,7 +332,8 @@ class MonoDataset:
         flip = self.train and rng.random() < 0.5
         jitter = ColourJitter.sample(rng) if self.train and rng.random() < 0.5 else None
         # Drawn last, so that the other draws do not depend on them.
-        window = Window.sample(rng, self.crop_scale, self.crop_aspect) if self.crops else None
+        crop = Window.sample(rng, self.crop_scale, self.crop_aspect) if self.crops else None
+        window = crop.inside(self.REGION) if crop else self.REGION
         corrupts = self.train and self.corrupt_training > 0
         corruption = RandomCorruption.sample(rng, self.corrupt_training) if corrupts else None
         sample: dict = {"name": str(line)}
@@ -336,7 +351,10 @@ class MonoDataset:
             seen = corruption(seen, place) if corruption else seen
             sample[f"color_aug/{frame}/0"] = np.broadcast_to(seen, color.shape)
         for name, extra_map in self.maps(line, original_sizes[0]).items():
-            sample[f"map/{name}"] = fit_map(extra_map, self.height, self.width, flip, window)
+            # Ground truth covers the region alone.
+            sample[f"map/{name}"] = fit_map(
+                extra_map, self.height, self.width, flip, crop if name == "depth" else window
+            )
         if self.scales:
             seen = window.mirrored() if window and flip else window
             self._add_intrinsics(sample, line, original_sizes[0], flip, seen)

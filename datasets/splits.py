@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import DataError
+from common.registry import RULE_DATASETS
 from common.text_files import abbreviate, fault_of, read_data_text
 
 REPOSITORY_SPLITS = Path(__file__).resolve().parent.parent / "splits"
@@ -63,6 +64,8 @@ def find_split(name_or_path: str | Path, data_path: str | Path) -> Path:
 
 
 def _how_to_get(name: str) -> str:
+    if name in RULE_DATASETS:
+        return f"Its lists follow from the tree. Run: python tools/prepare_splits.py --dataset {name} --data_path DIR"
     if name in PUBLISHED_SPLITS:
         return f"This is a published split. Run: python tools/prepare_splits.py --split {name}"
     return (

@@ -57,6 +57,18 @@ class Window:
         left, top = rng.random(2) * (1 - width, 1 - height)
         return cls(float(left), float(top), width, height)
 
+    def inside(self, outer: "Window | None") -> "Window":
+        """Return the window of the whole image, where this one is a window of the part ``outer``."""
+        if outer is None:
+            return self
+        left, top = outer.left + self.left * outer.width, outer.top + self.top * outer.height
+        return Window(left, top, self.width * outer.width, self.height * outer.height)
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """Cut the window, rounded to whole pixels, out of (H, W, ...); a view."""
+        left, top, right, bottom = (round(border) for border in self.box(*image.shape[:2]))
+        return image[top:bottom, left:right]
+
     def mirrored(self) -> "Window":
         """Return the window of the mirrored image that shows the same."""
         return Window(1 - self.left - self.width, self.top, self.width, self.height)

@@ -63,6 +63,7 @@ def extreme_panels(
             path, gt = Path(dataset.frame_paths(dataset.lines[i])[0]), truth[i]
             if gt is not None and path.is_file():
                 image = read_image(path)
+                image = dataset.REGION.cut(image) if dataset.REGION else image
                 scored = gt, prediction.protocol, result.ratios[i]
                 yield f"{kind}_{place}", i, frame_panel(image, prediction.scaled_disps[i], *scored)
 

@@ -7,7 +7,7 @@ import numpy as np
 from common.errors import DataError
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
-from datasets.transforms import scale_intrinsics
+from datasets.transforms import crop_intrinsics, scale_intrinsics
 from evaluation.metrics.depth_metrics import align_disparity, compute_depth_metrics, scale_disparity
 from evaluation.metrics.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
 from evaluation.metrics.edges import edge_scores
@@ -118,4 +118,5 @@ def camera_of(dataset: MonoDataset, line: SplitLine, size: tuple[int, int]) -> n
         K, calibrated_size = dataset.intrinsics(line, line.side)
     except DataError:
         return None
-    return scale_intrinsics(K, calibrated_size or size, size)
+    K = scale_intrinsics(K, calibrated_size or size, size)
+    return crop_intrinsics(K, dataset.REGION, size) if dataset.REGION else K

@@ -12,6 +12,7 @@ from datasets.build import dataset_class, dataset_from
 from datasets.kitti_benchmark import KITTIBenchmarkDataset, read_benchmark_lines
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
+from evaluation.metrics.dataset_protocols import DATASET_PROTOCOLS
 from evaluation.metrics.depth_protocol import DepthProtocol
 from options import Options
 from serialization.depth_npz import read_gt_depths
@@ -27,7 +28,7 @@ class GroundTruth:
     Attributes:
         keys: Argument of ``read`` for each frame.
         read: Reads the depth of a frame; picklable, for worker processes.
-        kind: "lidar" or "improved".
+        kind: As in ``serialization.depth_npz.KINDS``.
         source: Path that the ground truth is read from.
     """
 
@@ -94,16 +95,20 @@ def protocol_from(opt: Options, dataset: type[MonoDataset], kind: str, scaling: 
 
     Args:
         opt: Uses ``eval_crop``, ``eval_max_depth`` and the scaling options.
-        dataset: Class of the dataset, which defines the stereo factor.
-        kind: Kind of ground truth, "lidar" or "improved".
+        dataset: Class of the dataset, which defines the stereo factor, and with ``PROTOCOL`` crop and cap.
+        kind: Kind of ground truth, as in ``serialization.depth_npz.KINDS``.
         scaling: "median" or "stereo" overrides the scaling options; None uses them.
     """
     if scaling is None:
         scaling = "stereo" if opt.eval_stereo else "none" if opt.disable_median_scaling else "median"
-    return DepthProtocol.choose(
+    protocol = DepthProtocol.choose(
         kind,
         opt.eval_crop,
         median_scaling=scaling == "median",
         scale_factor=dataset.STEREO_SCALE_FACTOR if scaling == "stereo" else opt.pred_depth_scale_factor,
         cap=opt.eval_max_depth,
     )
+    if dataset.PROTOCOL is None:
+        return protocol
+    cap = opt.eval_max_depth if "eval_max_depth" in opt.explicitly_set else None
+    return DATASET_PROTOCOLS[dataset.PROTOCOL].apply(protocol, opt.eval_crop, cap)

@@ -1,5 +1,6 @@
 """Format metrics as text tables, JSON, and Markdown or LaTeX rows."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,15 @@ _COLUMN_WIDTH = 9
 
 
 def format_metrics_table(means: Mapping[str, float], protocol: DepthProtocol) -> str:
-    """Format three lines: crop and cap of the protocol, then names above aligned values with three decimals."""
-    header = "".join(f"{name:>{_COLUMN_WIDTH}}" for name in METRIC_NAMES)
-    values = "".join(f"{means[name]:>{_COLUMN_WIDTH}.3f}" for name in METRIC_NAMES)
+    """Format three lines: crop and cap of the protocol, then names above aligned values with three decimals.
+
+    With ``protocol.log10``, also the RMSE of the decadic logarithm, which is ``rmse_log`` / ln 10.
+    """
+    columns = {name: means[name] for name in METRIC_NAMES}
+    if protocol.log10:
+        columns["log10"] = means["rmse_log"] / math.log(10)
+    header = "".join(f"{name:>{_COLUMN_WIDTH}}" for name in columns)
+    values = "".join(f"{value:>{_COLUMN_WIDTH}.3f}" for value in columns.values())
     return f"{protocol.describe()}\n{header}\n{values}"
 
 

@@ -59,7 +59,7 @@ CHOICES = {
     "lr_schedule": {"step", "cosine"},
     "type": {"MonoDepthv2"},
     "device": {"auto", "gpu", "cpu", "xpu"},
-    "dataset": {"kitti", "kitti_odom", "kitti_depth", "folder"},
+    "dataset": {"kitti", "kitti_odom", "kitti_depth", "folder", "cityscapes", "make3d"},
     "depth_network": {
         *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
         *("mobilenet_v3_large", "efficientnet_lite0", "convnext_tiny"),
@@ -245,7 +245,7 @@ def test_wrong_value_on_the_command_line(argv):
         ("model_name: 18", ["model_name", "got 18", "text"]),
         ("model_name: ''", ["model_name", "got ''", "text"]),
         ("num_layers: 20", ["num_layers", "got 20", "18, 34, 50, 101, 152"]),
-        ("dataset: nuscenes", ["dataset", "'nuscenes'", "kitti, kitti_odom, kitti_depth, folder"]),
+        ("dataset: waymo", ["dataset", "'waymo'", "kitti, kitti_odom, kitti_depth, folder"]),
         ("frame_ids: 0", ["frame_ids", "got 0", "a list"]),
         ("frame_ids: []", ["frame_ids", "[]", "a list"]),
         ("frame_ids: [0, s]", ["frame_ids", "'s'", "an integer"]),

@@ -25,6 +25,8 @@ CROPS: dict[str, tuple[float, float, float, float] | None] = {
     "garg": _GARG_CROP,
     "eigen_2014": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
     "none": None,
+    # Of ``dataset_protocols``: rows from 256 and columns 192 to 1855 of 2048x768.
+    "cityscapes": (256 / 768, 1.0, 192 / 2048, 1856 / 2048),
 }
 
 
@@ -38,6 +40,7 @@ class DepthProtocol:
         median_scaling: Whether to scale each frame's prediction to the median of its ground truth.
         scale_factor: Metres per unit of predicted depth; 5.4 for KITTI's stereo pairs at baseline 0.1.
         cap: Maximum of predicted depth after clipping, metres.
+        log10: Whether tables also report the RMSE of the decadic logarithm.
     """
 
     crop: str = "eigen"
@@ -46,6 +49,7 @@ class DepthProtocol:
     median_scaling: bool = True
     scale_factor: float = 1.0
     cap: float = MAX_DEPTH
+    log10: bool = False
 
     @classmethod
     def choose(

@@ -1,5 +1,6 @@
 """Check that calibration files exist, are complete and plausible, and match the size of the images."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -7,7 +8,6 @@ import numpy as np
 
 from common.errors import DataError
 from datasets.cameras import field_of_view
-from datasets.kitti_calibration import read_calibration_file
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from tools.dataset_check.findings import Finding
@@ -47,7 +47,7 @@ def calibration_uses(parts: Mapping[str, MonoDataset], depth_parts: Collection[s
             key = line.folder, line.side, with_depth
             if key not in uses:
                 uses[key] = CalibrationUse(dataset, line, part, dataset.needed_calibration(line, with_depth))
-    return list(uses.values())
+    return [use for use in uses.values() if use.files]
 
 
 def check_files(uses: Iterable[CalibrationUse]) -> Iterator[Finding]:
@@ -59,10 +59,14 @@ def check_files(uses: Iterable[CalibrationUse]) -> Iterator[Finding]:
     for path, (use, entries) in needed.items():
         about = path, str(use.line), use.part
         try:
-            found = read_calibration_file(path)
+            found = use.dataset.read_calibration(path)
         except DataError as error:
-            is_there = not isinstance(error.__cause__, FileNotFoundError)
-            yield Finding("calibration_missing", *about, str(error.__cause__) if is_there else "not found")
+            if not os.path.exists(path):
+                yield Finding("calibration_missing", *about, "not found")
+            elif not isinstance(error.__cause__, OSError):
+                yield Finding("calibration_incomplete", *about, str(error))
+            else:
+                yield Finding("calibration_missing", *about, str(error.__cause__))
             continue
         faults = [_fault(found.get(entry), entry, count) for entry, count in entries.items()]
         if any(faults):

@@ -86,7 +86,9 @@ def find_images(
                 side, offset = (OTHER_SIDE[line.side], 0) if frame == "s" else (line.side, frame)
                 image = NeededImage(line.frame + offset, path, dataset.speed_path(line, offset), line, part)
                 if listing.holds(path):
-                    camera = cameras.setdefault(os.path.dirname(path), CameraImages(line.folder, side))
+                    # Some datasets have the frames of many drives in one folder.
+                    key = f"{os.path.dirname(path)}:{line.folder}"
+                    camera = cameras.setdefault(key, CameraImages(line.folder, side))
                     if frame == 0 or image.frame not in camera.images:
                         camera.images[image.frame] = image
                 else:

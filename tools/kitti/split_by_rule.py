@@ -6,7 +6,7 @@ vehicle's measured speed, and optical flow only if the speed is unavailable.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,15 +108,15 @@ def split_by_rule(
     return split
 
 
-def write_split(split: RuleSplit, folder: Path) -> None:
-    """Write the lists atomically; a part without lines gets no file.
+def write_lists(lists: Mapping[str, list[SplitLine]], folder: Path) -> None:
+    """Write the lists of the parts atomically; a part without lines gets no file.
 
     Raises:
         DataError: the folder already contains different lists.
     """
-    for part in ("train", "val"):
+    for part, lines in lists.items():
         path = folder / f"{part}_files.txt"
-        content = "".join(f"{line}\n" for line in getattr(split, part)).encode()
+        content = "".join(f"{line}\n" for line in lines).encode()
         if path.is_file() and path.read_bytes() != content:
             raise DataError(f"'{path}' exists with other content. Delete it, or choose another name.")
         if content:

@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import DataError
 from datasets.splits import read_split_lines
-from tools.kitti.split_by_rule import EIGEN_TEST_DRIVES, split_by_rule, write_split
+from tools.kitti.split_by_rule import EIGEN_TEST_DRIVES, split_by_rule, write_lists
 
 DAY = "2011_09_26"
 DRIVE = f"{DAY}/{DAY}_drive_0001_sync"
@@ -206,9 +206,9 @@ def test_existing_lists_are_not_overwritten(tmp_path, add_frame, make):
     for frame in range(60):
         add_frame(DRIVE, frame)
     split, folder = make(val_share=0.1), tmp_path / "splits/mine"
-    write_split(split, folder)
+    write_lists({"train": split.train, "val": split.val}, folder)
     assert read_split_lines(folder, "train") == split.train and read_split_lines(folder, "val") == split.val
-    write_split(split, folder)
+    write_lists({"train": split.train, "val": split.val}, folder)
     with pytest.raises(DataError, match=r"train_files\.txt' exists"):
-        write_split(make(val_share=0.5), folder)
+        write_lists({"train": make(val_share=0.5).train}, folder)
     assert read_split_lines(folder, "train") == split.train
