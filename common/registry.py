@@ -51,6 +51,9 @@ DATASETS: dict[str, Any] = {
     "folder": "datasets.folder_dataset:FolderDataset",
     "cityscapes": "datasets.cityscapes_dataset:CityscapesDataset",
     "make3d": "datasets.make3d_dataset:Make3DDataset",
+    "nyuv2": "datasets.nyuv2_dataset:NYUv2Dataset",
+    "nuscenes": "datasets.nuscenes_dataset:NuScenesDataset",
+    "ddad": "datasets.ddad_dataset:DDADDataset",
 }
 
 # --corruptions: a function of an image and its ``Strength`` (``datasets.corruptions``).
@@ -72,7 +75,7 @@ CORRUPTIONS: dict[str, Any] = {
 }
 
 # Datasets whose split lists follow by rule from their tree (tools/prepare_splits.py): ``PublicDataset``.
-RULE_DATASETS = ("cityscapes", "make3d")
+RULE_DATASETS = ("cityscapes", "make3d", "nyuv2", "nuscenes", "ddad")
 
 
 def load(table: Mapping[str, Any], name: str) -> Any:

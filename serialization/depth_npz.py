@@ -17,7 +17,7 @@ from common.text_files import abbreviate
 from serialization.opening import content_limit, open_regular, report_damage
 from serialization.safe_pickle import ArrayUnpickler
 
-KINDS = ("lidar", "improved", "stereo", "laser")
+KINDS = ("lidar", "improved", "stereo", "laser", "kinect")
 AXES = ("legacy", "camera")
 _COMMUNITY_KEY = "data"
 # Bytes: a float64 depth map of 32 million pixels. Zeros compress to a thousandth of their size.

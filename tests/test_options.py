@@ -59,7 +59,7 @@ CHOICES = {
     "lr_schedule": {"step", "cosine"},
     "type": {"MonoDepthv2"},
     "device": {"auto", "gpu", "cpu", "xpu"},
-    "dataset": {"kitti", "kitti_odom", "kitti_depth", "folder", "cityscapes", "make3d"},
+    "dataset": {"kitti", "kitti_odom", "kitti_depth", "folder", "cityscapes", "make3d", "nyuv2", "nuscenes", "ddad"},
     "depth_network": {
         *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
         *("mobilenet_v3_large", "efficientnet_lite0", "convnext_tiny"),

@@ -12,16 +12,20 @@ import public_trees as trees
 import pytest
 
 from common.errors import DataError
-from common.registry import DATASETS, load
+from common.registry import DATASETS, RULE_DATASETS, load
 from evaluate_depth import evaluate
 from options import parse_options
 from tools.check_dataset import check
 from tools.kitti.split_by_rule import write_lists
 
 ROOT = Path(__file__).resolve().parents[1]
-TREES = {"cityscapes": trees.cityscapes_tree, "make3d": trees.make3d_tree}
-# Name -> size of predictions, and of scored depth in a row and column.
-TRUTHS = {"cityscapes": np.full((8, 16), 10.0), "make3d": np.repeat(np.arange(18.0, 39)[:, None], 305, 1)}
+TREES = {name: getattr(trees, f"{name}_tree") for name in RULE_DATASETS}
+FRAMES = {"cityscapes": ("--frame_ids", "0", "-2", "2")}
+# Depth of each tree where it is known, up to one factor per image.
+TRUTHS = {
+    **dict.fromkeys(("cityscapes", "nyuv2", "nuscenes", "ddad"), np.full((8, 16), 7.0)),
+    "make3d": np.repeat(np.arange(18.0, 39)[:, None], 305, 1),
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def tree(request, roots) -> tuple[str, Path]:
 
 def options(name: str, root: Path, *arguments: str):
     return parse_options(
-        ["--dataset", name, "--data_path", str(root), "--num_workers", "0", "--frame_ids", "0", "-2", "2", *arguments]
+        ["--dataset", name, "--data_path", str(root), "--num_workers", "0", *FRAMES.get(name, ()), *arguments]
     )
 
 
@@ -76,6 +80,24 @@ DAMAGE = {
         ("Test134/img-math*.jpg", None, "image_missing", "not found"),
         ("Gridlaserdata/*-math*.mat", 50, "depth_damaged", "Copy it again"),
         ("Gridlaserdata/*-comb*.mat", None, "test_depth_missing", "not found"),
+    ],
+    "nyuv2": [
+        ("rgb/0001.png", 50, "image_damaged", "truncated"),
+        ("depth/0001.png", 50, "depth_damaged", "truncated"),
+        ("depth/0003.png", None, "test_depth_missing", "not found"),
+    ],
+    "nuscenes": [
+        ("sweeps/CAM_FRONT/scene-0061*01.jpg", 50, "image_damaged", "Truncated"),
+        ("samples/CAM_FRONT/scene-0103*00.jpg", None, "image_missing", "not found"),
+        ("samples/LIDAR_TOP/scene-0103*02.pcd.bin", 50, "depth_damaged", "got 50 bytes, expected a multiple of 20"),
+        ("samples/LIDAR_TOP/scene-0103*04.pcd.bin", None, "test_depth_missing", "not found"),
+    ],
+    "ddad": [
+        ("000000/rgb/CAMERA_01/3.png", None, "neighbour_missing", "not found"),
+        ("000150/rgb/CAMERA_01/3.png", 50, "image_damaged", "truncated"),
+        ("000000/calibration/key.json", 50, "calibration_incomplete", "is damaged"),
+        ("000150/point_cloud/LIDAR/0.npz", 50, "depth_damaged", "Unpack DDAD.tar again"),
+        ("000150/point_cloud/LIDAR/1.npz", None, "test_depth_missing", "not found"),
     ],
 }
 

@@ -4,6 +4,9 @@
 | --- | --- | --- | --- |
 | cityscapes | above the bonnet without the top 256 rows and 192 columns at each side | 1e-3 to 80 | ManyDepth's code |
 | make3d | the central 21 rows of the laser grid | 0 to 70 | Monodepth2's authors (their issue 89) |
+| nyuv2 | rows 45 to 470, columns 41 to 600 of 640x480 | 1e-3 to 10 | Eigen et al. (2014), as later code has it |
+| ddad | all | 0 to 200 | PackNet-SfM's ``eval_ddad.yaml`` |
+| nuscenes | all | 1e-3 to 80 | a choice of this project: there is no one protocol |
 """
 
 import dataclasses
@@ -49,4 +52,7 @@ class DatasetProtocol(NamedTuple):
 DATASET_PROTOCOLS = {
     "cityscapes": DatasetProtocol("cityscapes", 80.0),
     "make3d": DatasetProtocol("none", 70.0, min_depth=0.0, log10=True),
+    "nyuv2": DatasetProtocol("nyuv2", 10.0, log10=True),
+    "ddad": DatasetProtocol("none", 200.0, min_depth=0.0),
+    "nuscenes": DatasetProtocol("none", 80.0),
 }

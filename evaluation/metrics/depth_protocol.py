@@ -25,8 +25,9 @@ CROPS: dict[str, tuple[float, float, float, float] | None] = {
     "garg": _GARG_CROP,
     "eigen_2014": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
     "none": None,
-    # Of ``dataset_protocols``: rows from 256 and columns 192 to 1855 of 2048x768.
+    # Of ``dataset_protocols``: rows from 256 and columns 192 to 1855 of 2048x768; the crop of Eigen et al. for 640x480.
     "cityscapes": (256 / 768, 1.0, 192 / 2048, 1856 / 2048),
+    "nyuv2": (45 / 480, 471 / 480, 41 / 640, 601 / 640),
 }
 
 

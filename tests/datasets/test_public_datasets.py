@@ -11,7 +11,11 @@ from PIL import Image
 from common.errors import DataError
 from datasets.build import build_dataset
 from datasets.cityscapes_dataset import CityscapesDataset
+from datasets.ddad_dataset import DDADDataset
+from datasets.lidar_projection import project_points, rigid_transform
 from datasets.make3d_dataset import Make3DDataset
+from datasets.nuscenes_dataset import _VALIDATION, NuScenesDataset, _scene_names
+from datasets.nyuv2_dataset import NYUv2Dataset, read_labelled_frames, read_test_numbers
 from datasets.splits import SplitLine
 
 
@@ -153,6 +157,130 @@ def test_make3d_damaged_laser_grid(tmp_path, damage, message):
     damage(Path(dataset.ground_truth_path(line)))
     with pytest.raises(DataError, match=message):
         dataset.ground_truth(line)
+
+
+def test_nyuv2(tmp_path):
+    mat, splits = trees.nyuv2_files(tmp_path)
+    numbers = read_test_numbers(splits)
+    frames = list(read_labelled_frames(mat, numbers))
+    assert numbers == [frame.number for frame in frames] == [1, 3]
+    for frame in frames:
+        assert frame.image.shape == (480, 640, 3) and frame.depth.shape == (480, 640)
+        assert (frame.image[:, 0] == 200).all() and (frame.image[:, 1:] == 10 * frame.number).all()
+        assert not frame.depth[0].any() and (frame.depth[1:] == 2).all()
+    root = trees.nyuv2_tree(tmp_path / "tree")
+    (line, _) = lines = NYUv2Dataset.split_lists(root)["test"]
+    assert lines == [SplitLine("rgb", 1, "l"), SplitLine("rgb", 3, "l")]
+    depth = build("nyuv2", root, line).ground_truth(line)
+    assert depth.shape == (480, 640) and not depth[0].any() and (depth[1:] == 2).all()
+    with pytest.raises(DataError, match=r"has no images NNNN\.png\. Run: python tools/prepare_nyuv2\.py"):
+        NYUv2Dataset.split_lists(tmp_path)
+
+
+def test_nyuv2_wrong_files(tmp_path):
+    mat, splits = trees.nyuv2_files(tmp_path)
+    with pytest.raises(DataError, match=r"splits\.mat cannot be read .* expected testNdxs"):
+        read_test_numbers(tmp_path / "nowhere/splits.mat")
+    with pytest.raises(DataError, match="expected testNdxs"):
+        read_test_numbers(mat)
+    with pytest.raises(DataError, match="expected the HDF5 file"):
+        list(read_labelled_frames(splits, [1]))
+    with pytest.raises(DataError, match=r"with N at least 4\. Download it again"):
+        list(read_labelled_frames(mat, [1, 4]))
+    mat.write_bytes(mat.read_bytes()[:5000])
+    with pytest.raises(DataError, match="expected the HDF5 file"):
+        list(read_labelled_frames(mat, [1]))
+
+
+def test_points_are_projected_to_the_nearest_pixel_and_nearest_depth():
+    K = np.array([[10, 0, 4], [0, 10, 2], [0, 0, 1.0]])
+    points = np.array([[0, 0, 5], [0, 0, 3], [1, -0.5, 5], [9, 0, 1], [0, 0, -1], [0, 0, 0.05]])
+    depth = project_points(points, K, (5, 9))
+    assert {(int(y), int(x)): depth[y, x] for y, x in zip(*depth.nonzero(), strict=True)} == {(2, 4): 3, (1, 6): 5}
+
+
+def test_poses_are_checked():
+    T = rigid_transform([0.5**0.5, 0, 0, 0.5**0.5], [1, 2, 3], "f")  # 90 degrees about z
+    np.testing.assert_allclose(T @ [1, 0, 0, 1], [1, 3, 3, 1], atol=1e-12)
+    for rotation in ([0, 0, 0, 0], [1, 0, 0], None):
+        with pytest.raises(DataError, match=r"ego_pose\.json: got rotation"):
+            rigid_transform(rotation, [0, 0, 0], "ego_pose.json")
+
+
+def sparse(depth: np.ndarray) -> dict[tuple[int, int], float]:
+    return {(int(y), int(x)): float(depth[y, x]) for y, x in zip(*depth.nonzero(), strict=True)}
+
+
+def test_nuscenes(tmp_path):
+    root = trees.nuscenes_tree(tmp_path)
+    lists = NuScenesDataset.split_lists(root)
+    assert lists["train"] == [SplitLine("scene-0061", frame, "l") for frame in (1, 2, 3)]
+    assert lists["test"] == [SplitLine("scene-0103", frame, "l") for frame in (0, 2, 4)]
+    line = SplitLine("scene-0061", 2, "l")
+    dataset = build("nuscenes", root, line, frame_ids=(0, -1, 1))
+    names = [Path(path).relative_to(root).as_posix() for path in dataset.frame_paths(line)]
+    stem = "CAM_FRONT/scene-0061__CAM_FRONT__0"
+    assert names == [f"samples/{stem}2.jpg", f"sweeps/{stem}1.jpg", f"sweeps/{stem}3.jpg"]
+    np.testing.assert_allclose(dataset[0]["K/0"][0, 0], 40 * 64 / 96)
+    # The car drove 1 m from the scan to the image: points are at 9 m, 1 m higher by the lidar's place.
+    assert sparse(dataset.ground_truth(line)) == pytest.approx({(27, 47): 9, (22, 38): 9})
+    assert dataset.ground_truth(line._replace(frame=1)) is None
+    assert not Path(dataset.image_path(line, 3, "l")).exists() and not Path(dataset.image_path(line, 0, "r")).exists()
+    assert len(_scene_names(_VALIDATION)) == 150
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("ego_pose", None, r"ego_pose\.json not found\. Unpack the metadata"),
+        ("sample_data", "[{", r"sample_data\.json cannot be read"),
+        ("scene", "{}", r"scene\.json: got dict, expected a list"),
+        ("ego_pose", "[]", r"Tables in .* are incomplete: 'pose/scene-0061"),
+        ("sensor", '[{"token": "CAM_FRONT"}]', r"are incomplete: 'channel' not found"),
+    ],
+)
+def test_nuscenes_damaged_tables(tmp_path, name, content, message):
+    path = trees.nuscenes_tree(tmp_path) / f"v1.0-mini/{name}.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        NuScenesDataset.split_lists(tmp_path)
+
+
+def test_ddad(tmp_path):
+    root = trees.ddad_tree(tmp_path)
+    lists = DDADDataset.split_lists(root)
+    assert lists["train"] == [SplitLine("000000", frame, "l") for frame in (1, 2)]
+    assert lists["test"] == [SplitLine("000150", frame, "l") for frame in range(4)]
+    line = lists["train"][0]
+    dataset = build("ddad", root, line, frame_ids=(0, -1, 1))
+    names = [Path(path).relative_to(root).as_posix() for path in dataset.frame_paths(line)]
+    assert names == [f"000000/rgb/CAMERA_01/{frame}.png" for frame in (1, 0, 2)]
+    np.testing.assert_allclose(dataset[0]["K/0"][0, 0], 40 * 64 / 96)
+    assert sparse(dataset.ground_truth(line)) == pytest.approx({(27, 47): 10, (23, 39): 10})
+    assert not Path(dataset.image_path(line, 9, "l")).exists()
+    with pytest.raises(DataError, match=r"ddad\.json not found\. Unpack DDAD\.tar"):
+        DDADDataset.split_lists(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("ddad.json", b"{}", 'expected scene_splits/"0"/filenames'),
+        ("000000/scene_abc.json", b"{", "is damaged"),
+        ("000000/scene_abc.json", b'{"data": [], "samples": [{"datum_keys": ["x"]}]}', "sample 0 lacks 'x'"),
+        ("000000/calibration/key.json", b'{"names": []}', "expected names and intrinsics"),
+        ("000000/point_cloud/LIDAR/1.npz", b"PK", "cannot be read"),
+    ],
+)
+def test_ddad_damaged_files(tmp_path, file, content, message):
+    root = trees.ddad_tree(tmp_path)
+    (root / file).write_bytes(content)
+    line = SplitLine("000000", 1, "l")
+    with pytest.raises(DataError, match=message):
+        DDADDataset.split_lists(root)
+        build("ddad", root, line).ground_truth(line)
 
 
 @pytest.mark.parametrize(("name", "root"), [("cityscapes", "city"), ("make3d", "make3d")])
