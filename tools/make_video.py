@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=320, help="image width, pixels (default: %(default)s)")
     parser.add_argument("--lens", choices=tuple(LENSES), default="none", help="lens distortion (default: %(default)s)")
     parser.add_argument("--fov", type=float, help="horizontal FOV before distortion, degrees (default: KITTI's, 81.5)")
+    parser.add_argument("--dashcam", action="store_true", help="draw a bonnet and letterbox bars over the view")
     parser.add_argument("--seed", type=int, default=0, help="random seed of the streets (default: %(default)s)")
     parser.add_argument(
         "--num_workers",
@@ -58,7 +59,7 @@ def main() -> None:
     count = round(args.seconds * args.fps)
     with tqdm(total=args.videos * count, unit=" frames", disable=None) as bar:
         for number in range(1, args.videos + 1):
-            video = StreetVideo((args.seed, number), count, args.fps, camera)
+            video = StreetVideo((args.seed, number), count, args.fps, camera, dashcam=args.dashcam)
             views = map_in_processes(video, range(count), args.num_workers)
             for _ in write_street_video(args.out / f"street_{number:02d}", views, args.fps):
                 bar.update(1)

@@ -22,6 +22,7 @@ SAMPLES, MIN_SAMPLES = 48, 12  # frames, spread over the source
 SEEK_DISTANCE = 60  # frames; beyond it, seeking is faster than decoding
 BAR_LEVEL, BAR_RANGE = 40, 12  # grey levels: brightness of bars at most, and their range over pixels and frames
 BAR_EDGE = 10  # grey levels by which the image next to a bar is brighter
+BLOCK = 8  # pixels next to the image that compression disturbs: a block of its transform
 BAR_SHARES = 0.01, 0.4  # of the image's side
 LEAST_GRADIENT = 6.0  # grey levels per pixel; texture that can be recognised above the noise
 # Pixels. Where a scene moves, its edges move by more, even if the camera keeps its lane or looks at the horizon.
@@ -64,16 +65,29 @@ def find_bars(frames: list[np.ndarray], size: tuple[int, int]) -> Box | None:
         is_bar = (high <= BAR_LEVEL) & (high - low <= BAR_RANGE)
         scale = full / len(is_bar)
         for border, level in ((is_bar, high), (is_bar[::-1], high[::-1])):
-            bar = int(border.argmin())
-            inside = level[bar : bar + 3].max(initial=0) if bar else 0
+            bar = _bar_end(border, level)
             low_share, high_share = BAR_SHARES
-            is_real = low_share <= bar / len(is_bar) <= high_share and inside > level[:bar].max(initial=0) + BAR_EDGE
+            is_real = low_share <= bar / len(is_bar) <= high_share
             # One more reduced pixel, which mixes bar and image.
             ends.append(int(np.ceil((bar + 1) * scale)) if is_real else 0)
     top, bottom, left, right = ends
     if not any(ends):
         return None
     return Box(top, left, size[0] - top - bottom, size[1] - left - right)
+
+
+def _bar_end(is_bar: np.ndarray, level: np.ndarray) -> int:
+    """Return where the image begins behind a bar at the border; 0 without a bar.
+
+    Next to a bright image, lossy compression disturbs the last rows of a bar: they vary, but stay dark.
+
+    Args:
+        is_bar: bool (N,), rows or columns that are dark and never change, from the border inwards.
+        level: (N,), their largest grey level.
+    """
+    bar = int(is_bar.argmin())
+    bright = level[bar : bar + BLOCK] > level[:bar].max(initial=0) + BAR_EDGE
+    return bar + int(bright.argmax()) if bar and bright.any() else 0
 
 
 def cropped(camera: Camera, box: Box) -> Camera:

@@ -26,6 +26,11 @@ def draw_bars(image, number):
     image[:18] = image[-18:] = 16
 
 
+def draw_compressed_bars(image, number):
+    image[:18] = image[-18:] = 16 + 4 * (number % 2)
+    image[15:18] = image[-18:-15] = 12 + 14 * (number % 2)  # disturbed by the bright image next to them
+
+
 class Scene(Source):
     """A texture that moves by four pixels per frame behind what ``draw`` draws; static if it does not move."""
 
@@ -63,10 +68,11 @@ def test_scenes_without_overlays_have_no_mask(scene):
     assert find_overlays(sample_frames(scene)) is None
 
 
-def test_bars_are_cropped_with_the_camera():
+@pytest.mark.parametrize("draw", [draw_bars, draw_compressed_bars])
+def test_bars_are_cropped_with_the_camera(draw):
     from datasets.cameras import Camera
 
-    frames = sample_frames(Scene(draw_bars))
+    frames = sample_frames(Scene(draw))
     box = find_bars(frames, (240, 480))  # the full images have twice the size
     assert box == Box(38, 0, 164, 480)  # 36 rows, and 2 that mix bar and image
     camera = cropped(Camera.from_view(90, (240, 480), ""), box)

@@ -55,3 +55,16 @@ def test_real_drive_as_a_video(tmp_path, kitti_sample, write_video):
     assert record["stride"] == 1 and record["frames"] == 60
     scalars = train(data, tmp_path / "logs", 5)
     assert any(np.isfinite(entry.get("loss", np.nan)) for entry in scalars), scalars
+
+
+@pytest.mark.slow
+def test_motorway(tmp_path, dashcam):
+    """A dash camera on a motorway: stride 2, no overlay, a guessed camera, and a loss that can be computed."""
+    data = tmp_path / "data"
+    import_videos(data, [dashcam / "motorway.mp4"], size=(64, 96))
+    record = json.loads((data / "motorway" / "sequence.json").read_text())
+    assert record["stride"] == 2 and record["frames"] == 111
+    assert record["field_of_view"][0] == pytest.approx(65, abs=0.5)
+    assert not (data / "motorway" / "mask.png").exists()
+    scalars = train(data, tmp_path / "logs", 3)
+    assert any(np.isfinite(entry.get("loss", np.nan)) for entry in scalars), scalars
