@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from evo.core.metrics import APE, PoseRelation
+from evo.core.metrics import APE, RPE, PoseRelation, Unit
 from evo.core.trajectory import PosePath3D
 from evo.tools.file_interface import read_kitti_poses_file, read_tum_trajectory_file
 from PIL import Image
@@ -27,12 +27,13 @@ from evaluation.odometry import open_sequence
 from inference.split_prediction import predict_motions
 from layers.geometry import disp_to_depth
 from networks.monodepth import Monodepth
-from options import Options
+from options import Options, parse_options
 from serialization.weights_folder import save_weights
 from tools.synthetic.kitti_tree import write_calibration, write_frame, write_poses
 from tools.synthetic.render import PinholeCamera, StreetRenderer
 from tools.synthetic.street import Street
 from tools.synthetic.textures import build_atlas
+from trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 DRIVE = "2000_01_01/2000_01_01_drive_0001_sync"
@@ -168,6 +169,38 @@ def test_real_sequence(kitti_odometry_sample, options, tmp_path, monkeypatch, ca
     assert result.sim3_scale == pytest.approx(1.03, abs=0.001)
     saved = (tmp_path / "out/pose_metrics_odom_50.json").read_text()
     assert "NaN" not in saved and json.loads(saved)["t_rel"] is None
+
+
+def orthonormal(path: Path) -> PosePath3D:
+    """Read poses for evo, which refuses rotations that are rounded to seven digits."""
+    poses = np.stack(read_kitti_poses_file(path).poses_se3)
+    poses[:, :3, :3] = Rotation.from_matrix(poses[:, :3, :3]).as_matrix()
+    return PosePath3D(poses_se3=list(poses))
+
+
+@pytest.mark.slow
+def test_trained_on_another_drive(stereo_drive, kitti_odometry_sample, tmp_path):
+    """Three steps on one real drive, and all metrics of the motions on another one, as evo computes them."""
+    training = f"--data_path {stereo_drive} --split kitti_sample --height 64 --width 192 --batch_size 2 --max_steps 3"
+    training += " --use_stereo --separate_stereo --weights_init scratch --num_workers 0 --device cpu --compile off"
+    trainer = Trainer.from_options(parse_options([*training.split(), "--log_dir", str(tmp_path)]))
+    trainer.train()
+    weights = str(trainer.opt.run_dir / "models/weights_best")
+    settings = {"data_path": str(kitti_odometry_sample), "eval_split": "odom_50", "eval_stereo": True}
+    result = evaluate(Options(load_weights_folder=weights, num_workers=0, device="cpu", **settings))
+    assert result.scale == pytest.approx(5.4) and result.kitti is None
+    truth = orthonormal(kitti_odometry_sample / "poses/50.txt")
+    for score, metric, scaled in (
+        (result.ate_sim3, APE(PoseRelation.translation_part), True),
+        (result.ate_se3, APE(PoseRelation.translation_part), False),
+        (result.rpe_translation, RPE(PoseRelation.translation_part, 1, Unit.frames), None),
+        (result.rpe_rotation, RPE(PoseRelation.rotation_angle_deg, 1, Unit.frames), None),
+    ):
+        predicted = orthonormal(Path(weights) / "trajectory_odom_50_kitti.txt")
+        if scaled is not None:
+            predicted.align(truth, correct_scale=scaled)
+        metric.process_data((truth, predicted))
+        assert score == pytest.approx(metric.get_all_statistics()["rmse"], rel=1e-4), metric
 
 
 def test_scaling(world, options, monkeypatch):

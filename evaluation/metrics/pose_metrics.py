@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from evaluation.metrics.trajectories import chain, chain_motions, motions_between
 
@@ -179,11 +180,16 @@ def segment_errors(gt_poses: np.ndarray, pred_poses: np.ndarray) -> dict[int, np
 def relative_errors(gt_poses: np.ndarray, pred_poses: np.ndarray) -> np.ndarray:
     """Compute the relative pose error from each frame to the next (Sturm et al., IROS 2012, eq. 1, an interval of 1).
 
+    Rotations are made orthonormal first, unlike those of ``segment_errors``: KITTI's files have seven digits, whose
+    rounding is not small compared with the cosine of an angle of 0.1 degrees.
+
     Returns:
         (N - 1, 2): length of the residual translation, in the unit of the poses, and its rotation in degrees.
     """
     gt, pred = (np.linalg.inv(poses[:-1]) @ poses[1:] for poses in (gt_poses, pred_poses))
-    return _residuals(gt, pred)
+    lengths = _residuals(gt, pred)[:, 0]
+    rotations = Rotation.from_matrix((np.linalg.inv(pred) @ gt)[:, :3, :3])
+    return np.stack([lengths, np.degrees(rotations.magnitude())], axis=1)
 
 
 def _residuals(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
