@@ -41,9 +41,7 @@ class StreetVideo:
         dashcam: Draw a bonnet and letterbox bars over the view.
     """
 
-    def __init__(
-        self, seed: tuple[int, ...], count: int, fps: float, camera: Camera, *, dashcam: bool = False
-    ) -> None:
+    def __init__(self, seed: tuple[int, ...], count: int, fps: float, camera: Camera, *, dashcam: bool = False) -> None:
         self.street = Street(seed, count, frame_seconds=1 / fps)
         pinhole, self._maps = PinholeCamera(*camera.size, camera.K), None
         if camera.has_distortion:
