@@ -347,9 +347,9 @@ class MonoDataset:
             # Pillow's Lanczos filter is symmetric: mirroring after resizing gives the same result, and is cheaper.
             pixels = mirror(pixels) if flip else pixels
             sample[f"color/{frame}/0"] = color = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-            seen = jitter(pixels) if jitter else pixels
-            seen = corruption(seen, place) if corruption else seen
-            sample[f"color_aug/{frame}/0"] = np.broadcast_to(seen, color.shape)
+            augmented = jitter(pixels) if jitter else pixels
+            augmented = corruption(augmented, place) if corruption else augmented
+            sample[f"color_aug/{frame}/0"] = np.broadcast_to(augmented, color.shape)
         for name, extra_map in self.maps(line, original_sizes[0]).items():
             # Ground truth covers the region alone.
             sample[f"map/{name}"] = fit_map(

@@ -78,6 +78,7 @@ def test_20_steps_equal_10_and_10(run, tmp_path, use_stereo, num_workers):
 RECIPE = {
     **{"optimizer": "adamw", "weight_decay": 0.05, "lr_schedule": "cosine", "min_learning_rate": 1e-5},
     **{"warmup_epochs": 0.75, "pose_learning_rate": 3e-4, "drop_path": 0.5, "ema_decay": 0.9, "num_epochs": 2},
+    "corrupt_training": 0.5,
 }
 
 
