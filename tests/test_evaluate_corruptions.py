@@ -15,8 +15,7 @@ from evaluation.metrics.depth_metrics import METRIC_NAMES
 from networks.monodepth import Monodepth
 from options import Options
 from serialization.weights_folder import save_weights
-from tools.synthetic.streets.world import StreetsWorld
-from tools.synthetic.world import generate
+from tools.synthetic.world import World, generate
 from trainer import Trainer
 
 
@@ -74,10 +73,10 @@ def test_scores_and_baseline(stereo_drive, weights, split, tmp_path, capsys):
 def test_error_of_a_trained_model_grows_with_severity(tmp_path):
     """Averaged over all corruptions; trained by known depth, which is quick."""
     size = {"height": 64, "width": 96}
-    generate(StreetsWorld(**size, frames=240, seed=3), tmp_path / "world", num_workers=2)
+    generate(World(**size, frames=120, seed=3), tmp_path / "world", num_workers=2)
     settings = {
         **{"data_path": str(tmp_path / "world"), "split": "synthetic", "dataset": "kitti_depth", **size},
-        **{"log_dir": str(tmp_path), "num_workers": 0, "weights_init": "scratch", "device": "cpu", "num_epochs": 12},
+        **{"log_dir": str(tmp_path), "num_workers": 0, "weights_init": "scratch", "device": "cpu", "num_epochs": 5},
         **{"frame_ids": (0,), "supervise_depth": 1.0, "batch_size": 8, "learning_rate": 3e-4},
     }
     opt = Options(**settings, explicitly_set=frozenset(settings))
