@@ -16,15 +16,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.environment import ended_by_ctrl_c, prepare_environment, run_script, set_device
 from common.errors import UserError
 from tools.demo.demo_options import PageOptions, parse_page_options
-from tools.demo.weights_menu import Predictors, find_weights
+from tools.demo.weights_menu import Predictors, find_weights, with_published
 
 ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ("pointer.js", "scrolling.js")
 
 
 def main() -> None:
     """Parse the options and serve the page until SIGINT or SIGTERM."""
     options = parse_page_options()
-    folders = options.load_weights_folder or find_weights(Path())
+    folders = options.load_weights_folder or with_published(find_weights(Path()))
     _check_address(options)
     # All uploads and results are in this folder, which is deleted at the end.
     with tempfile.TemporaryDirectory(prefix="depth_page_") as folder:
@@ -50,14 +51,13 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
         page_module = _import_interface()
     from starlette.middleware import Middleware
 
-    from tools.demo.examples import draw_examples
+    from tools.demo.examples import find_examples
     from tools.demo.host_check import HostCheck
     from tools.demo.visitors import Visitors
 
-    print("Drawing examples ...", flush=True)
-    examples = draw_examples(folder / "examples")
     visitors = Visitors(folder / "visitors")
-    page = page_module.Page(predictors, visitors, examples, options).build()
+    handlers = page_module.Page(predictors, visitors, find_examples(), folder / "examples", options)
+    page = handlers.build()
     stop = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stop.set())
@@ -66,7 +66,7 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
         **{"max_file_size": int(options.max_megabytes * 1e6), "ssr_mode": False, "share": False, "run_history": False},
         **{"theme": page_module.THEME, "css": (ROOT / "tools/demo/demo_page.css").read_text(), "footer_links": []},
         app_kwargs={"middleware": [Middleware(HostCheck, options.host, options.allowed_hosts)]},
-        head=f"<script>{(ROOT / 'tools/demo/pointer.js').read_text()}</script>",
+        head="".join(f"<script>{(ROOT / 'tools/demo' / name).read_text()}</script>" for name in SCRIPTS),
     )
     if options.host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Note: the page is open to everyone who can connect to {options.host}.")
@@ -74,8 +74,11 @@ def serve(options: PageOptions, predictors: Predictors, folder: Path) -> None:
         f"Serving http://{options.host}:{options.port}/. Press Ctrl-C to stop and delete all uploads.",
         flush=True,
     )
+    preparation = threading.Thread(target=handlers.predict_examples, args=(stop,))  # the page answers meanwhile
+    preparation.start()
     while not stop.wait(page_module.CLEANING_SECONDS):
         visitors.sweep()
+    preparation.join()
     page.close(verbose=False)
 
 

@@ -1,36 +1,50 @@
-"""Example inputs of the page: synthetic scenes, rendered when the page starts."""
+"""Example inputs of the page: frames of the built-in world, and photos that scikit-image ships."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+import skimage
 
-from common.video_writer import Mp4Writer
-from tools.synthetic.world import World
+from tools.demo.upload import WIDE_VIEW
 
-SEED = 5
-IMAGES = {"street": 2, "bend": 14, "parked": 8}  # name -> frame number in its drive
-IMAGE_SIZE = (192, 640)
-VIDEO_SIZE = (128, 416)
-VIDEO_FRAMES = 20
+PICTURES = Path(__file__).resolve().parent / "pictures"  # drawn by tools/demo/draw_examples.py
+PHOTOS = Path(skimage.__file__).resolve().parent / "data"
 
 
-def draw_examples(folder: Path) -> list[Path]:
-    """Render three images and a video into ``folder``.
+@dataclass(frozen=True)
+class Example:
+    """An example input.
 
-    Returns:
-        Their paths; the video is last.
+    Attributes:
+        path: Image or video.
+        caption: What it shows.
+        field_of_view: Horizontal, degrees; None if unknown.
+        credit: Author and licence of a photo.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    world = World(*IMAGE_SIZE, frames=20 * len(IMAGES), seed=SEED)
-    paths = []
-    for drive, (name, frame) in enumerate(IMAGES.items()):
-        renderer = world.renderer(drive)
-        path = folder / f"{name}.jpg"
-        Image.fromarray(renderer.render(frame, renderer.street.poses[frame]).color).save(path, quality=95)
-        paths.append(path)
-    renderer = World(*VIDEO_SIZE, frames=3 * VIDEO_FRAMES, seed=SEED).renderer(0)
-    video = folder / "drive.mp4"
-    with Mp4Writer(video, rate=10, crf=23) as writer:
-        for frame in range(VIDEO_FRAMES):
-            writer.write(renderer.render(frame, renderer.street.poses[frame]).color)
-    return [*paths, video]
+
+    path: Path
+    caption: str
+    field_of_view: float | None = None
+    credit: str = ""
+
+
+EXAMPLES = (
+    Example(PICTURES / "street.jpg", "Street", WIDE_VIEW),
+    Example(PICTURES / "bend.jpg", "Bend", WIDE_VIEW),
+    Example(PICTURES / "parked.jpg", "Parked cars", WIDE_VIEW),
+    Example(PICTURES / "drive.mp4", "Drive (video)", WIDE_VIEW),
+    Example(PHOTOS / "camera.png", "Lawn (photo)", credit="L. Varshney (CC0)"),
+    Example(PHOTOS / "rocket.jpg", "Launch pad (photo)", credit="SpaceX (public domain)"),
+)
+
+
+def find_examples() -> list[Example]:
+    """Return the examples that exist: scikit-image may be packaged without its photos."""
+    return [example for example in EXAMPLES if example.path.is_file()]
+
+
+def credits_of(examples: Sequence[Example]) -> str:
+    """Return a sentence on the origin of the examples."""
+    photos = " and ".join(example.credit for example in examples if example.credit)
+    return "Streets: the project's built-in world." + (f" Photos: {photos}, from scikit-image." if photos else "")

@@ -85,7 +85,7 @@
       const [across, down, depth] = place(positions, i, view);
       if (depth < 0.02 * pivot[2]) continue;
       const column = middleColumn + (focal * across) / depth, row = middleRow + (focal * down) / depth;
-      const size = 2 * spacing * positions[3 * i + 2];  // neighbouring points overlap when seen from the camera
+      const size = 2.5 * spacing * positions[3 * i + 2];  // neighbouring points overlap when seen from the camera
       const half = Math.min(Math.max((0.5 * size * focal) / depth, 0.5), 8);
       const left = Math.max(0, Math.ceil(column - half)), right = Math.min(width, Math.ceil(column + half));
       const top = Math.max(0, Math.ceil(row - half)), bottom = Math.min(height, Math.ceil(row + half));

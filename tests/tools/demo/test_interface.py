@@ -1,5 +1,6 @@
 """Event handlers of the page, called as Gradio calls them."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -7,18 +8,24 @@ import pytest
 gr = pytest.importorskip("gradio", reason="gradio is not installed (pip install -r requirements-page.txt)")
 
 from tools.demo.demo_options import PageOptions  # noqa: E402
+from tools.demo.examples import Example  # noqa: E402
 from tools.demo.interface import Page  # noqa: E402
 from tools.demo.visitors import Visitors  # noqa: E402
 from tools.demo.weights_menu import Predictors  # noqa: E402
 
-NAMES = ("sent", "message", "shown", "summary", "pair", "depth", "video", "cloud", "files")
+NAMES = ("sent", "message", "shown", "summary", "pair", "depth", "video", "cloud", "files", "view")
 
 
 @pytest.fixture
 def page(page_weights, photo, clip, tmp_path):
     """The page, with an image and a video as examples."""
     predictors = Predictors([str(page_weights / name) for name in ("stereo", "mono")], PageOptions())
-    return Page(predictors, Visitors(tmp_path / "visitors"), [photo, clip], PageOptions(max_frames=5))
+    examples = [Example(photo, "Photo", 70), Example(clip, "Clip")]
+    return Page(predictors, Visitors(tmp_path / "visitors"), examples, tmp_path / "examples", PageOptions(max_frames=5))
+
+
+def silent(share, what):
+    """Progress that nobody sees."""
 
 
 def visitor(name):
@@ -27,7 +34,7 @@ def visitor(name):
 
 def show(page, path, name="x", weights=0):
     folder = page._predictors.names[weights]
-    return dict(zip(NAMES, page.show_sent(str(path), folder, 80, visitor(name), lambda share: None), strict=True))
+    return dict(zip(NAMES, page.show_sent(str(path), folder, visitor(name), silent), strict=True))
 
 
 def test_image_upload_shows_result_and_downloads(page, photo):
@@ -47,10 +54,10 @@ def test_visitors_with_the_same_file_have_separate_results(page, photo, tmp_path
 
 
 def test_files_are_deleted_if_the_visitor_leaves_during_prediction(page, photo, tmp_path):
-    def leave(share):
+    def leave(share, what):
         page.forget(visitor("x"))
 
-    outputs = page.show_sent(str(photo), page._predictors.names[0], 80, visitor("x"), leave)
+    outputs = page.show_sent(str(photo), page._predictors.names[0], visitor("x"), leave)
     assert not outputs[NAMES.index("shown")].visible and not list((tmp_path / "visitors").iterdir())
 
 
@@ -65,16 +72,46 @@ def test_full_disk_is_reported(page, clip, monkeypatch):
 
 def test_changing_weights_predicts_the_same_file_again(page, photo):
     show(page, photo)
-    again = page.show_again(page._predictors.names[1], 80, visitor("x"), lambda share: None)
-    assert "scene units" in again[NAMES.index("summary")]
-    nothing = page.show_again(page._predictors.names[1], 80, visitor("without upload"), lambda share: None)
+    again = page.show_again(page._predictors.names[1], 80, visitor("x"), silent)
+    assert "relative units" in again[NAMES.index("summary")]
+    nothing = page.show_again(page._predictors.names[1], 80, visitor("without upload"), silent)
     assert not nothing[NAMES.index("shown")].visible and not nothing[NAMES.index("message")].visible
 
 
-def test_example_is_predicted(page):
-    chosen = SimpleNamespace(index=1)
-    outputs = page.show_example(page._predictors.names[0], 80, chosen, visitor("x"), lambda share: None)
-    assert outputs[NAMES.index("video")].visible and "clip" in outputs[NAMES.index("summary")]
+def example(page, index, name="x", weights=0):
+    chosen = SimpleNamespace(index=index)
+    outputs = page.show_example(page._predictors.names[weights], chosen, visitor(name), silent)
+    return dict(zip(NAMES, outputs, strict=True))
+
+
+def test_example_is_predicted_once_for_all_visitors(page, monkeypatch):
+    first = example(page, 1)
+    assert first["video"].visible and "clip" in first["summary"]
+    monkeypatch.setattr("tools.demo.interface.predict_upload", lambda *_: pytest.fail("predicted again"))
+    assert example(page, 1, "y")["files"] == first["files"]
+
+
+def test_example_is_predicted_with_other_weights(page, tmp_path):
+    assert "relative units" in example(page, 0, weights=1)["summary"]
+    assert " m. " in example(page, 0, weights=0)["summary"], "the shared result is that of the first weights"
+
+
+def test_page_opens_with_the_first_example_and_its_field_of_view(page, monkeypatch):
+    page.predict_examples(threading.Event())
+    monkeypatch.setattr("tools.demo.interface.predict_upload", lambda *_: pytest.fail("predicted again"))
+    outputs = dict(zip(NAMES, page.show_first(visitor("x")), strict=True))
+    assert outputs["view"] == 70 and "a photo" in outputs["summary"] and outputs["shown"].visible
+
+
+def test_examples_are_not_predicted_after_the_end_and_skipped_if_impossible(page, photo, tmp_path):
+    stop = threading.Event()
+    stop.set()
+    page.predict_examples(stop)
+    assert not (tmp_path / "examples").exists()
+    photo.write_text("no picture")
+    page.predict_examples(threading.Event())
+    assert example(page, 1)["shown"].visible
+    assert "is not an image" in example(page, 0)["message"].value
 
 
 def test_unsupported_file_shows_an_error_message(page, tmp_path):
@@ -86,7 +123,7 @@ def test_unsupported_file_shows_an_error_message(page, tmp_path):
 
 
 def test_weights_outside_the_menu_are_rejected(page, photo):
-    outputs = page.show_sent(str(photo), "/etc", 80, visitor("x"), lambda share: None)
+    outputs = page.show_sent(str(photo), "/etc", visitor("x"), silent)
     assert "not in the menu" in outputs[NAMES.index("message")].value
 
 
@@ -95,4 +132,5 @@ def test_page_builds_with_the_expected_components(page):
     kinds = [part["type"] for part in config["components"]]
     for kind in ("file", "gallery", "dropdown", "imageslider", "video"):
         assert kind in kinds
+    assert not next(part for part in config["components"] if part["type"] == "accordion")["props"]["open"]
     assert all(not str(font).startswith("http") for font in config.get("stylesheets", []))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from common.errors import DataError
 from tools.demo.upload import read_upload
@@ -69,3 +70,16 @@ def test_files_above_the_limits_are_rejected(photo, clip, tmp_path):
         read_upload(photo, 1, 1)
     with pytest.raises(DataError, match="more than 4 frames"):
         read_upload(clip, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("millimetres", "degrees"),
+    [(26, 69.4), (0, None), (2, None), (None, None)],  # 26 mm on 36x24 mm, and 3:2 photos: 2 atan(18 / 26)
+)
+def test_field_of_view_is_read_from_the_exif_data(tmp_path, millimetres, degrees):
+    exif = Image.Exif()
+    if millimetres is not None:
+        exif.get_ifd(IFD.Exif)[Base.FocalLengthIn35mmFilm] = millimetres
+    Image.new("RGB", (90, 60)).save(tmp_path / "photo.jpg", exif=exif)
+    view = read_upload(tmp_path / "photo.jpg", 1, 1).field_of_view
+    assert view == (None if degrees is None else pytest.approx(degrees, abs=0.1))

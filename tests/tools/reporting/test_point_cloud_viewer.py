@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from tools.reporting.point_cloud_viewer import MAX_POINTS, encode_cloud
+from tools.reporting.point_cloud_viewer import MAX_POINTS, encode_cloud, encode_dense_cloud
 
 K = np.array([[10.0, 0, 1], [0, 10.0, 0], [0, 0, 1]])
 
@@ -33,3 +33,26 @@ def test_points_above_the_limit_are_subsampled_deterministically():
 
 def test_unknown_depth_gives_an_empty_cloud():
     assert encode_cloud(np.zeros((2, 2)), np.zeros((2, 2, 3), np.uint8), K, far=80)["count"] == 0
+
+
+def test_dense_cloud_omits_pixels_between_objects():
+    depth = np.full((9, 9), 10.0, np.float32)
+    depth[:, 4], depth[:, 5:] = 15, 20  # 10 and 20 m, and a column between them
+    image = np.zeros((9, 9, 3), np.uint8)
+    positions, _ = decode(encode_dense_cloud(depth, image, K, far=80))
+    np.testing.assert_allclose(sorted(set(positions[:, 2].round(1))), [10, 20])
+    assert len(positions) == 9 * 6  # without columns 3 to 5
+    slope = np.tile(10 * 1.05 ** np.arange(9, dtype=np.float32), (9, 1))
+    assert encode_dense_cloud(slope, image, K, far=80)["count"] == 81
+
+
+def test_large_dense_cloud_is_reduced_evenly():
+    depth = np.full((400, 1000), 4.0, np.float32)
+    image = np.zeros((400, 1000, 3), np.uint8)
+    image[:, 500:] = 200
+    focal = np.array([[500.0, 0, 499.5], [0, 500.0, 199.5], [0, 0, 1]])
+    cloud = encode_dense_cloud(depth, image, focal, far=80)
+    positions, colours = decode(cloud)
+    assert cloud["count"] == 200 * 500
+    np.testing.assert_allclose(np.diff(positions[:500, 0]), 0.016, atol=3e-4)  # 4 m / 250 pixels
+    np.testing.assert_array_equal(colours[:, 0] == 200, positions[:, 0] > 0)
