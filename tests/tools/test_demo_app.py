@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import shutil
 import signal
 import socket
@@ -147,6 +148,7 @@ def open_browser(server, tmp_path):
         browser.get(server.url)
         wait_for(lambda: browser.find_elements("css selector", "#sent input[type=file]"), "the page")
         wait_for(lambda: len(loaded(browser, "#examples")) >= 3, "pictures of the examples")
+        shown(browser)  # the first example
         return browser
 
     yield open_one
@@ -161,8 +163,9 @@ def loaded(browser, where: str) -> list[str]:
     return addresses if all(addresses) else []
 
 
-def send(browser, path: Path, before: str = "") -> str:
-    """Upload a file and return the URL of its image, once one other than ``before`` is shown."""
+def send(browser, path: Path) -> str:
+    """Upload a file and return the URL of its image, once it is shown."""
+    before = ([*loaded(browser, "#compare"), ""])[0]
     browser.find_element("css selector", "#sent input[type=file]").send_keys(str(path))
     return shown(browser, before)
 
@@ -197,13 +200,21 @@ def test_upload_comparison_pointer_point_cloud_and_download(open_browser, server
 
     browser = open_browser()
     send(browser, photo)
-    assert "halves: 160x96." in text(browser, "#summary") and text(browser, "#summary").strip().endswith(" m.")
+    assert "halves: 160x96." in text(browser, "#summary") and " m. " in text(browser, "#summary")
 
-    names = ["halves_picture.png", "halves_disp.npy", "halves_depth.npy", "halves_depth.png"]
+    kinds = ("picture.png", "disp.npy", "depth.npy", "depth.png", "cloud.ply", "cloud.glb")
+    names = [f"halves_{kind}" for kind in kinds]
     wait_for(lambda: list(downloads(browser)) == names, "links")
     browser.find_element("css selector", '#files a[download="halves_depth.npy"]').click()
     depth = np.load(wait_for(lambda: [*(tmp_path / "downloads").glob("*.npy")], "the download")[0])
     assert depth.shape == (96, 160)
+
+    # The colour bar has the depths of the picture: the far end is the maximum, the near end the 5th percentile.
+    spans = browser.find_elements("css selector", "#bar .labels span")
+    labels = [float(span.text.removeprefix("≤ ")) for span in spans]
+    assert labels == sorted(labels) and "metres" in text(browser, "#bar")
+    assert labels[-1] == pytest.approx(depth.max(), rel=0.06)
+    assert labels[0] == pytest.approx(np.percentile(depth, 5), rel=0.06)
 
     # The slider changes the clipping of the upper image.
     upper = browser.find_elements("css selector", "#compare img")[1]
@@ -243,7 +254,7 @@ def test_depth_under_the_pointer_disappears_with_its_picture(open_browser, photo
     from selenium.webdriver import ActionChains
 
     browser = open_browser()
-    first = send(browser, photo)
+    send(browser, photo)
     image = browser.find_elements("css selector", "#compare img")[1]
     browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", image)
     ActionChains(browser).move_to_element_with_offset(image, 20, 20).perform()
@@ -251,7 +262,7 @@ def test_depth_under_the_pointer_disappears_with_its_picture(open_browser, photo
     wait_for(lambda: text(browser, "#metres") and not browser.execute_script(is_hidden), "metres")
     other = tmp_path / "other.png"
     Image.fromarray(np.full((96, 160, 3), 120, np.uint8)).save(other)
-    send(browser, other, first)  # the pointer does not move
+    send(browser, other)  # the pointer does not move
     wait_for(lambda: browser.execute_script(is_hidden), "the depth to disappear")
 
 
@@ -273,7 +284,7 @@ def test_page_makes_no_external_requests(open_browser, server, photo):
 @pytest.mark.slow
 def test_unsupported_or_too_large_file_shows_an_error_message(open_browser, photo, tmp_path):
     browser = open_browser()
-    picture = send(browser, photo)
+    send(browser, photo)
     (tmp_path / "notes.txt").write_text("no picture")
     browser.find_element("css selector", "#sent input[type=file]").send_keys(str(tmp_path / "notes.txt"))
     wait_for(lambda: "notes.txt is not an image" in text(browser, "#message"), "an error message")
@@ -284,25 +295,62 @@ def test_unsupported_or_too_large_file_shows_an_error_message(open_browser, phot
     wait_for(
         lambda: "maximum" in text(browser, ".toast-wrap, [data-testid=toast-body]"), "an error message about the size"
     )
-    send(browser, photo, picture)
+    send(browser, photo)
     assert not text(browser, "#message").strip()
+
+
+@pytest.mark.slow
+def test_page_opens_with_an_example_beside_the_inputs_and_closed_settings(open_browser):
+    browser = open_browser()
+    assert browser.execute_script("return window.scrollY") == 0
+    assert "street: 640x192" in text(browser, "#summary")
+    assert "Monodepth2 on PaddlePaddle" in text(browser, "#header") and "Limits" in text(browser, "#header")
+    box = "const b = document.querySelector(arguments[0]).getBoundingClientRect(); return [b.left, b.top, b.right]"
+    sent, result = (browser.execute_script(box, where) for where in ("#sent", "#compare"))
+    assert result[0] >= sent[2] and result[1] < 400
+    assert not browser.find_element("css selector", "#weights").is_displayed()
+    for photo in ("CC0", "public domain"):
+        assert photo in text(browser, "#credits")
 
 
 @pytest.mark.slow
 def test_examples_and_weights_menu(open_browser):
     browser = open_browser()
+    first = shown(browser)
     browser.find_elements("css selector", "#examples .thumbnail-item")[1].click()
-    picture = shown(browser)
+    picture = shown(browser, first)
     assert "bend: 640x192" in text(browser, "#summary")
+    browser.find_element("css selector", "#settings button").click()
+    wait_for(lambda: browser.find_element("css selector", "#weights input").is_displayed(), "the settings")
     browser.find_element("css selector", "#weights input").click()
     options = wait_for(lambda: browser.find_elements("css selector", "#weights [role=option]"), "choices")
+    assert [option.text.strip("✓ \n") for option in options] == [f"{n} (resnet18, 192x64)" for n in ("stereo", "mono")]
     options[1].click()
     shown(browser, picture)
-    wait_for(lambda: "scene units" in text(browser, "#summary"), "the other weights")
+    wait_for(lambda: "relative units" in text(browser, "#summary"), "the other weights")
+    assert "relative units" in text(browser, "#bar")
     browser.find_elements("css selector", "#examples .thumbnail-item")[3].click()
-    wait_for(lambda: "drive: 416x128, 20 frames at 10 fps" in text(browser, "#summary"), "a video")
+    wait_for(lambda: "drive: 640x192, 20 frames at 10 fps" in text(browser, "#summary"), "a video")
     ready = "const v = document.querySelector('#video video'); return v ? v.videoWidth : 0"
-    wait_for(lambda: browser.execute_script(ready) == 416, "a video that plays")
+    wait_for(lambda: browser.execute_script(ready) == 640, "a video that plays")
+
+
+@pytest.mark.slow
+def test_video_shows_its_progress(open_browser):
+    """The frame that is predicted is named in the place of the result."""
+    browser = open_browser()
+    browser.execute_script("""
+        window.seen = new Set();
+        new MutationObserver(() => {
+          for (const part of document.querySelectorAll("#compare .progress-text, #compare .progress-level-inner"))
+            window.seen.add(part.textContent.trim());
+        }).observe(document.body, { childList: true, subtree: true, characterData: true });
+    """)
+    video = ROOT / "tools/demo/pictures/drive.mp4"
+    browser.find_element("css selector", "#sent input[type=file]").send_keys(str(video))
+    wait_for(lambda: "drive: 640x192, 20 frames" in text(browser, "#summary"), "a video")
+    seen = browser.execute_script("return [...window.seen]")
+    assert any(re.match(r"Frame \d+ of 20\b", words) for words in seen), seen
 
 
 @pytest.mark.slow
@@ -320,12 +368,20 @@ def test_visitors_are_separate_and_their_files_are_deleted(open_browser, server,
 
 
 @pytest.mark.slow
-def test_page_fits_a_phone_screen(open_browser, photo):
+def test_page_fits_a_phone_screen_and_scrolls_to_the_result(open_browser, photo, tmp_path):
     browser = open_browser(phone=True)
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    assert browser.execute_script("return window.scrollY") == 0
+    assert browser.execute_script(top, "#compare") > browser.execute_script(top, "#settings")
     send(browser, photo)
     wait_for(lambda: downloads(browser), "links")
+    wait_for(lambda: -1 <= browser.execute_script(top, "#compare") < 300, "scrolling to the result")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     assert browser.execute_script("return document.querySelector('#cloud iframe').getBoundingClientRect().width") > 250
+    (tmp_path / "notes.txt").write_text("no picture")
+    browser.find_element("css selector", "#sent input[type=file]").send_keys(str(tmp_path / "notes.txt"))
+    wait_for(lambda: text(browser, "#message").strip(), "an error message")
+    wait_for(lambda: 0 <= browser.execute_script(top, "#message") < 700, "scrolling to the message")
 
 
 @pytest.mark.slow
@@ -360,11 +416,11 @@ def test_foreign_host_names_are_refused_and_paths_hidden(server, weights):
 
 @pytest.mark.slow
 def test_queue_reports_its_state_and_does_not_block_the_page(server):
-    """Two visitors select the example video: the second is told its place, and then the start of its prediction."""
+    """Two visitors select the example video with other weights: the second is told its place, then its start."""
     config = json.loads(request(server, "/config").read())
-    select = next(d["id"] for d in config["dependencies"] if d["targets"][0][1] == "select")
+    select = next(d["id"] for d in config["dependencies"] if d["targets"][0][1] == "select" and d["backend_fn"])
     for visitor in ("first", "second"):
-        data = {"data": ["stereo", 81.5], "event_data": {"index": 3, "value": None, "selected": True}}
+        data = {"data": ["mono"], "event_data": {"index": 3, "value": None, "selected": True}}
         joined = request(
             server,
             "/gradio_api/queue/join",

@@ -6,6 +6,8 @@
   const context = canvas.getContext("2d");
   const MAX_WIDTH = 1100;  // canvas pixels, also on high-resolution screens: keeps rotation smooth
   const VIEW = { yaw: 0, pitch: 0.12, zoom: 1 };  // of the camera, slightly raised
+  const GAP = 0.02;  // of the canvas height, largest gap that is closed in a dense cloud
+  const SURFACE = 1.1;  // ratio of depths; the two sides of a gap in a surface differ by less
   const MARGIN = 1.04;  // canvas size over scene size
 
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -14,7 +16,7 @@
     const view = new DataView(bytes(cloud.positions).buffer);
     const positions = new Float32Array(3 * cloud.count);
     for (let i = 0; i < positions.length; i++) positions[i] = view.getInt16(2 * i, true) * cloud.unit;
-    return { count: cloud.count, spacing: cloud.spacing, positions, colours: bytes(cloud.colours) };
+    return { count: cloud.count, spacing: cloud.spacing, dense: cloud.dense, positions, colours: bytes(cloud.colours) };
   }
 
   const clouds = {};
@@ -97,7 +99,24 @@
         }
       }
     }
+    if (shown.dense) closeGaps(pixels, nearest, width, height);
     context.putImageData(picture, 0, 0);
+  }
+
+  // Close gaps between the rows of points of a surface, which is seen more steeply than by the camera.
+  function closeGaps(pixels, nearest, width, height) {
+    const most = Math.ceil(GAP * height) + 1;
+    for (let column = 0; column < width; column++) {
+      let above = -1;  // pixel of the last point
+      for (let at = column, row = 0; row < height; at += width, row++) {
+        if (nearest[at] === Infinity) continue;
+        const ratio = above < 0 ? Infinity : nearest[at] / nearest[above];
+        if (ratio < SURFACE && ratio > 1 / SURFACE && at - above <= most * width) {
+          for (let gap = above + width; gap < at; gap += width) pixels[gap] = pixels[at];
+        }
+        above = at;
+      }
+    }
   }
 
   function rotate(yaw, pitch) {

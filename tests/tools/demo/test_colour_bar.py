@@ -1,5 +1,6 @@
 """Colour bar, compared with positions computed by hand."""
 
+import itertools
 import re
 
 import pytest
@@ -22,7 +23,7 @@ def test_labels_never_overlap(low, high, scale, ends):
     labels = depth_labels(low, high, scale)
     assert (labels[0][0], labels[-1][0]) == ends
     shares = [share for _, share in labels]
-    assert all(b - a >= 0.12 for a, b in zip(shares, shares[1:], strict=False))
+    assert all(b - a >= 0.12 for a, b in itertools.pairwise(shares))
 
 
 def test_bar_runs_from_bright_near_to_dark_far():

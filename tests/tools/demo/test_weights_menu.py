@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from common.errors import WeightsError
-from tools.demo.demo_options import PageOptions
 from serialization.published_weights import PUBLISHED, WEIGHTS_DIR
+from tools.demo.demo_options import PageOptions
 from tools.demo.weights_menu import OFFERED, Predictors, find_weights, with_published
 
 

@@ -53,6 +53,6 @@ def test_large_dense_cloud_is_reduced_evenly():
     focal = np.array([[500.0, 0, 499.5], [0, 500.0, 199.5], [0, 0, 1]])
     cloud = encode_dense_cloud(depth, image, focal, far=80)
     positions, colours = decode(cloud)
-    assert cloud["count"] == 200 * 500
+    assert cloud["count"] == 200 * 500 and cloud["dense"]
     np.testing.assert_allclose(np.diff(positions[:500, 0]), 0.016, atol=3e-4)  # 4 m / 250 pixels
     np.testing.assert_array_equal(colours[:, 0] == 200, positions[:, 0] > 0)
