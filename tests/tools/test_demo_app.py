@@ -308,7 +308,7 @@ def test_page_opens_with_an_example_beside_the_inputs_and_closed_settings(open_b
     box = "const b = document.querySelector(arguments[0]).getBoundingClientRect(); return [b.left, b.top, b.right]"
     sent, result = (browser.execute_script(box, where) for where in ("#sent", "#compare"))
     assert result[0] >= sent[2] and result[1] < 400
-    assert not browser.find_element("css selector", "#weights").is_displayed()
+    assert not any(part.is_displayed() for part in browser.find_elements("css selector", "#weights"))
     for photo in ("CC0", "public domain"):
         assert photo in text(browser, "#credits")
 
@@ -321,8 +321,7 @@ def test_examples_and_weights_menu(open_browser):
     picture = shown(browser, first)
     assert "bend: 640x192" in text(browser, "#summary")
     browser.find_element("css selector", "#settings button").click()
-    wait_for(lambda: browser.find_element("css selector", "#weights input").is_displayed(), "the settings")
-    browser.find_element("css selector", "#weights input").click()
+    wait_for(lambda: browser.find_elements("css selector", "#weights input"), "the settings")[0].click()
     options = wait_for(lambda: browser.find_elements("css selector", "#weights [role=option]"), "choices")
     assert [option.text.strip("✓ \n") for option in options] == [f"{n} (resnet18, 192x64)" for n in ("stereo", "mono")]
     options[1].click()

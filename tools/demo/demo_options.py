@@ -30,8 +30,8 @@ class PageOptions:
     )
     load_weights_folder: tuple[str, ...] = _page(
         (),
-        "weights offered in the menu: folders, or names of published weights; if omitted, all in weights/ and the best "
-        "of each run in logs/",
+        "weights offered in the menu: folders, or names of published weights; if omitted, all in weights/, the best of "
+        "each run in logs/, and published ones, downloaded when selected",
     )
     max_megabytes: int = _page(100, "maximum size of an uploaded file, MB", at_least=1)
     max_frames: int = _page(150, "maximum length of an uploaded video, frames", at_least=1)

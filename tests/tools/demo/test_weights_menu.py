@@ -50,7 +50,7 @@ def test_only_weights_in_the_menu_are_loaded(page_weights):
             ["pretrain/demo", "finetune/demo"],
         ),
         (["/x/r/models/w", "/y/r/models/w"], ["x/r/w", "y/r/w"]),
-        (["/x/r/models/weights_best", "/x/r"], ["weights_best", "r"]),
+        (["/x/r/models/weights_best", "/x/r"], ["models/weights_best", "r"]),
         (["../other/w"], ["w"]),
         (["w", "./w"], ["w"]),
     ],
