@@ -19,12 +19,11 @@ import numpy as np
 from common.errors import DataError
 from datasets.cameras import checked_intrinsics, checked_size
 from datasets.lidar_projection import project_points, rigid_transform
-from datasets.public_dataset import PublicDataset, read_record
+from datasets.public_dataset import PublicDataset, is_validated, read_record
 from datasets.splits import SplitLine
 
 INDEX, CAMERA, LIDAR = "ddad.json", "camera_01", "lidar"
 PARTS = {"train": "0", "test": "1"}  # of the index; the validation scenes are what papers test on
-VALIDATED = 10  # one of so many training scenes is for validation
 
 
 class FrontSample(NamedTuple):
@@ -126,7 +125,7 @@ class DDADDataset(PublicDataset):
     def split_lists(cls, data_path: Path) -> dict[str, list[SplitLine]]:
         """List the samples with neighbours of the training scenes, and all samples of the validation scenes as test.
 
-        Every tenth training scene is for validation.
+        One of ten training scenes is for validation.
 
         Raises:
             DataError: The index or a scene is missing or damaged.
@@ -142,7 +141,7 @@ class DDADDataset(PublicDataset):
             for number, name in enumerate(names):
                 scene = os.path.dirname(name)
                 count = len(read_scene(data_path / name, scene))
-                is_val = part == "train" and number % VALIDATED == VALIDATED - 1
+                is_val = part == "train" and is_validated(number, len(names))
                 frames = range(count) if part == "test" else range(1, count - 1)
                 lists["val" if is_val else part] += [SplitLine(scene, frame, "l") for frame in frames]
         return lists

@@ -19,13 +19,12 @@ import numpy as np
 from common.errors import DataError
 from datasets.cameras import checked_intrinsics, checked_size
 from datasets.lidar_projection import project_points, rigid_transform
-from datasets.public_dataset import PublicDataset
+from datasets.public_dataset import PublicDataset, is_validated
 from datasets.splits import SplitLine
 
 CAMERA, LIDAR = "CAM_FRONT", "LIDAR_TOP"
 VERSIONS = ("v1.0-trainval", "v1.0-mini")
 BYTES_PER_POINT = 20
-VALIDATED = 10  # one of so many training scenes is for validation
 # The official validation scenes (150 of trainval, two of them also of mini), first and last of runs of numbers.
 _VALIDATION = (
     "3 12-18 35-36 38-39 92-110 221 268-278 329-332 344-346 519-524 552-565 625-627 629-630 632-638 770-771 775 "
@@ -129,7 +128,7 @@ class NuScenesDataset(PublicDataset):
     def split_lists(cls, data_path: Path) -> dict[str, list[SplitLine]]:
         """List the frames with neighbours of the training scenes, and the key frames of the official validation scenes.
 
-        The latter are the test frames. Every tenth training scene validates, with its key frames.
+        The latter are the test frames. One of ten training scenes validates, with its key frames.
 
         Raises:
             DataError: A table is missing or damaged.
@@ -138,8 +137,8 @@ class NuScenesDataset(PublicDataset):
         held_out = _scene_names(_MINI_VALIDATION if _tables(data_path).name == VERSIONS[1] else _VALIDATION)
         lists: dict[str, list[SplitLine]] = {"train": [], "val": [], "test": []}
         trained = sorted(scenes.keys() - held_out)
-        for scene in trained:
-            part = "val" if trained.index(scene) % VALIDATED == VALIDATED - 1 else "train"
+        for number, scene in enumerate(trained):
+            part = "val" if is_validated(number, len(trained)) else "train"
             whole = range(1, len(scenes[scene]) - 1)
             lists[part] += [SplitLine(scene, i, "l") for i in whole if part == "train" or scenes[scene][i].lidar]
         for scene in sorted(scenes.keys() & held_out):

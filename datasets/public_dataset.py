@@ -11,6 +11,8 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from serialization.opening import read_json
 
+VALIDATED = 10  # one of so many training scenes is for validation
+
 
 class PublicDataset(MonoDataset):
     """Base class of datasets in the layout of their own release.
@@ -56,6 +58,11 @@ class PublicDataset(MonoDataset):
     def needed_calibration(self, line: SplitLine, with_depth: bool) -> dict[str, dict[str, int]]:
         """Return nothing, unless a subclass reads calibration files."""
         return {}
+
+
+def is_validated(number: int, count: int) -> bool:
+    """Return whether a training scene, by its number of ``count``, is for validation: one of ten, the last of fewer."""
+    return count > 1 and number % VALIDATED == min(VALIDATED, count) - 1
 
 
 def read_record(path: str | Path, remedy: str) -> Any:

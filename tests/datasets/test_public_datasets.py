@@ -16,6 +16,7 @@ from datasets.lidar_projection import project_points, rigid_transform
 from datasets.make3d_dataset import Make3DDataset
 from datasets.nuscenes_dataset import _VALIDATION, NuScenesDataset, _scene_names
 from datasets.nyuv2_dataset import NYUv2Dataset, read_labelled_frames, read_test_numbers
+from datasets.public_dataset import is_validated
 from datasets.splits import SplitLine
 
 
@@ -246,6 +247,11 @@ def test_nuscenes_damaged_tables(tmp_path, name, content, message):
         path.write_text(content)
     with pytest.raises(DataError, match=message):
         NuScenesDataset.split_lists(tmp_path)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, []), (2, [1]), (8, [7]), (10, [9]), (25, [9, 19])])
+def test_validation_scenes(count, expected):
+    assert [number for number in range(count) if is_validated(number, count)] == expected
 
 
 def test_ddad(tmp_path):

@@ -50,7 +50,8 @@ KINDS = {
     "calibration_missing": FindingKind(
         True,
         "missing calibration files",
-        "Unpack the *_calib.zip of the day or sequence there, or train without calibration: --kitti_mean_intrinsics.",
+        "For KITTI, unpack the *_calib.zip of the day or sequence there, or train without calibration: "
+        "--kitti_mean_intrinsics. For other datasets, see docs/datasets.md.",
     ),
     "calibration_incomplete": FindingKind(
         True, "calibration files with missing entries", "They were truncated or edited. Download them again."
@@ -79,12 +80,12 @@ KINDS = {
     "depth_damaged": FindingKind(
         True,
         "ground truth files that are empty, truncated, in another format or do not match the image",
-        f"Validation or evaluation stops there. {_AGAIN} Convert lidar scans of other tools to KITTI's format.",
+        f"Validation or evaluation stops there. {_AGAIN} For KITTI, convert lidar scans of other tools to its format.",
     ),
     "test_depth_missing": FindingKind(
         True,
         "test lines without ground truth",
-        "Evaluation skips them. Download the lidar scans (or the improved depth maps) of their drives.",
+        "Evaluation skips them. Download the lidar scans or depth maps of their drives.",
     ),
     "val_depth_missing": FindingKind(
         False,
