@@ -8,21 +8,16 @@ process, which gives it its own peak memory; they take steps in alternation.
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from common.environment import prepare_environment, run_script, set_device
-from common.errors import UserError
 from common.option_types import checked_mapping
 from options import OPTION_FIELDS, Options
-
-ROOT = Path(__file__).resolve().parents[2]
-
+from tools.benchmarks.step_process import StepProcess, answer_questions
 
 BASELINES = {"plain": "plain port", "torch": "PyTorch, eager"}
 
@@ -32,10 +27,10 @@ def run(opt: Options, repeat: int) -> Iterator[dict]:
     from tools.benchmarks.measure import result_line, time_in_turn
 
     kinds = ["ours", "plain", *(["torch"] if torch_can_run(opt) else [])]
-    runners = {kind: StepProcess(kind, opt) for kind in kinds}
+    runners = {kind: _start(kind, opt) for kind in kinds}
     try:
-        seconds = time_in_turn({kind: runner.step for kind, runner in runners.items()}, repeat)
-        peaks = {kind: runner.end()["peak_memory_mb"] for kind, runner in runners.items()}
+        seconds = time_in_turn({kind: partial(runner.ask, "step") for kind, runner in runners.items()}, repeat)
+        peaks = {kind: runner.ask("peak_memory_mb") for kind, runner in runners.items()}
     finally:
         for runner in runners.values():
             runner.close()
@@ -64,47 +59,10 @@ def torch_can_run(opt: Options) -> bool:
     return is_same and importlib.util.find_spec("torch") is not None
 
 
-class StepProcess:
-    """A process that runs a training step on request.
-
-    Args:
-        kind: "ours", or one of ``BASELINES``.
-        opt: Options of the training step.
-
-    Raises:
-        UserError: The process exited unexpectedly.
-    """
-
-    def __init__(self, kind: str, opt: Options) -> None:
-        environment = dict(os.environ)
-        if kind == "plain":
-            environment["MKL_DEBUG_CPU_TYPE"] = ""  # acts as unset, and prepare_environment does not override it
-        command = [sys.executable, "-m", "tools.benchmarks.step_benchmark", kind, json.dumps(opt.as_dict())]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self._ask("")
-
-    def step(self) -> None:
-        """Run one training step."""
-        self._ask("step")
-
-    def end(self) -> dict[str, Any]:
-        """Stop the process and return its statistics (``peak_memory_mb``)."""
-        return json.loads(self._ask("end"))
-
-    def close(self) -> None:
-        """Kill the process."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _ask(self, question: str) -> str:
-        if question:
-            print(question, file=self._process.stdin, flush=True)
-        for line in self._process.stdout:
-            if line.startswith("answer: "):
-                return line.removeprefix("answer: ")
-        raise UserError("A benchmark process exited unexpectedly. Its error message is above.")
+def _start(kind: str, opt: Options) -> StepProcess:
+    # Empty acts as unset, and prepare_environment does not override it.
+    environment = {"MKL_DEBUG_CPU_TYPE": ""} if kind == "plain" else {}
+    return StepProcess("tools.benchmarks.step_benchmark", [kind, json.dumps(opt.as_dict())], environment)
 
 
 def make_step(kind: str, opt: Options) -> Callable[[], float]:
@@ -117,31 +75,29 @@ def make_step(kind: str, opt: Options) -> Callable[[], float]:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         return TorchStep(random_batch(opt), opt.source_frames, opt.scales, opt.learning_rate)
 
+    raw = random_batch(opt)
+    if kind == "ours":
+        from tools.benchmarks.our_step import OurStep
+
+        return partial(OurStep(opt), raw)
+
     import paddle
 
     from datasets.batch import prepare_batch
     from layers.kernels.ops import use_kernels
     from tools.benchmarks.plain_port import PlainLoss
-    from training.forward_pass import ForwardPass
-    from training.setup import STEPS_WORTH_COMPILING, build_loss, build_model, compile_mode
+    from training.setup import build_model
 
-    kernels_on = use_kernels("off" if kind == "plain" else opt.kernels)
+    use_kernels("off")
     paddle.seed(opt.seed)
-    raw = random_batch(opt)
     model = build_model(opt)
     model.train()
     optimizer = paddle.optimizer.Adam(opt.learning_rate, parameters=model.parameters())
-    if kind == "plain":
-        plain_loss = PlainLoss(opt.source_frames, opt.scales)
-    else:
-        compute_loss = build_loss(opt)
-        compute_loss.train()
-        mode = compile_mode(opt, STEPS_WORTH_COMPILING, kernels_on, None)
-        forward_pass = ForwardPass(model, compute_loss, mode)
+    plain_loss = PlainLoss(opt.source_frames, opt.scales)
 
     def step() -> float:
         batch = prepare_batch(raw, opt.scales, opt.v1_multiscale)
-        loss = plain_loss(batch, model(batch)) if kind == "plain" else forward_pass(batch).losses["loss"]
+        loss = plain_loss(batch, model(batch))
         loss.backward()
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
@@ -170,7 +126,7 @@ def random_batch(opt: Options) -> dict:
 
 
 def serve(arguments: Sequence[str]) -> None:
-    """Run a training step for each line "step" on stdin, until "end"."""
+    """Run a training step for each question "step" on stdin."""
     from tools.benchmarks.measure import peak_memory_mb
 
     kind, options = arguments
@@ -178,14 +134,7 @@ def serve(arguments: Sequence[str]) -> None:
     prepare_environment()
     if kind != "torch":  # a process has either framework
         set_device(opt.device)
-    step = make_step(kind, opt)
-    print("answer: ready", flush=True)
-    for line in sys.stdin:
-        if line.strip() == "end":
-            break
-        step()
-        print("answer: done", flush=True)
-    print("answer:", json.dumps({"peak_memory_mb": peak_memory_mb()}), flush=True)
+    answer_questions(lambda: {"step": make_step(kind, opt), "peak_memory_mb": peak_memory_mb})
 
 
 if __name__ == "__main__":

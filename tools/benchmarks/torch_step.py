@@ -33,6 +33,16 @@ class PoseNetwork(nn.Module):
         return motion[:, :3], motion[:, 3:6]
 
 
+def prepare_batch(raw: Batch, scales: Sequence[int], pyramid_of_sources: bool = False) -> dict[str, Tensor]:
+    """Convert colours to float32 in [0, 1] and add the colour pyramid, as ``datasets.batch.prepare_batch``."""
+    batch = {key: value / 255 if value.dtype == torch.uint8 else value for key, value in raw.items()}
+    for key in [key for key in batch if key.startswith("color/") and (key == "color/0/0" or pyramid_of_sources)]:
+        for scale in range(1, max(scales) + 1):
+            frame = key.removesuffix("/0")
+            batch[f"{frame}/{scale}"] = F.avg_pool2d(batch[f"{frame}/{scale - 1}"], 2)
+    return batch
+
+
 class TorchStep:
     """Forward pass, loss, backward pass and Adam update.
 
@@ -69,18 +79,11 @@ class TorchStep:
 
     def loss(self) -> Tensor:
         """Compute the minimum reprojection loss with auto-masking and smoothness (paper, section 3)."""
-        batch = self._prepare()
+        batch = prepare_batch(self._raw, self._scales)
         disps = self.depth(batch["color_aug/0/0"])
         transforms = {f: batch["stereo_T"] if f == "s" else self._motion(batch, f) for f in self._source_frames}
         losses = [self._scale_loss(batch, scale, disps[scale], transforms) for scale in self._scales]
         return torch.stack(losses).mean()
-
-    def _prepare(self) -> dict[str, Tensor]:
-        """Convert colours to [0, 1], and halve the target for each scale."""
-        batch = {key: value / 255 if value.dtype == torch.uint8 else value for key, value in self._raw.items()}
-        for scale in range(1, max(self._scales) + 1):
-            batch[f"color/0/{scale}"] = F.avg_pool2d(batch[f"color/0/{scale - 1}"], 2)
-        return batch
 
     def _motion(self, batch: Batch, frame: int) -> Tensor:
         """Predict the (B, 4, 4) transform from the target to a source frame; pairs are in the order of time."""

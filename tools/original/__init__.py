@@ -1,0 +1,1 @@
+"""Comparison with a checkout of the original implementation. Entry point: ``comparison``."""
