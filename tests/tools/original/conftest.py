@@ -1,5 +1,6 @@
 """Provide a stand-in for a checkout of the original: its interface, without its code and without PyTorch."""
 
+import importlib.util
 import os
 import textwrap
 from pathlib import Path
@@ -113,9 +114,10 @@ def stand_in(tmp_path) -> Path:
 @pytest.fixture
 def original_checkout() -> Path:
     """Return the folder of the original itself."""
-    for package in ("torch", "torchvision"):
-        pytest.importorskip(package, reason=f"{package} is not installed", exc_type=ImportError)
-    folder = Path(os.environ.get("ORIGINAL_DIR", ""))
-    if not os.environ.get("ORIGINAL_DIR") or not folder.is_dir():
+    folder = os.environ.get("ORIGINAL_DIR")
+    if not folder or not Path(folder).is_dir():
         pytest.skip("no checkout of the original. Set ORIGINAL_DIR to one.")
-    return folder
+    missing = [package for package in ("torch", "torchvision") if importlib.util.find_spec(package) is None]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    return Path(folder)

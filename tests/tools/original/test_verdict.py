@@ -67,9 +67,8 @@ def test_scores_are_judged_per_frame():
 def test_table():
     metrics = {"median": np.array([[0.25, 1.0, 5.0, 0.3, 0.7, 0.9, 0.0]])}
     table, agrees = format_comparison(dataclasses.replace(RESULT, scores=Scores(metrics, metrics)))
-    rows = {
-        cells[1].strip(): [cell.strip() for cell in cells[2:-1]] for cells in map(lambda r: r.split("|"), _rows(table))
-    }
+    split = [[cell.strip() for cell in row.split("|")[1:-1]] for row in _rows(table)]
+    rows = {name: cells for name, *cells in split}
     assert agrees and "Verdict: the implementations agree." in table
     assert rows["loss, step 2"] == ["0.190000", "0.190000", "0.0e+00", "0.0e+00", "1.0e-05"]
     assert rows["abs_rel, median-scaled"] == ["0.2500000", "0.2500000", "0.0e+00", "", ""]
