@@ -87,63 +87,54 @@ def compare(opt: Options, checkout: Path, steps: int) -> Comparison:
             opt = generate_world(opt, folder / "world")
         batches = stack.enter_context(closing(lockstep_batches(opt)))
         first = next(batches)  # reports unusable data before the processes start
-        sides = _Sides(opt, checkout, steps, folder, stack)
-        losses, seconds = run_steps(sides.processes, chain([first], batches), steps, folder / "batch.npz")
-        perturbed = bool((losses["repeated"] == losses["original"]).all())
-        if perturbed:
-            print("Other threads give the original the same bits at this size: repeating it from perturbed weights.")
-            again = stack.enter_context(closing(lockstep_batches(opt)))
-            repeated, _ = run_steps({"repeated": sides.start_perturbed()}, again, steps, folder / "batch.npz")
-            losses = {**losses, **repeated}
-        ours, original = sides.processes["ours"], sides.processes["original"]
+        sides, threads = _start_sides(opt, checkout, steps, folder, stack)
+        losses, seconds = run_steps(sides, chain([first], batches), steps, folder / "batch.npz")
+        ours, original = sides["ours"], sides["original"]
         trained = ours.ask("write_weights", str(folder / "trained"))
         return Comparison(
             losses=losses,
             seconds=seconds,
             peak_memory_mb={"ours": ours.ask("peak_memory_mb"), "original": original.ask("peak_memory_mb")},
             versions={"ours": ours.ask("version"), "original": original.ask("version")},
-            threads=sides.threads,
-            perturbed=perturbed,
+            threads=threads,
             scores=score_with_both(opt.replace(load_weights_folder=trained), original, folder),
         )
 
 
-class _Sides:
-    """The processes "original", "repeated" and "ours", from the same initial weights, which the original writes.
+def _start_sides(
+    opt: Options, checkout: Path, steps: int, folder: Path, stack: ExitStack
+) -> tuple[dict[str, StepProcess], dict[str, int]]:
+    """Start "ours", "original" and "repeated" from the same weights, which the original writes.
 
     Args:
         opt, checkout, steps: As in ``compare``.
         folder: Folder for the weights.
         stack: Closes the processes.
+
+    Returns:
+        The processes and their thread counts, by name.
     """
+    most = cpu_threads()
+    threads = {"ours": most, "original": most, "repeated": most // 2 if most > 1 else 2}
+    arguments = original_arguments(opt)
 
-    def __init__(self, opt: Options, checkout: Path, steps: int, folder: Path, stack: ExitStack) -> None:
-        most = cpu_threads()
-        self.threads = {"ours": most, "original": most, "repeated": most // 2 if most > 1 else 2}
-        self._stack = stack
-        self._settings = {"checkout": str(checkout.resolve()), "seed": opt.seed}
-        self._arguments = original_arguments(opt)
-        original = self._start_original("original", self._arguments)
-        self._weights = original.ask("write_weights", str(folder / "initial"))
-        roles = [role for role in ROLES if (Path(self._weights) / f"{role}.pth").is_file()]
-        self._arguments += ["--load_weights_folder", self._weights, "--models_to_load", *roles]
-        repeated = self._start_original("repeated", self._arguments)
-        settings = {"options": opt.as_dict(), "weights": self._weights, "total_steps": steps}
-        self.processes = {"ours": self._start("ours", "ours", settings), "original": original, "repeated": repeated}
-
-    def start_perturbed(self) -> StepProcess:
-        """Start the original once more, from weights that are changed by one unit in the last place."""
-        self.processes["repeated"].close()
-        return self._start_original("repeated", self._arguments, perturb=True)
-
-    def _start_original(self, name: str, arguments: Sequence[str], perturb: bool = False) -> StepProcess:
-        settings = {**self._settings, "arguments": arguments, "threads": self.threads[name], "perturb": perturb}
-        return self._start(name, "original", settings)
-
-    def _start(self, name: str, kind: str, settings: Mapping[str, Any]) -> StepProcess:
-        environment = {"OMP_NUM_THREADS": str(self.threads[name])}
+    def start(name: str, kind: str, settings: Mapping[str, Any]) -> StepProcess:
+        environment = {"OMP_NUM_THREADS": str(threads[name])}
         process = StepProcess("tools.original.sides", [kind, json.dumps(settings)], environment)
-        return self._stack.enter_context(closing(process))
+        return stack.enter_context(closing(process))
+
+    def start_original(name: str, more: Sequence[str] = (), perturb: bool = False) -> StepProcess:
+        settings = {"checkout": str(checkout.resolve()), "arguments": [*arguments, *more], "threads": threads[name]}
+        return start(name, "original", {**settings, "seed": opt.seed, "perturb": perturb})
+
+    original = start_original("original")
+    weights = original.ask("write_weights", str(folder / "initial"))
+    roles = [role for role in ROLES if (Path(weights) / f"{role}.pth").is_file()]
+    loading = ["--load_weights_folder", weights, "--models_to_load", *roles]
+    # Other threads alone change the rounding of few operations, with small images of none.
+    repeated = start_original("repeated", loading, perturb=True)
+    ours = start("ours", "ours", {"options": opt.as_dict(), "weights": weights, "total_steps": steps})
+    return {"ours": ours, "original": original, "repeated": repeated}, threads
 
 
 def run_steps(

@@ -23,10 +23,10 @@ def format_comparison(comparison: Comparison) -> tuple[str, bool]:
     agrees = all(verdict.agrees for verdict in verdicts)
     result = "the implementations agree." if agrees else "the implementations differ."
     threads = comparison.threads
-    again = ", from weights changed by one unit in the last place" if comparison.perturbed else ""
     about = (
         f"Paddle {comparison.versions['ours']}; PyTorch {comparison.versions['original']}; CPU threads: "
-        f"{threads['original']}; the original from itself: with {threads['repeated']}{again}."
+        f"{threads['original']}; the original from itself: with {threads['repeated']}, "
+        "from weights changed by one unit in the last place."
     )
     return "\n".join([*lines, about, f"Verdict: {result}", *(f"  {verdict.reason}" for verdict in verdicts)]), agrees
 
@@ -37,9 +37,9 @@ def _loss_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     rows = []
     for step in _shown_steps(len(ours)):
         losses = (f"{comparison.losses[name][step]:.6f}" for name in ("ours", "original"))
-        differences = (f"{values[step]:.1e}" for values in (ours, repeated, allowed))
-        rows.append((f"loss, step {step + 1}", *losses, *differences))
-    rows.append(("loss, largest of all steps", "", "", *(f"{v.max():.1e}" for v in (ours, repeated, allowed))))
+        limit = f"{allowed[step]:.1e}" if np.isfinite(allowed[step]) else "not judged"
+        rows.append((f"loss, step {step + 1}", *losses, f"{ours[step]:.1e}", f"{repeated[step]:.1e}", limit))
+    rows.append(("loss, largest of all steps", "", "", f"{ours.max():.1e}", f"{repeated.max():.1e}", ""))
     return rows
 
 

@@ -2,13 +2,14 @@
 
 Training from scratch is chaotic. Adam's first update moves every weight by the learning rate, in the direction of its
 gradient's sign; rounding flips the signs of gradients near 0, and every further step amplifies the difference. How much
-is measured, not assumed: the original with another number of threads adds up the same numbers in another order, and
-differs from itself. (Where it does not, for example with tiny images, it starts from weights that are changed by one
-unit in the last place.)
+is measured, not assumed, by the original's difference from itself. With another number of threads, it adds up the same
+numbers in another order; that concerns few operations, though, whereas all operations of another implementation round
+differently. The repeated run therefore also starts from weights that are changed by one unit in the last place.
 
 - Step 1 precedes any update, so that only the rounding of one forward pass differs: at most ``FIRST_STEP``.
 - Later differences may be ``FACTOR`` times the largest difference of the original from itself up to the next step. Both
-  curves are single draws of a chaotic process that rise steeply, at times by a factor of 40 in a step; one may lag.
+  curves are single draws of a chaotic process that rise steeply, at times by a factor of 40 in a step; one may lag. The
+  last of several steps has no next one and is not judged.
 - Metrics of the same disparities have no such excuse: they differ by at most ``SCORES``.
 """
 
@@ -52,14 +53,13 @@ class Scores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of three runs in lockstep: "ours", "original", and "repeated", the original with other threads.
+    """Results of three runs in lockstep: "ours", "original", and "repeated", the original from perturbed weights.
 
     Attributes:
         losses, seconds: Of each step, (steps,).
         peak_memory_mb: Of "ours" and "original": peak resident memory, MiB.
         versions: Of "ours" and "original": the framework.
         threads: CPU threads.
-        perturbed: Whether "repeated" started from perturbed weights, because other threads gave the same bits.
         scores: Of the same disparities by both; None without test frames.
     """
 
@@ -68,7 +68,6 @@ class Comparison:
     peak_memory_mb: Mapping[str, int]
     versions: Mapping[str, str]
     threads: Mapping[str, int]
-    perturbed: bool
     scores: Scores | None
 
     def differences(self, name: str) -> np.ndarray:
@@ -96,10 +95,10 @@ def allowed_differences(repeated: np.ndarray) -> np.ndarray:
         repeated: Relative differences of the original from itself, (steps,).
 
     Returns:
-        Largest relative differences that rounding explains, (steps,).
+        Largest relative differences that rounding explains, (steps,); infinite for the last of several steps.
     """
-    so_far = np.maximum.accumulate(np.append(repeated[1:], repeated[-1:]))  # up to the next step
-    allowed = np.maximum(FIRST_STEP, FACTOR * so_far)
+    up_to_next = np.append(np.maximum.accumulate(repeated)[1:], np.inf)
+    allowed = np.maximum(FIRST_STEP, FACTOR * up_to_next)
     allowed[0] = FIRST_STEP
     return allowed
 
