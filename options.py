@@ -237,9 +237,20 @@ class Options:
     eval_split: str = _evaluation(
         "eigen", "split to evaluate, found like --split; for odometry odom_N, or the folder of a drive or sequence"
     )
-    eval_mono: bool = _evaluation(False, "median scaling per frame; for odometry, one factor per trajectory")
+    eval_mono: bool = _evaluation(
+        False, "fit the scale to the ground truth, by --eval_alignment; for odometry, one factor per trajectory"
+    )
     eval_stereo: bool = _evaluation(False, "scale by the dataset's stereo factor instead of median scaling")
     disable_median_scaling: bool = _evaluation(False, "apply neither median scaling nor the trajectory's factor")
+    eval_alignment: str = _evaluation(
+        "median",
+        "with --eval_mono: median scaling, or a least-squares fit of disparity to the ground truth, of its scale "
+        "(lstsq) or of scale and shift (affine)",
+        choices=("median", "lstsq", "affine"),
+    )
+    eval_alignment_scope: str = _evaluation(
+        "image", "align each image, or the whole dataset with one factor", choices=("image", "dataset")
+    )
     pred_depth_scale_factor: float = _evaluation(
         1.0, "factor on predicted depth or motion, before any other scaling", above=0
     )

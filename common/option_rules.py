@@ -111,9 +111,13 @@ def _recipe_contradictions(options: Options) -> Iterator[str]:
 def evaluation_problems(options: Options) -> Iterator[str]:
     """Yield what prevents depth evaluation, and options that it would ignore."""
     if not (options.eval_mono or options.eval_stereo):
-        yield "pass --eval_mono (median scaling) or --eval_stereo (the dataset's stereo factor)"
+        yield "pass --eval_mono (median scaling, or another --eval_alignment) or --eval_stereo (the dataset's stereo factor)"
     if options.eval_stereo and options.pred_depth_scale_factor != 1.0:
         yield "--eval_stereo ignores --pred_depth_scale_factor: pass --eval_mono and --disable_median_scaling"
+    for name in ("eval_alignment", "eval_alignment_scope"):
+        fixed = "eval_stereo" if options.eval_stereo else "disable_median_scaling"
+        if name in options.explicitly_set and getattr(options, fixed):
+            yield f"--{name} fits predictions to the ground truth, but --{fixed} leaves them: omit one of them"
     if options.eval_split_name == "benchmark" and not (options.eval_stereo or options.disable_median_scaling):
         yield (
             "--eval_split benchmark has no local ground truth for median scaling: pass --eval_stereo (the dataset's "

@@ -9,6 +9,7 @@ from datasets.mono_dataset import MonoDataset
 from evaluation.benchmark_submission import write_submission
 from evaluation.error_pictures import extreme_panels, write_panels
 from evaluation.ground_truth import BENCHMARK_SPLIT, GroundTruth, find_ground_truth, protocol_from
+from evaluation.metrics.alignment import Alignment
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.metrics.statistics import scale_consistency
 from evaluation.result_files import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
@@ -96,10 +97,12 @@ def output_folder(opt: Options) -> Path:
 
 def _describe(truth: GroundTruth, protocol: DepthProtocol, result: DepthEvaluation, num_frames: int) -> str:
     """Summarise the comparison: frames, ground truth, protocol and scaling."""
-    scaling = "median scaling" if protocol.median_scaling else f"depth scaled by {protocol.scale_factor:g}"
     text = f"{num_frames - len(result.skipped)} frames, {truth.kind} ground truth from {truth.source}, "
-    text += scaling
-    if protocol.median_scaling:
+    text += protocol.describe_scaling()
+    if protocol.per_dataset and protocol.aligns:
+        shared = Alignment(np.nanmedian(result.ratios), 0.0 if result.shifts is None else np.nanmedian(result.shifts))
+        text += f"; factor on depth {shared.ratio:.4g}" + (f", shift {shared.shift:.4g} 1/m" if shared.shift else "")
+    elif protocol.median_scaling:
         scale = scale_consistency(result.ratios)
         text += f"; ratios: median {scale['median']:.3f}, relative spread {scale['relative_std']:.3f}"
     if result.skipped:

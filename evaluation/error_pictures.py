@@ -11,6 +11,7 @@ from common.colormap import colourise_disparity
 from common.images import read_image
 from datasets.mono_dataset import MonoDataset
 from evaluation.ground_truth import GroundTruth
+from evaluation.metrics.alignment import Alignment
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol, resize_disparity
 from evaluation.split_scores import SplitPrediction
 
@@ -28,7 +29,7 @@ def extreme_frames(errors: np.ndarray, count: int) -> dict[str, list[int]]:
 
 
 def frame_panel(
-    image: np.ndarray, scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, ratio: float
+    image: np.ndarray, scaled_disp: np.ndarray, gt: np.ndarray, protocol: DepthProtocol, alignment: Alignment
 ) -> np.ndarray:
     """Draw input, disparity (near is bright) and error, one below the other: uint8 (3 H, W, 3), RGB.
 
@@ -39,10 +40,10 @@ def frame_panel(
         scaled_disp: (h, w), the scored disparity.
         gt: (H, W), metres, 0 where unknown.
         protocol: The protocol of the scores.
-        ratio: Factor of median scaling.
+        alignment: Alignment of the prediction.
     """
     disp, valid = resize_disparity(scaled_disp, gt.shape), protocol.valid_mask(gt)
-    depth = protocol.to_depth(disp, ratio)
+    depth = protocol.to_depth(disp, alignment)
     error = np.abs(depth - gt) / np.where(valid, gt, 1)
     image = cv2.resize(image, gt.shape[::-1], interpolation=cv2.INTER_AREA)
     return np.concatenate([image, colourise_disparity(disp), spread(colour_error(error), valid, dimmed(image))])
@@ -64,7 +65,7 @@ def extreme_panels(
             if gt is not None and path.is_file():
                 image = read_image(path)
                 image = dataset.REGION.cut(image) if dataset.REGION else image
-                scored = gt, prediction.protocol, result.ratios[i]
+                scored = gt, prediction.protocol, result.alignment(i)
                 yield f"{kind}_{place}", i, frame_panel(image, prediction.scaled_disps[i], *scored)
 
 

@@ -8,6 +8,7 @@ from common.errors import DataError
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine
 from datasets.transforms import crop_intrinsics, scale_intrinsics
+from evaluation.metrics.alignment import Alignment
 from evaluation.metrics.depth_metrics import align_disparity, compute_depth_metrics, scale_disparity
 from evaluation.metrics.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
 from evaluation.metrics.edges import edge_scores
@@ -15,6 +16,7 @@ from evaluation.metrics.further_metrics import benchmark_metrics, further_metric
 from evaluation.metrics.point_cloud import back_project, cloud_scores
 from evaluation.metrics.regions import metrics_by_distance, metrics_by_ground, metrics_by_third
 from evaluation.metrics.road_plane import find_road
+from evaluation.metrics.sparsification import sparsification_scores
 
 DENSE_SHARE = 0.5  # minimum share of pixels with depth for edge scores; lidar has 5 %, improved ground truth 20 %
 
@@ -23,19 +25,21 @@ def details_of_frame(
     scaled_disp: np.ndarray,
     gt: np.ndarray,
     protocol: DepthProtocol,
-    ratio: float,
+    alignment: Alignment,
     K: np.ndarray | None,
     metrics: str = "eigen",
     with_details: bool = True,
+    uncertainty: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Compute the scores of a frame beyond the seven metrics; lidar depth is treated as depth along the camera axis.
 
     Args:
         scaled_disp, gt, protocol: As in ``evaluate_frame``.
-        ratio: Factor of median scaling.
+        alignment: Alignment of the prediction.
         K: (3, 3) intrinsics in pixels of ``gt``; None if unknown.
         metrics: A value of ``--metrics``.
         with_details: Whether to score distances, regions, alignments, edges and point clouds.
+        uncertainty: (h, w), as in ``SplitPrediction``; None if it is unknown.
 
     Returns:
         Name -> value. With ``metrics`` "benchmark" or "all":
@@ -57,14 +61,21 @@ def details_of_frame(
         - "aligned/abs_rel", ...: the seven metrics after ``align_disparity``.
         - "edges/accuracy", ...: NaN unless most pixels have ground truth; pixels without it (the sky) count as the cap.
         - "cloud/chamfer", ...: only with K.
+
+        With ``uncertainty``:
+
+        - "uncertainty/ause_abs_rel", ...: ``sparsification_scores``.
     """
     window = protocol.window(gt.shape)
     gt_window, disp_window = gt[window], resize_disparity(scaled_disp, gt.shape)[window]
-    pred_window = protocol.to_depth(disp_window, ratio)
+    pred_window = protocol.to_depth(disp_window, alignment)
     mask = protocol.in_range(gt_window)
     rows, columns = (pixels + part.start for pixels, part in zip(np.nonzero(mask), window, strict=True))
     true, disp, pred = gt_window[mask], disp_window[mask], pred_window[mask]
     scores = metric_set(metrics, true, disp, pred, protocol.cap)
+    if uncertainty is not None:
+        ranked = resize_disparity(uncertainty, gt.shape)[window][mask]
+        scores |= _prefixed("uncertainty", sparsification_scores(true, pred, ranked))
     if with_details:
         scores |= metrics_by_distance(true, pred) | metrics_by_third(true, pred, rows, columns, gt.shape)
     if with_details and metrics != "all":  # which has them already

@@ -13,7 +13,7 @@ from datasets.kitti_benchmark import KITTIBenchmarkDataset, read_benchmark_lines
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from evaluation.metrics.dataset_protocols import DATASET_PROTOCOLS
-from evaluation.metrics.depth_protocol import DepthProtocol
+from evaluation.metrics.depth_protocol import FITS, DepthProtocol
 from options import Options
 from serialization.depth_npz import read_gt_depths
 
@@ -99,14 +99,17 @@ def protocol_from(opt: Options, dataset: type[MonoDataset], kind: str, scaling: 
         kind: Kind of ground truth, as in ``serialization.depth_npz.KINDS``.
         scaling: "median" or "stereo" overrides the scaling options; None uses them.
     """
+    per_dataset = scaling is None and opt.eval_alignment_scope == "dataset"
     if scaling is None:
-        scaling = "stereo" if opt.eval_stereo else "none" if opt.disable_median_scaling else "median"
+        scaling = "stereo" if opt.eval_stereo else "none" if opt.disable_median_scaling else opt.eval_alignment
     protocol = DepthProtocol.choose(
         kind,
         opt.eval_crop,
         median_scaling=scaling == "median",
         scale_factor=dataset.STEREO_SCALE_FACTOR if scaling == "stereo" else opt.pred_depth_scale_factor,
         cap=opt.eval_max_depth,
+        disparity_fit=scaling if scaling in FITS else None,
+        per_dataset=per_dataset,
     )
     if dataset.PROTOCOL is None:
         return protocol

@@ -11,6 +11,7 @@ from evaluation.metrics.depth_protocol import DepthProtocol
 
 METRICS_FILE = "metrics.json"  # of the latest evaluation, of any split
 METRIC_GROUPS = ("benchmark", "further", "lstsq_scale", "aligned", "edges", "cloud")  # of --metrics
+UNCERTAINTY_GROUP = "uncertainty"  # of --uncertainty
 _COLUMN_WIDTH = 9
 
 
@@ -28,15 +29,15 @@ def format_metrics_table(means: Mapping[str, float], protocol: DepthProtocol) ->
 
 
 def format_metric_sets(details: Mapping[str, Mapping[str, Any]]) -> str:
-    """Format the means of ``--metrics`` with their intervals, one line each; metrics without values are left out.
+    """Format the means of ``--metrics`` and ``--uncertainty`` with their intervals, one line each.
 
     Args:
-        details: "group/metric" -> "mean", "low" and "high"; groups outside ``METRIC_GROUPS`` are ignored.
+        details: "group/metric" -> "mean", "low" and "high"; other groups, and metrics without values, are left out.
     """
     return "\n".join(
         f"{name:<24}{entry['mean']:>10.4f}   {entry['low']:.4f} to {entry['high']:.4f}"
         for name, entry in details.items()
-        if name.split("/")[0] in METRIC_GROUPS and entry["mean"] is not None
+        if name.split("/")[0] in (*METRIC_GROUPS, UNCERTAINTY_GROUP) and entry["mean"] is not None
     )
 
 

@@ -47,6 +47,7 @@ DEFAULTS = {
     "ext_disp_to_eval": None, "save_pred_disps": False, "no_eval": False, "eval_eigen_to_benchmark": False,
     "eval_out_dir": None, "eval_max_depth": 80.0, "eval_details": False, "metrics": "eigen",
     "corruptions": ("none",), "corruptions_baseline": None, "eval_trained_frames": False,
+    "eval_alignment": "median", "eval_alignment_scope": "image", "uncertainty": False, "compare_published": False,
 }
 # fmt: on
 GROUPS = ("run", "data", "networks", "loss", "ablations", "optimisation", "weights", "log", "evaluation")

@@ -1,9 +1,11 @@
 """The seven depth metrics (Eigen et al., NIPS 2014; supplementary material of Monodepth2, section 1).
 
-Also alignment to the ground truth, for predictions up to scale and shift.
+Also depths after a least-squares fit of disparity, for predictions up to scale and shift.
 """
 
 import numpy as np
+
+from evaluation.metrics.alignment import disparity_moments, solve_moments
 
 METRIC_NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")
 _RATIO_THRESHOLD = 1.25
@@ -33,10 +35,7 @@ def compute_depth_metrics(gt: np.ndarray, pred: np.ndarray) -> dict[str, float]:
 
 
 def scale_disparity(gt: np.ndarray, scaled_disp: np.ndarray, cap: float) -> np.ndarray:
-    """Convert disparity to depth with the factor that fits it best to 1 / true depth: sum(x y) / sum(x^2).
-
-    Least squares without a shift, the first unknown of Ranftl et al. (TPAMI 2022), section 5. Unlike median scaling, it
-    weighs near pixels most.
+    """Convert disparity to depth with the factor that fits it best to 1 / true depth (``solve_moments``).
 
     Args:
         gt, scaled_disp, cap: As in ``align_disparity``.
@@ -44,16 +43,11 @@ def scale_disparity(gt: np.ndarray, scaled_disp: np.ndarray, cap: float) -> np.n
     Returns:
         (P,) float64, metres.
     """
-    disp = scaled_disp.astype(np.float64)
-    factor = (disp @ (1 / gt.astype(np.float64))) / (disp @ disp)
-    return 1 / np.maximum(factor * disp, 1 / cap)
+    return _fitted_depth(gt, scaled_disp, cap, with_shift=False)
 
 
 def align_disparity(gt: np.ndarray, scaled_disp: np.ndarray, cap: float) -> np.ndarray:
-    """Convert disparity to depth with the scale and shift that fit it best to 1 / true depth (least squares).
-
-    After Ranftl et al., "Towards Robust Monocular Depth Estimation" (TPAMI 2022), section 5. The remaining error is
-    that of the shape.
+    """Convert disparity to depth with the scale and shift that fit it best to 1 / true depth (``solve_moments``).
 
     Args:
         gt: (P,) true depths, metres, positive.
@@ -63,7 +57,9 @@ def align_disparity(gt: np.ndarray, scaled_disp: np.ndarray, cap: float) -> np.n
     Returns:
         (P,) float64, metres.
     """
-    disp = scaled_disp.astype(np.float64)
-    columns = np.stack([disp, np.ones_like(disp)], axis=1)
-    fit = np.linalg.lstsq(columns, 1 / gt.astype(np.float64), rcond=None)[0]
-    return 1 / np.maximum(columns @ fit, 1 / cap)
+    return _fitted_depth(gt, scaled_disp, cap, with_shift=True)
+
+
+def _fitted_depth(gt: np.ndarray, scaled_disp: np.ndarray, cap: float, with_shift: bool) -> np.ndarray:
+    fit = solve_moments(disparity_moments(gt, scaled_disp), with_shift)
+    return 1 / np.maximum(scaled_disp.astype(np.float64) / fit.ratio + fit.shift, 1 / cap)

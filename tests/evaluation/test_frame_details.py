@@ -7,6 +7,7 @@ import pytest
 from evaluation.error_pictures import extreme_frames, extreme_panels, frame_panel, write_panels
 from evaluation.frame_details import details_of_frame
 from evaluation.ground_truth import GroundTruth
+from evaluation.metrics.alignment import Alignment
 from evaluation.metrics.depth_protocol import DepthProtocol, evaluate_depths
 from evaluation.result_tables import METRIC_GROUPS
 from evaluation.split_scores import SplitPrediction
@@ -15,7 +16,7 @@ PROTOCOL = DepthProtocol()
 
 
 def test_scaled_ground_truth_is_perfect(gt, camera, perfect):
-    scores = details_of_frame(perfect(gt, 3), gt, PROTOCOL, 1 / 3, camera)
+    scores = details_of_frame(perfect(gt, 3), gt, PROTOCOL, Alignment(1 / 3), camera)
     for name in ("0-10m/abs_rel", "20-40m/rmse", "middle/abs_rel", "bottom/rmse", "aligned/abs_rel", "cloud/chamfer"):
         assert scores[name] == pytest.approx(0, abs=1e-4)
     assert scores["aligned/a1"] == scores["cloud/f_score"] == 1
@@ -27,7 +28,7 @@ def test_alignment_removes_a_disparity_shift(gt, camera, perfect):
     shifted = perfect(gt, 1) + np.float32(0.02)
     result = evaluate_depths(shifted[None], [gt], PROTOCOL)
     assert result.metrics[0, 0] > 0.05
-    scores = details_of_frame(shifted, gt, PROTOCOL, float(result.ratios[0]), camera)
+    scores = details_of_frame(shifted, gt, PROTOCOL, result.alignment(0), camera)
     assert scores["aligned/abs_rel"] < 1e-4 < scores["20-40m/abs_rel"] + scores["0-10m/abs_rel"]
 
 
@@ -38,13 +39,13 @@ def test_ground_is_separated_from_objects_above_it(perfect):
     depth[60:97, 20:28] = 8  # an object above the ground, from 0.29 m up
     disp = perfect(depth, 1)
     disp[60:97, 20:28] *= 2
-    scores = details_of_frame(disp, depth, DepthProtocol("none", median_scaling=False), 1.0, K)
+    scores = details_of_frame(disp, depth, DepthProtocol("none", median_scaling=False), Alignment(), K)
     assert scores["ground/abs_rel"] == pytest.approx(0, abs=1e-5) and scores["above/abs_rel"] == pytest.approx(0.5)
 
 
 def test_no_edges_for_sparse_depth_and_no_cloud_without_intrinsics(gt, perfect):
     sparse = np.where(np.arange(60) % 10 == 0, gt, 0).astype(np.float32)
-    scores = details_of_frame(perfect(gt, 1), sparse, PROTOCOL, 1.0, None)
+    scores = details_of_frame(perfect(gt, 1), sparse, PROTOCOL, Alignment(), None)
     assert np.isnan(scores["edges/accuracy"]) and "cloud/f_score" not in scores and "ground/a1" not in scores
     assert scores["20-40m/abs_rel"] == pytest.approx(0, abs=1e-6)
 
@@ -59,7 +60,7 @@ def test_no_edges_for_sparse_depth_and_no_cloud_without_intrinsics(gt, perfect):
 )
 def test_metric_sets(gt, camera, perfect, metrics, groups):
     """A perfect prediction, by sets; distances and regions come with the details alone."""
-    scores = details_of_frame(perfect(gt, 3), gt, PROTOCOL, 1 / 3, camera, metrics, with_details=False)
+    scores = details_of_frame(perfect(gt, 3), gt, PROTOCOL, Alignment(1 / 3), camera, metrics, with_details=False)
     assert {name.split("/")[0] for name in scores} == groups
     for name in ("benchmark/silog", "further/mae", "lstsq_scale/abs_rel", "aligned/abs_rel"):
         assert scores.get(name, 0) == pytest.approx(0, abs=1e-3)
@@ -69,7 +70,7 @@ def test_metrics_by_distance_average_to_the_frame(gt):
     """Pixel-weighted errors of the parts equal the error of the frame."""
     disp = np.random.default_rng(0).uniform(0.02, 0.2, (20, 30)).astype(np.float32)
     result = evaluate_depths(disp[None], [gt], PROTOCOL)
-    scores = details_of_frame(disp, gt, PROTOCOL, float(result.ratios[0]), None)
+    scores = details_of_frame(disp, gt, PROTOCOL, result.alignment(0), None)
     valid = gt[PROTOCOL.valid_mask(gt)]
     near = (valid <= 10).mean()
     total = near * scores["0-10m/abs_rel"] + (1 - near) * scores["20-40m/abs_rel"]
@@ -87,7 +88,7 @@ def test_a_panel_shows_the_error_of_scored_pixels(gt, perfect):
     disp = perfect(gt, 1)
     disp[20:38, 30:40] /= 3  # half of the house is thrice too far
     image = np.full((40, 60, 3), 90, np.uint8)
-    panel = frame_panel(image, disp, gt, DepthProtocol.choose("improved", "auto", median_scaling=False), 1.0)
+    panel = frame_panel(image, disp, gt, DepthProtocol.choose("improved", "auto", median_scaling=False), Alignment())
     assert panel.shape == (120, 60, 3) and (panel[:40] == 90).all()
     error = panel[80:].astype(int)
     assert error[30, 35, 0] > error[30, 35, 2] and error[30, 22, 2] > error[30, 22, 0]  # red, blue

@@ -115,7 +115,7 @@ def test_clipping_comes_after_scaling():
     disp = 1 / np.array([[1, 10, 100]], np.float32)
     gt = np.array([[2, 20, 160]], np.float32)
     score = evaluate_frame(disp, gt, DepthProtocol.choose("improved", "auto"))
-    assert score.ratio == pytest.approx(2)
+    assert score.alignment.ratio == pytest.approx(2)
     assert score.metrics[0] == pytest.approx((0 + 0 + 0.5) / 3)
 
 
