@@ -16,7 +16,7 @@ from evaluation.ground_truth import IMPROVED_SPLIT, build_test_dataset
 from evaluation.leakage_check import check_leakage
 from inference.corruption_prediction import predict_corrupted
 from inference.from_options import with_local_weights
-from inference.split_prediction import predict_frames
+from inference.split_prediction import predict_split
 from options import Options, parse_options
 
 
@@ -47,10 +47,11 @@ def evaluate(opt: Options) -> dict[str, float] | None:
     dataset, split_dir = build_test_dataset(opt)
     if opt.ext_disp_to_eval:
         scaled_disps = read_disparities(Path(opt.ext_disp_to_eval), len(dataset.lines), benchmark_ids(opt))
+        means = report_disparities(opt, dataset, split_dir, scaled_disps)
     else:
         check_leakage(opt, dataset.lines)
-        scaled_disps = predict_frames(opt, dataset)
-    means = report_disparities(opt, dataset, split_dir, scaled_disps)
+        split = predict_split(opt, dataset)
+        means = report_disparities(opt, dataset, split_dir, split.scaled_disps, split.uncertainty, split.depth_network)
     if opt.corruption_names:
         disps = predict_corrupted(opt, dataset, opt.corruption_names)
         report_corruptions(opt, dataset, split_dir, disps, baseline)

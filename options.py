@@ -283,6 +283,10 @@ class Options:
     corruptions_baseline: str | None = _evaluation(
         None, "output folder of another evaluation with --corruptions, for the mean corruption error (default: none)"
     )
+    uncertainty: bool = _evaluation(
+        False, "also predict the mirrored image, and score where both predictions disagree as uncertainty"
+    )
+    compare_published: bool = _evaluation(False, "print the result among the published ones of the same protocol")
     eval_trained_frames: bool = _evaluation(False, "allow scoring frames that the weights were trained on")
     ext_disp_to_eval: str | None = _evaluation(
         None, "score the disparities in this .npy file instead of predicting (default: none)"

@@ -111,12 +111,13 @@ def _recipe_contradictions(options: Options) -> Iterator[str]:
 def evaluation_problems(options: Options) -> Iterator[str]:
     """Yield what prevents depth evaluation, and options that it would ignore."""
     if not (options.eval_mono or options.eval_stereo):
-        yield "pass --eval_mono (median scaling, or another --eval_alignment) or --eval_stereo (the dataset's stereo factor)"
+        yield "pass --eval_mono (median scaling, or --eval_alignment) or --eval_stereo (the dataset's stereo factor)"
     if options.eval_stereo and options.pred_depth_scale_factor != 1.0:
         yield "--eval_stereo ignores --pred_depth_scale_factor: pass --eval_mono and --disable_median_scaling"
-    for name in ("eval_alignment", "eval_alignment_scope"):
+    for name, default in (("eval_alignment", "median"), ("eval_alignment_scope", "image")):
         fixed = "eval_stereo" if options.eval_stereo else "disable_median_scaling"
-        if name in options.explicitly_set and getattr(options, fixed):
+        given = name in options.explicitly_set or getattr(options, name) != default
+        if given and getattr(options, fixed):
             yield f"--{name} fits predictions to the ground truth, but --{fixed} leaves them: omit one of them"
     if options.eval_split_name == "benchmark" and not (options.eval_stereo or options.disable_median_scaling):
         yield (
@@ -126,13 +127,17 @@ def evaluation_problems(options: Options) -> Iterator[str]:
     yield from _corruption_problems(options)
     if options.no_eval and not options.save_pred_disps:
         yield "--no_eval without --save_pred_disps leaves nothing to do"
+    for name in ("compare_published", "uncertainty"):
+        if getattr(options, name) and (options.no_eval or options.eval_split_name == "benchmark"):
+            why = "--no_eval" if options.no_eval else "the benchmark split has no local ground truth"
+            yield f"--{name} needs scores, which this evaluation does not compute ({why}): omit it"
     if options.ext_disp_to_eval is None:
         if options.load_weights_folder is None:
             yield "nothing to evaluate: pass --load_weights_folder, or --ext_disp_to_eval (saved disparities)"
         if options.eval_eigen_to_benchmark and options.eval_split not in ("eigen", "eigen_benchmark"):
             yield f"--eval_eigen_to_benchmark scores eigen_benchmark: omit --eval_split {options.eval_split}"
         return
-    for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval"):
+    for name in ("load_weights_folder", "post_process", "save_pred_disps", "no_eval", "uncertainty"):
         if getattr(options, name):
             yield f"--{name} is for prediction, but --ext_disp_to_eval scores saved disparities: omit one of them"
 
@@ -149,6 +154,8 @@ def _corruption_problems(options: Options) -> Iterator[str]:
         yield "--corruptions scores, but --no_eval does not: omit one of them"
     if options.eval_split_name == "benchmark":
         yield "--corruptions needs ground truth, but --eval_split benchmark has none: choose another split"
+    if options.eval_alignment_scope == "dataset":
+        yield "--corruptions scores image by image: omit --eval_alignment_scope dataset"
 
 
 def pose_evaluation_problems(options: Options) -> Iterator[str]:

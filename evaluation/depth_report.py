@@ -1,6 +1,7 @@
 """Report disparities of a split: score, print and save them, or write files for an external server."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,10 +9,12 @@ from common.atomic_files import atomic_file
 from datasets.mono_dataset import MonoDataset
 from evaluation.benchmark_submission import write_submission
 from evaluation.error_pictures import extreme_panels, write_panels
+from evaluation.frame_details import DENSE_SHARE
 from evaluation.ground_truth import BENCHMARK_SPLIT, GroundTruth, find_ground_truth, protocol_from
 from evaluation.metrics.alignment import Alignment
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.metrics.statistics import scale_consistency
+from evaluation.published_results import compare_published
 from evaluation.result_files import FRAMES_FILE, SUMMARY_FILE, result_files, write_results
 from evaluation.result_tables import METRICS_FILE, format_metric_sets, format_metrics_table, save_metrics
 from evaluation.split_scores import SplitPrediction, score_frames
@@ -21,7 +24,12 @@ EXTREMES = 3  # number of worst frames, and of best frames, to draw
 
 
 def report_disparities(
-    opt: Options, dataset: MonoDataset, split_dir: Path, scaled_disps: np.ndarray
+    opt: Options,
+    dataset: MonoDataset,
+    split_dir: Path,
+    scaled_disps: np.ndarray,
+    uncertainty: np.ndarray | None = None,
+    depth_network: str | None = None,
 ) -> dict[str, float] | None:
     """Score disparities, print the metrics, and write ``metrics_SPLIT.json`` and the folder ``scores_SPLIT``.
 
@@ -30,6 +38,8 @@ def report_disparities(
     Args:
         dataset, split_dir: From ``build_test_dataset``.
         scaled_disps: float (N, h, w) of the dataset's frames, 1 / depth in scene units.
+        uncertainty: float (N, h, w), as in ``SplitPrediction``; None if it is unknown.
+        depth_network: Key of ``DEPTH_NETWORKS`` of the prediction, for the summary; None if it is unknown.
 
     Returns:
         The seven metrics; None with ``--no_eval``, and for the benchmark split, which only KITTI's server can score.
@@ -52,13 +62,15 @@ def report_disparities(
         print(f"Saved {count} depth maps to {path}. Submit it to KITTI's benchmark server for scores.")
         return None
     truth = find_ground_truth(opt, dataset, split_dir)
-    prediction = SplitPrediction(scaled_disps, protocol_from(opt, type(dataset), truth.kind))
+    prediction = SplitPrediction(scaled_disps, protocol_from(opt, type(dataset), truth.kind), uncertainty)
     (result,), details = score_frames([prediction], truth, dataset, opt.num_workers, opt.eval_details, opt.metrics)
     print(_describe(truth, prediction.protocol, result, count))
     print(format_metrics_table(result.means, prediction.protocol))
     path = save_metrics(output_dir, opt.eval_split_name, result.means, prediction.protocol)
     print(f"Saved metrics to {path}, and to {METRICS_FILE}")
-    _write_scores(opt, dataset, prediction, truth, result, details)
+    summary = _write_scores(opt, dataset, prediction, truth, result, details, depth_network)
+    if opt.compare_published:
+        print(compare_published(summary))
     return result.means
 
 
@@ -69,23 +81,33 @@ def _write_scores(
     truth: GroundTruth,
     result: DepthEvaluation,
     details: dict[str, np.ndarray],
-) -> None:
-    """Write the folder ``scores_SPLIT``, with ``--eval_details`` also its panels, and print a summary."""
+    depth_network: str | None,
+) -> dict[str, Any]:
+    """Write the folder ``scores_SPLIT``, with ``--eval_details`` also its panels; print and return a summary."""
     folder = output_folder(opt) / f"scores_{opt.eval_split_name}"
     if opt.eval_details:
         panels = extreme_panels(dataset, prediction, truth, result, EXTREMES)
         print(f"Saved {write_panels(folder, panels)} panels of the worst and best frames to {folder}")
     name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
     names = [str(line) for line in dataset.lines]
-    files, summary = result_files(name, names, result, details, prediction.protocol, truth)
+    height, width = prediction.scaled_disps.shape[1:]
+    made = {"depth_network": depth_network, "height": height, "width": width, "post_process": opt.post_process}
+    about = {"split": opt.eval_split_name, "prediction": made}
+    files, summary = result_files(name, names, result, details, prediction.protocol, truth, about)
     write_results(folder, files)
-    if opt.metrics != "eigen":
+    if opt.metrics != "eigen" or opt.uncertainty:
         print(format_metric_sets(summary["details"]))
+    if "edges/accuracy" in details and np.isnan(details["edges/accuracy"]).all():
+        print(
+            f"Depth edges are not scored: less than {DENSE_SHARE:.0%} of the pixels of each frame have ground truth, "
+            "or it has no edge. Edges need dense depth, such as that of the built-in world."
+        )
     interval = summary["metrics"]["abs_rel"]
     print(
         f"abs_rel {interval['mean']:.3f}, 95 % bootstrap interval over frames {interval['low']:.3f} to "
         f"{interval['high']:.3f}\nSaved scores per frame to {folder / FRAMES_FILE}, and the summary to {SUMMARY_FILE}"
     )
+    return summary
 
 
 def output_folder(opt: Options) -> Path:

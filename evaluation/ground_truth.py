@@ -30,12 +30,14 @@ class GroundTruth:
         read: Reads the depth of a frame; picklable, for worker processes.
         kind: As in ``serialization.depth_npz.KINDS``.
         source: Path that the ground truth is read from.
+        axis: Axis along which depth is measured, a value of ``--gt_depth``.
     """
 
     keys: Sequence[Any]
     read: Callable[[Any], np.ndarray | None]
     kind: str
     source: str
+    axis: str = "camera"
 
     def __getitem__(self, number: int) -> np.ndarray | None:
         """Read the depth of a frame by its number in the split."""
@@ -65,6 +67,7 @@ def find_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> Gr
         DataError: The file is damaged, or its number of frames differs from the split's. Reading a frame raises it too.
     """
     path = split_dir / "gt_depths.npz"
+    axes = {"lidar": opt.gt_depth}  # that of exported lidar depth is the same, or it is not used
     if path.is_file():
         exported = read_gt_depths(path)
         # Files of other code name neither. They contain lidar (improved depth for one split), along the legacy axis.
@@ -81,9 +84,11 @@ def find_ground_truth(opt: Options, dataset: MonoDataset, split_dir: Path) -> Gr
                     "frames. Export it again, or delete it to read ground truth from the dataset."
                 )
             if isinstance(exported.depths, list):  # already in memory: send each depth map itself to the workers
-                return GroundTruth(exported.depths, _itself, kind, str(path))
-            return GroundTruth(range(len(exported.depths)), exported.depths.__getitem__, kind, str(path))
-    return GroundTruth(dataset.lines, dataset.ground_truth, dataset.GROUND_TRUTH, opt.data_path)
+                return GroundTruth(exported.depths, _itself, kind, str(path), axes.get(kind, "camera"))
+            numbers = range(len(exported.depths))
+            return GroundTruth(numbers, exported.depths.__getitem__, kind, str(path), axes.get(kind, "camera"))
+    kind = dataset.GROUND_TRUTH
+    return GroundTruth(dataset.lines, dataset.ground_truth, kind, opt.data_path, axes.get(kind, "camera"))
 
 
 def _itself(depth: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from evaluation.metrics.statistics import DRAWS, LEVEL, intervals, scale_consist
 from evaluation.result_tables import latex_table, markdown_table
 
 FRAMES_FILE, SUMMARY_FILE, MARKDOWN_FILE, LATEX_FILE = "frames.csv", "summary.json", "table.md", "table.tex"
-FRAME_COLUMN, RATIO_COLUMN = "frame", "ratio"
+FRAME_COLUMN, RATIO_COLUMN, SHIFT_COLUMN = "frame", "ratio", "shift"
 
 
 def write_results(folder: Path, files: Mapping[str, str]) -> None:
@@ -42,6 +42,7 @@ def result_files(
     details: Mapping[str, np.ndarray],
     protocol: DepthProtocol,
     truth: GroundTruth,
+    about: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Build the result files of an evaluation.
 
@@ -51,25 +52,30 @@ def result_files(
         result: Scores of the N frames.
         details: Name -> (N,), from ``evaluation.frame_details``; may be empty.
         protocol, truth: Protocol and ground truth of the scores.
+        about: Further entries of the summary, JSON-compatible.
 
     Returns:
         The texts of ``frames.csv``, ``summary.json``, ``table.md`` and ``table.tex`` by file name, and the summary.
     """
     columns = dict(zip(METRIC_NAMES, result.metrics.T, strict=True))
+    shared = result.alignment(int(np.argmax(np.isfinite(result.ratios)))) if protocol.per_dataset else None
     summary = {
         "name": name,
+        **(about or {}),
         "frames": len(frames) - len(result.skipped),
         "skipped": list(result.skipped),
-        "ground_truth": {"kind": truth.kind, "source": truth.source},
+        "ground_truth": {"kind": truth.kind, "source": truth.source, "axis": truth.axis},
         "protocol": {key: _finite(value) for key, value in asdict(protocol).items()},
         "interval": f"{LEVEL:.0%} bootstrap over frames, {DRAWS} draws",
         "metrics": summarise(columns),
-        "scale": scale_consistency(result.ratios) if protocol.median_scaling else None,
+        "scale": scale_consistency(result.ratios) if protocol.median_scaling and not shared else None,
+        "alignment": shared and {key: _finite(value) for key, value in shared._asdict().items()},
         "details": summarise(details),
     }
     caption = f"{truth.kind} ground truth, {protocol.describe()}"
+    alignment = {RATIO_COLUMN: result.ratios} | ({} if result.shifts is None else {SHIFT_COLUMN: result.shifts})
     files = {
-        FRAMES_FILE: _frames_table(frames, {**columns, RATIO_COLUMN: result.ratios, **details}),
+        FRAMES_FILE: _frames_table(frames, {**columns, **alignment, **details}),
         SUMMARY_FILE: json.dumps(summary, indent=2, allow_nan=False) + "\n",
         MARKDOWN_FILE: markdown_table(name, summary["metrics"], caption) + "\n",
         LATEX_FILE: latex_table(name, summary["metrics"], caption) + "\n",

@@ -80,11 +80,15 @@ def markdown_table(name: str, metrics: Mapping[str, Mapping[str, Any]], caption:
 
 def latex_table(name: str, metrics: Mapping[str, Mapping[str, Any]], caption: str) -> str:
     """Format the same rows for a LaTeX ``tabular`` of eight columns; caption and header are comments."""
-    escaped = "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in name.replace("\\", "/"))
-    rows = [[escaped, *_means(metrics)], [r"95\,\% interval", *_intervals(metrics, "--")]]
+    rows = [[latex_escaped(name), *_means(metrics)], [r"95\,\% interval", *_intervals(metrics, "--")]]
     return "\n".join(
         [f"% {caption}", f"% name & {' & '.join(METRIC_NAMES)}", *(" & ".join(row) + r" \\" for row in rows)]
     )
+
+
+def latex_escaped(text: str) -> str:
+    """Escape the special characters of LaTeX; a backslash becomes a slash."""
+    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text.replace("\\", "/"))
 
 
 def _means(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:

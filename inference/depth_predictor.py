@@ -20,6 +20,7 @@ from datasets.lanczos import resize_lanczos
 from inference.network_weights import DEFAULT_DEPTH_RANGE, depth_range, input_size, load_networks, model_of
 from inference.predict_options import LAYER_ENGINES
 from layers.geometry import disp_to_depth
+from networks.build import DEFAULT_NETWORK
 from serialization.weights_download import resolve_weights
 from serialization.weights_folder import WeightsInfo, read_weights_info
 
@@ -38,11 +39,13 @@ class Prediction:
         scaled_disp: float32 (H, W), 1 / depth in scene units, in [1 / max_depth, 1 / min_depth].
         depth: float32 (H, W), along the camera axis: metres if ``metric``, else scene units.
         metric: Whether the scale is known.
+        uncertainty: float32 (H, W), ``mirror_disagreement`` in inverse scene units; None if it was not requested.
     """
 
     scaled_disp: np.ndarray
     depth: np.ndarray
     metric: bool
+    uncertainty: np.ndarray | None = None
 
 
 class DepthPredictor:
@@ -63,6 +66,7 @@ class DepthPredictor:
         info: Training settings stored with the weights; None if there are none.
         left_out: Parameters in the weights files that the networks do not have.
         scale_source: Origin of ``scale``, for messages; "" if it is unknown.
+        depth_network: Key of ``DEPTH_NETWORKS`` of weights from a folder; None if it is unknown.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class DepthPredictor:
         self.scale = scale
         self.info: WeightsInfo | None = None
         self.left_out: tuple[str, ...] = ()
+        self.depth_network: str | None = None
         self.scale_source = "" if scale is None else GIVEN_SCALE
         if engine not in LAYER_ENGINES:
             raise ValueError(f"engine: got {engine!r}, allowed: {', '.join(LAYER_ENGINES)}")
@@ -129,6 +134,7 @@ class DepthPredictor:
         size = input_size(info, height, width)
         predictor = cls(model, size, min_depth=nearest, max_depth=farthest, scale=scale, engine=engine)
         predictor.info, predictor.scale_source = info, source
+        predictor.depth_network = settings.get("depth_network", DEFAULT_NETWORK)
         predictor.left_out = tuple(
             f"{role}: {name}"
             for role, report in reports.items()
@@ -138,13 +144,18 @@ class DepthPredictor:
         return predictor
 
     def __call__(
-        self, images: np.ndarray | Sequence[np.ndarray], *, post_process: bool = False
+        self,
+        images: np.ndarray | Sequence[np.ndarray],
+        *,
+        post_process: bool = False,
+        uncertainty: bool = False,
     ) -> Prediction | list[Prediction]:
         """Predict disparity and depth of images, each at its own size.
 
         Args:
             images: uint8 (H, W, 3), RGB, any size; or a list of such images, which is one batch.
             post_process: As in ``predict``.
+            uncertainty: Whether to predict ``Prediction.uncertainty``; with ``post_process`` at no further cost.
 
         Returns:
             One prediction; for a list, a list of them.
@@ -153,12 +164,19 @@ class DepthPredictor:
             DataError: An image has another shape or type.
         """
         if isinstance(images, np.ndarray):
-            return self([images], post_process=post_process)[0]
+            return self([images], post_process=post_process, uncertainty=uncertainty)[0]
         if not len(images):
             return []
         colours = np.stack([self._network_input(image) for image in images])  # (B, 3, height, width)
-        scaled_disps = self.predict_loaded({"color/0/0": colours}, post_process)
-        return [self._at_size(disp, image.shape[:2]) for disp, image in zip(scaled_disps, images, strict=True)]
+        batch = {"color/0/0": colours}
+        if uncertainty:
+            scaled_disps, disagreement = combine_mirrored(*self._pair(batch), post_process)
+        else:
+            scaled_disps, disagreement = self.predict_loaded(batch, post_process), [None] * len(images)
+        return [
+            self._at_size(disp, doubt, image.shape[:2])
+            for disp, doubt, image in zip(scaled_disps, disagreement, images, strict=True)
+        ]
 
     def predict_loaded(self, batch: Mapping[str, np.ndarray], post_process: bool = False) -> np.ndarray:
         """Predict the scaled disparity of a loader's batch, with ``fast_network`` if there is one.
@@ -170,13 +188,18 @@ class DepthPredictor:
         Returns:
             float32 (B, H, W), in inverse scene units.
         """
-        if self.fast_network is None:
-            return self.predict(self._prepared(batch), post_process)
-        images = batch["color/0/0"].astype(np.float32) / 255
         if post_process:
-            images = np.concatenate([images, images[:, :, :, ::-1]])
-        scaled_disps = self.fast_network(images)
-        return _blended(scaled_disps) if post_process else scaled_disps
+            return combine_mirrored(*self._pair(batch), post_process)[0]
+        if self.fast_network is None:
+            return self.predict(self._prepared(batch))
+        return self.fast_network(batch["color/0/0"].astype(np.float32) / 255)
+
+    def _pair(self, batch: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Predict as ``predict_loaded``, without and with mirroring, as ``predict_pair``."""
+        if self.fast_network is None:
+            return self.predict_pair(self._prepared(batch))
+        images = batch["color/0/0"].astype(np.float32) / 255
+        return _split_pair(self.fast_network(np.concatenate([images, images[:, :, :, ::-1]])))
 
     def _prepared(self, batch: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """Convert a loader's batch to the input of ``predict``; a photo has frame 0 alone."""
@@ -200,11 +223,12 @@ class DepthPredictor:
             raise DataError(f"Got an image of type {kind} and shape {shape}; expected uint8 (height, width, 3), RGB.")
         return resize_lanczos(Image.fromarray(image), *self.size)
 
-    def _at_size(self, scaled_disp: np.ndarray, size: tuple[int, int]) -> Prediction:
+    def _at_size(self, scaled_disp: np.ndarray, disagreement: np.ndarray | None, size: tuple[int, int]) -> Prediction:
         # Resize disparity, not depth, as for published scores; this preserves the edges of near objects.
         resized = cv2.resize(scaled_disp, size[::-1], interpolation=cv2.INTER_LINEAR)
+        doubt = None if disagreement is None else cv2.resize(disagreement, size[::-1], interpolation=cv2.INTER_LINEAR)
         scale = 1.0 if self.scale is None else self.scale
-        return Prediction(resized, np.float32(scale) / resized, self.scale is not None)
+        return Prediction(resized, np.float32(scale) / resized, self.scale is not None, doubt)
 
     def checksum(self) -> str:
         """Compute a CRC-32 of all weights, as eight hexadecimal digits."""
@@ -226,9 +250,21 @@ class DepthPredictor:
             float32 (B, H, W), in inverse scene units.
         """
         if post_process:
-            batch = {key: paddle.concat([images, images.flip(3)], axis=0) for key, images in batch.items()}
-        scaled_disps = to_scaled_disp(self.model(batch)["disp/0"], *self.depth_range)
-        return _blended(scaled_disps) if post_process else scaled_disps
+            return combine_mirrored(*self.predict_pair(batch), post_process)[0]
+        return to_scaled_disp(self.model(batch)["disp/0"], *self.depth_range)
+
+    @paddle.no_grad()
+    def predict_pair(self, batch: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the scaled disparity of a batch and of its mirror images, in one pass.
+
+        Args:
+            batch: As in ``predict``.
+
+        Returns:
+            Two arrays, float32 (B, H, W), in inverse scene units; the second is flipped back.
+        """
+        both = {key: paddle.concat([images, images.flip(3)], axis=0) for key, images in batch.items()}
+        return _split_pair(to_scaled_disp(self.model(both)["disp/0"], *self.depth_range))
 
     def predict_all(self, batches: Iterable[Mapping], post_process: bool = False) -> np.ndarray:
         """Predict all frames of a loader in its order: float32 (N, H, W).
@@ -237,6 +273,11 @@ class DepthPredictor:
         """
         predictions = [self.predict(self._prepared(batch), post_process) for batch in batches]
         return np.concatenate(predictions)
+
+    def predict_all_pairs(self, batches: Iterable[Mapping]) -> tuple[np.ndarray, np.ndarray]:
+        """Predict as ``predict_all``, without and with mirroring, as ``predict_pair``: float32 (N, H, W) each."""
+        plain, mirrored = zip(*(self.predict_pair(self._prepared(batch)) for batch in batches), strict=True)
+        return np.concatenate(plain), np.concatenate(mirrored)
 
 
 def _stored_scale(info: WeightsInfo | None, dataset: str) -> tuple[float | None, str]:
@@ -253,10 +294,31 @@ def to_scaled_disp(disp: Tensor, min_depth: float, max_depth: float) -> np.ndarr
     return scaled_disp.squeeze(1).numpy()
 
 
-def _blended(scaled_disps: np.ndarray) -> np.ndarray:
-    """Blend the disparities (2 B, H, W) of images and their mirror images: float32 (B, H, W)."""
+def _split_pair(scaled_disps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split the disparities (2 B, H, W) of images and their mirror images, and flip the latter back."""
     plain, mirrored = np.split(scaled_disps, 2)
-    return post_process_disparity(plain, mirrored[:, :, ::-1]).astype(np.float32)
+    return plain, mirrored[:, :, ::-1]
+
+
+def combine_mirrored(
+    scaled_disps: np.ndarray, mirrored: np.ndarray, post_process: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Combine both predictions of ``predict_pair``, (N, H, W) each.
+
+    Returns:
+        The disparity, blended if ``post_process``, and the uncertainty, float32 (N, H, W) each.
+    """
+    blended = post_process_disparity(scaled_disps, mirrored).astype(np.float32) if post_process else scaled_disps
+    return blended, mirror_disagreement(scaled_disps, mirrored)
+
+
+def mirror_disagreement(disp: np.ndarray, mirrored_disp: np.ndarray) -> np.ndarray:
+    """Compute the uncertainty |disp - mirrored_disp| of disparity, in its unit and shape.
+
+    Source: Poggi et al., "On the Uncertainty of Self-Supervised Monocular Depth Estimation" (CVPR 2020), section 3.2,
+    image flipping: the disagreement with the prediction for the mirror image, flipped back.
+    """
+    return np.abs(disp - mirrored_disp)
 
 
 def post_process_disparity(disp: np.ndarray, mirrored_disp: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ class PredictOptions:
     output_dir: str = _predict("predictions", "output folder")
     save: tuple[str, ...] = _predict(
         ("picture",),
-        "outputs: input next to disparity, float32 arrays, 16-bit PNG (metres x 256, or millimetres), point cloud",
+        "outputs: input next to disparity or its uncertainty, float32 arrays, 16-bit PNG (metres x 256, or "
+        "millimetres), point cloud",
         choices=tuple(WRITERS),
     )
     scale: float | None = _predict(

@@ -18,7 +18,7 @@ from inference.camera_intrinsics import Intrinsics
 from inference.jobs import Job, VideoJob, plan_video
 from inference.predict_options import PredictOptions
 from inference.road_scale import RoadScale
-from inference.writers import PredictedImage
+from inference.writers import WRITERS, PredictedImage
 
 # Modules that import Paddle or PyAV are imported where they are used: neither a mistyped option nor an image must wait.
 if TYPE_CHECKING:
@@ -229,7 +229,9 @@ class PredictionRun:
 
     def _predict(self, batch: "_Batch") -> None:
         readable = [item for item in batch.items if item.image is not None]
-        predictions = self._predictor([item.image for item in readable], post_process=self._opt.post_process)
+        mirrored = any(WRITERS[kind].needs_mirrored for kind in self._opt.save)
+        images = [item.image for item in readable]
+        predictions = self._predictor(images, post_process=self._opt.post_process, uncertainty=mirrored)
         for item, prediction in zip(readable, predictions, strict=True):
             item.prediction = prediction
 

@@ -1,5 +1,7 @@
 """Predict the frames to score: disparities of a split, motions along a sequence."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from common.environment import set_device
@@ -13,16 +15,39 @@ from inference.from_options import pose_predictor_from, predictor_from
 from options import Options
 
 
-def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
-    """Predict scaled disparities of the dataset's frames with the weights of the options.
+@dataclass(frozen=True, eq=False)
+class PredictedSplit:
+    """Prediction of N frames.
 
-    Returns:
-        float32 (N, H, W), 1 / depth in scene units.
+    Attributes:
+        scaled_disps: float32 (N, H, W), 1 / depth in scene units.
+        uncertainty: float32 (N, H, W), ``mirror_disagreement``; None without ``--uncertainty``.
+        depth_network: Key of ``DEPTH_NETWORKS``; None if it is unknown.
+    """
+
+    scaled_disps: np.ndarray
+    uncertainty: np.ndarray | None
+    depth_network: str | None
+
+
+def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
+    """Predict scaled disparities of the dataset's frames, (N, H, W): those of ``predict_split``.
+
+    Raises:
+        DataError, WeightsError: As for ``predict_split``.
+    """
+    return predict_split(opt.replace(uncertainty=False), dataset).scaled_disps
+
+
+def predict_split(opt: Options, dataset: MonoDataset) -> PredictedSplit:
+    """Predict the dataset's frames with the weights of the options.
 
     Raises:
         DataError: An image is missing or damaged.
         WeightsError: The weights are missing or damaged, or do not fit the networks.
     """
+    from inference.depth_predictor import combine_mirrored  # imports Paddle
+
     set_device(opt.device)
     predictor = predictor_from(opt)
     height, width = predictor.size
@@ -44,7 +69,10 @@ def predict_frames(opt: Options, dataset: MonoDataset) -> np.ndarray:
     loader = _loader(opt, dataset)
     print(f"Predicting {len(dataset)} frames at {width}x{height}")
     try:
-        return predictor.predict_all(loader, opt.post_process)
+        if not opt.uncertainty:
+            return PredictedSplit(predictor.predict_all(loader, opt.post_process), None, predictor.depth_network)
+        combined = combine_mirrored(*predictor.predict_all_pairs(loader), opt.post_process)
+        return PredictedSplit(*combined, predictor.depth_network)
     finally:
         loader.close()
 

@@ -58,6 +58,7 @@ class Writer:
         needs_metres: Whether the format requires metric depth.
         needs_intrinsics: Whether the format requires K.
         has_depth: Whether the format contains depth, which depends on the scale, and not only disparity.
+        needs_mirrored: Whether the format contains ``Prediction.uncertainty``, which takes a second prediction.
     """
 
     ending: str
@@ -65,6 +66,7 @@ class Writer:
     needs_metres: bool = False
     needs_intrinsics: bool = False
     has_depth: bool = True
+    needs_mirrored: bool = False
 
 
 def write_picture(stream: BinaryIO, result: PredictedImage) -> None:
@@ -117,9 +119,21 @@ def _unit(result: PredictedImage) -> str:
     return "metres" if result.prediction.metric else "scene units"
 
 
+def write_uncertainty(stream: BinaryIO, result: PredictedImage) -> None:
+    """Write a PNG (H, 2 W): the image and, to its right, the coloured uncertainty; bright is uncertain."""
+    stream.write(encode_png(np.concatenate([result.image, colourise_disparity(result.prediction.uncertainty)], axis=1)))
+
+
+def write_uncertainty_npy(stream: BinaryIO, result: PredictedImage) -> None:
+    """Write the uncertainty of disparity, float32 (H, W), in inverse scene units."""
+    np.save(stream, result.prediction.uncertainty)
+
+
 WRITERS = {
     "picture": Writer("_picture.png", write_picture, has_depth=False),
     "disp_npy": Writer("_disp.npy", write_disp_npy, has_depth=False),
+    "uncertainty": Writer("_uncertainty.png", write_uncertainty, has_depth=False, needs_mirrored=True),
+    "uncertainty_npy": Writer("_uncertainty.npy", write_uncertainty_npy, has_depth=False, needs_mirrored=True),
     "depth_npy": Writer("_depth.npy", write_depth_npy),
     "depth_png": Writer("_depth.png", write_depth_png, needs_metres=True),
     "depth_mm": Writer("_depth_mm.png", write_depth_mm, needs_metres=True),

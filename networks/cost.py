@@ -4,11 +4,27 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import paddle
 from paddle import Tensor, nn
 
 from layers.channel_attention import ChannelAttention
+from networks.build import build_depth_network
 
 _STATISTICS = ("_mean", "_variance")
+
+
+def depth_prediction(name: str, size: tuple[int, int]) -> tuple[nn.Layer, Callable[[], object]]:
+    """Build a depth network for the finest scale, and a function that predicts one image with it.
+
+    Args:
+        name: a key of ``DEPTH_NETWORKS``.
+        size: height and width of the image.
+    """
+    encoder, decoder = build_depth_network(name, (0,))
+    network = nn.LayerList([encoder, decoder])
+    network.eval()
+    image = paddle.zeros([1, 3, *size])
+    return network, lambda: decoder(encoder(image))
 
 
 def count_parameters(network: nn.Layer) -> int:

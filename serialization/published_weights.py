@@ -1,7 +1,8 @@
 """Published weights by name: what there is, and where from.
 
 None of these files is part of the project, and each has its own licence. Scores are those that their authors publish,
-on KITTI's Eigen split with one factor per image (median scaling).
+on KITTI's Eigen split: with one factor per image (median scaling), and for weights trained on stereo pairs with the
+stereo factor.
 """
 
 import difflib

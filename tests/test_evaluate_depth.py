@@ -17,6 +17,7 @@ from common.errors import DataError, OptionsError, UserError
 from evaluate_depth import evaluate, main
 from evaluation.disparity_files import benchmark_ids
 from evaluation.metrics.further_metrics import BENCHMARK_NAMES
+from evaluation.metrics.sparsification import SPARSIFICATION_NAMES
 from evaluation.result_tables import METRIC_GROUPS
 from networks.monodepth import Monodepth
 from options import OPTION_FIELDS, Options
@@ -82,6 +83,39 @@ def test_metric_sets_of_a_file_of_other_code(case, tmp_path, capsys):
     assert {name.split("/")[0] for name in header if "/" in name} == {*METRIC_GROUPS} - {"cloud"}  # no calibration
     case.evaluate(case.disparities * 1.5, **settings)
     assert "/" not in (tmp_path / "scores_mine/frames.csv").read_text().splitlines()[0]
+
+
+def test_alignment_of_a_file_of_other_code(case, tmp_path, capsys):
+    """Disparities with a shift, and frames of different scale: perfect by the alignment that removes just that."""
+    shifted = (case.disparities + 0.02).astype(np.float32)
+    assert case.evaluate(shifted)["abs_rel"] > 1e-2 < case.evaluate(shifted, eval_alignment="lstsq")["abs_rel"]
+    assert case.evaluate(shifted, eval_alignment="affine")["abs_rel"] < 1e-3
+    assert "least-squares fit of scale and shift of disparity" in capsys.readouterr().out
+    assert "ratio,shift" in (tmp_path / "scores_mine/frames.csv").read_text().splitlines()[0]
+    scales = case.disparities * np.array([1, 2, 4], np.float32)[:, None, None]  # median ratios 1/3, 2/3 and 4/3
+    assert case.evaluate(scales, eval_alignment="lstsq")["abs_rel"] < 1e-5
+    # With the factor of the second frame the first is twice too deep and the third half as deep; below the cap, that is
+    # an abs_rel of (1 + 0 + 1 / 2) / 3.
+    means = case.evaluate(scales, eval_alignment_scope="dataset", eval_max_depth=200.0, eval_crop="none")
+    assert means["abs_rel"] == pytest.approx(0.5, abs=1e-5)
+    assert "median scaling, one for all frames; factor on depth 0.6667" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "scores_mine/summary.json").read_text())
+    assert summary["alignment"] == {"ratio": pytest.approx(2 / 3), "shift": 0} and summary["scale"] is None
+
+
+def test_edges_need_dense_ground_truth(case, capsys):
+    sparse = np.zeros((3, *SIZE), np.float32)
+    sparse[:, ::10] = 5
+    case.export(depths=sparse)
+    case.evaluate(metrics="all")
+    printed = capsys.readouterr().out
+    assert "Depth edges are not scored: less than 50%" in printed and "edges/accuracy" not in printed
+
+
+def test_published_results_of_another_protocol_are_not_compared(case, capsys):
+    case.evaluate(compare_published=True)
+    printed = capsys.readouterr().out
+    assert "No published result has the protocol of this one: split mine (published: eigen)" in printed
 
 
 def test_each_split_keeps_its_metrics(case, tmp_path):
@@ -240,7 +274,7 @@ def test_wrong_kinds_of_files_take_one_sentence(case, tmp_path, monkeypatch, kin
 @pytest.mark.parametrize("place", ["file/out", "file", "/proc/out"])
 def test_unwritable_output_is_reported_before_the_work(with_images, tmp_path, monkeypatch, place):
     (tmp_path / "file").touch()
-    monkeypatch.setattr("evaluate_depth.predict_frames", lambda *_: pytest.fail("predicted before the check"))
+    monkeypatch.setattr("evaluate_depth.predict_split", lambda *_: pytest.fail("predicted before the check"))
     with pytest.raises(UserError, match="cannot be written"):
         evaluate(with_images.replace(eval_out_dir=str(tmp_path / place)))
     assert sorted(path.name for path in tmp_path.iterdir() if path.name == "out") == []
@@ -332,6 +366,19 @@ def test_weights_and_their_saved_disparities_give_identical_scores(with_images, 
         {name: metrics[name] for name in summary["metrics"]}, rel=1e-12
     )
     assert summary["details"]["aligned/abs_rel"]["mean"] <= 1 and "cloud/f_score" not in summary["details"]
+
+
+def test_uncertainty_of_weights_is_scored(with_images, tmp_path, capsys):
+    """Next to the same metrics as without it; the prediction is described in the summary."""
+    opt = with_images.replace(eval_details=False)
+    expected = evaluate(opt)
+    assert "uncertainty/" not in capsys.readouterr().out
+    assert evaluate(opt.replace(uncertainty=True)) == pytest.approx(expected, rel=1e-5)
+    assert "uncertainty/ause_abs_rel" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "w/scores_mine/summary.json").read_text())
+    assert set(summary["details"]) == {f"uncertainty/{name}" for name in SPARSIFICATION_NAMES}
+    assert summary["prediction"] == {"depth_network": "resnet18", "height": 64, "width": 96, "post_process": False}
+    assert summary["split"] == "mine" and summary["ground_truth"]["axis"] == "legacy"
 
 
 def test_options_that_are_read_are_those_in_the_help(with_images, tmp_path, monkeypatch):

@@ -78,6 +78,8 @@ CHOICES = {
     "gt_depth": {"legacy", "camera"},
     "eval_crop": {"auto", "eigen", "garg", "none", "eigen_2014"},
     "metrics": {"eigen", "benchmark", "all"},
+    "eval_alignment": {"median", "lstsq", "affine"},
+    "eval_alignment_scope": {"image", "dataset"},
 }
 
 
@@ -136,7 +138,7 @@ def test_help_shows_groups_options_and_defaults(capsys):
     ("command", "some", "others", "limit"),
     [
         ("train.py", "learning_rate use_stereo resume gt_depth no_cuda", "eval_split eval_crop", 260),
-        ("evaluate_depth.py", "eval_crop depth_network num_layers no_cuda", "learning_rate frame_ids resume", 130),
+        ("evaluate_depth.py", "eval_crop depth_network num_layers no_cuda", "learning_rate frame_ids resume", 140),
         ("evaluate_pose.py", "pose_network frame_ids no_eval no_cuda", "eval_crop post_process learning_rate", 110),
         ("tools/evaluate_baselines.py", "split eval_split eval_crop", "no_cuda load_weights_folder height", 70),
     ],
@@ -381,8 +383,20 @@ def test_all_contradictions_are_reported_at_once():
             "--eval_stereo --load_weights_folder W --corruptions fog --eval_split benchmark",
             ["corruptions", "benchmark"],
         ),
+        (
+            "--eval_mono --load_weights_folder W --corruptions fog --eval_alignment_scope dataset",
+            ["corruptions", "eval_alignment_scope"],
+        ),
         ("--eval_mono --load_weights_folder W --corruptions_baseline B", ["corruptions_baseline", "--corruptions all"]),
         ("--eval_mono --load_weights_folder W --no_eval", ["no_eval", "save_pred_disps"]),
+        ("--eval_stereo --load_weights_folder W --eval_alignment median", ["eval_alignment", "eval_stereo"]),
+        (
+            "--eval_mono --disable_median_scaling --load_weights_folder W --eval_alignment_scope dataset",
+            ["eval_alignment_scope", "disable_median_scaling"],
+        ),
+        ("--eval_mono --ext_disp_to_eval F.npy --uncertainty", ["uncertainty", "prediction"]),
+        ("--eval_mono --load_weights_folder W --no_eval --save_pred_disps --uncertainty", ["uncertainty", "no_eval"]),
+        ("--eval_stereo --load_weights_folder W --eval_split benchmark --compare_published", ["compare_published"]),
         ("--eval_stereo --load_weights_folder W --pred_depth_scale_factor 2", ["pred_depth_scale_factor"]),
         (
             "--eval_mono --load_weights_folder W --eval_eigen_to_benchmark --eval_split mine",
@@ -406,6 +420,8 @@ def test_invalid_evaluation_options(line, words):
         "--eval_mono --load_weights_folder W --no_eval --save_pred_disps",
         "--eval_mono --ext_disp_to_eval F.npy --eval_eigen_to_benchmark",
         "--eval_mono --load_weights_folder W --eval_eigen_to_benchmark",
+        "--eval_mono --load_weights_folder W --eval_alignment affine --eval_alignment_scope dataset",
+        "--eval_stereo --load_weights_folder W --post_process --uncertainty",
         "--eval_mono --disable_median_scaling --pred_depth_scale_factor 5.4 --load_weights_folder W",
     ],
 )

@@ -7,7 +7,6 @@ one scores_SPLIT.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from common.errors import DataError
 from common.option_types import OptionParser
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.statistics import DRAWS, intervals, sign_flip_test
-from evaluation.result_files import FRAMES_FILE, RATIO_COLUMN, SUMMARY_FILE, read_frames
+from evaluation.result_files import RATIO_COLUMN, SHIFT_COLUMN
+from evaluation.saved_results import differing_settings, read_evaluation
 
 
 def main() -> None:
@@ -53,18 +53,14 @@ def compare(a: Path, b: Path, details: bool = False) -> str:
     Raises:
         DataError: a file is missing or is not a frames.csv, or no frame is scored in both.
     """
-    paths = [find_frames(path) for path in (a, b)]
-    (frames_a, columns_a), (frames_b, columns_b) = (read_frames(path) for path in paths)
+    ours, theirs = (read_evaluation(path) for path in (a, b))
+    paths = [ours.path, theirs.path]
+    (frames_a, columns_a), (frames_b, columns_b) = ((one.frames, one.columns) for one in (ours, theirs))
     names = list(METRIC_NAMES)
     if details:
         valued = [{name for name, values in c.items() if np.isfinite(values).any()} for c in (columns_a, columns_b)]
-        names += [
-            name for name in columns_a if name in valued[0] & valued[1] and name not in (*METRIC_NAMES, RATIO_COLUMN)
-        ]
-    for path, columns in zip(paths, (columns_a, columns_b), strict=True):
-        missing = [name for name in METRIC_NAMES if name not in columns]
-        if missing:
-            raise DataError(f"'{path}' lacks the columns {', '.join(missing)}. Run evaluate_depth.py again.")
+        aside = (*METRIC_NAMES, RATIO_COLUMN, SHIFT_COLUMN)
+        names += [name for name in columns_a if name in valued[0] & valued[1] and name not in aside]
     place = {name: i for i, name in enumerate(frames_b)}
     common = [(i, place[name]) for i, name in enumerate(frames_a) if name in place]
     # Exclude frames that either evaluation skipped from both means.
@@ -78,24 +74,14 @@ def compare(a: Path, b: Path, details: bool = False) -> str:
     left = [len(frames) - len(scored) for frames in (frames_a, frames_b)]
     if any(left):
         lines.append(f"excluded: {left[0]} of A, {left[1]} of B (skipped in one of them, or missing in the other)")
-    lines += _differences(*(path.with_name(SUMMARY_FILE) for path in paths))
+    differing = ", ".join(f"{key} {one} and {other}" for key, one, other in differing_settings(ours, theirs))
+    lines += [f"Note: A and B were scored with different settings: {differing}"] if differing else []
     width = max(map(len, names))
     lines.append(f"{'':{width}} {'A':>9} {'B':>9} {'B - A':>9}   {'95 % interval':>19} {'p':>8}")
     for name in names:
         values_a, values_b = columns_a[name][rows_a], columns_b[name][rows_b]
         lines.append(f"{name:{width}} {_row(values_a, values_b)}")
     return "\n".join(lines)
-
-
-def _differences(a: Path, b: Path) -> list[str]:
-    """Describe differences between the protocols in two summary files, in at most one line."""
-    try:
-        protocols = [json.loads(path.read_text(encoding="utf-8"))["protocol"] for path in (a, b)]
-        pairs = [(key, protocols[0][key], protocols[1][key]) for key in protocols[0]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return []
-    differing = ", ".join(f"{key} {one} and {other}" for key, one, other in pairs if one != other)
-    return [f"Note: A and B were scored with different settings: {differing}"] if differing else []
 
 
 def _row(a: np.ndarray, b: np.ndarray) -> str:
@@ -107,26 +93,6 @@ def _row(a: np.ndarray, b: np.ndarray) -> str:
     (low,), (high,) = intervals(differences)
     (p,) = sign_flip_test(differences)
     return f"{a.mean():9.4f} {b.mean():9.4f} {differences.mean():+9.4f}   {low:+9.4f}{high:+10.4f} {p:8.4f}"
-
-
-def find_frames(path: Path) -> Path:
-    """Locate the ``frames.csv`` that a path refers to.
-
-    Raises:
-        DataError: a folder contains none, or more than one.
-    """
-    if not path.is_dir():
-        return path
-    if (path / FRAMES_FILE).is_file():
-        return path / FRAMES_FILE
-    found = sorted(path.glob(f"scores_*/{FRAMES_FILE}"))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise DataError(
-            f"'{path}' has scores of several splits. Pass one of {', '.join(str(f.parent) for f in found)}."
-        )
-    raise DataError(f"'{path}' contains no {FRAMES_FILE}. evaluate_depth.py writes it to scores_SPLIT.")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def print_costs(names: Sequence[str], size: tuple[int, int], repeat: int, train_
     """
     import paddle
 
+    from networks.cost import depth_prediction
     from tools.benchmarks.measure import time_in_turn
 
     paddle.set_device("cpu")
@@ -89,20 +90,6 @@ def print_costs(names: Sequence[str], size: tuple[int, int], repeat: int, train_
     for name in names:
         print("  ".join([f"{name:<{width}}", costs[name], *(column[name] for column in times.values())]))
     print(LEGEND)
-
-
-def depth_prediction(name: str, size: tuple[int, int]) -> tuple["nn.Layer", Callable[[], object]]:
-    """Build a depth network for the finest scale, and a function that predicts one image with it."""
-    import paddle
-    from paddle import nn
-
-    from networks.build import build_depth_network
-
-    encoder, decoder = build_depth_network(name, (0,))
-    network = nn.LayerList([encoder, decoder])
-    network.eval()
-    image = paddle.zeros([1, 3, *size])
-    return network, lambda: decoder(encoder(image))
 
 
 def cost_row(network: "nn.Layer", run: Callable[[], object]) -> str:

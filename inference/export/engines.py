@@ -7,7 +7,7 @@ import numpy as np
 
 from common.environment import cpu_threads
 from common.errors import OptionsError, UserError, WeightsError
-from inference.depth_predictor import GIVEN_SCALE, Prediction, post_process_disparity
+from inference.depth_predictor import GIVEN_SCALE, Prediction, combine_mirrored
 from inference.export.exported_folder import FILES, INFO_FILE, MODEL, read_info
 from serialization.manifest import check_manifest
 
@@ -131,26 +131,27 @@ class ExportedPredictor:
         return self.info.weights
 
     def __call__(
-        self, images: np.ndarray | Sequence[np.ndarray], *, post_process: bool = False
+        self,
+        images: np.ndarray | Sequence[np.ndarray],
+        *,
+        post_process: bool = False,
+        uncertainty: bool = False,
     ) -> Prediction | list[Prediction]:
         """Predict disparity and depth of images as ``DepthPredictor`` does; images of equal size form a batch."""
         if isinstance(images, np.ndarray):
-            return self([images], post_process=post_process)[0]
+            return self([images], post_process=post_process, uncertainty=uncertainty)[0]
         predictions: dict[int, Prediction] = {}
         for shape in dict.fromkeys(image.shape for image in images):
             chosen = [i for i, image in enumerate(images) if image.shape == shape]
-            scaled_disps = self._scaled_disps(np.stack([images[i] for i in chosen]), post_process)
-            predictions.update((i, self._prediction(disp)) for i, disp in zip(chosen, scaled_disps, strict=True))
+            batch = np.stack([images[i] for i in chosen])
+            scaled_disps, doubts = self._unit / self._run(batch), [None] * len(chosen)
+            if post_process or uncertainty:
+                mirrored = self._unit / self._run(np.ascontiguousarray(batch[:, :, ::-1]))
+                scaled_disps, disagreement = combine_mirrored(scaled_disps, mirrored[:, :, ::-1], post_process)
+                doubts = list(disagreement) if uncertainty else doubts
+            predictions.update(zip(chosen, map(self._prediction, scaled_disps, doubts), strict=True))
         return [predictions[i] for i in range(len(images))]
 
-    def _scaled_disps(self, batch: np.ndarray, post_process: bool) -> np.ndarray:
-        """Predict images (B, H, W, 3): float32 (B, H, W), in inverse scene units."""
-        scaled_disps = self._unit / self._run(batch)
-        if post_process:
-            mirrored = self._unit / self._run(np.ascontiguousarray(batch[:, :, ::-1]))
-            scaled_disps = post_process_disparity(scaled_disps, mirrored[:, :, ::-1]).astype(np.float32)
-        return scaled_disps
-
-    def _prediction(self, scaled_disp: np.ndarray) -> Prediction:
+    def _prediction(self, scaled_disp: np.ndarray, uncertainty: np.ndarray | None) -> Prediction:
         unit = np.float32(1.0 if self.scale is None else self.scale)
-        return Prediction(scaled_disp, unit / scaled_disp, self.scale is not None)
+        return Prediction(scaled_disp, unit / scaled_disp, self.scale is not None, uncertainty)

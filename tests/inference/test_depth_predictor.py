@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError, WeightsError
-from inference.depth_predictor import DepthPredictor, post_process_disparity
+from inference.depth_predictor import DepthPredictor, mirror_disagreement, post_process_disparity
 from networks.monodepth import Monodepth
 from serialization.pdparams import read_pdparams, write_pdparams
 from serialization.weights_folder import save_weights
@@ -49,6 +49,31 @@ def test_post_processing_of_a_mirror_image_mirrors_the_prediction(predictor):
     disps = predictor.predict({"color_aug/0/0": images}, post_process=True)
     mirrored = predictor.predict({"color_aug/0/0": images.flip(3)}, post_process=True)
     np.testing.assert_allclose(mirrored[:, :, ::-1], disps, rtol=1e-4)
+
+
+def test_uncertainty_is_the_disagreement_with_the_mirrored_image(predictor):
+    """By hand from two predictions; post-processing changes the disparity alone, and takes no further prediction."""
+    image = noise(64, 96)
+    plain, mirrored = predictor(image).scaled_disp, predictor(image[:, ::-1]).scaled_disp[:, ::-1]
+    uncertain = predictor(image, uncertainty=True)
+    np.testing.assert_allclose(uncertain.uncertainty, np.abs(plain - mirrored), atol=1e-5)
+    np.testing.assert_allclose(uncertain.scaled_disp, plain, atol=1e-5)
+    batches = []
+    forward = predictor.model.forward
+    predictor.model.forward = lambda batch: batches.append(len(batch["color_aug/0/0"])) or forward(batch)
+    try:
+        both = predictor(image, post_process=True, uncertainty=True)
+    finally:
+        predictor.model.forward = forward
+    assert batches == [2]
+    np.testing.assert_array_equal(both.uncertainty, uncertain.uncertainty)
+    np.testing.assert_array_equal(both.scaled_disp, predictor(image, post_process=True).scaled_disp)
+    assert predictor(image).uncertainty is None
+
+
+def test_disagreement_by_hand():
+    found = mirror_disagreement(np.array([[[1.0, 2.0]]]), np.array([[[1.5, 1.0]]]))
+    assert found.tolist() == [[[0.5, 1.0]]]
 
 
 def test_folder_defines_weights_and_size(predictor, folder):

@@ -23,7 +23,7 @@ def written():
 
     def written(kind, metric=True):
         stream = io.BytesIO()
-        WRITERS[kind].write(stream, PredictedImage(image, Prediction(1 / DEPTH, DEPTH, metric), K))
+        WRITERS[kind].write(stream, PredictedImage(image, Prediction(1 / DEPTH, DEPTH, metric, DEPTH / 2), K))
         return stream.getvalue()
 
     return written
@@ -76,3 +76,12 @@ def test_binary_gltf(written, metric, unit):
     assert document["accessors"][0]["min"] == arrays["POSITION"].min(axis=0).tolist()
     # sRGB 3 / 255 is in the linear part: divided by 12.92; the fourth component is opaque.
     assert arrays["COLOR_0"][1, 0] == round(3 / 255 / 12.92 * 65535) and (arrays["COLOR_0"][:, 3] == 65535).all()
+
+
+def test_uncertainty(written):
+    """As an array, and as a picture: the image, then dark where it is certain and bright where it is not."""
+    np.testing.assert_array_equal(np.load(io.BytesIO(written("uncertainty_npy"))), DEPTH / 2)
+    picture = cv2.imdecode(np.frombuffer(written("uncertainty"), np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    np.testing.assert_array_equal(picture[:, :3].ravel(), np.arange(18))
+    brightness = picture[:, 3:].sum(axis=2)
+    assert brightness[1, 0] == brightness.min() and brightness[1, 2] == brightness.max() and picture.shape == (2, 6, 3)
