@@ -18,7 +18,7 @@ from evaluation.ground_truth import GroundTruth, build_test_dataset, find_ground
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
 from evaluation.result_files import result_files
 from evaluation.split_scores import SplitPrediction, score_frames
-from inference.split_prediction import predict_frames
+from inference.split_prediction import predict_frames, predict_split
 from options import Options
 
 EXTREMES = 2  # number of worst frames, and of best frames, to show
@@ -92,12 +92,12 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
         WeightsError: The weights are missing or damaged, or do not fit the network.
     """
     started = time.perf_counter()
-    scaled_disps = predict_frames(opt, test.dataset)
+    split = predict_split(opt, test.dataset)
     scalings = {MEDIAN_SCALED: "median", **({STEREO_SCALED: "stereo"} if opt.use_stereo else {})}
     protocols = {
         name: protocol_from(opt, type(test.dataset), test.truth.kind, scaling) for name, scaling in scalings.items()
     }
-    predictions = [SplitPrediction(scaled_disps, protocol) for protocol in protocols.values()]
+    predictions = [SplitPrediction(split.scaled_disps, protocol, split.uncertainty) for protocol in protocols.values()]
     results, details = score_frames(predictions, test.truth, test.dataset, opt.num_workers, with_details=True)
     seconds = time.perf_counter() - started
     name = Path(str(opt.load_weights_folder)).absolute().name

@@ -17,7 +17,7 @@ from datasets.splits import SplitLine, find_split, read_split_lines
 from evaluation.frame_details import DENSE_SHARE
 from evaluation.ground_truth import protocol_from
 from evaluation.metrics.depth_protocol import resize_disparity
-from inference.depth_predictor import to_scaled_disp
+from inference.depth_predictor import mirror_disagreement, to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth
 from options import Options
@@ -61,6 +61,7 @@ class FrameOutputs:
         masks: Name -> float32 (H, W) in [0, 1].
         note: Why outputs are missing, or "".
         truth: Ground truth; None if there is none.
+        uncertainty: float32 (H, W), ``mirror_disagreement``; None without ``--uncertainty``.
     """
 
     name: str
@@ -71,6 +72,7 @@ class FrameOutputs:
     masks: dict[str, np.ndarray]
     note: str
     truth: Truth | None
+    uncertainty: np.ndarray | None = None
 
 
 def run_frames(opt: Options, test: EvalSplit | None, count: int) -> tuple[list[FrameOutputs], str]:
@@ -164,7 +166,13 @@ def _run_frame(
     scaled_disp = to_scaled_disp(outputs["disp/0"], *compute_loss.depth_range)[0]
     truth = _truth(opt, line, depth)
     K = outputs.get("K/0", batch["K/0"])[0, :3, :3].numpy()
-    return FrameOutputs(str(line), to_uint8(batch["color/0/0"][0]), scaled_disp, K, warped, masks, note, truth)
+    uncertainty = None
+    if opt.uncertainty:
+        flipped = {key: images.flip(3) for key, images in batch.items() if key.startswith("color")}
+        mirrored = to_scaled_disp(model.disparities(flipped)["disp/0"], *compute_loss.depth_range)[0, :, ::-1]
+        uncertainty = mirror_disagreement(scaled_disp, mirrored)
+    image = to_uint8(batch["color/0/0"][0])
+    return FrameOutputs(str(line), image, scaled_disp, K, warped, masks, note, truth, uncertainty)
 
 
 def _masks(opt: Options, outputs: Mapping, maps: Mapping) -> dict[str, np.ndarray]:

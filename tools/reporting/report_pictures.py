@@ -47,6 +47,9 @@ def frame_pictures(frame: FrameOutputs, scale: MetricDepth) -> list[Picture]:
         make_picture("Input", "at network size", frame.image),
         make_picture("Predicted disparity", "", colourise_disparity(frame.scaled_disp), bar=disparity_bar()),
     ]
+    if frame.uncertainty is not None:
+        drawn, caption = colourise_disparity(frame.uncertainty), "disagreement with the mirrored image"
+        pictures.append(make_picture("Uncertainty", caption, drawn, bar=uncertainty_bar()))
     for source, image in frame.warped.items():
         title = f"Warped {source_name(source)}"
         pictures.append(make_picture(title, "source warped into the target view; should match the input", image))
@@ -128,8 +131,17 @@ def error_bar() -> ColourBar:
 
 def disparity_bar() -> ColourBar:
     """Draw the colour bar of ``colourise_disparity``, whose range is that of each image."""
+    return _relative_bar("Disparity (relative)", "far", "near")
+
+
+def uncertainty_bar() -> ColourBar:
+    """Draw the colour bar of the uncertainty of disparity, whose range is that of each image."""
+    return _relative_bar("Uncertainty of disparity (relative)", "certain", "uncertain")
+
+
+def _relative_bar(title: str, low: str, high: str) -> ColourBar:
     strip = colourise_disparity(np.linspace(0, 1, 256, dtype=np.float32)[None])
-    return ColourBar("Disparity (relative)", _uri(strip, lossless=True), (("far", 0.0), ("near", 1.0)))
+    return ColourBar(title, _uri(strip, lossless=True), ((low, 0.0), (high, 1.0)))
 
 
 def make_picture(

@@ -16,6 +16,7 @@ from evaluation.metrics.depth_protocol import DepthEvaluation
 from evaluation.metrics.regions import THIRDS
 from evaluation.metrics.statistics import scale_consistency
 from evaluation.result_files import FRAMES_FILE, LATEX_FILE, MARKDOWN_FILE, SUMMARY_FILE
+from evaluation.result_tables import UNCERTAINTY_GROUP
 from options import OPTION_FIELDS, Options
 from tools.reporting.baseline_scores import (
     BEFORE,
@@ -37,6 +38,7 @@ from training.run_metadata import describe_machine
 MAX_BASELINE_FRAMES = 1000  # takes about a minute; more frames hardly change the mean
 LOWER_IS_BETTER = METRIC_NAMES[:4]
 PART_TITLES = {"aligned": "scale and shift aligned", "above": "above the ground"}
+SPARSIFIED = ("abs_rel", "rmse", "a1")
 Summaries = Mapping[str, Mapping[str, Any]]  # from evaluation.result_files.summarise
 
 
@@ -169,6 +171,15 @@ def _beyond(scores: SplitScores) -> tuple[str, ...]:
     if "cloud/f_score" in values:
         distance, score = (values[f"cloud/{name}"]["mean"] for name in ("chamfer", "f_score"))
         texts.append(f"Point clouds: Chamfer distance {distance:.2f} m, F-score at 0.1 m {score:.3f}.")
+    if f"{UNCERTAINTY_GROUP}/ause_abs_rel" in values:
+        ause, aurg = (
+            ", ".join(f"{values[f'{UNCERTAINTY_GROUP}/{area}_{name}']['mean']:.3f} ({name})" for name in SPARSIFIED)
+            for area in ("ause", "aurg")
+        )
+        texts.append(
+            f"Uncertainty, the disagreement with the mirrored image: AUSE {ause}; 0 is perfect. AURG {aurg}; above 0 "
+            "is better than random."
+        )
     return tuple(texts)
 
 

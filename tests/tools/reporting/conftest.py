@@ -35,8 +35,8 @@ def copied_run(run_dir, tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def page(run_dir) -> str:
-    """Report of the run, with two frames."""
-    return build_report(read_run(run_dir), 2)
+    """Report of the run, with two frames and their uncertainty."""
+    return build_report(read_run(run_dir, changes={"uncertainty": True}), 2)
 
 
 @pytest.fixture(scope="session")

@@ -109,10 +109,19 @@ def test_pictures_decode_to_their_declared_size(page):
     kinds = {alt.split(" of ")[0] for alt in parsed.images() if " of " in alt}
     warped = {"Warped frame -1", "Warped frame +1", "Warped stereo image"}
     depths = {"Predicted disparity", "Predicted depth", "Ground truth"}
-    assert kinds == {"Input", "Auto-mask", "Error", *depths, *warped}
+    assert kinds == {"Input", "Auto-mask", "Error", "Uncertainty", *depths, *warped}
     assert seen >= 2 * 6
     shapes = {decode(uri).shape[:2] for alt, uri in parsed.images().items() if alt.startswith("Predicted disparity of")}
     assert shapes == {(64, 96)}
+
+
+def test_uncertainty_equals_that_of_evaluate_depth(run_dir, page, tmp_path):
+    opt = read_run(run_dir).options.replace(eval_split="kitti_sample", eval_out_dir=str(tmp_path), num_workers=0)
+    evaluate(opt.replace(eval_mono=True, uncertainty=True))
+    details = json.loads((tmp_path / "scores_kitti_sample/summary.json").read_text())["details"]
+    for area in ("ause", "aurg"):
+        words = [f"{details[f'uncertainty/{area}_{name}']['mean']:.3f} ({name})" for name in ("abs_rel", "rmse", "a1")]
+        assert f"{area.upper()} {', '.join(words)}; " in page
 
 
 def test_metrics_equal_those_of_evaluate_depth(run_dir, page, tmp_path):
@@ -141,7 +150,7 @@ def test_error_captions_equal_the_evaluated_errors(run_dir, page):
     frames, part = run_frames(opt, open_test_split(opt), 2)
     assert part == "test"
     for frame in frames:
-        assert find_scale(frame, 5.4).unit == "m"
+        assert frame.uncertainty is None and find_scale(frame, 5.4).unit == "m"
         error = evaluate_frame(frame.scaled_disp, frame.truth.depth, DepthProtocol()).metrics[0]
         found = float(
             re.search(rf'alt="Error of {frame.name}">\s*<figcaption><b>Error</b> mean abs_rel ([\d.]+)', page)[1]
