@@ -138,7 +138,7 @@ def test_help_shows_groups_options_and_defaults(capsys):
     ("command", "some", "others", "limit"),
     [
         ("train.py", "learning_rate use_stereo resume gt_depth no_cuda", "eval_split eval_crop", 260),
-        ("evaluate_depth.py", "eval_crop depth_network num_layers no_cuda", "learning_rate frame_ids resume", 140),
+        ("evaluate_depth.py", "eval_crop depth_network num_layers no_cuda", "learning_rate frame_ids resume", 150),
         ("evaluate_pose.py", "pose_network frame_ids no_eval no_cuda", "eval_crop post_process learning_rate", 110),
         ("tools/evaluate_baselines.py", "split eval_split eval_crop", "no_cuda load_weights_folder height", 70),
     ],
