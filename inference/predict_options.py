@@ -156,6 +156,7 @@ def parse_predict_options(argv: Sequence[str] | None = None, description: str | 
         add_argument(group, field)
     namespace, unknown = parser.parse_known_intermixed_args(sys.argv[1:] if argv is None else list(argv))
     if unknown:
-        refuse_unknown(unknown, [f"--{name}" for name in PREDICT_FIELDS])
+        options = [f"--{name}" for name in PREDICT_FIELDS]
+        refuse_unknown(unknown, [*options, *(f"--save {kind}" for kind in WRITERS)])
     values = {name: value for name, value in vars(namespace).items() if value is not None}
     return PredictOptions(**{**values, "inputs": tuple(namespace.inputs)})

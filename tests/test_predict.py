@@ -533,6 +533,7 @@ def test_missing_weights(run, images):
     ("words", "message"),
     [
         ("a.png --sav picture", "--sav; the nearest is --save"),
+        ("a.png --uncertainty", "the nearest is --save uncertainty"),
         ("a.png --save pictures", "invalid choice: 'pictures'"),
         ("a.png --batch_size 0", "batch_size: got 0, allowed: an integer of at least 1"),
         ("a.png --scale -1", "scale: got -1.0, allowed: a number above 0"),
