@@ -1,4 +1,4 @@
-"""Check that the notebooks are valid, contain their outputs, and run from the first cell to the last."""
+"""Check that the notebooks are valid, contain no outputs, and run from the first cell to the last."""
 
 import os
 from pathlib import Path
@@ -15,17 +15,13 @@ def test_notebooks_exist():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_is_valid_and_contains_its_outputs(path):
+def test_notebook_is_valid_and_contains_no_outputs(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for cell in code:
-        compile(cell.source, path.name, "exec")
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    outputs = [output for cell in code for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
-    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
-    assert path.stat().st_size < 500_000
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs and cell.execution_count is None
+            compile(cell.source, path.name, "exec")
 
 
 @pytest.mark.slow
