@@ -17,7 +17,7 @@ from evaluation.metrics.depth_metrics import METRIC_NAMES
 from tools.reporting.baseline_scores import EvalSplit, open_test_split
 from tools.reporting.curves import draw_curves
 from tools.reporting.frame_panels import FrameOutputs, MetricDepth, find_scale, run_frames
-from tools.reporting.point_cloud_viewer import encode_cloud, viewer_html
+from tools.reporting.point_cloud_viewer import encode_cloud, encode_dense_cloud, viewer_html
 from tools.reporting.report_pictures import (
     disparity_bar,
     error_bar,
@@ -113,7 +113,7 @@ def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, A
     if not frames:
         return None
     frame, scale = max(zip(frames, scales, strict=True), key=lambda pair: _known(pair[0]))
-    clouds = {"predicted": encode_cloud(scale.of(frame.scaled_disp), frame.image, frame.K, scale.far)}
+    clouds = {"predicted": encode_dense_cloud(scale.of(frame.scaled_disp), frame.image, frame.K, scale.far)}
     if frame.truth is not None and _known(frame):
         depth = frame.truth.depth
         image = cv2.resize(frame.image, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
