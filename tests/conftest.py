@@ -26,6 +26,14 @@ from faulty_server import FaultyServer  # noqa: E402
 from PIL import Image  # noqa: E402
 
 
+@pytest.fixture(autouse=True, scope="module")
+def operators_of_one_module():
+    """Disable the C++ operators that a test of the module has enabled, as commands do that run in this process."""
+    yield
+    if "layers.kernels.ops" in sys.modules:
+        sys.modules["layers.kernels.ops"].disable()
+
+
 def _folder(variable: str, default: str) -> Path:
     folder = Path(os.environ.get(variable, ROOT.parent / "shared" / default))
     if not folder.is_dir():

@@ -67,7 +67,7 @@ def test_kitti_constants():
 
 def test_unknown_dataset_lists_the_known_ones(tmp_path):
     with pytest.raises(OptionsError, match="kitti_odom"):
-        build_dataset("cityscapes", tmp_path, [])
+        build_dataset("sintel", tmp_path, [])
 
 
 def test_missing_calibration_is_reported_only_when_needed(make_dataset, tree):

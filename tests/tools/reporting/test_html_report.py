@@ -206,7 +206,8 @@ def test_report_is_reproducible_except_for_timings(run_dir, page):
     def without_timings(html: str) -> str:
         return html[: html.index('<section id="timings">')]
 
-    assert without_timings(build_report(read_run(run_dir), 2)) == without_timings(page)
+    again = build_report(read_run(run_dir, changes={"uncertainty": True}), 2)
+    assert without_timings(again) == without_timings(page)
 
 
 def test_run_name_with_html_is_escaped(copied_run):
@@ -330,7 +331,7 @@ def test_stereo_only_run_and_predictive_mask(stereo_drive, tmp_path):
 
 def test_details_and_extremes_equal_those_of_evaluate_depth(run_dir, page, sample_view, tmp_path):
     opt = read_run(run_dir).options.replace(eval_split="kitti_sample", eval_out_dir=str(tmp_path), num_workers=0)
-    evaluate(opt.replace(eval_mono=True, eval_details=True))
+    evaluate(opt.replace(eval_mono=True, eval_details=True, uncertainty=True))
     summary = json.loads((tmp_path / "scores_kitti_sample/summary.json").read_text())
     parsed = Page(page)
     for row, part in (("0-10m", "0-10m"), ("bottom third", "bottom"), ("scale and shift aligned", "aligned")):
