@@ -90,9 +90,7 @@ def _write_scores(
         print(f"Saved {write_panels(folder, panels)} panels of the worst and best frames to {folder}")
     name = Path(opt.load_weights_folder or str(opt.ext_disp_to_eval)).absolute().name
     names = [str(line) for line in dataset.lines]
-    height, width = prediction.scaled_disps.shape[1:]
-    made = {"depth_network": depth_network, "height": height, "width": width, "post_process": opt.post_process}
-    about = {"split": opt.eval_split_name, "prediction": made}
+    about = about_prediction(opt, prediction, depth_network)
     files, summary = result_files(name, names, result, details, prediction.protocol, truth, about)
     write_results(folder, files)
     if opt.metrics != "eigen" or opt.uncertainty:
@@ -108,6 +106,13 @@ def _write_scores(
         f"{interval['high']:.3f}\nSaved scores per frame to {folder / FRAMES_FILE}, and the summary to {SUMMARY_FILE}"
     )
     return summary
+
+
+def about_prediction(opt: Options, prediction: SplitPrediction, depth_network: str | None) -> dict[str, Any]:
+    """Return the entries "split" and "prediction" of a summary: what was predicted, and how."""
+    height, width = prediction.scaled_disps.shape[1:]
+    made = {"depth_network": depth_network, "height": height, "width": width, "post_process": opt.post_process}
+    return {"split": opt.eval_split_name, "prediction": made}
 
 
 def output_folder(opt: Options) -> Path:

@@ -13,6 +13,7 @@ from datasets.build import dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import find_split, read_split_lines
 from evaluation.baselines import constant_disparity, mean_disparity
+from evaluation.depth_report import about_prediction
 from evaluation.error_pictures import extreme_panels
 from evaluation.ground_truth import GroundTruth, build_test_dataset, find_ground_truth, protocol_from
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
@@ -101,7 +102,10 @@ def score_weights(opt: Options, test: EvalSplit) -> SplitScores:
     results, details = score_frames(predictions, test.truth, test.dataset, opt.num_workers, with_details=True)
     seconds = time.perf_counter() - started
     name = Path(str(opt.load_weights_folder)).absolute().name
-    files, summary = result_files(name, test.frame_names, results[0], details, predictions[0].protocol, test.truth)
+    about = {**about_prediction(opt, predictions[0], split.depth_network), "split": test.name}
+    files, summary = result_files(
+        name, test.frame_names, results[0], details, predictions[0].protocol, test.truth, about
+    )
     summaries = {**summary["metrics"], **summary["details"]}
     panels = tuple(extreme_panels(test.dataset, predictions[0], test.truth, results[0], EXTREMES))
     rows = dict(zip(protocols, results, strict=True))
