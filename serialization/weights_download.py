@@ -67,7 +67,7 @@ def default_weights(weights_dir: Path = WEIGHTS_DIR) -> str:
         shipped = weights_dir / SHIPPED_WEIGHTS
         if not shipped.is_dir():
             raise
-        print(f"{fault}\nWeights: '{shipped}', trained on rendered streets (see README.md there), until then")
+        print(f"{fault}\nPredicting with '{shipped}' instead: trained on rendered streets, see its README.md")
         return str(shipped)
     print(f"Weights: {DEFAULT_WEIGHTS}, published; --load_weights_folder selects others")
     return folder

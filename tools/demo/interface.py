@@ -125,7 +125,7 @@ class Page:
         return sent, examples, weights, view
 
     def predict_examples(self, stop: threading.Event) -> None:
-        """Predict the depth of all examples with the first weights, ready for the visitors, until ``stop`` is set."""
+        """Predict all examples with the first weights, so that no visitor waits for them; end when ``stop`` is set."""
         for index in range(len(self._examples)):
             if stop.is_set():
                 return
