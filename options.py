@@ -15,19 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.command_help import EPILOG, CommandHelp
+from common.command_help import CommandHelp
+from common.command_line import OptionParser, given_values
 from common.errors import OptionsError
 from common.option_rules import contradictions, evaluation_problems, pose_evaluation_problems
-from common.option_types import (
-    Alias,
-    OptionParser,
-    add_argument,
-    checked,
-    checked_mapping,
-    option,
-    read_config,
-    refuse_unknown,
-)
+from common.option_types import Alias, checked, checked_mapping, option
 from common.registry import (
     CORRUPTIONS,
     DATASETS,
@@ -385,10 +377,7 @@ OPTION_FIELDS = {field.name: field for field in dataclasses.fields(Options) if f
 
 
 def parse_options(
-    argv: Sequence[str] | None = None,
-    description: str | None = None,
-    command: CommandHelp | None = None,
-    tool: OptionParser | None = None,
+    argv: Sequence[str] | None = None, description: str | None = None, command: CommandHelp | None = None
 ) -> Options:
     """Parse the command line, on top of the file given by ``--config``.
 
@@ -396,21 +385,33 @@ def parse_options(
         argv: Command line; None reads ``sys.argv``.
         description: Text at the top of ``--help``: what the command does, and an example.
         command: Options that ``--help`` lists; None lists all.
-        tool: Parser of further options, which were parsed before and may be the nearest to a mistyped one.
 
     Raises:
         OptionsError: An option or key is unknown (the message names the nearest), a value is not allowed, or the config
             cannot be read.
     """
-    namespace, unknown = _parser(description, command).parse_known_args(sys.argv[1:] if argv is None else list(argv))
-    if unknown:
-        refuse_unknown(
-            unknown, [*(f"--{name}" for name in OPTION_FIELDS), "--no_cuda", *(tool.names() if tool else ())]
-        )
-    values = {name: value for name, value in vars(namespace).items() if value is not None}
-    if "config" in values:
-        in_file = {name: field for name, field in OPTION_FIELDS.items() if name != "config"}
-        values = {**read_config(in_file, Path(values["config"])), **values}
+    return _options_from(given_values(OPTION_FIELDS, argv, description, command))
+
+
+def parse_tool_options(tool: OptionParser, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Options]:
+    """Parse the command line of a tool that accepts all ``Options`` besides its own.
+
+    Args:
+        tool: Parser of the tool's own options.
+        argv: Command line; None reads ``sys.argv``.
+
+    Returns:
+        The tool's own options, and the shared ones.
+
+    Raises:
+        OptionsError: As for ``parse_options``, or an option of the tool is missing or invalid.
+    """
+    own, shared = tool.parse_known_args(sys.argv[1:] if argv is None else list(argv))
+    return own, _options_from(given_values(OPTION_FIELDS, shared, tool=tool))
+
+
+def _options_from(values: dict[str, Any]) -> Options:
+    """Build the options from the values that were set, and the defaults that follow from these."""
     explicitly_set = frozenset(values)
     own = values.get("dataset")
     if own == "folder" or own in RULE_DATASETS:  # their split lists are next to the data
@@ -418,35 +419,6 @@ def parse_options(
     if values.get("depth_network") in DEPTH_SCALES:  # its decoder cannot make all default scales
         values = {"scales": DEPTH_SCALES[values["depth_network"]], **values}
     return Options(**values, explicitly_set=explicitly_set)
-
-
-def _parser(description: str | None, command: CommandHelp | None) -> OptionParser:
-    """Build the parser from the fields of ``Options``."""
-    parser = OptionParser(
-        usage="%(prog)s [--OPTION VALUE ...]",
-        description=description,
-        epilog=EPILOG if command else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    groups: dict[str, Any] = {}
-    for field in OPTION_FIELDS.values():
-        title = field.metadata["group"]
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        add_argument(
-            groups[title],
-            field,
-            default_text="the weights' own" if command and field.name in command.from_weights else None,
-            shown=command is None or command.shows(field.name, title),
-        )
-    shown = command is None or command.shows("device", "run")
-    groups["run"].add_argument(
-        "--no_cuda",
-        **{"action": "store_const", "const": "cpu", "dest": "device"},
-        help="the same as --device cpu" if shown else argparse.SUPPRESS,
-    )
-    return parser
 
 
 def _refuse(problems: Iterable[str]) -> None:

@@ -9,6 +9,11 @@ _POSE_SETTINGS = (*_SETTINGS, "pose_network", "pose_model_type", "pose_model_inp
 _PREDICTION = ("config", "device", "data_path", "dataset", "png", "num_workers", "batch_size", "load_weights_folder")
 
 
+def accepts_options_of(script: str, examples: str) -> str:
+    """Return the epilog of a tool that accepts the options of ``script`` besides its own, with some as examples."""
+    return f"All options of {script} are accepted, see python {script} --help:\n{examples}"
+
+
 @dataclass(frozen=True)
 class CommandHelp:
     """The options of a command.

@@ -1,14 +1,12 @@
-"""Definition, parsing and validation of a single option. Module ``options`` lists all options."""
+"""Definition and validation of a single option, and config files. Module ``options`` lists all options."""
 
-import argparse
 import dataclasses
 import difflib
 import math
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
 from common.errors import OptionsError, printable
 from common.text_files import abbreviate, fault_of, read_text
@@ -29,17 +27,6 @@ class Alias:
 
     name: str
     values: Mapping[Any, Any]
-
-
-class _AliasAction(argparse.Action):
-    """Store the option's value that corresponds to the alias's value."""
-
-    def __init__(self, *args, values: Mapping[Any, Any], **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self._values = values
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        setattr(namespace, self.dest, self._values[value])
 
 
 def option(
@@ -79,94 +66,12 @@ def value_type(field: dataclasses.Field) -> type:
     return (get_args(field.type) or (field.type,))[0]
 
 
-def add_argument(group: Any, field: dataclasses.Field, *, default_text: str | None = None, shown: bool = True) -> None:
-    """Add the option to a group of an argument parser; it is None unless the command line sets it.
-
-    Args:
-        group: The group, or the parser.
-        field: Definition of the option.
-        default_text: Default as shown in the help; None shows the option's own.
-        shown: Whether the help lists the option.
-    """
-    how: dict[str, Any] = {"type": value_type(field), "choices": field.metadata["choices"]}
-    if value_type(field) is bool:
-        how = {"action": argparse.BooleanOptionalAction}
-    elif isinstance(field.default, tuple):
-        how["nargs"] = "+"
-    text, default = field.metadata["text"], field.default
-    if default_text is None and default is not None:
-        default_text = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
-        default_text = "off" if default is False else default_text
-    if default_text is not None:
-        text = f"{text.partition(' (default:')[0]} (default: {default_text})"
-    group.add_argument(f"--{field.name}", help=text if shown else argparse.SUPPRESS, **how)
-    alias: Alias | None = field.metadata["alias"]
-    if alias is not None:
-        first, value = next(iter(alias.values.items()))
-        group.add_argument(
-            f"--{alias.name}",
-            **{"action": _AliasAction, "values": alias.values, "dest": field.name},
-            **{"type": type(first), "choices": tuple(alias.values)},
-            help=f"alias of --{field.name}: --{alias.name} {first} is --{field.name} {value}"
-            if shown
-            else argparse.SUPPRESS,
-        )
-
-
-class OptionParser(argparse.ArgumentParser):
-    """An argument parser that raises ``OptionsError`` where argparse would exit."""
-
-    def parse_args(self, args=None, namespace=None):
-        """Parse the command line; report a mistyped option before a missing required one.
-
-        Raises:
-            OptionsError: An option is unknown, missing or invalid.
-        """
-        words = sys.argv[1:] if args is None else list(args)
-        flags = [word for word in words if word.startswith("--") and word != "--"]
-        unknown = [flag for flag in flags if flag.split("=")[0] not in self._option_string_actions]
-        if unknown:
-            refuse_unknown(unknown, self._option_string_actions)
-        return super().parse_args(words, namespace)
-
-    def names(self) -> list[str]:
-        """Return the names of all options, with dashes."""
-        return [name for name in self._option_string_actions if name.startswith("--")]
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the message as an ``OptionsError``.
-
-        Raises:
-            OptionsError: Always.
-        """
-        raise OptionsError(f"{message} (--help lists all options)")
-
-
-def refuse_unknown(words: list[str], known: Iterable[str]) -> NoReturn:
-    """Reject the first unknown word of a command line, and suggest the nearest known option.
-
-    Args:
-        words: Words that the parser did not recognise.
-        known: Names of all options, with dashes.
-
-    Raises:
-        OptionsError: Always.
-    """
-    flag = next((word for word in words if word.startswith("-")), None)
-    if flag is None:
-        raise OptionsError(f"unexpected argument {words[0]}: no option accepts it (--help lists all options)")
-    flag = flag.split("=")[0]
-    raise OptionsError(
-        f"unknown option {_shown_name(flag)}; the nearest is {nearest(flag, known)} (--help lists all options)"
-    )
-
-
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return the entry of ``names`` with the spelling closest to ``name``."""
     return difflib.get_close_matches(name[:LONGEST_NAME], list(names), n=1, cutoff=0.0)[0]
 
 
-def _shown_name(name: Any) -> str:
+def shown_name(name: Any) -> str:
     """Show an unknown name as it is written, unless it is long or unprintable."""
     is_plain = isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME
     return name if is_plain else abbreviate(name)
@@ -242,9 +147,7 @@ def checked_mapping(fields: Fields, content: Any, source: str) -> dict[str, Any]
     content = dict(_without_aliases(fields, content, source))
     for name in content:
         if name not in fields:
-            raise OptionsError(
-                f"{source}: unknown key {_shown_name(name)}; the nearest is {nearest(str(name), fields)}"
-            )
+            raise OptionsError(f"{source}: unknown key {shown_name(name)}; the nearest is {nearest(str(name), fields)}")
     return {name: checked(fields[name], value, f"{source}: ") for name, value in content.items()}
 
 

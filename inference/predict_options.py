@@ -1,6 +1,5 @@
 """Options of predict.py; those shared with training are defined in ``options`` and mean the same."""
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from common.command_line import OptionParser, add_argument, refuse_unknown
 from common.errors import OptionsError
-from common.option_types import OptionParser, add_argument, checked, option, refuse_unknown
+from common.option_types import checked, option
 from inference.writers import WRITERS
 from options import OPTION_FIELDS
 from serialization.published_weights import DEFAULT_WEIGHTS, SHIPPED_WEIGHTS
@@ -145,8 +145,6 @@ def parse_predict_options(argv: Sequence[str] | None = None, description: str | 
     parser = OptionParser(
         usage="%(prog)s INPUT ... [--load_weights_folder WEIGHTS] [--OPTION VALUE ...]",
         description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "inputs", nargs="*", metavar="INPUT", help="image, video, folder, pattern, or camera:N (required)"

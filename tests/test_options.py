@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from common.command_line import OptionParser
 from common.errors import OptionsError
-from common.option_types import OptionParser
-from options import OPTION_FIELDS, Options, parse_options
+from options import OPTION_FIELDS, Options, parse_options, parse_tool_options
 
 ROOT = Path(__file__).resolve().parents[1]
 # fmt: off
@@ -507,3 +507,31 @@ def test_num_layers_is_an_alias_of_depth_network(config):
     assert "depth_network" in parse("--num_layers 50").explicitly_set
     assert parse(f"--config {config('num_layers: 34')}").depth_network == "resnet34"
     assert parse(f"--config {config('num_layers: 34')} --depth_network resnet50").depth_network == "resnet50"
+
+
+def tool_parser() -> OptionParser:
+    parser = OptionParser()
+    parser.add_argument("--out", required=True)
+    return parser
+
+
+def test_a_tool_accepts_the_options_of_training_besides_its_own():
+    own, options = parse_tool_options(tool_parser(), ["--height", "96", "--out", "x", "--depth_network", "lite_mono"])
+    assert vars(own) == {"out": "x"}
+    assert (options.height, options.scales) == (96, (0, 1, 2))
+    assert options.explicitly_set == {"height", "depth_network"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--out x --ot y", "unknown option --ot; the nearest is --out "),
+        ("--out x --heigth 96", "unknown option --heigth; the nearest is --height "),
+        ("--out x --hei 96", "unknown option --hei; the nearest is --height "),  # no abbreviations
+        ("--height 96", "--out"),
+        ("--out x y", "unexpected argument y"),
+    ],
+)
+def test_a_tool_refuses_what_is_neither_its_own_nor_of_training(words, message):
+    with pytest.raises(OptionsError, match=re.escape(message)):
+        parse_tool_options(tool_parser(), words.split())

@@ -5,7 +5,6 @@ Example: python tools/benchmark.py --only step --repeat 5 --height 192 --width 6
 Benchmarks with a baseline alternate between the two implementations, so background load affects both equally.
 """
 
-import argparse
 import importlib
 import json
 import subprocess
@@ -14,10 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.command_help import accepts_options_of
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script, set_device
 from common.errors import OptionsError
-from common.option_types import OptionParser
-from options import parse_options
+from options import parse_tool_options
 from tools.benchmarks.measure import use_one_core
 
 BENCHMARKS = ("loader", "step", "evaluate", "predict")  # implemented by tools.benchmarks.NAME_benchmark
@@ -27,22 +27,20 @@ def main() -> None:
     """Run each benchmark in a separate process, to measure its own peak memory."""
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All options of train.py are accepted, see python train.py --help:\n"
-        "--height, --width, --batch_size, --use_stereo, --data_path,\n"
-        "--split, --config, ...",
-        allow_abbrev=False,
+        epilog=accepts_options_of(
+            "train.py", "--height, --width, --batch_size, --use_stereo, --data_path,\n--split, --config, ..."
+        ),
     )
     parser.add_argument(
         "--only", action="append", choices=BENCHMARKS, help="benchmark to run; repeatable (default: all)"
     )
     parser.add_argument("--repeat", type=int, default=7, metavar="N", help="measurements per benchmark (default: 7)")
-    own, others = parser.parse_known_args()
-    opt = parse_options(others, tool=parser)
+    own, opt = parse_tool_options(parser)
     if own.repeat < 1:
         raise OptionsError(f"--repeat: got {own.repeat}, allowed: an integer of at least 1")
     names = list(dict.fromkeys(own.only or BENCHMARKS))
     if len(names) > 1:
+        _, others = parser.parse_known_args()
         for name in names:
             command = [sys.executable, __file__, "--only", name, "--repeat", str(own.repeat), *others]
             status = subprocess.run(command).returncode

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from PIL import Image
 
 from common.atomic_files import atomic_file, check_file_writable
+from common.command_line import OptionParser
 from common.environment import run_script
 from common.errors import DataError, OptionsError
-from common.option_types import OptionParser
 from common.progress import Progress
 from common.signatures import media_kind
 from datasets.cameras import Camera, rescale_and_validate
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("input", type=Path, metavar="VIDEO_OR_FOLDER", help="video or images of the board")
     parser.add_argument(
         "--corners",

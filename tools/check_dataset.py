@@ -5,7 +5,6 @@ Example: python tools/check_dataset.py --data_path kitti_data --split eigen_zhou
 Exit status: 1 if there are errors that affect training or evaluation, 2 if nothing could be checked.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -16,14 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # decoding processes already use all cores
 
 from common.atomic_files import atomic_file, check_file_writable
+from common.command_help import accepts_options_of
+from common.command_line import OptionParser
 from common.environment import run_script
-from common.option_types import OptionParser
 from common.progress import Progress
 from datasets.build import dataset_class, dataset_from
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split
 from evaluation.ground_truth import IMPROVED_SPLIT
-from options import Options, parse_options
+from options import Options, parse_tool_options
 from tools.dataset_check.check_result import CheckResult
 from tools.dataset_check.list_checks import read_lists
 from tools.dataset_check.run_checks import plan_checks, run_checks
@@ -35,15 +35,13 @@ def main() -> None:
     """Run all checks, print a summary and write the findings; exit with status 1 on errors."""
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All options of train.py are accepted, see python train.py --help:\n"
-        "--data_path, --split, --dataset, --png, --frame_ids,\n"
-        "--use_stereo, --num_workers, --config, ...",
-        allow_abbrev=False,
+        epilog=accepts_options_of(
+            "train.py",
+            "--data_path, --split, --dataset, --png, --frame_ids,\n--use_stereo, --num_workers, --config, ...",
+        ),
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON file for all findings (default: none)")
-    own, others = parser.parse_known_args()
-    opt = parse_options(others, tool=parser)
+    own, opt = parse_tool_options(parser)
     if own.json:
         check_file_writable(own.json)
     result = check(opt)

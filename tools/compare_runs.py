@@ -6,7 +6,6 @@ A and B are outputs of evaluate_depth.py: frames.csv, its folder scores_SPLIT, o
 one scores_SPLIT.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -14,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from common.command_line import OptionParser
 from common.environment import run_script
 from common.errors import DataError
-from common.option_types import OptionParser
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.statistics import DRAWS, intervals, sign_flip_test
 from evaluation.result_files import RATIO_COLUMN, SHIFT_COLUMN
@@ -27,12 +26,10 @@ def main() -> None:
     """Parse the command line and print the table."""
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="B - A: mean difference over the frames scored in both.\n"
         "95 % interval: bootstrap interval of this mean.\n"
         f"p: share of {DRAWS} random sign flips of the differences whose mean is at least as far from 0.\n"
         "Neighbouring frames are correlated, so both are overconfident.",
-        allow_abbrev=False,
     )
     parser.add_argument("a", type=Path, metavar="A", help="frames.csv of evaluate_depth.py, or its folder")
     parser.add_argument("b", type=Path, metavar="B", help="frames.csv of the other run, or its folder")

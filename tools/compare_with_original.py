@@ -6,16 +6,15 @@ Both start from the same weights, which the original writes, and see the same ba
 tie-breaking noise. Needs PyTorch and torchvision. Runs on the CPU.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script
 from common.errors import OptionsError
-from common.option_types import OptionParser
-from options import Options, parse_options
+from options import Options, parse_tool_options
 from tools.original.checkout import check_checkout, check_torch
 
 # Small enough for a laptop; train.py's defaults are the published ones.
@@ -46,18 +45,15 @@ def parse_command_line(argv: list[str] | None = None) -> tuple[Path, int, Option
     """
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Without --data_path, a small built-in world is generated. Options of train.py that the original has\n"
         "are accepted, see python train.py --help: --height (default: 96), --width (default: 320), --batch_size\n"
         "(default: 4), --use_stereo, --dataset, --eval_split (default: the split), --num_layers, ...",
-        allow_abbrev=False,
     )
     parser.add_argument("checkout", type=Path, metavar="CHECKOUT", help="folder of the original; the first argument")
     parser.add_argument("--steps", type=int, default=20, metavar="N", help="training steps (default: 20)")
-    own, others = parser.parse_known_args(argv)
+    own, opt = parse_tool_options(parser, argv)
     if own.steps < 1:
         raise OptionsError(f"--steps: got {own.steps}, expected an integer of at least 1")
-    opt = parse_options(others, tool=parser)
     changes = {name: value for name, value in DEFAULTS.items() if name not in opt.explicitly_set}
     return own.checkout, own.steps, opt.replace(**changes)
 

@@ -5,7 +5,6 @@ Example: python tools/convert_weights.py weights/mono_640x192 converted --format
 The format pytorch uses PyTorch's names and layouts, in safetensors files.
 """
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +16,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.atomic_files import check_writable, resolve_complete_dir
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script
 from common.errors import WeightsError
-from common.option_types import OptionParser
 from options import ROLES
 from serialization.formats import FORMATS, READERS, any_of, read_arrays
 from serialization.manifest import MANIFEST_FILE, check_manifest
@@ -34,7 +33,7 @@ _DEFAULT_SIZE = {"height": 192, "width": 640}
 
 def main() -> None:
     """Parse the command line and convert."""
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument(
         "source",
         type=Path,

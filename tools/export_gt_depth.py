@@ -5,7 +5,6 @@ Example: python tools/export_gt_depth.py --data_path kitti_data --split eigen --
 The default file, gt_depths.npz in the split's folder, is the one that evaluation reads.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator
@@ -17,14 +16,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # reading processes already 
 import numpy as np
 
 from common.atomic_files import check_file_writable
+from common.command_help import accepts_options_of
+from common.command_line import OptionParser
 from common.environment import run_script
 from common.errors import DataError
-from common.option_types import OptionParser
 from common.process_pool import map_in_processes
 from common.progress import Progress
 from datasets.mono_dataset import MonoDataset
 from evaluation.ground_truth import build_test_dataset
-from options import Options, parse_options
+from options import Options, parse_tool_options
 from serialization.depth_npz import write_gt_depths
 
 MISSING_SHOWN = 3
@@ -35,17 +35,16 @@ def main() -> None:
     """Parse the options and write the file."""
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All options of evaluate_depth.py are accepted, see python evaluate_depth.py --help:\n"
-        "--data_path, --split (default: eigen), --gt_depth,\n"
-        "--dataset kitti_depth (improved ground truth; always used for eigen_benchmark), --num_workers, ...",
-        allow_abbrev=False,
+        epilog=accepts_options_of(
+            "evaluate_depth.py",
+            "--data_path, --split (default: eigen), --gt_depth,\n"
+            "--dataset kitti_depth (improved ground truth; always used for eigen_benchmark), --num_workers, ...",
+        ),
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="output file (default: gt_depths.npz in the split's folder)"
     )
-    own, others = parser.parse_known_args()
-    opt = parse_options(others, tool=parser)
+    own, opt = parse_tool_options(parser)
     if "split" in opt.explicitly_set:
         opt = opt.replace(eval_split=opt.split)
     export(opt, own.out)

@@ -7,7 +7,7 @@ compared with the networks before it is saved.
 """
 
 import sys
-from argparse import Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.atomic_files import atomic_folder, check_writable
+from common.command_line import OptionParser, add_argument
 from common.environment import prepare_environment, run_script
 from common.errors import UserError
 from common.images import read_image
 from common.input_files import find_images
-from common.option_types import OptionParser, add_argument
 from inference.export.exported_folder import FILES, MODEL, ExportInfo, write_info
 from inference.from_options import predictor_from
 from inference.predict_options import PREDICT_FIELDS
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _parse() -> Namespace:
-    parser = OptionParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument(
         "--load_weights_folder", required=True, metavar="DIR", help="weights folder, or name of published weights"
     )

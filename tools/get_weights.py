@@ -6,22 +6,22 @@ Example: python tools/get_weights.py mono_640x192
 All commands do the same for a name passed to --load_weights_folder. An interrupted download is resumed.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.command_line import OptionParser
 from common.environment import run_script
 from common.errors import OptionsError
-from common.option_types import OptionParser, nearest
+from common.option_types import nearest
 from serialization.published_weights import PUBLISHED
 from serialization.weights_download import find_published, get_published
 
 
 def main() -> None:
     """Parse the command line, and download or list."""
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="weights to download")
     parser.add_argument("--list", action="store_true", help="list all names, with their scores and licences")
     args = parser.parse_args()

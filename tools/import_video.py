@@ -13,9 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.atomic_files import check_writable
+from common.command_line import OptionParser
 from common.environment import run_script
 from common.errors import DataError, OptionsError, printable, shell_quoted
-from common.option_types import OptionParser
 from common.progress import Progress
 from tools.video_import.collection import (
     LEAST_SIDE,
@@ -86,7 +86,7 @@ def _import(plan: ImportPlan, folder: Path) -> None:
 
 
 def _parser() -> OptionParser:
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("inputs", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="video or folder of images")
     parser.add_argument("--out", type=Path, required=True, help="dataset folder, new or to be extended")
     parser.add_argument("--height", type=int, help=f"height of stored frames, a multiple of {MULTIPLE} pixels")

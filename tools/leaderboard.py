@@ -6,16 +6,15 @@ RUN is an output of evaluate_depth.py: frames.csv, its folder scores_SPLIT, or t
 one scores_SPLIT.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.atomic_files import atomic_file, check_file_writable
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script
 from common.errors import OptionsError
-from common.option_types import OptionParser
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 
 FORMATS = (".md", ".tex", ".html")
@@ -50,7 +49,7 @@ def main() -> None:
 
 
 def _parser() -> OptionParser:
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument(
         "runs", type=Path, nargs="+", metavar="RUN", help="frames.csv of evaluate_depth.py, or a folder"
     )

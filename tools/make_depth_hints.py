@@ -5,7 +5,6 @@ Example: python tools/make_depth_hints.py --data_path kitti_data --split eigen_z
 Hints that exist are kept, so that an interrupted run continues when it is repeated.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -18,14 +17,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matching processes already
 import numpy as np
 
 from common.atomic_files import check_writable
+from common.command_help import accepts_options_of
+from common.command_line import OptionParser
 from common.environment import run_script
 from common.errors import DataError
-from common.option_types import OptionParser
 from common.process_pool import map_in_processes
 from common.progress import Progress
 from datasets.build import dataset_from
 from datasets.splits import find_split, read_split_lines
-from options import Options, parse_options
+from options import Options, parse_tool_options
 from tools.depth_hints.hint_files import HintMaker, HintScore, unique_lines
 
 PARTS = ("train", "val")
@@ -36,16 +36,13 @@ def main() -> None:
     """Parse the options and make the hints."""
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All options of train.py are accepted, see python train.py --help:\n"
-        "--data_path, --split, --dataset, --png, --num_workers, ...",
-        allow_abbrev=False,
+        epilog=accepts_options_of("train.py", "--data_path, --split, --dataset, --png, --num_workers, ..."),
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the hints (default: depth_hints in --data_path)"
     )
-    own, others = parser.parse_known_args()
-    opt = parse_options(others, tool=parser).replace(gt_depth="camera")  # hints are along the camera's axis
+    own, opt = parse_tool_options(parser)
+    opt = opt.replace(gt_depth="camera")  # hints are along the camera's axis
     make_hints(opt, own.out or Path(opt.data_path) / "depth_hints")
 
 

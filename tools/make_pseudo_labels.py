@@ -7,7 +7,6 @@ Each prediction is averaged with that of the mirrored image. Where the weights h
 Labels that exist are kept, so that an interrupted run continues when it is repeated.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +18,10 @@ import cv2
 import numpy as np
 
 from common.atomic_files import atomic_file, check_writable
+from common.command_help import accepts_options_of
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script, set_device
 from common.images import open_image
-from common.option_types import OptionParser
 from common.progress import Progress
 from datasets.build import build_loader, dataset_from
 from datasets.checks import check_split
@@ -29,7 +29,7 @@ from datasets.depth_maps import encode_depth_png
 from datasets.map_files import map_path
 from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split, read_split_lines
-from options import Options, parse_options
+from options import Options, parse_tool_options
 
 if TYPE_CHECKING:
     from inference.depth_predictor import DepthPredictor
@@ -42,17 +42,15 @@ def main() -> None:
     """Parse the options and make the labels."""
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All options of train.py are accepted, see python train.py --help:\n"
-        "--data_path, --split, --dataset, --png, --batch_size, --num_workers, ...",
-        allow_abbrev=False,
+        epilog=accepts_options_of(
+            "train.py", "--data_path, --split, --dataset, --png, --batch_size, --num_workers, ..."
+        ),
     )
     parser.add_argument("--weights", required=True, metavar="FOLDER", help="weights that predict, or published ones")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the labels (default: pseudo_labels in --data_path)"
     )
-    own, others = parser.parse_known_args()
-    opt = parse_options(others, tool=parser)
+    own, opt = parse_tool_options(parser)
     prepare_environment()
     make_labels(opt, own.weights, own.out or Path(opt.data_path) / "pseudo_labels")
 

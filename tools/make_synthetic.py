@@ -5,7 +5,6 @@ Example: python tools/make_synthetic.py --out data/synthetic --height 96 --width
 Then train: python train.py --data_path data/synthetic --split synthetic --eval_split synthetic ...
 """
 
-import argparse
 import os
 import sys
 import time
@@ -16,15 +15,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rendering processes alread
 
 from tqdm import tqdm
 
+from common.command_line import OptionParser
 from common.environment import run_script
-from common.option_types import OptionParser
 from tools.synthetic.streets.world import StreetsWorld
 from tools.synthetic.world import SPLIT, World, generate
 
 
 def main() -> None:
     """Parse the options and write the dataset."""
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="output folder, new or empty")
     parser.add_argument("--height", type=int, default=96, help="image height, pixels (default: %(default)s)")
     parser.add_argument("--width", type=int, default=320, help="image width, pixels (default: %(default)s)")

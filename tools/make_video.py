@@ -5,7 +5,6 @@ Example: python tools/make_video.py --out data/videos --lens fisheye
 The videos serve as a user's own recordings for python tools/import_video.py data/videos/street_01.mp4 ...
 """
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -16,9 +15,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rendering processes alread
 from tqdm import tqdm
 
 from common.atomic_files import check_writable
+from common.command_line import OptionParser
 from common.environment import run_script
 from common.errors import OptionsError, shell_quoted
-from common.option_types import OptionParser
 from common.process_pool import map_in_processes
 from tools.synthetic.street_video import LENSES, StreetVideo, lens_camera, write_street_video
 from tools.video_import.camera_calibration import write_camera_file
@@ -26,7 +25,7 @@ from tools.video_import.camera_calibration import write_camera_file
 
 def main() -> None:
     """Parse the options and render the videos."""
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument(
         "--videos", type=int, default=3, help="number of videos, one street each (default: %(default)s)"

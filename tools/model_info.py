@@ -4,7 +4,6 @@ Example: python tools/model_info.py resnet18 lite_mono efficientnet_lite0 --heig
 Example: python tools/model_info.py --height 96 --width 320 --train_steps 5
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script
 from common.errors import OptionsError
-from common.option_types import OptionParser
 from common.registry import DEPTH_NETWORKS
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ needs at once, and of those that the forward pass of one image keeps for its bac
 
 def main() -> None:
     """Parse the command line and print one row per network."""
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"(default: all) {', '.join(DEPTH_NETWORKS)}")
     parser.add_argument("--height", type=int, default=192, help="input height, pixels (default: 192)")
     parser.add_argument("--width", type=int, default=640, help="input width, pixels (default: 640)")

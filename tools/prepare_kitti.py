@@ -18,10 +18,10 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.command_line import OptionParser
 from common.download import HttpSource, LocalSource
 from common.environment import run_script
 from common.errors import DataError, OptionsError
-from common.option_types import OptionParser
 from common.progress import ThreadedProgress
 from datasets.splits import PUBLISHED_SPLITS, find_split
 from tools.kitti import archives, published_splits
@@ -118,7 +118,7 @@ def _report_missing(missing: dict[Archive, list[str]]) -> None:
 
 
 def _parser() -> OptionParser:
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     add = parser.add_argument
     add("--data_path", type=Path, required=True, help="dataset folder; created if missing")
     add("--split", nargs="+", required=True, metavar="NAME", help="published splits, or any split that train.py finds")

@@ -3,7 +3,6 @@
 Example: python tools/prepare_nyuv2.py --mat nyu_depth_v2_labeled.mat --splits splits.mat --out nyuv2
 """
 
-import argparse
 import io
 import sys
 from pathlib import Path
@@ -14,8 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from common.atomic_files import atomic_file, check_writable
+from common.command_line import OptionParser
 from common.environment import run_script
-from common.option_types import OptionParser
 from datasets.depth_maps import encode_depth_png
 from datasets.nyuv2_dataset import (
     DEPTHS,
@@ -30,7 +29,7 @@ from tools.kitti.split_by_rule import write_lists
 
 def main() -> None:
     """Parse the command line and extract the frames; existing files are replaced."""
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--mat", type=Path, required=True, help="nyu_depth_v2_labeled.mat")
     parser.add_argument("--splits", type=Path, required=True, help="splits.mat, with testNdxs")
     parser.add_argument("--out", type=Path, required=True, help="folder for rgb, depth and splits/nyuv2")

@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tqdm import tqdm
 
 from common.atomic_files import check_writable
+from common.command_line import OptionParser
 from common.download import HttpSource, LocalSource
 from common.environment import run_script
 from common.errors import DataError, OptionsError
-from common.option_types import OptionParser
 from common.registry import DATASETS, RULE_DATASETS, load
 from datasets.splits import PUBLISHED_SPLITS, REPOSITORY_SPLITS
 from tools.kitti.published_splits import SERVER, altered_lists, fetch_lists
@@ -90,7 +90,7 @@ def _make(args: argparse.Namespace) -> None:
 
 
 def _parser() -> OptionParser:
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--split", nargs="+", choices=PUBLISHED_SPLITS, default=PUBLISHED_SPLITS, help="published splits (default: all)"

@@ -3,26 +3,23 @@
 Example: python tools/report.py log_dir/mono_640x192 --frames 6 --out report.html
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.atomic_files import atomic_file, check_file_writable
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script
 from common.errors import OptionsError
-from common.option_types import OptionParser
-from options import parse_options
+from options import parse_tool_options
 
 
 def main() -> None:
     """Parse the command line and write the report."""
-    parser = _parser()
-    own, others = parser.parse_known_args()
+    own, given = parse_tool_options(_parser())
     if own.frames < 1:
         raise OptionsError(f"--frames: got {own.frames}, expected an integer of at least 1")
-    given = parse_options(others, tool=parser)
     changes = {name: getattr(given, name) for name in given.explicitly_set}
     path = own.out or own.run_dir / "report.html"
     check_file_writable(path)
@@ -42,9 +39,7 @@ def main() -> None:
 def _parser() -> OptionParser:
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Options of train.py override those of the run: --data_path, --eval_split, --device, ...",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "run_dir", type=Path, metavar="RUN_DIR", help="folder of the run, LOG_DIR/MODEL_NAME; the first argument"

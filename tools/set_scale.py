@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from common.atomic_files import check_writable
+from common.command_line import OptionParser, add_argument
 from common.environment import prepare_environment, run_script, set_device
 from common.errors import DataError, OptionsError
 from common.images import read_image
 from common.input_files import find_images
-from common.option_types import OptionParser, add_argument
 from datasets.transforms import scale_intrinsics
 from evaluation.metric_scale import scale_from_distance, scale_from_height
 from inference.camera_intrinsics import Intrinsics, make_intrinsics
@@ -155,7 +155,7 @@ def _positive(text: str) -> float:
 
 
 def _parser() -> OptionParser:
-    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = OptionParser(description=__doc__)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="images, image folders or patterns, all from one camera"
     )

@@ -5,16 +5,16 @@ Example: python tools/step_cost.py --batch_size 12 --tflops 312 --bandwidth 2.0
 The command runs one small batch on the CPU and counts the networks' multiply-accumulates, nearly all of the work.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.command_help import accepts_options_of
+from common.command_line import OptionParser
 from common.environment import prepare_environment, run_script
-from common.option_types import OptionParser
-from options import parse_options
+from options import parse_tool_options
 
 BYTES_OF_FLOAT = 4
 PASSES = 3  # the forward pass and two backward passes (input and weight gradients) of equal cost
@@ -24,10 +24,7 @@ def main() -> None:
     """Parse the options and print one line of JSON."""
     parser = OptionParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All options of train.py are accepted, see python train.py --help:\n"
-        "--batch_size, --height, --width, --depth_network, ...",
-        allow_abbrev=False,
+        epilog=accepts_options_of("train.py", "--batch_size, --height, --width, --depth_network, ..."),
     )
     parser.add_argument("--tflops", type=float, default=790, help="compute rate of a device, TFLOP/s (default: 790)")
     parser.add_argument(
@@ -35,8 +32,7 @@ def main() -> None:
     )
     parser.add_argument("--link", type=float, default=50, help="link between devices, GB/s per direction (default: 50)")
     parser.add_argument("--devices", type=int, default=8, help="devices in the all-reduce of gradients (default: 8)")
-    own, others = parser.parse_known_args()
-    opt = parse_options(others, tool=parser)
+    own, opt = parse_tool_options(parser)
     prepare_environment()
     counted = count(opt.replace(batch_size=1))
     operations = PASSES * counted["operations"] * opt.batch_size

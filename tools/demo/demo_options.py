@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from common.command_line import OptionParser, add_argument, refuse_unknown
 from common.errors import OptionsError
-from common.option_types import OptionParser, add_argument, checked, option, refuse_unknown
+from common.option_types import checked, option
 from inference.predict_options import PREDICT_FIELDS
 from options import OPTION_FIELDS
 
@@ -63,6 +64,7 @@ def parse_page_options(argv: Sequence[str] | None = None) -> PageOptions:
         description="Serve a demo page that predicts depth for uploaded images and videos.",
         usage="%(prog)s [--OPTION VALUE ...]",
         epilog="Example: python tools/demo_app.py --load_weights_folder weights/DIR --port 7860",
+        allow_abbrev=True,
     )
     for field in PAGE_FIELDS.values():
         add_argument(parser, field)
