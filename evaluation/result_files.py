@@ -13,7 +13,7 @@ import numpy as np
 
 from common.atomic_files import atomic_file
 from common.errors import DataError
-from common.text_files import read_text
+from common.text_files import fault_of, read_text
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
@@ -124,7 +124,7 @@ def read_frames(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     try:
         rows = list(csv.reader(read_text(path).splitlines()))
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a frames.csv of evaluate_depth.py: {error}") from error
+        raise DataError(f"{path} {fault_of(error)}; expected a frames.csv that evaluate_depth.py wrote.") from error
     header = rows[0] if rows else []
     if header[:1] != [FRAME_COLUMN] or "abs_rel" not in header or len(set(header)) < len(header):
         raise DataError(

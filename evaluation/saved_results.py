@@ -66,8 +66,13 @@ def find_frames(path: Path) -> Path:
     """Locate the ``frames.csv`` that a path refers to.
 
     Raises:
-        DataError: A folder contains none, or more than one.
+        DataError: The path does not exist, or is a folder that contains none, or more than one.
     """
+    if not path.exists():
+        raise DataError(
+            f"'{path}' does not exist. Pass {FRAMES_FILE} of evaluate_depth.py, its folder {_FOLDER}SPLIT, or the "
+            "folder that contains it."
+        )
     if not path.is_dir():
         return path
     if (path / FRAMES_FILE).is_file():

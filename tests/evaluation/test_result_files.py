@@ -67,7 +67,7 @@ def test_byte_order_mark_is_accepted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "cannot be read"),
+        (None, "not found; expected a frames.csv"),
         ("", "first line"),
         ("name,abs_rel\nx,1\n", "first line"),
         ("frame,abs_rel\na,1,2\n", "line 2"),

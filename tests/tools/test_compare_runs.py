@@ -92,6 +92,6 @@ def test_incomparable_runs_are_rejected(write, tmp_path):
     write("a", {"d 1 l": 0.1}, split="other")
     assert "several splits" in compare(a, b, status=2)
     assert "required: B" in compare(a, status=2)
-    assert "cannot be read" in compare(b, tmp_path / "missing.csv", status=2)
+    assert "missing.csv' does not exist" in compare(b, tmp_path / "missing.csv", status=2)
     (tmp_path / "few.csv").write_text("frame,abs_rel\nd 1 l,1\n")
     assert "lacks the columns sq_rel" in compare(b, tmp_path / "few.csv", status=2)

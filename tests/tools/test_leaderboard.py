@@ -107,6 +107,12 @@ def test_mistyped_options(runs, monkeypatch, arguments, words):
         main()
 
 
+def test_missing_run(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["leaderboard.py", str(runs[0]), str(tmp_path / "mistyped")])
+    with pytest.raises(DataError, match=r"mistyped' does not exist\. Pass frames\.csv of evaluate_depth\.py, "):
+        main()
+
+
 def test_names_are_what_distinguishes_the_paths(tmp_path):
     paths = [tmp_path / name / "scores_eigen/frames.csv" for name in ("runs/a/best", "runs/b/best")]
     assert distinct_names(paths) == ["a", "b"]

@@ -2,12 +2,10 @@
 
 import dataclasses
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import cv2
 import paddle
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from common.environment import set_device
 from common.errors import DataError
@@ -17,6 +15,7 @@ from evaluation.metrics.depth_metrics import METRIC_NAMES
 from tools.reporting.baseline_scores import EvalSplit, open_test_split
 from tools.reporting.curves import draw_curves
 from tools.reporting.frame_panels import FrameOutputs, MetricDepth, find_scale, run_frames
+from tools.reporting.page_template import render_page
 from tools.reporting.point_cloud_viewer import encode_cloud, encode_dense_cloud, viewer_html
 from tools.reporting.report_pictures import (
     disparity_bar,
@@ -37,8 +36,6 @@ from tools.reporting.report_tables import (
 )
 from tools.reporting.robustness import robustness_section
 from tools.reporting.run_folder import RunFolder, read_trajectories
-
-HERE = Path(__file__).resolve().parent
 
 
 def build_report(run: RunFolder, num_frames: int) -> str:
@@ -62,34 +59,26 @@ def build_report(run: RunFolder, num_frames: int) -> str:
     stereo_factor = dataset_class(opt.dataset).STEREO_SCALE_FACTOR if opt.use_stereo else None
     scales = [find_scale(frame, stereo_factor) for frame in frames]
     shown = [(frame, frame_pictures(frame, scale)) for frame, scale in zip(frames, scales, strict=True)]
-    return _template().render(
-        run=run,
-        started=_readable_time(run.record.get("started", "")),
-        scores=scores,
-        metric_names=METRIC_NAMES,
-        lower_is_better=LOWER_IS_BETTER,
-        trajectories=read_trajectories(run.weights),
-        robustness=robustness_section(run, test),
-        curves=draw_curves(run.scalars),
-        watchdog=watchdog_notes(run.scalars),
-        shown=shown,
-        part=part,
-        typical=typical_pictures(shown[0][1]) if shown else [],
-        bars=[disparity_bar(), error_bar()] if scores.extremes else [],
-        cloud=_cloud(frames, scales),
-        options=option_rows(run.trained),
-        versions=version_rows(run.record),
-        timings=timing_rows(run.record, scores.timing),
-        css=(HERE / "report.css").read_text(encoding="utf-8"),
-    )
-
-
-def _template():
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"readable": readable_frame, "columns": even_columns}
-    return environment.get_template("report.html")
+    values = {
+        "run": run,
+        "started": _readable_time(run.record.get("started", "")),
+        "scores": scores,
+        "metric_names": METRIC_NAMES,
+        "lower_is_better": LOWER_IS_BETTER,
+        "trajectories": read_trajectories(run.weights),
+        "robustness": robustness_section(run, test),
+        "curves": draw_curves(run.scalars),
+        "watchdog": watchdog_notes(run.scalars),
+        "shown": shown,
+        "part": part,
+        "typical": typical_pictures(shown[0][1]) if shown else [],
+        "bars": [disparity_bar(), error_bar()] if scores.extremes else [],
+        "cloud": _cloud(frames, scales),
+        "options": option_rows(run.trained),
+        "versions": version_rows(run.record),
+        "timings": timing_rows(run.record, scores.timing),
+    }
+    return render_page("report.html", values, filters={"readable": readable_frame, "columns": even_columns})
 
 
 def _readable_time(text: str) -> str:

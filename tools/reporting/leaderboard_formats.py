@@ -3,17 +3,15 @@
 import html
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evaluation.metrics.depth_metrics import METRIC_NAMES
 from evaluation.metrics.statistics import DRAWS, LEVEL
 from evaluation.result_tables import latex_escaped
 from tools.reporting.leaderboard import HIGHER_IS_BETTER, Entry
+from tools.reporting.page_template import render_page
 
-HERE = Path(__file__).resolve().parent
 TIE = "≈"
 LEGEND = (
     f"Bold: best. {TIE}: does not differ significantly from the best (p ≥ {1 - LEVEL:.2f} in a paired test: {DRAWS} "
@@ -75,22 +73,19 @@ def _latex_value(entry: Entry, name: str) -> str:
 
 def page(entries: Sequence[Entry], metric: str, title: str) -> str:
     """Build the table as one self-contained HTML page, with a scatter plot of error and MACs."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("leaderboard.html").render(
-        entries=entries,
-        metric=metric,
-        metric_names=METRIC_NAMES,
-        higher_is_better=HIGHER_IS_BETTER,
-        title=title,
-        legend=LEGEND,
-        cells=cells,
-        tie=TIE,
-        plot=scatter_plot(entries, metric),
-        unplotted=[entry.name for entry in entries if entry.macs is None],
-        css=(HERE / "report.css").read_text(encoding="utf-8"),
-    )
+    values = {
+        "entries": entries,
+        "metric": metric,
+        "metric_names": METRIC_NAMES,
+        "higher_is_better": HIGHER_IS_BETTER,
+        "title": title,
+        "legend": LEGEND,
+        "cells": cells,
+        "tie": TIE,
+        "plot": scatter_plot(entries, metric),
+        "unplotted": [entry.name for entry in entries if entry.macs is None],
+    }
+    return render_page("leaderboard.html", values)
 
 
 def scatter_plot(entries: Sequence[Entry], metric: str) -> str:
