@@ -31,6 +31,7 @@ from training.distributed import training_command
 from training.distributed_context import DistributedContext
 from training.forward_pass import ForwardPass, ForwardResult
 from training.frozen_layers import freeze_statistics
+from training.initial_weights import initialise_weights
 from training.kept_weights import KeptWeights
 from training.metrics_writer import drop_scalars_from
 from training.optimizer import set_position
@@ -42,7 +43,6 @@ from training.setup import (
     Components,
     build_components,
     compile_mode,
-    initialise_weights,
     kernels_mode,
     seed_everything,
     weights_info,

@@ -11,7 +11,8 @@ from common.errors import as_data_error
 from datasets.depth_maps import FAST, encode_depth_png
 from datasets.kitti_benchmark import KITTIBenchmarkDataset
 from datasets.splits import SplitLine
-from evaluation.metrics.depth_protocol import DepthProtocol, check_disparity, resize_disparity
+from evaluation.metrics.depth_protocol import DepthProtocol
+from evaluation.metrics.disparity_maps import check_disparity, resize_disparity
 
 
 def write_submission(path: Path, scaled_disps: np.ndarray, lines: Sequence[SplitLine], protocol: DepthProtocol) -> None:

@@ -12,7 +12,8 @@ from common.images import read_image
 from datasets.mono_dataset import MonoDataset
 from evaluation.ground_truth import GroundTruth
 from evaluation.metrics.alignment import Alignment
-from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol, resize_disparity
+from evaluation.metrics.depth_protocol import DepthEvaluation, DepthProtocol
+from evaluation.metrics.disparity_maps import resize_disparity
 from evaluation.split_scores import SplitPrediction
 
 MAX_ERROR = 0.5

@@ -10,7 +10,8 @@ from datasets.splits import SplitLine
 from datasets.transforms import crop_intrinsics, scale_intrinsics
 from evaluation.metrics.alignment import Alignment
 from evaluation.metrics.depth_metrics import align_disparity, compute_depth_metrics, scale_disparity
-from evaluation.metrics.depth_protocol import MIN_DEPTH, DepthProtocol, resize_disparity
+from evaluation.metrics.depth_protocol import MIN_DEPTH, DepthProtocol
+from evaluation.metrics.disparity_maps import resize_disparity
 from evaluation.metrics.edges import edge_scores
 from evaluation.metrics.further_metrics import benchmark_metrics, further_metrics
 from evaluation.metrics.point_cloud import back_project, cloud_scores

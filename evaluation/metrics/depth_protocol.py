@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from evaluation.metrics.alignment import Alignment, disparity_moments, solve_moments
 from evaluation.metrics.depth_metrics import METRIC_NAMES, compute_depth_metrics
+from evaluation.metrics.disparity_maps import check_disparity, check_map, resize_disparity
 
 # Predictions are clipped to this range in metres, regardless of the ground truth.
 MIN_DEPTH, MAX_DEPTH = 1e-3, 80.0
@@ -332,35 +332,10 @@ def _scored_pixels(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Select disparities and true depths of the scored pixels, float32 (P,) each; None if there are none."""
     check_disparity(scaled_disp, name)
-    _check_map(gt, f"{name}: ground truth")
+    check_map(gt, f"{name}: ground truth")
     window = protocol.window(gt.shape)
     mask = protocol.in_range(gt[window])
     if not mask.any():
         return None
     disp = resize_disparity(scaled_disp, gt.shape)[window][mask]
     return disp, gt[window][mask].astype(np.float32, copy=False)
-
-
-def resize_disparity(scaled_disp: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize disparity (h, w) bilinearly to another (height, width), float32; depth is never resized."""
-    return cv2.resize(scaled_disp.astype(np.float32, copy=False), size[::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def check_disparity(scaled_disp: np.ndarray, name: str) -> None:
-    """Check that disparities are (h, w), floating point, positive and finite, and have a finite inverse in float32.
-
-    Raises:
-        ValueError: They are not; the message begins with ``name``, the frame.
-    """
-    _check_map(scaled_disp, f"{name}: disparities")
-    with np.errstate(over="ignore"):
-        single = scaled_disp.astype(np.float32, copy=False)
-    if not (np.isfinite(single) & (single >= np.finfo(np.float32).tiny)).all():
-        raise ValueError(f"{name}: disparities are not all positive and finite; expected 1 / depth (scaled_disp).")
-
-
-def _check_map(array: np.ndarray, what: str) -> None:
-    if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(
-            f"{what}: found {array.dtype} of shape {array.shape}; expected floating point of shape (height, width)."
-        )

@@ -15,7 +15,8 @@ from tools.reporting.frame_panels import run_frames
 from tools.reporting.run_folder import read_run
 from tools.synthetic.world import World, generate
 from trainer import Trainer
-from training.setup import build_data, build_model, initialise_weights
+from training.initial_weights import initialise_weights
+from training.setup import build_data, build_model
 from training.validation import describe_intrinsics
 
 SIZE = {"height": 64, "width": 96}

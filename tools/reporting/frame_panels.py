@@ -16,7 +16,7 @@ from datasets.mono_dataset import MonoDataset
 from datasets.splits import SplitLine, find_split, read_split_lines
 from evaluation.frame_details import DENSE_SHARE
 from evaluation.ground_truth import protocol_from
-from evaluation.metrics.depth_protocol import resize_disparity
+from evaluation.metrics.disparity_maps import resize_disparity
 from inference.depth_predictor import mirror_disagreement, to_scaled_disp
 from layers.self_supervised_loss import SelfSupervisedLoss
 from networks.monodepth import Monodepth

@@ -11,7 +11,7 @@ import numpy as np
 
 from common.colormap import colourise_disparity
 from evaluation.error_pictures import MAX_ERROR, colour_error, dimmed, spread
-from evaluation.metrics.depth_protocol import resize_disparity
+from evaluation.metrics.disparity_maps import resize_disparity
 from tools.reporting.frame_panels import FrameOutputs, MetricDepth
 
 MAX_WIDTH = 640  # pixels; limits the size of the page
