@@ -51,6 +51,7 @@ def make_intrinsics(source: str | None, fov: float | None) -> Intrinsics | None:
 
     @lru_cache
     def fit(size: tuple[int, int]) -> np.ndarray:
+        """Return K (3, 3) in pixels of an image of this (height, width)."""
         sized = replace(camera, size=size) if camera.size == NOWHERE else camera
         if path.name == RAW_CALIBRATION:  # KITTI's images are often resized to a slightly different aspect ratio
             sized = sized.resized(size)

@@ -36,6 +36,8 @@ class Convolution(nn.Layer):
 
 
 class _NormGelu(nn.Layer):
+    """Batch norm, then GELU."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.bn = nn.BatchNorm2D(width)

@@ -104,6 +104,7 @@ def _timm_blocks(repeats: Sequence[int]) -> PathMap:
     }
 
     def block(match: re.Match) -> str:
+        """Map a layer of a block from (stage, index within the stage, timm's name)."""
         stage, index, layer = match.groups()
         if int(stage) == len(repeats):  # MobileNet's last convolution
             return {"conv": "head.conv", "bn1": "head.norm"}[layer]

@@ -263,6 +263,7 @@ def _read_archive(archive: zipfile.ZipFile, path: Path, file_size: int) -> objec
         raise WeightsError(f"'{path}' is a TorchScript program, not weights. Save the network's state dict instead.")
 
     def read(name: str) -> bytes:
+        """Read the entry TOP/name. PyTorch compresses none, so that no file may expand in memory."""
         info = archive.getinfo(f"{top}{name}")
         if info.compress_type != zipfile.ZIP_STORED or info.file_size > file_size:
             raise zipfile.BadZipFile(f"entry {name} is compressed or larger than the file")
@@ -271,6 +272,7 @@ def _read_archive(archive: zipfile.ZipFile, path: Path, file_size: int) -> objec
     order = _BYTE_ORDERS[read("byteorder")] if f"{top}byteorder" in names else "<"
 
     def fill(storages: Mapping[str, _Storage]) -> None:
+        """Read each storage from its entry, in the byte order of the archive."""
         for key, storage in storages.items():
             storage.order = order
             storage.raw = read(f"data/{key}")
@@ -295,6 +297,7 @@ def _read_stream(stream: BinaryIO, path: Path) -> object:
     ArrayUnpickler(stream, path, size).load()
 
     def fill(storages: Mapping[str, _Storage]) -> None:
+        """Read the storages that follow the pickle: their keys, then for each its count and numbers."""
         keys = ArrayUnpickler(stream, path, size).load()
         are_keys = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
         if not are_keys or sorted(keys) != sorted(storages):

@@ -77,6 +77,7 @@ class DistributedContext:
         accepted: dict[int, Connection] = {}
 
         def accept() -> None:
+            """Accept until all have sent their rank; connections of others are dropped."""
             while len(accepted) < self.size - 1:
                 try:
                     connection = listener.accept()

@@ -46,6 +46,7 @@ class Encoder(nn.Module):
             self.add_module(f"layer{i}", nn.Sequential(*blocks))
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, 3 num_images, H, W) in [0, 1] -> five features of 1/2 to 1/32 of the size, finest first."""
         features = [F.relu(self.bn1(self.conv1((images - 0.45) / 0.225)))]
         x = F.max_pool2d(features[0], 3, 2, padding=1)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -66,6 +67,8 @@ class _Convolution(nn.Module):
 
 
 class _ConvolutionBlock(nn.Module):
+    """The decoder's convolution with ELU; its parameters have the names of the original's ``ConvBlock``."""
+
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
         self.conv = _Convolution(channels_in, channels)
