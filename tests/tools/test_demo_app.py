@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,24 +13,14 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+from headless_browser import drawn_points, require_chromium, start_browser
 from PIL import Image
 
 from networks.monodepth import Monodepth
 from serialization.weights_folder import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1200,1000"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 WAIT = 240  # timeout in seconds, generous for a loaded machine
-DRAWN = """
-const canvas = document.getElementById("points");
-const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-let drawn = 0, sum = 0;
-for (let i = 0; i < data.length; i += 4) if (data[i + 3]) { drawn++; sum = (sum * 31 + data[i] + i) % 1000003; }
-return [drawn, sum];
-"""
 
 
 def free_port() -> int:
@@ -127,20 +116,12 @@ def server(weights, tmp_path_factory):
 @pytest.fixture
 def open_browser(server, tmp_path):
     """Return a function that opens the page in headless Chromium, which downloads to tmp_path/downloads."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    require_chromium()
     browsers = []
 
     def open_one(phone: bool = False):
-        options = webdriver.ChromeOptions()
-        options.binary_location = chromium
-        for flag in (*FLAGS, f"--user-data-dir={tmp_path / f'profile{len(browsers)}'}"):
-            options.add_argument(flag)
-        options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "downloads")})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        browsers.append(webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)))
+        profile, downloads = tmp_path / f"profile{len(browsers)}", tmp_path / "downloads"
+        browsers.append(start_browser(profile, height=1000, logs=("browser", "performance"), downloads=downloads))
         browser = browsers[-1]
         if phone:
             metrics = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
@@ -240,9 +221,9 @@ def test_upload_comparison_pointer_point_cloud_and_download(open_browser, server
     cloud = browser.find_element("css selector", "#cloud iframe")
     browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", cloud)
     browser.switch_to.frame(cloud)
-    start = wait_for(lambda: (d := browser.execute_script(DRAWN))[0] > 1000 and d, "points")
+    start = wait_for(lambda: (d := drawn_points(browser))[0] > 1000 and d, "points")
     ActionChains(browser).drag_and_drop_by_offset(browser.find_element("id", "points"), 120, 30).perform()
-    wait_for(lambda: browser.execute_script(DRAWN) != start, "turned points")
+    wait_for(lambda: drawn_points(browser) != start, "turned points")
     browser.switch_to.default_content()
 
     assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []

@@ -1,24 +1,13 @@
 """``tools/report.py``: command line, and the report in a headless browser."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from headless_browser import drawn_points, require_chromium, start_browser
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1200,900"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-DRAWN = """
-const canvas = document.getElementById("points");
-const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-let drawn = 0, sum = 0;
-for (let i = 0; i < data.length; i += 4) if (data[i + 3]) { drawn++; sum = (sum * 31 + data[i] + i) % 1000003; }
-return [drawn, sum];
-"""
 
 
 def run(*arguments: object, status: int = 0) -> str:
@@ -72,17 +61,9 @@ def test_invalid_arguments_exit_with_an_error_message(trained, arguments, words)
 @pytest.fixture(scope="module")
 def browser(trained, tmp_path_factory):
     """Headless Chromium that shows the report."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    require_chromium()
     run("tools/report.py", trained, "--frames", 2, "--num_workers", 0)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    browser = start_browser(tmp_path_factory.mktemp("profile"), height=900)
     try:
         browser.get((trained / "report.html").as_uri())
         yield browser
@@ -93,7 +74,7 @@ def browser(trained, tmp_path_factory):
 def settled(browser) -> tuple[int, int]:
     """Wait for the next frame; return the number of drawn canvas pixels and a checksum."""
     browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done));")
-    return tuple(browser.execute_script(DRAWN))
+    return drawn_points(browser)
 
 
 @pytest.mark.slow
