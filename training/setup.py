@@ -257,14 +257,8 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
             f"listed in {opt.run_dir / f'dropped_{part}_lines.txt'}"
         )
         dataset = dataset.replace(lines=check.kept)
-    if train and opt.velocity_weight:
-        _check_speeds(dataset)
-    for name, missing in (missing_maps(dataset) if train else {}).items():
-        if missing:
-            kind = dataset.map_folders[name].kind.name
-            print(f"{part}: {missing} of {len(dataset)} lines have no {kind}, and train without one")
-    if train and opt.supervise_depth:
-        _check_depths(dataset)
+    if train:
+        _check_supervision(opt, dataset)
     dataset = dataset.replace(cache=build_cache(opt.cache, dataset, opt.cache_dir))
     if dataset.cache is not None:
         paths = {path for line in dataset.lines for path in dataset.frame_paths(line)}
@@ -279,6 +273,22 @@ def build_data(opt: Options, part: str, context: DistributedContext | None = Non
         rank=context.rank,
         processes=context.size,
     )
+
+
+def _check_supervision(opt: Options, dataset: MonoDataset) -> None:
+    """Check that the training lines have what the options learn from; print how many lack a map.
+
+    Raises:
+        DataError: no line has a speed for ``--velocity_weight``, or ground truth for ``--supervise_depth``.
+    """
+    if opt.velocity_weight:
+        _check_speeds(dataset)
+    for name, missing in missing_maps(dataset).items():
+        if missing:
+            kind = dataset.map_folders[name].kind.name
+            print(f"train: {missing} of {len(dataset)} lines have no {kind}, and train without one")
+    if opt.supervise_depth:
+        _check_depths(dataset)
 
 
 def _check_depths(dataset: MonoDataset) -> None:
