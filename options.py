@@ -207,6 +207,13 @@ class Options:
     weights_init: str = _weights(
         "pretrained", "initial weights of the encoders: pretrained (ImageNet), scratch, a file or a folder"
     )
+    initial_disparity: float | None = _weights(
+        None,
+        "network output that a new depth decoder starts near: 0.05 is 2 units of depth, 11 m with stereo pairs "
+        "(default: 0.05 with --use_stereo or --supervise_depth; else about 0.5, which is 0.2 units, as published)",
+        above=0,
+        below=1,
+    )
     load_weights_folder: str | None = _weights(
         None,
         "folder of weights to fine-tune, evaluate or predict with, or the name of published weights, which are "

@@ -1,4 +1,7 @@
-"""Initial values of networks, as their published versions have them."""
+"""Initial values of networks."""
+
+import math
+from collections.abc import Iterable
 
 from paddle import nn
 from paddle.nn.initializer import Constant, KaimingNormal
@@ -21,6 +24,12 @@ def initialise_kaiming(network: nn.Layer) -> None:
         elif isinstance(layer, nn.BatchNorm2D):
             Constant(1.0)(layer.weight)
             Constant(0.0)(layer.bias)
+
+
+def start_sigmoid_at(heads: Iterable[nn.Conv2D], value: float) -> None:
+    """Set the biases of convolutions so that the sigmoid of their output starts near ``value``, in (0, 1)."""
+    for head in heads:
+        Constant(math.log(value / (1 - value)))(head.bias)
 
 
 def _normal_by_fan_out(layer: nn.Layer, fan_out: int) -> None:

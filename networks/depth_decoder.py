@@ -59,6 +59,11 @@ class DepthDecoder(nn.Layer):
         outputs = range(len(blocks), 3 * self.num_stages)
         self.unused_prefixes = tuple(f"decoder.{i}." for i in outputs)
 
+    @property
+    def heads(self) -> list[nn.Conv2D]:
+        """Convolutions whose sigmoid is an output, by scale."""
+        return [block.conv for block in self.decoder[2 * self.num_stages :]]
+
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
         """Scale -> (B, num_output_channels, H / 2**scale, W / 2**scale) in [0, 1]."""
         outputs = {}

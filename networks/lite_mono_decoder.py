@@ -60,6 +60,11 @@ class LiteMonoDecoder(nn.Layer):
                 TruncatedNormal(std=0.02)(layer.weight)
                 Constant(0.0)(layer.bias)
 
+    @property
+    def heads(self) -> list[nn.Conv2D]:
+        """Convolutions whose sigmoid is an output, by scale."""
+        return [block.conv for block in self.decoder[2 * NUM_STAGES :]]
+
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
         """Scale -> (B, 1, H / 2**scale, W / 2**scale) in [0, 1]."""
         outputs = {}

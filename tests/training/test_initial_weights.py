@@ -20,6 +20,39 @@ def test_scratch_loads_nothing():
     assert initialise_weights(build_model(options("--weights_init scratch")), options("--weights_init scratch")) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("--frame_ids 0 --use_stereo", 0.05),
+        ("--frame_ids 0 --supervise_depth 1 --dataset kitti_depth", 0.05),
+        ("--frame_ids 0 -1 1", 0.5),
+        ("--frame_ids 0 --use_stereo --depth_network lite_mono_tiny", 0.05),
+        ("--frame_ids 0 --use_stereo --initial_disparity 0.3 --depth_network convnext_tiny", 0.3),
+    ],
+)
+def test_new_depth_decoders_start_at_the_initial_disparity(words, value):
+    paddle.seed(3)
+    opt = options(f"--weights_init scratch {words}")
+    model = build_model(opt)
+    initialise_weights(model, opt)
+    model.eval()
+    with paddle.no_grad():
+        disps = model.disparities({"color_aug/0/0": paddle.rand([1, 3, 64, 96])})
+    for scale in opt.scales:
+        assert 0.6 * value < float(disps[f"disp/{scale}"].mean()) < 1.6 * value
+
+
+def test_loaded_depth_decoders_keep_their_disparity(tmp_path):
+    opt = options("--frame_ids 0 --use_stereo --weights_init scratch")
+    saved = build_model(opt)
+    save_weights(tmp_path / "w", saved.networks(), {"height": 64, "width": 96, "use_stereo": True})
+    opt = options(f"--frame_ids 0 --use_stereo --weights_init scratch --load_weights_folder {tmp_path / 'w'}")
+    model = build_model(opt)
+    initialise_weights(model, opt)
+    for ours, theirs in zip(model.depth.heads, saved.depth.heads, strict=True):
+        np.testing.assert_array_equal(ours.bias.numpy(), theirs.bias.numpy())
+
+
 @pytest.fixture
 def backbone_file(tmp_path):
     """A file with a ResNet18 of ones, with Paddle's parameter names and a classifier."""
