@@ -7,6 +7,7 @@ Example:
 
 import dataclasses
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,14 +75,21 @@ def predict(opt: PredictOptions) -> list[DataError]:
         how = "Run the same command without --overwrite" if opt.overwrite else "Run the same command"
         raise Stopped(signal.SIGINT, f"Stopped at {run.place}. {how} to resume.") from None
     jobs += [run.camera_job(camera_number(text), output_dir) for text in dict.fromkeys(cameras)]
-    count = len(jobs)
-    what = "images" if all(isinstance(job, Job) for job in jobs) else "images and videos"
-    files = ", ".join(f"{number} *{ending}" for ending, number in count_outputs(jobs).items())
-    print(f"Saved predictions of {count - len(run.failures)} {what} to {output_dir}{': ' if files else ''}{files}")
-    print(describe_unit(predictor, opt.camera_height, run.road_scales))
+    count, saved = len(jobs), len(jobs) - len(run.failures)
+    if saved:
+        files = ", ".join(f"{number} *{ending}" for ending, number in count_outputs(jobs).items())
+        print(f"Saved predictions of {saved} {_noun(jobs, saved)} to {output_dir}{': ' if files else ''}{files}")
+        print(describe_unit(predictor, opt.camera_height, run.road_scales))
     if run.failures:
-        print(f"{len(run.failures)} of {count} {what} could not be predicted:", *run.failures, sep="\n")
+        print(f"{len(run.failures)} of {count} {_noun(jobs, count)} could not be predicted:", *run.failures, sep="\n")
     return run.failures
+
+
+def _noun(jobs: Sequence[Job | VideoJob], count: int) -> str:
+    """Return what the jobs predict, for a sentence about ``count`` of them."""
+    images = sum(isinstance(job, Job) for job in jobs)
+    noun = "image" if images == len(jobs) else "input" if images else "video"
+    return noun if count == 1 else f"{noun}s"
 
 
 def _choose_kernels(opt: PredictOptions, images: int, sources: int) -> None:

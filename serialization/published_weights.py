@@ -106,6 +106,8 @@ PUBLISHED: dict[str, PublishedWeights] = {
 
 
 def suggest(folder: object) -> str:
-    """Return a sentence with the published name nearest to a folder that was not found; empty if none is near."""
-    near = difflib.get_close_matches(str(folder)[:60], list(PUBLISHED), n=1, cutoff=0.75)
-    return f" The nearest published weights are {near[0]}." if near else ""
+    """Return a sentence on what to pass instead of a weights folder that was not found: the nearest name, if one is."""
+    near = difflib.get_close_matches(str(folder)[:60], [*PUBLISHED, SHIPPED_WEIGHTS], n=1, cutoff=0.75)
+    if near:
+        return f" The nearest published weights are {near[0]}."
+    return " Pass a weights folder, such as RUN/models/weights_best, or a name from python tools/get_weights.py --list."

@@ -20,10 +20,11 @@ from common.images import read_image
 from common.input_files import find_files
 from datasets.kitti_dataset import KITTIOdomDataset
 from inference.depth_predictor import DepthPredictor
+from inference.jobs import Job, VideoJob
 from inference.predict_options import parse_predict_options
 from inference.writers import WRITERS
 from networks.monodepth import Monodepth
-from predict import predict
+from predict import _noun, predict
 from serialization.weights_folder import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -507,6 +508,21 @@ def test_an_unwritable_folder_is_told_before_the_weights_are_loaded(run, images,
 
 
 # Errors
+
+
+@pytest.mark.parametrize(
+    ("kinds", "count", "noun"),
+    [((Job,), 1, "image"), ((Job, Job), 2, "images"), ((VideoJob,), 1, "video"), ((Job, VideoJob), 2, "inputs")],
+)
+def test_the_summary_names_what_was_predicted(kinds, count, noun):
+    assert _noun([object.__new__(kind) for kind in kinds], count) == noun
+
+
+def test_nothing_is_said_about_predictions_if_there_are_none(run, tmp_path, capsys):
+    (tmp_path / "text.jpg").write_text("no image")
+    run(tmp_path / "text.jpg")
+    printed = capsys.readouterr().out
+    assert "1 of 1 image could not be predicted" in printed and "Saved" not in printed and "Depth" not in printed
 
 
 def test_damaged_images_are_reported_and_skipped(run, images, tmp_path, capsys):

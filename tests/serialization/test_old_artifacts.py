@@ -78,7 +78,7 @@ def test_weights_without_a_network_name_predict_without_options(unpack, tmp_path
     command += ["--output_dir", str(tmp_path / "out"), "--device", "cpu"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Saved predictions of 1 images to" in done.stdout and any((tmp_path / "out").iterdir())
+    assert "Saved predictions of 1 image to" in done.stdout and any((tmp_path / "out").iterdir())
 
 
 def test_a_checkpoint(unpack):

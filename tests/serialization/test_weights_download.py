@@ -247,7 +247,9 @@ def test_a_mistyped_name_suggests_the_nearest():
         WeightsError, match=r"'mono_640x129' not found\. The nearest published weights are mono_640x192"
     ):
         read_weights_info(resolve_weights("mono_640x129"))
-    with pytest.raises(WeightsError, match=r"'logs/run/models' not found\.$"):
+    with pytest.raises(
+        WeightsError, match=r"'logs/run/models' not found\. Pass a weights folder, .* tools/get_weights\.py --list\."
+    ):
         read_weights_info(resolve_weights("logs/run/models"))
 
 
