@@ -35,7 +35,7 @@ EXAMPLES = (
     Example(PICTURES / "parked.jpg", "Parked cars", WIDE_VIEW),
     Example(PICTURES / "drive.mp4", "Drive (video)", WIDE_VIEW),
     Example(PHOTOS / "camera.png", "Lawn (photo)", credit="L. Varshney (CC0)"),
-    Example(PHOTOS / "rocket.jpg", "Launch pad (photo)", credit="SpaceX (public domain)"),
+    Example(PHOTOS / "rocket.jpg", "Rocket (photo)", credit="SpaceX (public domain)"),
 )
 
 

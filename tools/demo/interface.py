@@ -20,21 +20,21 @@ TITLE = "Depth from a single image"
 HEADER = f"""
 <p class="project">Monodepth2 on PaddlePaddle</p>
 <h1>{TITLE}</h1>
-<p>How far away is everything in a photo or a short video? A network that learned from driving videos answers for every
-pixel: as a depth map, a point cloud, and files to download. Best on streets seen from a car.</p>
+<p>How far away is everything in a photo or a short video? A network predicts the depth of every pixel; you get a depth
+map, a point cloud, and files to download. Works best on streets seen from a car.</p>
 <details><summary>Limits and privacy</summary><ul>
-<li>Rooms, close-ups and portraits are foreign to weights that learned from streets. The sky, glass and reflections are
-often wrong.</li>
-<li>Depth is in metres only if the weights know the scale of their camera; otherwise it is relative: right up to one
+<li>Weights trained on streets fail on rooms, close-ups and portraits. The sky, glass and reflections are often
+wrong.</li>
+<li>Depth is in metres only if the weights store a metric scale; otherwise it is relative, correct up to one
 factor.</li>
-<li>The point cloud is true only for the right field of view. It is read from the photo if the camera stored it,
+<li>The point cloud is correct only with the right field of view. It is read from the photo if the camera stored it,
 otherwise assumed; the settings change it.</li>
 <li>Results are deleted when you leave or after an hour, uploads after about ten minutes. Predictions run one at a time;
 a busy page shows your place in the queue.</li></ul></details>
 """
-WEIGHTS_HELP = "Each was trained on other data. Downloads start when they are selected."
+WEIGHTS_HELP = "Published weights are downloaded when you select them."
 VIEW_HELP = "Horizontal, degrees; for the point cloud."
-CLOUD_HELP = "<h3>Point cloud</h3><p>Drag to turn it. Pinch, or click and scroll, to zoom.</p>"
+CLOUD_HELP = "<h3>Point cloud</h3><p>Drag to rotate. Pinch, or click and scroll, to zoom.</p>"
 FILES_HELP = (
     "<h3>Download</h3><p>Picture of input and disparity; disparity and depth as NumPy arrays, metric depth also as "
     "16-bit PNG (256 per metre); coloured points as PLY and GLB, for MeshLab, CloudCompare or Blender.</p>"
