@@ -33,7 +33,7 @@ def main() -> None:
     page = build_report(run, own.frames).encode()
     with atomic_file(path) as stream:
         stream.write(page)
-    print(f"Report of {len(page) / 1e6:.1f} MB. Saved to '{path}'")
+    print(f"Report saved to '{path}' ({len(page) / 1e6:.1f} MB)")
 
 
 def _parser() -> OptionParser:

@@ -1,6 +1,8 @@
 """Assembly of the training report: one self-contained HTML page."""
 
 import dataclasses
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +20,7 @@ from tools.reporting.frame_panels import FrameOutputs, MetricDepth, find_scale, 
 from tools.reporting.page_template import render_page
 from tools.reporting.point_cloud_viewer import encode_cloud, encode_dense_cloud, viewer_html
 from tools.reporting.report_pictures import (
+    Picture,
     disparity_bar,
     error_bar,
     even_columns,
@@ -31,6 +34,7 @@ from tools.reporting.report_tables import (
     option_rows,
     score_run,
     timing_rows,
+    training_sources,
     version_rows,
     watchdog_notes,
 )
@@ -54,6 +58,11 @@ def build_report(run: RunFolder, num_frames: int) -> str:
     run = dataclasses.replace(run, options=run.options.replace(device=device))
     opt = run.options
     test, problem = _open_test(run)
+    if test is None:
+        print(
+            f"No test frames for metrics and pictures; pass --data_path if the data has moved. {problem}",
+            file=sys.stderr,
+        )
     scores = score_run(run, test) if test else Scores("Not scored: no test split", (), (problem,))
     frames, part = run_frames(opt, test, num_frames)
     stereo_factor = dataset_class(opt.dataset).STEREO_SCALE_FACTOR if opt.use_stereo else None
@@ -64,7 +73,7 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         "started": _readable_time(run.record.get("started", "")),
         "scores": scores,
         "metric_names": METRIC_NAMES,
-        "lower_is_better": LOWER_IS_BETTER,
+        "sources": training_sources(run.trained),
         "trajectories": read_trajectories(run.weights),
         "robustness": robustness_section(run, test),
         "curves": draw_curves(run.scalars),
@@ -78,7 +87,21 @@ def build_report(run: RunFolder, num_frames: int) -> str:
         "versions": version_rows(run.record),
         "timings": timing_rows(run.record, scores.timing),
     }
-    return render_page("report.html", values, filters={"readable": readable_frame, "columns": even_columns})
+    filters = {"readable": readable_frame, "columns": even_columns, "arrow": _arrow, "shape": _shape}
+    return render_page("report.html", values, filters)
+
+
+def _arrow(metric: str) -> str:
+    """Return a metric's name with an arrow in the direction of better values."""
+    return f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+
+
+def _shape(pictures: Sequence[Picture]) -> str:
+    """Return the aspect ratio, as CSS, at which all pictures of a frame are shown: that of its ground truth.
+
+    The input size of the network usually has a slightly different one, which would misalign the rows.
+    """
+    return f"{pictures[-1].width} / {pictures[-1].height}"
 
 
 def _readable_time(text: str) -> str:
@@ -98,12 +121,13 @@ def _open_test(run: RunFolder) -> tuple[EvalSplit | None, str]:
 
 
 def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, Any] | None:
-    """Return the viewer of the frame with the most ground truth: "predicted" and, if available, "ground truth"."""
+    """Return the viewer of the first frame with ground truth: "predicted" and, if available, "ground truth"."""
     if not frames:
         return None
-    frame, scale = max(zip(frames, scales, strict=True), key=lambda pair: _known(pair[0]))
+    pairs = list(zip(frames, scales, strict=True))
+    frame, scale = next((pair for pair in pairs if _has_truth(pair[0])), pairs[0])
     clouds = {"predicted": encode_dense_cloud(scale.of(frame.scaled_disp), frame.image, frame.K, scale.far)}
-    if frame.truth is not None and _known(frame):
+    if _has_truth(frame):
         depth = frame.truth.depth
         image = cv2.resize(frame.image, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         K = scale_intrinsics(frame.K, frame.image.shape[:2], depth.shape)
@@ -118,6 +142,5 @@ def _cloud(frames: list[FrameOutputs], scales: list[MetricDepth]) -> dict[str, A
     }
 
 
-def _known(frame: FrameOutputs) -> int:
-    """Return the number of pixels with ground truth."""
-    return 0 if frame.truth is None else int((frame.truth.depth > 0).sum())
+def _has_truth(frame: FrameOutputs) -> bool:
+    return frame.truth is not None and bool((frame.truth.depth > 0).any())

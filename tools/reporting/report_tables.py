@@ -1,6 +1,7 @@
 """Tables of the report: metrics and baselines, options, versions, timings, watchdog findings."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +154,7 @@ def _parts(summaries: Summaries) -> tuple[tuple[str, tuple[str, ...]], ...]:
         means = [summaries[f"{part}/{metric}"]["mean"] for metric in METRIC_NAMES]
         if any(mean is not None for mean in means):
             title = f"{part} third" if part in (*THIRDS[0], *THIRDS[1]) else PART_TITLES.get(part, part)
+            title = re.sub(r"^(\d+)-(\d+)m$", "\\1–\\2 m", title)
             rows.append((title, tuple("–" if mean is None else f"{mean:.3f}" for mean in means)))
     return tuple(rows)
 
@@ -162,7 +164,7 @@ def _beyond(scores: SplitScores) -> tuple[str, ...]:
     values = scores.summaries
     interval, scale = values["abs_rel"], scale_consistency(scores.rows[MEDIAN_SCALED].ratios)
     texts = [
-        f"95 % bootstrap interval of abs_rel over the frames: {interval['low']:.3f} to {interval['high']:.3f}.",
+        f"95% bootstrap interval of abs_rel over the frames: {interval['low']:.3f} to {interval['high']:.3f}.",
         f"Median scaling ratio: {scale['median']:.3g}, relative standard deviation {scale['relative_std']:.1%}.",
     ]
     if values["edges/accuracy"]["mean"] is not None:
@@ -185,14 +187,14 @@ def _beyond(scores: SplitScores) -> tuple[str, ...]:
 
 def _verdict(means: Mapping[str, Mapping[str, float]], counted: int) -> str:
     own = means[MEDIAN_SCALED]["abs_rel"]
+    comparisons = []
+    for name, title in ((MEAN_MAP, f"the {MEAN_MAP}"), (BEFORE, "before this training")):
+        if name in means:
+            other = means[name]["abs_rel"]
+            change = 1 - own / other
+            comparisons.append(f"{abs(change):.0%} {'better' if change >= 0 else 'worse'} than {title} ({other:.3f})")
     text = f"abs_rel {own:.3f} on {counted} test frames"
-    if BEFORE in means:
-        text += f", {means[BEFORE]['abs_rel']:.3f} before this training"
-    if MEAN_MAP not in means:
-        return text
-    baseline = means[MEAN_MAP]["abs_rel"]
-    change = 1 - own / baseline
-    return f"{text}: {abs(change):.0%} {'better' if change >= 0 else 'worse'} than the {MEAN_MAP} ({baseline:.3f})"
+    return f"{text}: {', '.join(comparisons)}" if comparisons else text
 
 
 def _rows(means: Mapping[str, Mapping[str, float]]) -> tuple[MetricRow, ...]:
@@ -232,6 +234,12 @@ def option_rows(opt: Options) -> list[OptionRow]:
         default = list(option.default) if isinstance(option.default, tuple) else option.default
         rows.append(OptionRow(name, _text(values[name]), _text(default), values[name] != default))
     return rows
+
+
+def training_sources(opt: Options) -> str:
+    """Describe what a training sees: "stereo pairs", "video (frames 0 -1 1)", or both."""
+    video = [f"video (frames {_text(list(opt.frame_ids))})"] if len(opt.frame_ids) > 1 else []
+    return " and ".join([*video, *(["stereo pairs"] if opt.use_stereo else [])]) or "single frames"
 
 
 def version_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ import pytest
 
 from evaluate_depth import evaluate
 from evaluation.metrics.depth_metrics import METRIC_NAMES
+from options import Options
 from tools.reporting.baseline_scores import (
     BEFORE,
     MEAN_MAP,
@@ -25,6 +26,7 @@ from tools.reporting.baseline_scores import (
 from tools.reporting.frame_panels import find_scale, run_frames
 from tools.reporting.html_report import build_report
 from tools.reporting.point_cloud_viewer import MAX_POINTS
+from tools.reporting.report_tables import training_sources
 from tools.reporting.run_folder import read_run
 
 SECTIONS = ("typical", "metrics", "curves", "frames", "cloud", "options", "versions", "timings")
@@ -190,6 +192,23 @@ def test_point_clouds_of_prediction_and_ground_truth_are_limited_in_size(page):
     assert 1.3 < np.percentile(positions[:, 1], 90) < 2.2
 
 
+def test_point_cloud_is_that_of_the_first_frame(page):
+    first = re.search(r"The first frame of the test list:\s+(.*)\.", page)[1]
+    assert f"{first}, coloured by the image" in page
+
+
+@pytest.mark.parametrize(
+    ("frame_ids", "use_stereo", "words"),
+    [
+        ((0, -1, 1), False, "video (frames 0 -1 1)"),
+        ((0,), True, "stereo pairs"),
+        ((0, -1, 1), True, "video (frames 0 -1 1) and stereo pairs"),
+    ],
+)
+def test_training_sources_are_named(frame_ids, use_stereo, words):
+    assert training_sources(Options(frame_ids=frame_ids, use_stereo=use_stereo)) == words
+
+
 def test_timings_and_versions_come_from_run_json(run_dir, page):
     record = json.loads((run_dir / "run.json").read_text())
     parsed = Page(page)
@@ -243,13 +262,14 @@ def test_validation_frames_are_shown_without_a_test_split(copied_run, stereo_dri
     assert "Auto-mask of" in " ".join(Page(page).images())
 
 
-def test_curves_and_watchdog_findings_are_shown_without_data(copied_run):
+def test_curves_and_watchdog_findings_are_shown_without_data(copied_run, capsys):
     finding = {"part": "watchdog", "step": 2, "holes": "holes <here>. Likely cause: a. Remedy: b."}
     with (copied_run / "scalars.jsonl").open("a") as stream:
         stream.write(json.dumps(finding) + "\n")
     page = build_report(read_run(copied_run, changes={"data_path": "/nowhere"}), 1)
     parsed = Page(page)
     assert "Watchdog. Step 2: holes <here>. Likely cause: a. Remedy: b." in parsed.text
+    assert "No test frames for metrics and pictures; pass --data_path" in capsys.readouterr().err
     assert "no problems found" not in parsed.text
     assert "No frames available" in parsed.text and "No point cloud" in parsed.text
     assert sum(tag == "svg" for tag, _ in parsed.tags) == 2
@@ -313,7 +333,6 @@ def test_monocular_run_has_no_stereo_row_and_no_metric_unit(copied_run, change_o
 
 def test_stereo_only_run_and_predictive_mask(stereo_drive, tmp_path):
     from common.atomic_files import write_json
-    from options import Options
     from serialization.weights_folder import save_weights
     from training.setup import build_model
 
@@ -334,7 +353,7 @@ def test_details_and_extremes_equal_those_of_evaluate_depth(run_dir, page, sampl
     evaluate(opt.replace(eval_mono=True, eval_details=True, uncertainty=True))
     summary = json.loads((tmp_path / "scores_kitti_sample/summary.json").read_text())
     parsed = Page(page)
-    for row, part in (("0-10m", "0-10m"), ("bottom third", "bottom"), ("scale and shift aligned", "aligned")):
+    for row, part in (("0–10 m", "0-10m"), ("bottom third", "bottom"), ("scale and shift aligned", "aligned")):
         expected = [summary["details"][f"{part}/{name}"]["mean"] for name in METRIC_NAMES]
         assert parsed.row(row) == [f"{value:.3f}" for value in expected]
     interval, clouds = summary["metrics"]["abs_rel"], summary["details"]["cloud/chamfer"]
@@ -396,6 +415,7 @@ def test_weights_before_the_training_are_scored_next_to_those_after_it(copied_ru
     weights = shutil.copytree(copied_run / "models" / "weights_best", tmp_path / "before")
     change_options(copied_run, load_weights_folder=str(weights))
     parsed = Page(build_report(read_run(copied_run), 1))
-    assert parsed.row(BEFORE) == parsed.row(MEDIAN_SCALED) and "before this training:" in parsed.text
+    assert parsed.row(BEFORE) == parsed.row(MEDIAN_SCALED)
+    assert "0% better than before this training (" in parsed.text
     change_options(copied_run, load_weights_folder=str(tmp_path / "missing"))
     assert "The weights before this training are not scored" in Page(build_report(read_run(copied_run), 1)).text
