@@ -25,3 +25,11 @@ def test_demo_trains_evaluates_predicts_and_reports(tmp_path):
     assert len(list((out / "predictions").rglob("*_picture.png"))) == 3
     assert (out / "report.html").stat().st_size > 100_000
     assert {path.name for path in tmp_path.iterdir()} == {"demo"}
+
+
+def test_a_mistyped_option_is_reported_before_the_world_is_generated(tmp_path):
+    environment = {**os.environ, "PYTHON": sys.executable, "DEMO_DIR": str(tmp_path / "demo")}
+    command = ["bash", str(ROOT / "configs/demo/demo.sh"), "--batch_sise", "2"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "the nearest is --batch_size" in done.stderr
+    assert not list(tmp_path.iterdir())
