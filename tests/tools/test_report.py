@@ -120,6 +120,11 @@ def test_report_fits_a_phone_screen(browser):
             "return [...document.querySelectorAll('.numbers')].every((t) => t.scrollWidth <= t.parentNode.clientWidth)"
         )
         assert browser.execute_script(wide), "a table of metrics scrolls sideways"
+        beyond = (
+            "return [...document.querySelectorAll('.ticks span')].filter((label) => "
+            "label.getBoundingClientRect().right > label.parentNode.getBoundingClientRect().right + 1).length"
+        )
+        assert browser.execute_script(beyond) == 0, "labels of a colour bar stick out"
         assert settled(browser)[0] > 3000
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
