@@ -210,7 +210,7 @@ class Options:
     initial_disparity: float | None = _weights(
         None,
         "network output that a new depth decoder starts near: 0.05 is 2 units of depth, 11 m with stereo pairs "
-        "(default: 0.05 with --use_stereo or --supervise_depth; else about 0.5, which is 0.2 units, as published)",
+        "(default: 0.05 with --use_stereo; else about 0.5, which is 0.2 units, as published)",
         above=0,
         below=1,
     )

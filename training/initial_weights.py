@@ -14,9 +14,9 @@ from serialization.backbone import find_backbone, read_backbone
 from serialization.matching import MatchReport, load_into, match_table
 from serialization.weights_folder import load_weights, roles_in
 
-# --initial_disparity where the scale is known: 2 units of depth, which stereo pairs see 3 % of the width apart. From
-# the published 0.5, 29 % apart, parts of the decoder never find the match. Video alone starts as published: its pose
-# network starts at no motion, to which near depth fits better.
+# --initial_disparity with stereo pairs: 2 units of depth, which they see 3 % of the width apart. From the published
+# 0.5, 29 % apart, parts of the decoder never find the match. Video alone starts as published: its pose network starts
+# at no motion, to which near depth fits better.
 INITIAL_DISPARITY = 0.05
 
 
@@ -47,7 +47,7 @@ def initialise_weights(model: nn.Layer, opt: Options) -> list[str]:
         _check_one_network(opt, set(wanted_names.values()))
         for role, name in wanted_names.items():
             reports[role] = _load_backbone(networks[role], find_backbone(opt.weights_init, name), name)
-    value = opt.initial_disparity or (INITIAL_DISPARITY if opt.use_stereo or opt.supervise_depth else None)
+    value = opt.initial_disparity or (INITIAL_DISPARITY if opt.use_stereo else None)
     if value and "depth" in networks and "depth" not in loaded:
         start_sigmoid_at(getattr(networks["depth"], "heads", ()), value)
     if not reports:

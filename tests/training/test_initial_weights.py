@@ -24,7 +24,6 @@ def test_scratch_loads_nothing():
     ("words", "value"),
     [
         ("--frame_ids 0 --use_stereo", 0.05),
-        ("--frame_ids 0 --supervise_depth 1 --dataset kitti_depth", 0.05),
         ("--frame_ids 0 -1 1", 0.5),
         ("--frame_ids 0 --use_stereo --depth_network lite_mono_tiny", 0.05),
         ("--frame_ids 0 --use_stereo --initial_disparity 0.3 --depth_network convnext_tiny", 0.3),
