@@ -435,7 +435,6 @@ def _refuse(problems: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":  # print the resolved options of a command line
-    try:
-        print(json.dumps(parse_options().as_dict(), indent=2))
-    except OptionsError as error:
-        sys.exit(f"error: {error}")
+    from common.environment import run_script
+
+    run_script(lambda: print(json.dumps(parse_options().as_dict(), indent=2)))

@@ -252,7 +252,7 @@ def test_main_job_stops_at_a_failed_stage(main_job, fail_at, calls_made):
 
 def test_main_job_validates_the_options_of_finetuning_first(main_job):
     done, calls = main_job(PYTHON=sys.executable, FINETUNE_HEIGHT="321", DATA_PATH="nowhere")
-    assert (done.returncode, calls) == (1, [])
+    assert (done.returncode, calls) == (2, [])
     assert "321" in done.stderr and "nowhere" not in done.stderr
 
 

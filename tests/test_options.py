@@ -38,7 +38,7 @@ DEFAULTS = {
     "grad_accumulation": 1, "clip_grad_norm": None, "recompute": False,
     "optimizer": "adam", "weight_decay": None, "pose_learning_rate": None, "lr_schedule": "step",
     "min_learning_rate": 0.0, "warmup_epochs": 0.0, "drop_path": 0.0, "ema_decay": None,
-    "weights_init": "pretrained", "load_weights_folder": None, "resume": None,
+    "weights_init": "pretrained", "initial_disparity": None, "load_weights_folder": None, "resume": None,
     "models_to_load": ("encoder", "depth", "pose_encoder", "pose"),
     "log_frequency": 50, "visualdl_frequency": 500, "watchdog": "warn", "save_frequency": 1,
     "checkpoint_frequency": 1000, "keep_checkpoints": 2,

@@ -41,7 +41,7 @@ finetuned="$dir/finetune/demo/models/weights_best"
 step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
 
 # Reports a mistyped option before the work starts.
-"$python" "$root/options.py" "${training[@]}" "$@" > /dev/null || exit 2
+"$python" "$root/options.py" "${training[@]}" "$@" > /dev/null
 
 step "Generating the driving world: $world"
 "$python" "$root/tools/make_synthetic.py" --out "$world" --frames "${FRAMES:-640}" "${world_size[@]}"
