@@ -8,8 +8,8 @@
 #
 #     DEMO_DIR         logs/demo   output: world/, pretrain/, finetune/, predictions/, report.html; resumed if it exists
 #     FRAMES           640         stereo frames of the world
-#     STEPS            450         steps of pretraining
-#     FINETUNE_STEPS   90          steps of finetuning
+#     STEPS            300         steps of pretraining
+#     FINETUNE_STEPS   160         steps of finetuning
 #     HEIGHT           64          input height of pretraining, pixels
 #     WIDTH            224         input width of pretraining, pixels
 #     FINETUNE_HEIGHT  128         input height of finetuning, pixels
@@ -47,13 +47,13 @@ step "Generating the driving world: $world"
 "$python" "$root/tools/make_synthetic.py" --out "$world" --frames "${FRAMES:-640}" "${world_size[@]}"
 
 step "Pretraining on stereo pairs"
-"$python" "$root/train.py" "${training[@]}" "${pretrain_size[@]}" --max_steps "${STEPS:-450}" \
+"$python" "$root/train.py" "${training[@]}" "${pretrain_size[@]}" --max_steps "${STEPS:-300}" \
     --log_dir "$dir/pretrain" "$@"
 
 export MONODEPTH_DEVICE_NOTE=off  # the first stage has said on what device the demo runs
 
 step "Finetuning at a higher resolution"
-"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-90}" \
+"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-160}" \
     --learning_rate 1.5e-4 --load_weights_folder "$pretrained" --log_dir "$dir/finetune" "$@"
 
 step "Evaluation on held-out streets"
