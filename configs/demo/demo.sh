@@ -9,7 +9,7 @@
 #     DEMO_DIR         logs/demo   output: world/, pretrain/, finetune/, predictions/, report.html; resumed if it exists
 #     FRAMES           640         stereo frames of the world
 #     STEPS            300         steps of pretraining
-#     FINETUNE_STEPS   160         steps of finetuning
+#     FINETUNE_STEPS   120         steps of finetuning
 #     HEIGHT           64          input height of pretraining, pixels
 #     WIDTH            224         input width of pretraining, pixels
 #     FINETUNE_HEIGHT  128         input height of finetuning, pixels
@@ -53,7 +53,7 @@ step "Pretraining on stereo pairs"
 export MONODEPTH_DEVICE_NOTE=off  # the first stage has said on what device the demo runs
 
 step "Finetuning at a higher resolution"
-"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-160}" \
+"$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-120}" \
     --learning_rate 1.5e-4 --load_weights_folder "$pretrained" --log_dir "$dir/finetune" "$@"
 
 step "Evaluation on held-out streets"
