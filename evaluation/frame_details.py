@@ -1,4 +1,29 @@
-"""Score one frame beyond the seven metrics: where the prediction is wrong, and how."""
+"""Score one frame beyond the seven metrics: where the prediction is wrong, and how.
+
+Scores of ``details_of_frame`` with ``metrics`` "benchmark" or "all":
+
+- "benchmark/silog", ...: ``benchmark_metrics``.
+
+With ``metrics`` "all":
+
+- "further/mae", ...: ``further_metrics``.
+- "lstsq_scale/abs_rel", ...: the seven metrics after ``scale_disparity``.
+
+With ``with_details``:
+
+- "0-10m/abs_rel", "top/abs_rel", ...: metrics by distance and region (``evaluation.metrics.regions``).
+- "ground/abs_rel", ...: only with K.
+
+With ``with_details``, or ``metrics`` "all":
+
+- "aligned/abs_rel", ...: the seven metrics after ``align_disparity``.
+- "edges/accuracy", ...: NaN unless most pixels have ground truth; pixels without it (the sky) count as the cap.
+- "cloud/chamfer", ...: only with K.
+
+With ``uncertainty``:
+
+- "uncertainty/ause_abs_rel", ...: ``sparsification_scores``.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -43,29 +68,7 @@ def details_of_frame(
         uncertainty: (h, w), as in ``SplitPrediction``; None if it is unknown.
 
     Returns:
-        Name -> value. With ``metrics`` "benchmark" or "all":
-
-        - "benchmark/silog", ...: ``benchmark_metrics``.
-
-        With ``metrics`` "all":
-
-        - "further/mae", ...: ``further_metrics``.
-        - "lstsq_scale/abs_rel", ...: the seven metrics after ``scale_disparity``.
-
-        With ``with_details``:
-
-        - "0-10m/abs_rel", "top/abs_rel", ...: metrics by distance and region (``evaluation.metrics.regions``).
-        - "ground/abs_rel", ...: only with K.
-
-        With ``with_details``, or ``metrics`` "all":
-
-        - "aligned/abs_rel", ...: the seven metrics after ``align_disparity``.
-        - "edges/accuracy", ...: NaN unless most pixels have ground truth; pixels without it (the sky) count as the cap.
-        - "cloud/chamfer", ...: only with K.
-
-        With ``uncertainty``:
-
-        - "uncertainty/ause_abs_rel", ...: ``sparsification_scores``.
+        Name -> value: those that the module lists.
     """
     window = protocol.window(gt.shape)
     gt_window, disp_window = gt[window], resize_disparity(scaled_disp, gt.shape)[window]

@@ -109,5 +109,5 @@ def suggest(folder: object) -> str:
     """Return a sentence on what to pass instead of a weights folder that was not found: the nearest name, if one is."""
     near = difflib.get_close_matches(str(folder)[:60], [*PUBLISHED, SHIPPED_WEIGHTS], n=1, cutoff=0.75)
     if near:
-        return f" The nearest published weights are {near[0]}."
+        return f" The nearest {'published' if near[0] in PUBLISHED else 'shipped'} weights are {near[0]}."
     return " Pass a weights folder, such as RUN/models/weights_best, or a name from python tools/get_weights.py --list."

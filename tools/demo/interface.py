@@ -129,7 +129,7 @@ class Page:
         for index in range(len(self._examples)):
             if stop.is_set():
                 return
-            with suppress(UserError, OSError):  # told to the visitor who selects it
+            with suppress(UserError, OSError):  # reported to the visitor who selects the example
                 self._example_result(index)
 
     def show_first(self, request: gr.Request) -> list:
